@@ -1,0 +1,104 @@
+"""Metrics: one table of them all, and a collector that reads a service's state at scrape time.
+
+A service hands `make_registry` a function that returns its current readings; nothing counts
+twice and an unwatched service pays nothing. `METRICS` generates docs/metrics.md
+(`make docs`), and a reading that is not in it is refused.
+
+Names are websim_<service>_<noun>_<unit>[_total] in base units. Labels have a bounded number of
+values: never an env, an episode or a session.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+MAX_SERIES = 256
+"""Label combinations a scrape reports for one metric; readings beyond it are left out."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table."""
+
+    name: str
+    """Whole name as Prometheus sees it; counters end in `_total`."""
+    type: Literal["counter", "gauge"]
+    """`counter` only ever grows while its process lives; `gauge` goes up and down."""
+    help: str
+    """What it says, in one sentence."""
+    labels: tuple[str, ...] = ()
+    """Names of its labels, in the order readings give their values."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The value of one metric (for one combination of labels) at this moment."""
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()
+    """Values of the metric's labels, in the table's order."""
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "websim_service_info",
+        "gauge",
+        "Always 1; its labels say which service of which version answers.",
+        ("service", "version"),
+    ),
+)
+
+
+def make_registry(
+    service: str, version: str, read: Callable[[], Iterable[Reading]]
+) -> CollectorRegistry:
+    """Return the registry that `/metrics` serves: `read`'s readings and the process's own.
+
+    Args:
+        service: Name of the service, as in `sim-worker`.
+        version: Version of the service's distribution.
+        read: Returns the current readings; called from the HTTP thread at every scrape, so it
+            must only look at what another thread may change meanwhile, and be quick.
+    """
+    info = Reading("websim_service_info", 1.0, (service, version))
+    registry = CollectorRegistry()
+    registry.register(_StateCollector(lambda: [info, *read()]))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class _StateCollector(Collector):
+    """Asks for readings when Prometheus asks for metrics."""
+
+    def __init__(self, read: Callable[[], Iterable[Reading]]) -> None:
+        self._read = read
+        self._table = {metric.name: metric for metric in METRICS}
+
+    def describe(self) -> Iterator[Family]:
+        """Yield nothing: without this, registering would call `collect`."""
+        yield from ()
+
+    def collect(self) -> Iterator[Family]:
+        """Yield a family per metric that has readings."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for reading in self._read():
+            metric = self._table.get(reading.name)
+            if metric is None or len(metric.labels) != len(reading.labels):
+                raise ValueError(
+                    f"reading {reading.name}{reading.labels} does not fit the table METRICS in "
+                    "websim/service/metrics.py: add or correct its row"
+                )
+            family = families.get(metric.name)
+            if family is None:
+                kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+                family = kind(metric.name, metric.help, labels=metric.labels)
+                families[metric.name] = family
+            if len(family.samples) < MAX_SERIES:
+                family.add_metric(reading.labels, reading.value)
+        yield from families.values()

@@ -7,16 +7,16 @@ class UserError(Exception):
     Printed as one line, without a traceback, and ends a command with exit code 2.
 
     Attributes:
-        message: What is wrong, without a final full stop.
+        message: What is wrong.
         remedy: What to do about it, as a sentence; empty when the message says it all.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        self.message = message.rstrip(".")
+        self.message = message
         self.remedy = remedy
         super().__init__(message)
 
     def __str__(self) -> str:
         """Return both parts as one line."""
-        text = f"{self.message}. {self.remedy}".rstrip() if self.remedy else self.message
+        text = f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
         return " ".join(text.split())

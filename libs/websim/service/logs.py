@@ -18,7 +18,8 @@ def configure_logs(service: str, *, json: bool = False, file: Path | None = None
     Args:
         service: Name of the service, added to each line as `service`.
         json: Whether lines on stderr are JSON rather than text for people.
-        file: Also append JSON lines to this file; its directory is created.
+        file: Append all lines to this file, as JSON; stderr then gets warnings and errors only.
+            Its directory is created.
     """
 
     def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -53,6 +54,7 @@ def configure_logs(service: str, *, json: bool = False, file: Path | None = None
             )
         )
         handlers[1].setFormatter(as_json)
+        handlers[0].setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 

@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
     log_json: bool = False
     """Write log lines to stderr as JSON instead of text for people."""
     log_file: Path | None = None
-    """Also append log lines as JSON to this file."""
+    """Append log lines as JSON to this file; stderr then gets warnings and errors only."""
     ready_file: Path | None = None
     """Write process id and addresses to this file, as JSON, once the service can do its work."""
 

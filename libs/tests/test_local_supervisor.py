@@ -1,0 +1,245 @@
+"""The supervisor with tiny services: real processes, ended in every way there is."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
+
+PRELUDE = """
+import os, sys, time
+from pathlib import Path
+from websim.service.ready import write_ready
+from websim.service.shutdown import install_shutdown
+ready_file = Path(sys.argv[sys.argv.index("--ready-file") + 1])
+"""
+
+OBEDIENT = """
+shutdown = install_shutdown()
+write_ready(ready_file, args=sys.argv[1:])
+shutdown.wait(60.0)
+print("bye")
+"""
+
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+write_ready(ready_file)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def make_supervisor():
+    made = []
+
+    def make(**options):
+        made.append(Supervisor(**options))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.stop()
+
+
+def make_spec(body, name="kettle", **overrides):
+    script = PRELUDE + textwrap.dedent(body)
+    return ChildSpec(name, ("-c", script), **{"stage": 0, **overrides})
+
+
+def eventually(condition, timeout_s=15.0):
+    """Return the first true value of a condition, or fail."""
+    give_up_s = time.monotonic() + timeout_s
+    while time.monotonic() < give_up_s:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it never happened")
+
+
+def running(pid):
+    """Return whether a process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_children_start_together_and_end_by_descending_stage(make_supervisor, tmp_path):
+    order = tmp_path / "order"
+    tells = (
+        OBEDIENT
+        + f"""
+with open({str(order)!r}, "a") as file:
+    file.write(sys.argv[1] + chr(10))
+"""
+    )
+    supervisor = make_supervisor()
+    for name, stage in (("orchestrator", 0), ("worker", 1), ("learner", 2)):
+        script = PRELUDE + tells
+        supervisor.start(ChildSpec(name, ("-c", script, name), stage))
+    facts = supervisor.wait_ready(["orchestrator", "worker", "learner"], 15.0)
+    pids = [fact["pid"] for fact in facts]
+    assert all(map(running, pids))
+
+    supervisor.stop()
+
+    assert order.read_text().split() == ["learner", "worker", "orchestrator"]
+    assert not any(map(running, pids))
+    assert supervisor.returncode("learner") == 0
+
+
+def test_a_killed_child_is_started_again(make_supervisor):
+    lines = []
+    supervisor = make_supervisor(notify=lines.append)
+    supervisor.start(make_spec(OBEDIENT, restart_argv=("-c", PRELUDE + OBEDIENT, "again")))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+
+    os.kill(facts["pid"], signal.SIGKILL)
+    eventually(lambda: supervisor.num_starts("kettle") == 2)
+    [again] = supervisor.wait_ready(["kettle"], 15.0)
+
+    assert again["pid"] != facts["pid"]
+    assert again["args"][0] == "again"
+    assert lines == ["kettle was ended by SIGKILL; starting it again in 0.1 s"]
+
+
+def test_a_crash_loop_is_given_up_with_the_reason(make_supervisor, monkeypatch):
+    monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 3)
+    supervisor = make_supervisor()
+    supervisor.start(make_spec('write_ready(ready_file); time.sleep(0.2); sys.exit("no water")'))
+
+    eventually(supervisor.failures)
+
+    assert supervisor.num_starts("kettle") == 3
+    assert supervisor.failures() == ["kettle ended with exit code 1 (no water)"]
+    assert supervisor.returncode("kettle") == 1
+
+
+def test_a_refusal_to_start_is_reported_at_once_in_the_childs_words(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec('print("error: no kettle. Buy one."); sys.exit(2)'))
+
+    with pytest.raises(ChildFailedError, match=r"^kettle: no kettle\. Buy one\.$"):
+        supervisor.wait_ready(["kettle"], 15.0)
+    assert supervisor.num_starts("kettle") == 1
+
+
+def test_a_child_that_is_late_is_named(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("print('slow', flush=True); time.sleep(60)"))
+
+    with pytest.raises(ChildFailedError, match=r"kettle not ready after 1 s \(slow\)"):
+        supervisor.wait_ready(["kettle"], 1.0)
+
+
+def test_waiting_can_be_cancelled(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("time.sleep(60)"))
+
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.wait_ready(["kettle"], 15.0, cancelled=lambda: True)
+
+
+def test_a_child_that_may_end_is_left_ended(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("sys.exit(7)", restart=False))
+
+    assert eventually(lambda: supervisor.returncode("kettle")) == 7
+    assert supervisor.state("kettle") == "ended"
+
+
+def test_the_stubborn_are_killed_with_all_they_started(make_supervisor):
+    started = """
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+"""
+    body = started + STUBBORN.replace("ready_file)", "ready_file, child=child.pid)")
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(body, stop_deadline_s=0.3))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+
+    began_s = time.monotonic()
+    supervisor.stop()
+
+    assert time.monotonic() - began_s < 5.0
+    assert not running(facts["pid"])
+    eventually(lambda: not running(facts["child"]))
+    assert supervisor.returncode("kettle") == -signal.SIGKILL
+
+
+def test_stopping_twice_and_starting_after_that(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.stop()
+    supervisor.stop()
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        supervisor.start(make_spec(OBEDIENT))
+
+
+PARENT = """
+import os, sys, time
+from websim.local.supervisor import ChildSpec, Supervisor
+supervisor = Supervisor()
+supervisor.start(ChildSpec("kettle", ("-c", sys.argv[1]), 0))
+[facts] = supervisor.wait_ready(["kettle"], 15.0)
+if len(sys.argv) > 2 and os.fork() == 0:
+    time.sleep(60)
+print(facts["pid"], flush=True)
+"""
+
+
+def start_parent(tail, *argv):
+    """Start a process with a supervisor of its own; return it and its child's process id."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT + tail, PRELUDE + OBEDIENT, *argv],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    return parent, int(parent.stdout.readline())
+
+
+@pytest.mark.parametrize("forks", [(), ("fork",)], ids=["alone", "with a fork"])
+def test_no_child_outlives_a_killed_supervisor(forks):
+    parent, pid = start_parent("time.sleep(60)", *forks)
+    with parent:
+        assert running(pid)
+        parent.kill()
+        parent.wait()
+        try:
+            eventually(lambda: not running(pid))
+        finally:
+            if forks:
+                os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_no_child_outlives_a_supervisor_that_was_not_stopped():
+    parent, pid = start_parent("sys.exit(0)")
+    with parent:
+        assert parent.wait(timeout=15) == 0
+        assert not running(pid)
+
+
+def test_ctrl_c_reaches_only_the_supervisor():
+    parent, pid = start_parent("supervisor._stopping.wait(60)")
+    with parent:
+        assert os.getpgid(pid) == pid != parent.pid
+        parent.kill()
+        eventually(lambda: not running(pid))
+
+
+def test_output_is_kept_where_asked(make_supervisor, tmp_path):
+    supervisor = make_supervisor(log_dir=tmp_path / "logs")
+    supervisor.start(make_spec(OBEDIENT))
+    supervisor.wait_ready(["kettle"], 15.0)
+    supervisor.stop()
+
+    assert (tmp_path / "logs" / "kettle.stderr").read_text() == "bye\n"

@@ -1,0 +1,224 @@
+"""One supervised process: how it is started, watched and ended. Used by the supervisor only."""
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from websim.service.main import EXIT_USER_ERROR
+from websim.service.ready import read_ready
+from websim.service.shutdown import PARENT_FD_VARIABLE
+
+HEALTHY_AFTER_S = 5.0
+"""A process that lived this long was not part of a crash loop."""
+
+CRASH_LIMIT = 8
+"""Deaths in a row, each before HEALTHY_AFTER_S, after which a child is given up."""
+
+FIRST_BACKOFF_S = 0.1
+"""Wait before the first restart; doubles with every death of a crash loop."""
+
+MAX_BACKOFF_S = 5.0
+"""Longest wait before a restart."""
+
+REASON_LINES = 3
+"""Last lines of a dead child's output that are shown as the reason."""
+
+CHILD_ENVIRONMENT = {
+    # Batches of observations are freed and allocated at every step: by default glibc gives that
+    # memory back to the kernel each time and faults it in again page by page.
+    "MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
+    "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
+    # Processes share the cores already; more threads would fight, and change the last bits.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """What to run, and how to treat it."""
+
+    name: str
+    """Unique in its supervisor, as in `sim-worker-0`; names its files."""
+    argv: tuple[str, ...]
+    """Arguments of the Python interpreter, as in `("-m", "websim_orchestrator")`."""
+    stage: int
+    """Children are stopped by descending stage; those of one stage together."""
+    restart: bool = True
+    """Whether to start it again when it ends without being asked to."""
+    restart_argv: tuple[str, ...] | None = None
+    """Arguments of every start but the first, when they differ."""
+    stop_deadline_s: float = 5.0
+    """How long it may take to end by itself."""
+
+
+State = Literal["starting", "ready", "waiting", "ended", "failed"]
+
+
+class Child:
+    """A process and its history. Not thread-safe: the supervisor's lock guards it.
+
+    Attributes:
+        spec: What runs.
+        state: `starting`, `ready`; `waiting` to be restarted; `ended`, not to be restarted;
+            `failed`, given up.
+        facts: The ready file of the present process, once there.
+        returncode: Of the last process that ended.
+        reason: Why the last process ended, in a line.
+        num_starts: Processes started so far.
+    """
+
+    def __init__(self, spec: ChildSpec, directory: Path, log_dir: Path, parent_fd: int) -> None:
+        self.spec = spec
+        self.state: State = "starting"
+        self.facts: dict[str, Any] | None = None
+        self.returncode: int | None = None
+        self.reason = ""
+        self.num_starts = 0
+        self.restart_at_s = 0.0
+        self._was_ready = False
+        self._deaths_in_a_row = 0
+        self._started_s = 0.0
+        self._parent_fd = parent_fd
+        self._ready_file = directory / f"{spec.name}.ready"
+        self.output_file = log_dir / f"{spec.name}.stderr"
+        self._output_start = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while a process runs, or has not been noticed to have ended."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start a process."""
+        self._ready_file.unlink(missing_ok=True)
+        restarting = self.num_starts > 0 and self.spec.restart_argv is not None
+        argv = self.spec.restart_argv if restarting else self.spec.argv
+        assert argv is not None
+        environment = {
+            **os.environ,
+            **CHILD_ENVIRONMENT,
+            PARENT_FD_VARIABLE: str(self._parent_fd),
+        }
+        with open(self.output_file, "ab") as output:
+            self._output_start = output.tell()
+            # -P: a file beside the user's notebook must not shadow a module of ours. A session of
+            # its own: the terminal's Ctrl-C reaches only the supervisor, which knows the order.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", *argv, "--ready-file", str(self._ready_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=[self._parent_fd],
+                start_new_session=True,
+            )
+        self.num_starts += 1
+        self.facts = None
+        self.state = "starting"
+        self._started_s = time.monotonic()
+
+    def tick(self) -> str | None:
+        """Notice what has happened and do what is due.
+
+        Returns:
+            A line for people when something happened that they may want to know.
+        """
+        if self.state == "waiting" and time.monotonic() >= self.restart_at_s:
+            self.start()
+        if self._process is None:
+            return None
+        if self.state == "starting":
+            self.facts = read_ready(self._ready_file)
+            if self.facts is not None:
+                self.state = "ready"
+                self._was_ready = True
+        return self._on_end() if self._process.poll() is not None else None
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, deadline_s: float) -> None:
+        """Wait until the process has ended, and kill it, and what it started, at the deadline.
+
+        Args:
+            deadline_s: On the clock of `time.monotonic`.
+        """
+        if self._process is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, deadline_s - time.monotonic()))
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and everything in its session at once."""
+        if self._process is None:
+            return
+        _kill_group(self._process.pid)
+        self.returncode = self._process.wait()
+        self.reason = self._describe_end()
+        self._process = None
+        self.state = "ended"
+
+    def last_lines(self, count: int = REASON_LINES) -> list[str]:
+        """Return the last lines the present or last process printed."""
+        try:
+            with open(self.output_file, "rb") as output:
+                size = output.seek(0, os.SEEK_END)
+                output.seek(max(self._output_start, size - 16_384))
+                text = output.read().decode(errors="replace")
+        except FileNotFoundError:
+            return []
+        lines = (line.strip() for line in text.splitlines() if line.strip())
+        return list(collections.deque(lines, count))
+
+    def _on_end(self) -> str:
+        assert self._process is not None
+        _kill_group(self._process.pid)
+        self.returncode = self._process.returncode
+        self._process = None
+        self.facts = None
+        self.reason = self._describe_end()
+        if not self.spec.restart:
+            self.state = "ended"
+            return self.reason
+        lived_s = time.monotonic() - self._started_s
+        self._deaths_in_a_row = 1 if lived_s >= HEALTHY_AFTER_S else self._deaths_in_a_row + 1
+        # A refusal to start is not cured by starting again, but a kill from outside may be.
+        refused = not self._was_ready and self.returncode >= 0
+        if refused or self.returncode == EXIT_USER_ERROR or self._deaths_in_a_row >= CRASH_LIMIT:
+            self.state = "failed"
+            return f"{self.reason}; given up after {self.num_starts} starts"
+        backoff_s = min(FIRST_BACKOFF_S * 2 ** (self._deaths_in_a_row - 1), MAX_BACKOFF_S)
+        self.state = "waiting"
+        self.restart_at_s = time.monotonic() + backoff_s
+        return f"{self.reason}; starting it again in {backoff_s:.1f} s"
+
+    def _describe_end(self) -> str:
+        assert self.returncode is not None
+        lines = self.last_lines()
+        if lines and lines[-1].startswith("error: "):
+            return f"{self.spec.name}: {lines[-1].removeprefix('error: ')}"
+        how = f"ended with exit code {self.returncode}"
+        if self.returncode < 0:
+            how = f"was ended by {signal.Signals(-self.returncode).name}"
+        said = f" ({' | '.join(lines)})" if lines and self.returncode != 0 else ""
+        return f"{self.spec.name} {how}{said}"
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what is left of the session that a child led."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)

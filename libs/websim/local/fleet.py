@@ -1,0 +1,171 @@
+"""A fleet on this machine: one orchestrator and its sim workers, as child processes.
+
+Used by the client when it is given no fleet, by `websim train` and by `websim up`. Works from a
+notebook or from a script without a `__main__` guard: children are never forks of the caller.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from websim.local.ports import FleetPorts, HeldPort
+from websim.local.supervisor import ChildSpec, Supervisor
+from websim.service.errors import UserError
+
+START_TIMEOUT_S = 60.0
+"""How long orchestrator and workers may take to start; it is a second or two on an idle machine."""
+
+ORCHESTRATOR = "orchestrator"
+ORCHESTRATOR_STAGE = 0
+WORKER_STAGE = 1
+LEARNER_STAGE = 2
+"""Stages of stopping: the learner first, so that its last checkpoint finds a fleet."""
+
+
+class LocalFleet:
+    """An orchestrator and N workers; a context manager.
+
+    Attributes:
+        client_address: Where clients connect, as in `tcp://127.0.0.1:5556`.
+        http_url: The orchestrator's HTTP, as in `http://127.0.0.1:8092`.
+        num_workers: Number of workers.
+        supervisor: Keeps the processes running; a learner may be added to it.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        ports: FleetPorts | None = None,
+        log_dir: Path | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        """Choose and hold the ports; `start` (or `with`) starts the processes.
+
+        Args:
+            workers: Number of sim workers; None is one per core this process may use.
+            ports: Which ports to use; None takes free ones.
+            log_dir: Where logs go; None keeps none.
+            notify: Called with a line for people when a child has ended; from another thread.
+
+        Raises:
+            UserError: Something is wrong with the arguments, or not installed, or a port is taken.
+        """
+        self.num_workers = available_cores() if workers is None else workers
+        if self.num_workers < 1:
+            raise UserError(f"{workers} workers cannot step anything", "Use at least one.")
+        require_installed("websim_orchestrator", "websim_sim_worker")
+        wanted = ports or FleetPorts()
+        held: list[HeldPort] = []
+        try:
+            held.append(HeldPort("orchestrator, for workers", wanted.workers))
+            held.append(HeldPort("orchestrator, for clients", wanted.clients))
+            held.append(HeldPort("orchestrator, telemetry", wanted.telemetry))
+            held.append(HeldPort("orchestrator, HTTP", wanted.orchestrator_http))
+        except UserError:
+            _close(held)
+            raise
+        self._held = held
+        self._ports = [port.port for port in held]
+        self._log_dir = log_dir
+        self.client_address = f"tcp://127.0.0.1:{self._ports[1]}"
+        self.telemetry_address = f"tcp://127.0.0.1:{self._ports[2]}"
+        self.http_url = f"http://127.0.0.1:{self._ports[3]}"
+        self.supervisor = Supervisor(log_dir=log_dir, notify=notify)
+
+    def start(self) -> "LocalFleet":
+        """Start all processes at once, without waiting for them."""
+        for spec in self._specs():
+            self.supervisor.start(spec)
+        return self
+
+    def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Wait until all workers are registered.
+
+        Args:
+            cancelled: Asked again and again; once true, waiting ends with KeyboardInterrupt.
+
+        Raises:
+            ChildFailedError: A process did not start; says why.
+        """
+        names = [spec.name for spec in self._specs()]
+        self.supervisor.wait_ready(names, START_TIMEOUT_S, cancelled)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the fleet cannot go on: a process has been given up; None while all is well."""
+        failures = self.supervisor.failures()
+        return failures[0] if failures else None
+
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of the workers that run at this moment."""
+        names = [spec.name for spec in self._specs() if spec.name != ORCHESTRATOR]
+        return [pid for name in names if (pid := self.supervisor.pid(name)) is not None]
+
+    def close(self) -> None:
+        """Stop all processes; nothing of them is left. Does nothing when called again."""
+        self.supervisor.stop()
+        _close(self._held)
+
+    def __enter__(self) -> "LocalFleet":
+        """Start the processes and wait until they can work."""
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop all processes."""
+        self.close()
+
+    def _specs(self) -> list[ChildSpec]:
+        worker_port, client_port, telemetry_port, http_port = map(str, self._ports)
+        orchestrator = ["-m", "websim_orchestrator"]
+        orchestrator += ["--worker-port", worker_port, "--client-port", client_port]
+        orchestrator += ["--telemetry-port", telemetry_port, "--http-port", http_port]
+        orchestrator += log_arguments(self._log_dir, ORCHESTRATOR)
+        specs = [ChildSpec(ORCHESTRATOR, tuple(orchestrator), ORCHESTRATOR_STAGE)]
+        for index in range(self.num_workers):
+            name = f"sim-worker-{index}"
+            worker = ["-m", "websim_sim_worker", "--orchestrator", f"tcp://127.0.0.1:{worker_port}"]
+            worker += ["--http-port", "0", *log_arguments(self._log_dir, name)]
+            specs.append(ChildSpec(name, tuple(worker), WORKER_STAGE))
+        return specs
+
+
+def log_arguments(log_dir: Path | None, name: str) -> list[str]:
+    """Return the flags that make a service write its log file, if there is a place for it."""
+    return [] if log_dir is None else ["--log-file", str(log_dir / f"{name}.jsonl")]
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def require_installed(*packages: str) -> None:
+    """Refuse, in words, to go on without a service's package."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            distribution = package.replace("_", "-")
+            raise UserError(
+                f"{distribution} is not installed here",
+                f"Install it with `pip install {distribution}`.",
+            )
+
+
+def _close(held: list[HeldPort]) -> None:
+    for port in held:
+        port.close()

@@ -18,5 +18,6 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         """Return both parts as one line."""
-        text = f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
+        stop = "" if self.message.endswith((".", "?", "!")) else "."
+        text = f"{self.message}{stop} {self.remedy}" if self.remedy else self.message
         return " ".join(text.split())

@@ -1,0 +1,89 @@
+"""What a training run on this machine can be told; the terminal and notebooks share it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from websim.service.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to train, how, and where; None leaves a choice to the learner's own defaults."""
+
+    task: str = "HalfCheetah-v5"
+    """Name of a bundled task, or a task file."""
+    algo: str = "ppo"
+    """Learning algorithm."""
+    num_envs: int | None = None
+    """Environments that are simulated side by side."""
+    seed: int = 0
+    """The run is a function of it: the same seed gives the same weights."""
+    total_steps: int | None = None
+    """Environment steps after which training is over."""
+    run_dir: Path | None = None
+    """Where the run is kept; None chooses runs/<task>-<algo>-s<seed>-<time>."""
+    resume: Path | None = None
+    """Directory of a run to go on with; what it was started with holds, and `run_dir` is it."""
+    device: str | None = None
+    """Where the learner computes: cpu or cuda."""
+    reward: Path | None = None
+    """File of a reward program to train on instead of the task's own."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Further settings of the algorithm, as in {"ppo.learning_rate": 3e-4}."""
+    workers: int | None = None
+    """Sim workers of the private fleet; None is one per core."""
+    fleet: str | None = None
+    """Address of a running fleet to use instead of a private one, as in tcp://host:5556."""
+
+    def check(self) -> None:
+        """Refuse what cannot work before anything is started.
+
+        Raises:
+            UserError: Says what and why.
+        """
+        if self.workers is not None and self.fleet is not None:
+            raise UserError("--workers is for a private fleet, and --fleet names another one")
+        for name, value in (("--num-envs", self.num_envs), ("--total-steps", self.total_steps)):
+            if value is not None and value < 1:
+                raise UserError(f"{name} {value} must be at least 1")
+        if self.resume is not None:
+            if not (self.resume / "config.json").is_file():
+                raise UserError(f"{self.resume} is not a run directory: it has no config.json")
+        elif self.run_dir is not None and (self.run_dir / "config.json").exists():
+            raise UserError(
+                f"{self.run_dir} already holds a run",
+                f"Go on with it by --resume {self.run_dir}, or choose another --run-dir.",
+            )
+        if self.reward is not None and not self.reward.is_file():
+            raise UserError(f"there is no reward file {self.reward}")
+
+    def directory(self) -> Path:
+        """Return where the run is kept."""
+        if self.resume is not None:
+            return self.resume
+        if self.run_dir is not None:
+            return self.run_dir
+        task = Path(self.task).parent.name if self.task.endswith((".yaml", ".yml")) else self.task
+        now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{task or 'task'}-{self.algo}-s{self.seed}-{now}"
+
+    def learner_arguments(self, run_dir: Path, fleet: str) -> list[str]:
+        """Return the command line of `python -m websim_learner` for this run."""
+        arguments = ["train", "--fleet", fleet, "--run-dir", str(run_dir)]
+        if self.resume is not None:
+            arguments += ["--resume", str(self.resume)]
+        else:
+            arguments += ["--task", self.task, "--algo", self.algo, "--seed", str(self.seed)]
+        for flag, value in (
+            ("--num-envs", self.num_envs),
+            ("--total-steps", self.total_steps),
+            ("--device", self.device),
+            ("--reward", self.reward),
+        ):
+            if value is not None:
+                arguments += [flag, str(value)]
+        for key, setting in self.settings.items():
+            arguments += ["--set", f"{key}={setting}"]
+        return arguments

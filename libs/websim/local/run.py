@@ -1,0 +1,271 @@
+"""A training run on this machine: a learner, and a fleet for it unless one is given.
+
+`websim.train(...)` returns a `Run`; `websim train` and `websim up` drive one from the terminal.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from websim.local.fleet import LEARNER_STAGE, LocalFleet, log_arguments, require_installed
+from websim.local.learner_api import LearnerApi, LearnerUnreachableError
+from websim.local.options import RunOptions
+from websim.local.ports import FleetPorts, HeldPort
+from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
+from websim.service.errors import UserError
+
+LEARNER = "learner"
+
+START_TIMEOUT_S = 120.0
+"""How long a learner may take to start, torch's import included."""
+
+STOP_DEADLINE_S = 30.0
+"""How long a learner may take to write its last checkpoint and end."""
+
+POLL_S = 0.2
+"""How often an iteration asks for new records."""
+
+
+class Run:
+    """A running learner; iterate it for its metrics, one record per update. A context manager.
+
+    Attributes:
+        directory: Where the run is kept: config.json, metrics.jsonl, checkpoints/, result.json.
+    """
+
+    def __init__(
+        self,
+        options: RunOptions,
+        *,
+        ports: FleetPorts | None = None,
+        restart: bool = False,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start all processes, without waiting for them: see `wait_ready`.
+
+        Args:
+            options: What to train.
+            ports: Which ports to use; None takes free ones.
+            restart: Whether a learner that dies goes on from its last checkpoint.
+            notify: Called with a line for people when a process has ended; from another thread.
+
+        Raises:
+            UserError: The options cannot work, or a port is taken.
+        """
+        options.check()
+        require_installed("websim_learner")
+        self.directory = options.directory()
+        self._fleet: LocalFleet | None = None
+        log_dir = self.directory / "logs"
+        self._held = HeldPort("learner, HTTP", (ports or FleetPorts()).learner_http)
+        try:
+            if options.fleet is None:
+                self._fleet = LocalFleet(
+                    options.workers, ports=ports, log_dir=log_dir, notify=notify
+                )
+                self._supervisor = self._fleet.supervisor
+                address = self._fleet.client_address
+            else:
+                self._supervisor = Supervisor(log_dir=log_dir, notify=notify)
+                address = options.fleet
+        except BaseException:
+            self._held.close()
+            raise
+        try:
+            if self._fleet is not None:
+                self._fleet.start()
+            self._supervisor.start(self._learner(options, address, restart))
+        except BaseException:
+            self.close()
+            raise
+
+    def _learner(self, options: RunOptions, fleet: str, restart: bool) -> ChildSpec:
+        after = ["--http-port", str(self._held.port)]
+        after += log_arguments(self.directory / "logs", LEARNER)
+        again = RunOptions(resume=self.directory)
+        first = options.learner_arguments(self.directory, fleet)
+        return ChildSpec(
+            LEARNER,
+            ("-m", "websim_learner", *first, *after),
+            LEARNER_STAGE,
+            restart=restart,
+            restart_argv=(
+                *("-m", "websim_learner", *again.learner_arguments(self.directory, fleet)),
+                *after,
+            ),
+            stop_deadline_s=STOP_DEADLINE_S,
+        )
+
+    @property
+    def fleet(self) -> LocalFleet | None:
+        """The private fleet, if this run has one."""
+        return self._fleet
+
+    @property
+    def http_url(self) -> str:
+        """The learner's HTTP."""
+        return f"http://127.0.0.1:{self._held.port}"
+
+    def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Wait until the fleet and the learner can work.
+
+        Args:
+            cancelled: Asked again and again; once true, waiting ends with KeyboardInterrupt.
+
+        Raises:
+            ChildFailedError: A process did not start; says why.
+        """
+        if self._fleet is not None:
+            self._fleet.wait_ready(cancelled)
+        self._supervisor.wait_ready([LEARNER], START_TIMEOUT_S, cancelled)
+
+    def status(self) -> dict[str, Any]:
+        """Return the present state of the run: `state`, `env_steps`, `steps_per_s`, and so on."""
+        try:
+            return LearnerApi(self.http_url).status()
+        except LearnerUnreachableError:
+            return {"state": self._supervisor.state(LEARNER)}
+
+    def pause(self) -> None:
+        """Pause training when the present update ends; returns when it has."""
+        self._command("pause")
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._command("resume")
+
+    def stop(self) -> None:
+        """End training as if its steps were over: last checkpoint, evaluation, result."""
+        self._command("stop")
+
+    def _command(self, kind: str) -> None:
+        try:
+            LearnerApi(self.http_url).command(kind)
+        except LearnerUnreachableError:
+            reason = self._supervisor.reason(LEARNER) or "it does not answer"
+            raise UserError(f"the learner cannot {kind}: {reason}") from None
+
+    def new_events(self, after: int) -> list[dict[str, Any]]:
+        """Return the records beyond number `after` that there are now."""
+        try:
+            return LearnerApi(self.http_url).events(after)
+        except LearnerUnreachableError:
+            return []
+
+    def events(self, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the typed records of the run as they come, until it is over.
+
+        Args:
+            after: Number of the last record already known.
+
+        Raises:
+            ChildFailedError: The learner ended other than by finishing.
+        """
+        while True:
+            over = self.ended
+            records = self.new_events(after)
+            for record in records:
+                after = record["n"]
+                yield record
+            if over:
+                break
+            if not records:
+                time.sleep(POLL_S)
+        self._raise_failure()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield a record of metrics per update, as they come, until the run is over."""
+        for record in self.events():
+            if record["kind"] == "metrics":
+                yield record
+
+    @property
+    def ended(self) -> bool:
+        """Whether the learner has ended, for whatever reason, and is not started again."""
+        return self.returncode is not None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code of the learner; None while it runs."""
+        return self._supervisor.returncode(LEARNER)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run cannot go on; None while all is well, or when it has finished."""
+        if self.returncode:
+            return self._supervisor.reason(LEARNER)
+        return self._fleet.failure if self._fleet is not None and not self.ended else None
+
+    def result(self, timeout_s: float | None = None) -> dict[str, Any]:
+        """Wait for the end of the run and return its result.json.
+
+        Args:
+            timeout_s: Seconds to wait at most; None waits as long as the learner runs.
+
+        Raises:
+            TimeoutError: The run is not over in time; it goes on.
+            ChildFailedError: The learner ended other than by finishing.
+        """
+        give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self.ended and self.failure is None:
+            if give_up_s is not None and time.monotonic() > give_up_s:
+                raise TimeoutError(f"the run is not over after {timeout_s:g} s")
+            time.sleep(POLL_S)
+        self._raise_failure()
+        result: dict[str, Any] = json.loads((self.directory / "result.json").read_text())
+        return result
+
+    def close(self) -> None:
+        """End all processes; the learner writes a last checkpoint. Nothing of them is left."""
+        self._supervisor.stop()
+        if self._fleet is not None:
+            self._fleet.close()
+        self._held.close()
+
+    def __enter__(self) -> "Run":
+        """Return the run."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all processes."""
+        self.close()
+
+    def _raise_failure(self) -> None:
+        if self.failure is not None:
+            raise ChildFailedError(self.failure)
+
+
+def train(task: str = "HalfCheetah-v5", **options: Any) -> Run:  # noqa: ANN401 (see RunOptions)
+    """Start training on this machine and return the run, once it is under way.
+
+    `for record in websim.train(task="Hopper-v5", total_steps=200_000): print(record)`
+
+    Args:
+        task: Name of a bundled task, or a task file.
+        **options: Fields of `RunOptions`: algo, num_envs, seed, total_steps, run_dir, ...
+
+    Raises:
+        UserError: An option cannot work, or a process did not start; says why.
+    """
+    known = RunOptions.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise UserError(f"train has no option {name}", f"It has: {', '.join(known)}.")
+    for name in ("run_dir", "resume", "reward"):
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    run = Run(RunOptions(task=task, **options))
+    try:
+        run.wait_ready()
+    except BaseException:
+        run.close()
+        raise
+    return run

@@ -1,1 +1,1 @@
-"""MuJoCo WebSim."""
+"""The wire protocol: messages, codec, sockets, lifecycle numbers, errors (docs/protocol.md)."""

@@ -7,19 +7,19 @@ class WireError(Exception):
     reason = "wire"
 
 
-class MalformedMessage(WireError):  # noqa: N818 - named for what it is, as the peers' error trees do
+class MalformedMessage(WireError):
     """The bytes are not a message: drop it and count it; the peer is broken or hostile."""
 
     reason = "malformed"
 
 
-class OversizedMessage(WireError):  # noqa: N818
+class OversizedMessage(WireError):
     """A header, a frame or an array passes its bound: drop it and count it."""
 
     reason = "oversized"
 
 
-class UnknownVersion(WireError):  # noqa: N818
+class UnknownVersion(WireError):
     """The peer speaks another protocol version: refuse it with both versions named."""
 
     reason = "version"

@@ -1,7 +1,7 @@
 """Every message of the protocol, as data: docs/protocol.md is the specification.
 
-Called by everything that sends or receives. A message is frozen; new fields get defaults; a field is
-never re-typed or removed without a new protocol version. Arrays travel beside the header as raw
+Called by everything that sends or receives. A message is frozen; new fields get defaults; a field
+is never re-typed or removed without a new protocol version. Arrays travel beside the header as raw
 frames, described by `arrays` (see codec.py); the shapes are in the comment of each class, with
 n = environments of the shard, k = episodes that ended in this step.
 """
@@ -156,7 +156,6 @@ class Applied(Message, frozen=True, tag="applied"):
     epoch: int
     seq: int
     t: int
-    request: int = 0
 
 
 class Snapshot(Message, frozen=True, tag="snapshot"):
@@ -281,7 +280,6 @@ class SetState(Message, frozen=True, tag="set_state"):
     shard: int
     t: int
     env_id: int
-    request: int = 0
     seq: int = 0
     epoch: int = 0
     replay: bool = False
@@ -294,7 +292,6 @@ class ResetEnv(Message, frozen=True, tag="reset_env"):
     shard: int
     env_id: int
     t: int = 0
-    request: int = 0
     seq: int = 0
     epoch: int = 0
     replay: bool = False

@@ -1,1 +1,1 @@
-"""MuJoCo WebSim."""
+"""The orchestrator: owns the fleet, places shards, routes between clients and workers."""

@@ -1,1 +1,1 @@
-"""MuJoCo WebSim."""
+"""The sim worker: compiles tasks, steps shards of environments, ships their snapshots."""

@@ -1,0 +1,424 @@
+"""A client's session on a fleet: its shards, what is outstanding on them, and what comes back.
+
+Used by FleetVectorEnv and by learners. One thread at a time; it owns the socket. What the network
+loses is asked for again: a command is named by (session, shard, t) and takes effect once.
+"""
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from websim.client.errors import FleetError, FleetRefused, FleetTimeout, FleetUnavailable
+from websim.client.results import EnvironmentState, ShardResult, read_result
+from websim.wire import lifecycle
+from websim.wire.codec import Array, Decoder, Envelope, describe, encode
+from websim.wire.errors import UnknownVersion, WireError
+from websim.wire.messages import (
+    Applied,
+    ClientHeartbeat,
+    CloseSession,
+    EnvState,
+    GetState,
+    Message,
+    ObsDtype,
+    OpenSession,
+    Refused,
+    Reset,
+    ResetEnv,
+    SessionOpened,
+    SessionWaiting,
+    SetState,
+    ShardSpan,
+    Step,
+    Stepped,
+    TaskInfo,
+    ToClient,
+    Value,
+    WasReset,
+)
+from websim.wire.sockets import make_socket
+
+CLOSE_LINGER_MS = 300
+"""How long the last message of a session may take to leave."""
+
+
+@dataclass(slots=True)
+class _ShardSide:
+    """The client's view of a shard."""
+
+    span: ShardSpan
+    t: int = 0
+    outstanding: list[Any] | None = None
+    """Frames of the command without an answer, to send again."""
+
+
+class FleetSession:
+    """Environments on a fleet, by shard."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        task: str,
+        num_envs: int,
+        seed: int,
+        obs_dtype: ObsDtype = "float32",
+        shard_envs: int = 0,
+        label: str = "",
+        overrides: Mapping[str, Value] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        deadline_s: float = lifecycle.FLEET_DEADLINE_S,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            address: the orchestrator's client address, tcp://HOST:PORT.
+            task: a bundled task's id, or the id of the custom task in `files`.
+            num_envs: environments of the session.
+            seed: keys all randomness of the session's environments.
+            obs_dtype: dtype of obs and final_obs.
+            shard_envs: environments per shard; 0 takes the default for num_envs.
+            label: shown to people beside the session.
+            overrides: values of the task's parameters.
+            files: a custom task's files by name, task.yaml among them.
+            deadline_s: how long to wait for workers to build the environments.
+
+        Raises:
+            FleetUnavailable: no orchestrator answers at the address.
+            FleetTimeout: no worker built the environments in time.
+            FleetRefused: the fleet refuses the task, an override or a number.
+        """
+        self.address = address
+        self.obs_dtype = obs_dtype
+        self.waiting = ""
+        """Why nothing happens just now, for a person; empty while all is well."""
+        self._session = 0
+        self._sides: list[_ShardSide] = []
+        self._arrived: deque[ShardResult] = deque()
+        self._requests = 1
+        self._decoder: Decoder[Any] = Decoder(ToClient)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = make_socket(self._context, zmq.DEALER)
+        self._socket.set(zmq.IDENTITY, b"client-" + secrets.token_bytes(8))
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self._disconnect()
+            raise FleetUnavailable(
+                f"{address!r} is not a fleet's address: {str(error).lower()}",
+                "Write tcp://HOST:PORT.",
+            ) from None
+        specs, frames = describe(
+            {
+                f"task:{name}": np.frombuffer(content, np.uint8)
+                for name, content in (files or {}).items()
+            }
+        )
+        request = OpenSession(
+            request=self._requests,
+            task=task,
+            num_envs=num_envs,
+            seed=seed,
+            obs_dtype=obs_dtype,
+            shard_envs=shard_envs,
+            label=label,
+            overrides=dict(overrides or {}),
+            arrays=specs,
+        )
+        try:
+            opened = self._open(encode(request, frames), deadline_s)
+        except BaseException:
+            self._disconnect()
+            raise
+        self.task: TaskInfo = opened.task
+        self.shards: tuple[ShardSpan, ...] = opened.shards
+        self._session = opened.session
+        self._sides = [_ShardSide(span) for span in opened.shards]
+
+    @property
+    def num_envs(self) -> int:
+        """Environments of the session."""
+        return sum(span.num_envs for span in self.shards)
+
+    # --- commands
+
+    def send_reset(
+        self, shard: int, seed: int | None = None, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Reset a shard's environments.
+
+        Args:
+            shard: index into `shards`.
+            seed: re-keys the shard's randomness; None goes on with it.
+            mask: (n,) which ones; None: all.
+        """
+        side = self._free(shard)
+        message = Reset(session=self._session, shard=shard, t=side.t + 1, seed=seed)
+        self._command(side, message, {} if mask is None else {"mask": mask})
+
+    def send(self, shard: int, action: NDArray[np.float32], fields: Sequence[str] = ()) -> None:
+        """Act in a shard's environments.
+
+        Args:
+            shard: index into `shards`.
+            action: (n, action_dim) float32, as it reaches the environment.
+            fields: names of the task's fields wanted with the answer.
+        """
+        side = self._free(shard)
+        message = Step(session=self._session, shard=shard, t=side.t + 1, fields=tuple(fields))
+        self._command(side, message, {"action": action})
+
+    def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
+        """Wait for the next shard that has an answer, in order of arrival.
+
+        Raises:
+            FleetTimeout: none came within timeout_s; it may still come.
+            FleetUnavailable: the orchestrator is silent.
+            FleetRefused: the fleet refused a command or closed the session.
+        """
+        if not self._arrived and all(side.outstanding is None for side in self._sides):
+            raise FleetError("recv without anything outstanding", "Call send or send_reset first.")
+        until_s = time.monotonic() + timeout_s
+        while not self._arrived:
+            self._take(until_s)
+        return self._arrived.popleft()
+
+    def set_state(self, env_id: int, qpos: NDArray[np.float64], qvel: NDArray[np.float64]) -> Array:
+        """Put one environment somewhere and start an episode there.
+
+        Args:
+            env_id: which environment.
+            qpos: (nq,) positions.
+            qvel: (nv,) velocities.
+
+        Returns:
+            (obs_dim,) the observation there.
+        """
+        shard, side = self._side_of(env_id)
+        self._free(shard)
+        message = SetState(session=self._session, shard=shard, t=side.t + 1, env_id=env_id)
+        arrays = {"qpos": np.asarray(qpos, np.float64), "qvel": np.asarray(qvel, np.float64)}
+        obs = self._apply(side, message, arrays).array("obs")
+        if obs is None:
+            raise FleetError("the worker answered without an observation", "Upgrade the fleet.")
+        row: Array = obs[0].copy()
+        return row
+
+    def reset_env(self, env_id: int) -> None:
+        """Truncate one environment at its next step, where it is reset."""
+        shard, side = self._side_of(env_id)
+        self._free(shard)
+        message = ResetEnv(session=self._session, shard=shard, t=side.t + 1, env_id=env_id)
+        self._apply(side, message, {})
+
+    def get_state(self, env_id: int) -> EnvironmentState:
+        """Ask for one environment's state."""
+        shard, _ = self._side_of(env_id)
+        self._requests += 1
+        request = self._requests
+        message = GetState(session=self._session, shard=shard, env_id=env_id, request=request)
+        until_s = time.monotonic() + lifecycle.FLEET_DEADLINE_S
+        frames = encode(message)
+        self._transmit(frames)
+        while True:
+            envelope = self._take(until_s, again=frames)
+            state = envelope.message
+            if isinstance(state, EnvState) and state.request == request:
+                break
+        arrays = envelope.arrays()
+        return EnvironmentState(
+            env_id=env_id,
+            time_s=state.time_s,
+            qpos=arrays["qpos"].copy(),
+            qvel=arrays["qvel"].copy(),
+            fields={
+                name[6:]: array.copy()
+                for name, array in arrays.items()
+                if name.startswith("field:")
+            },
+            episode_return=state.episode_return,
+            episode_length=state.episode_length,
+        )
+
+    def close(self) -> None:
+        """Give the environments back. Does nothing when called again."""
+        if self._socket.closed:
+            return
+        self._transmit(encode(CloseSession(session=self._session)))
+        self._disconnect(CLOSE_LINGER_MS)
+
+    # --- inside
+
+    def _disconnect(self, linger_ms: int = 0) -> None:
+        self._socket.close(linger=linger_ms)
+        self._context.term()
+
+    def _side_of(self, env_id: int) -> tuple[int, _ShardSide]:
+        for shard, side in enumerate(self._sides):
+            if side.span.first_env_id <= env_id < side.span.first_env_id + side.span.num_envs:
+                return shard, side
+        raise FleetError(
+            f"there is no environment {env_id}", f"env_id is 0 to {self.num_envs - 1}."
+        )
+
+    def _free(self, shard: int) -> _ShardSide:
+        if self._socket.closed:
+            raise FleetError("the session is closed", "Open a new one.")
+        if not 0 <= shard < len(self._sides):
+            raise FleetError(f"there is no shard {shard}", f"shard is 0 to {len(self._sides) - 1}.")
+        side = self._sides[shard]
+        if side.outstanding is not None:
+            raise FleetError(
+                f"shard {shard} has not answered its last command", "Call recv until it has."
+            )
+        return side
+
+    def _command(self, side: _ShardSide, message: Message, arrays: Mapping[str, Array]) -> None:
+        specs, frames = describe(arrays)
+        # A resend must not see what the caller has written into the array since.
+        parts = encode(
+            msgspec.structs.replace(message, arrays=specs), [frame.tobytes() for frame in frames]
+        )
+        side.t += 1
+        side.outstanding = parts
+        self._transmit(parts)
+
+    def _apply(
+        self, side: _ShardSide, message: SetState | ResetEnv, arrays: Mapping[str, Array]
+    ) -> Envelope[Any]:
+        self._command(side, message, arrays)
+        until_s = time.monotonic() + lifecycle.FLEET_DEADLINE_S
+        while True:
+            envelope = self._take(until_s)
+            answer = envelope.message
+            if (
+                isinstance(answer, Applied)
+                and answer.shard == message.shard
+                and answer.t == message.t
+            ):
+                side.outstanding = None
+                return envelope
+
+    def _transmit(self, parts: list[Any]) -> None:
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.Again:
+            return  # not connected just now: what is outstanding is sent again
+
+    def _open(self, parts: list[Any], deadline_s: float) -> SessionOpened:
+        """Ask until the session is open."""
+        started_s = time.monotonic()
+        answered = False
+        next_ask_s = 0.0
+        while True:
+            now_s = time.monotonic()
+            if not answered and now_s - started_s > lifecycle.CONNECT_DEADLINE_S:
+                raise FleetUnavailable(
+                    f"no orchestrator answers at {self.address}",
+                    "Start a fleet with `websim up`, or correct the address.",
+                )
+            if now_s - started_s > deadline_s:
+                raise FleetTimeout(
+                    f"the fleet at {self.address} did not build the environments within "
+                    f"{deadline_s:.0f} s" + (f": {self.waiting}" if self.waiting else ""),
+                    "Look at its workers' logs.",
+                )
+            if now_s >= next_ask_s:
+                self._transmit(parts)
+                next_ask_s = now_s + (lifecycle.CLIENT_PROBE_S if answered else 0.1)
+            if not self._socket.poll(50):
+                continue
+            envelope = self._receive()
+            if envelope is None:
+                continue
+            answered = True
+            match envelope.message:
+                case SessionOpened() as opened:
+                    self.waiting = ""
+                    return opened
+                case SessionWaiting(reason=reason):
+                    self.waiting = reason
+                case Refused() as refusal:
+                    raise FleetRefused(refusal.code, refusal.message, refusal.remedy)
+
+    def _receive(self) -> Envelope[Any] | None:
+        """Take one message that is there; broken ones are dropped."""
+        frames = self._socket.recv_multipart(copy=False)
+        try:
+            return self._decoder.decode(frames)
+        except UnknownVersion as error:
+            raise FleetRefused("version", f"the orchestrator at {self.address}: {error}") from None
+        except WireError:
+            return None
+
+    def _take(self, until_s: float, again: list[Any] | None = None) -> Envelope[Any]:
+        """Wait for one message and file it; what is outstanding is sent again into a silence.
+
+        Args:
+            until_s: time.monotonic() to wait until.
+            again: a question to ask again with what is outstanding.
+        """
+        heard_s = asked_s = time.monotonic()
+        while True:
+            now_s = time.monotonic()
+            if now_s - heard_s > 2 * lifecycle.CONNECT_DEADLINE_S:
+                raise FleetUnavailable(
+                    f"the orchestrator at {self.address} has been silent for "
+                    f"{now_s - heard_s:.0f} s",
+                    "Look whether it still runs.",
+                )
+            if now_s > until_s:
+                raise FleetTimeout(
+                    "no environment answered in time"
+                    + (f": {self.waiting}" if self.waiting else ""),
+                    "Wait again, or look at the workers' logs.",
+                )
+            if now_s - asked_s > lifecycle.CLIENT_PROBE_S:
+                asked_s = now_s
+                self._ask_again(again)
+            if not self._socket.poll(min(200, int((until_s - now_s) * 1000) + 1)):
+                continue
+            envelope = self._receive()
+            if envelope is not None:
+                heard_s = time.monotonic()
+                if self._file(envelope):
+                    return envelope
+
+    def _ask_again(self, question: list[Any] | None) -> None:
+        self._transmit(encode(ClientHeartbeat(session=self._session)))
+        for side in self._sides:
+            if side.outstanding is not None:
+                self._transmit(side.outstanding)
+        if question is not None:
+            self._transmit(question)
+
+    def _file(self, envelope: Envelope[Any]) -> bool:
+        """Put an answer where it belongs; True when a caller may have waited for it."""
+        match envelope.message:
+            case Stepped() | WasReset() as answer:
+                side = self._sides[answer.shard]
+                if answer.session != self._session or side.outstanding is None:
+                    return False
+                if answer.t != side.t:
+                    return False
+                side.outstanding = None
+                self.waiting = ""
+                self._arrived.append(read_result(envelope, side.span.num_envs))
+                return True
+            case Applied() | EnvState():
+                return True
+            case SessionWaiting(reason=reason):
+                self.waiting = reason
+            case Refused() as refusal if refusal.session in (0, self._session):
+                if refusal.code in ("outstanding", "out_of_order"):
+                    return False  # an echo of a command that was sent twice
+                raise FleetRefused(refusal.code, refusal.message, refusal.remedy)
+        return False

@@ -1,0 +1,41 @@
+"""The numbers of the protocol's life: who waits how long for whom (docs/protocol.md)."""
+
+HEARTBEAT_S = 0.25
+"""A worker tells at least this often that its loop turns; the orchestrator answers."""
+
+WORKER_SILENCE_S = 1.0
+"""A worker that is silent this long, beyond the longest command it has been seen to need, is lost."""
+
+COMMAND_PATIENCE = 4.0
+"""Silence granted on top of WORKER_SILENCE_S, as a multiple of the longest command seen."""
+
+BUILD_PATIENCE_S = 30.0
+"""Silence granted to a worker that is building a shard: compiling a large model takes seconds."""
+
+ORCHESTRATOR_SILENCE_S = 5.0
+"""A worker that hears nothing for this long drops its shards and registers anew."""
+
+HELLO_INTERVAL_S = 0.2
+"""A worker that is not registered says hello this often."""
+
+CONNECT_DEADLINE_S = 5.0
+"""A client that gets no answer within this time says that there is no orchestrator."""
+
+CLIENT_PROBE_S = 1.0
+"""A waiting client that hears nothing for this long re-sends what is outstanding; the orchestrator
+probes silent clients as often."""
+
+CLIENT_GRACE_S = 10.0
+"""Sessions of a client that cannot be reached for this long are closed."""
+
+FLEET_DEADLINE_S = 60.0
+"""A client that waits this long for one answer gives up with a FleetTimeout."""
+
+DRAIN_DEADLINE_S = 3.0
+"""A worker asked to stop leaves after this long even if not all its shards have moved."""
+
+MAX_DEATHS_AT_STEP = 3
+"""A shard whose workers die this often in a row at the same step is given up."""
+
+SNAPSHOT_EVERY = 64
+"""Commands between two snapshots of a shard: the bound of what a replay repeats."""

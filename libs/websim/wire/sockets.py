@@ -1,0 +1,42 @@
+"""Sockets with the options of docs/protocol.md. A socket belongs to the thread that made it."""
+
+from typing import Any
+
+import zmq
+
+from websim.wire.codec import MAX_MESSAGE_BYTES
+
+QUEUE_MESSAGES = 4096
+"""Bound of the messages queued for one peer: a replay of all shards of a worker fits."""
+
+
+def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
+    """Make a socket that never blocks a shutdown and notices dead peers.
+
+    Args:
+        context: shared by the process' threads.
+        kind: zmq.ROUTER or zmq.DEALER.
+    """
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
+    socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
+    socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.set(zmq.HEARTBEAT_IVL, 1000)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+    socket.set(zmq.HEARTBEAT_TTL, 3000)
+    socket.set(zmq.HANDSHAKE_IVL, 5000)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, 30)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, 10)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 3)
+    if kind == zmq.ROUTER:
+        # An unreachable peer is an error to act on, not a silent loss.
+        socket.set(zmq.ROUTER_MANDATORY, 1)
+    else:
+        socket.set(zmq.RECONNECT_IVL, 50)
+        socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.set(zmq.CONNECT_TIMEOUT, 3000)
+        # Nothing queues for an endpoint that is not there.
+        socket.set(zmq.IMMEDIATE, 1)
+    return socket

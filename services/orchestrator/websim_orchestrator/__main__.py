@@ -1,0 +1,70 @@
+"""`python -m websim_orchestrator`: the orchestrator as a process."""
+
+import ipaddress
+import sys
+from importlib.metadata import version
+from typing import NoReturn
+
+from websim.service.errors import UserError
+from websim.service.http import add_health, make_app, serve_http
+from websim.service.logs import configure_logs, get_logger
+from websim.service.main import run_service
+from websim.service.metrics import make_registry
+from websim.service.ready import write_ready
+from websim.service.settings import load_settings
+from websim.service.shutdown import install_shutdown
+from websim_orchestrator.api import add_fleet_routes
+from websim_orchestrator.brain import Brain
+from websim_orchestrator.readings import read_metrics
+from websim_orchestrator.runtime import Runtime
+from websim_orchestrator.settings import OrchestratorSettings
+
+log = get_logger("websim_orchestrator")
+
+
+def run(argv: list[str]) -> int:
+    """Run an orchestrator until it is told to stop.
+
+    Raises:
+        UserError: a setting is wrong or a port is taken.
+    """
+    settings = load_settings(OrchestratorSettings, argv)
+    if not ipaddress.ip_address(settings.host).is_loopback:
+        raise UserError(
+            f"--host {settings.host} is not a loopback address, and the wire has no keys here",
+            "Use 127.0.0.1 and reach it through an SSH tunnel.",
+        )
+    configure_logs("orchestrator", json=settings.log_json, file=settings.log_file)
+    shutdown = install_shutdown()
+    runtime = Runtime(Brain(), settings.host, settings.worker_port, settings.client_port)
+    release = version("websim-orchestrator")
+    app = make_app("MuJoCo WebSim orchestrator", release)
+    registry = make_registry("orchestrator", release, lambda: read_metrics(runtime))
+    add_health(app, alive=runtime.pulse.alive, ready=lambda: None, registry=registry)
+    add_fleet_routes(app, runtime)
+    server = serve_http(app, settings.http_host, settings.http_port)
+    write_ready(
+        settings.ready_file,
+        worker_address=runtime.worker_address,
+        client_address=runtime.client_address,
+        http_url=server.url,
+    )
+    log.info(
+        "orchestrator ready",
+        workers=runtime.worker_address,
+        clients=runtime.client_address,
+        http=server.url,
+    )
+    runtime.run(shutdown)
+    server.stop()
+    log.info("orchestrator stopped", reason=shutdown.reason)
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    run_service(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

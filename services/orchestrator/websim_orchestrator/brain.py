@@ -1,0 +1,53 @@
+"""The orchestrator's decisions: a pure state machine, `handle(event) -> instructions`.
+
+Called by the runtime for everything that happens. It holds no socket, reads no clock, writes no
+log: time arrives in events. It keeps for every shard the last snapshot and every command since, so
+that a shard whose worker is gone is rebuilt elsewhere and continues with the outstanding command.
+"""
+
+from websim_orchestrator.client_side import ClientSide
+from websim_orchestrator.events import (
+    ClientMessage,
+    ClientUnreachable,
+    EnvResetAsked,
+    Event,
+    Instruction,
+    StateAsked,
+    Ticked,
+    WorkerMessage,
+    WorkerUnreachable,
+)
+from websim_orchestrator.fleet import Fleet
+from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.placement import Placement
+from websim_orchestrator.worker_side import WorkerSide
+
+
+class Brain:
+    """The fleet's state and the one function that changes it."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self._out = Outbox()
+        placement = Placement(self.fleet, self._out)
+        self._clients = ClientSide(self.fleet, self._out, placement)
+        self._workers = WorkerSide(self.fleet, self._out, placement, self._clients)
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Take in one event and say what is to be done about it, in order."""
+        match event:
+            case WorkerMessage():
+                self._workers.message(event)
+            case ClientMessage():
+                self._clients.message(event)
+            case Ticked(now_s=now_s):
+                self._workers.tick(now_s)
+                self._clients.tick(now_s)
+            case StateAsked() | EnvResetAsked():
+                self._clients.person_asks(event)
+            case WorkerUnreachable(now_s=now_s, identity=identity):
+                if worker := self.fleet.workers.get(identity):
+                    self._workers.lose(worker, "its connection closed", now_s)
+            case ClientUnreachable(now_s=now_s, identity=identity):
+                self._clients.unreachable(identity, now_s)
+        return self._out.take()

@@ -1,0 +1,226 @@
+"""The brain's side towards clients and people: sessions, commands, questions."""
+
+import msgspec
+
+from websim.wire import lifecycle
+from websim.wire.codec import Envelope
+from websim.wire.messages import (
+    ClientHeartbeat,
+    CloseSession,
+    GetState,
+    Message,
+    OpenSession,
+    OrchestratorHeartbeat,
+    Refused,
+    Reset,
+    ResetEnv,
+    SessionOpened,
+    SetState,
+    Step,
+)
+from websim_orchestrator.checks import refuse_command, refuse_session
+from websim_orchestrator.events import ClientMessage, EnvResetAsked, Frames, StateAsked
+from websim_orchestrator.fleet import (
+    Asker,
+    ClientAsker,
+    Command,
+    EpisodeStatistics,
+    Fleet,
+    Logged,
+    PersonAsker,
+    SessionRecord,
+    ShardRecord,
+    default_shard_envs,
+    split,
+)
+from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.placement import Placement
+
+
+class ClientSide:
+    """Takes in what clients and people ask."""
+
+    def __init__(self, fleet: Fleet, out: Outbox, placement: Placement) -> None:
+        self._fleet = fleet
+        self._out = out
+        self._placement = placement
+        self._next_session_id = 1
+        self._next_request = 1
+
+    # --- clients
+
+    def message(self, event: ClientMessage) -> None:
+        message = event.envelope.message
+        if isinstance(message, OpenSession):
+            self._open(event.identity, message, event.envelope, event.now_s)
+            return
+        session = self._fleet.sessions.get(message.session)
+        if session is None or session.client != event.identity:
+            if isinstance(message, ClientHeartbeat) and not message.session:
+                self._out.to_client(
+                    event.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
+                )
+            elif not isinstance(message, CloseSession):
+                self._out.to_client(
+                    event.identity,
+                    Refused(
+                        code="unknown_session",
+                        message=f"session {message.session} is not open here",
+                        remedy="open a new session; the fleet was restarted or gave this one up",
+                        session=message.session,
+                    ),
+                )
+            return
+        session.unreachable_since_s = None
+        match message:
+            case CloseSession():
+                self.close(session)
+            case ClientHeartbeat():
+                self._out.to_client(
+                    session.client, OrchestratorHeartbeat(workers=len(self._fleet.workers))
+                )
+                self._placement.say_waiting(session)
+            case GetState():
+                self._ask_state(session, message.env_id, ClientAsker(message.request))
+            case Step() | Reset() | SetState() | ResetEnv():
+                self._command(session, message, event)
+
+    def _open(
+        self, identity: bytes, request: OpenSession, envelope: Envelope[Message], now_s: float
+    ) -> None:
+        for session in self._fleet.sessions.values():
+            if session.client == identity and session.request.request == request.request:
+                self.say_opened(session)
+                self._placement.say_waiting(session, always=True)
+                return
+        if refusal := refuse_session(request, len(self._fleet.sessions)):
+            self._out.to_client(identity, refusal)
+            return
+        session_id = self._next_session_id
+        self._next_session_id += 1
+        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
+        session = SessionRecord(
+            session_id=session_id,
+            client=identity,
+            request=request,
+            frames=envelope.frames,
+            shards=[ShardRecord(session_id, index, span) for index, span in enumerate(spans)],
+            statistics=EpisodeStatistics.empty(request.num_envs),
+        )
+        self._fleet.sessions[session_id] = session
+        self._placement.place_waiting(now_s)
+
+    def _command(self, session: SessionRecord, command: Command, event: ClientMessage) -> None:
+        index = command.shard
+        shard = session.shards[index] if 0 <= index < len(session.shards) else None
+        outstanding = shard.client_t if shard is not None else 0
+        if shard is not None and command.t == outstanding != 0:
+            return  # the client asks again for what is being done
+        if shard is not None and command.t == shard.done_t and shard.last_answer is not None:
+            answer, frames = shard.last_answer
+            self._out.to_client(session.client, answer, frames)
+            return
+        refusal = refuse_command(session, shard, outstanding, event.envelope)
+        if refusal is not None or shard is None:
+            self._fleet.counters["refused_commands"] += 1
+            if refusal is not None:
+                self._out.to_client(session.client, refusal)
+            return
+        self._submit(shard, command, event.envelope.frames, ClientAsker(command.t), event.now_s)
+
+    def _submit(
+        self,
+        shard: ShardRecord,
+        command: Command,
+        frames: Frames,
+        asker: Asker,
+        now_s: float,
+    ) -> None:
+        """Log a command and forward it, unless the shard is on its way to another worker."""
+        shard.seq += 1
+        numbered = msgspec.structs.replace(command, seq=shard.seq, epoch=shard.epoch, replay=False)
+        shard.log[shard.seq] = Logged(numbered, frames, now_s)
+        shard.pending[shard.seq] = asker
+        if shard.worker is not None and not shard.moving:
+            self._out.to_worker(shard.worker.identity, numbered, frames)
+        else:
+            self._placement.say_waiting(self._fleet.sessions[shard.session_id])
+
+    def close(self, session: SessionRecord, refusal: Refused | None = None) -> None:
+        for shard in session.shards:
+            self._placement.release(shard)
+            askers = [*shard.pending.values(), *(asker for _, asker in shard.questions.values())]
+            for asker in askers:
+                if isinstance(asker, PersonAsker):
+                    self._out.answer_person(asker.token, None, "the session was closed")
+        del self._fleet.sessions[session.session_id]
+        if refusal is not None:
+            self._out.to_client(session.client, refusal)
+        self._out.log("info", "session closed", session=session.session_id)
+
+    def say_opened(self, session: SessionRecord) -> None:
+        """Tell the client that its session is open, if it is."""
+        if session.opened and session.task is not None:
+            opened = SessionOpened(
+                request=session.request.request,
+                session=session.session_id,
+                task=session.task,
+                shards=tuple(each.span for each in session.shards),
+            )
+            self._out.to_client(session.client, opened)
+
+    # --- people
+
+    def person_asks(self, event: StateAsked | EnvResetAsked) -> None:
+        session = self._fleet.sessions.get(event.session)
+        shard = session.shard_of(event.env_id) if session is not None else None
+        if session is None or shard is None or not session.opened:
+            what = "session" if session is None or not session.opened else "environment"
+            number = event.session if what == "session" else event.env_id
+            self._out.answer_person(event.token, None, f"there is no {what} {number}")
+            return
+        asker = PersonAsker(event.token)
+        if isinstance(event, StateAsked):
+            self._ask_state(session, event.env_id, asker)
+            return
+        command = ResetEnv(session=session.session_id, shard=shard.index, env_id=event.env_id)
+        self._submit(shard, command, (), asker, event.now_s)
+
+    def _ask_state(self, session: SessionRecord, env_id: int, asker: Asker) -> None:
+        shard = session.shard_of(env_id)
+        if shard is None:
+            refusal = Refused(
+                code="unknown_env",
+                message=f"there is no environment {env_id}",
+                remedy=f"env_id is 0 to {session.request.num_envs - 1}",
+                request=asker.t if isinstance(asker, ClientAsker) else 0,
+                session=session.session_id,
+            )
+            self._out.to_client(session.client, refusal)
+            return
+        request = self._next_request
+        self._next_request += 1
+        shard.questions[request] = (env_id, asker)
+        self._placement.ask(shard, request)
+
+    # --- time
+
+    def unreachable(self, identity: bytes, now_s: float) -> None:
+        """Note that a client could not be reached."""
+        for session in self._fleet.sessions.values():
+            if session.client == identity and session.unreachable_since_s is None:
+                session.unreachable_since_s = now_s
+
+    def tick(self, now_s: float) -> None:
+        """Probe clients; close the sessions of those that stay unreachable."""
+        for session in list(self._fleet.sessions.values()):
+            gone_s = session.unreachable_since_s
+            if gone_s is not None and now_s - gone_s > lifecycle.CLIENT_GRACE_S:
+                self._fleet.counters["clients_lost"] += 1
+                self._out.log("warning", "client lost", session=session.session_id)
+                self.close(session)
+            elif now_s - session.probed_s > lifecycle.CLIENT_PROBE_S:
+                session.probed_s = now_s
+                self._out.to_client(
+                    session.client, OrchestratorHeartbeat(workers=len(self._fleet.workers))
+                )

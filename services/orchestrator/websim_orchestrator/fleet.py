@@ -1,0 +1,202 @@
+"""The fleet as data: workers, sessions, shards and their logs of commands. No logic of messages."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from websim.wire.messages import (
+    OpenSession,
+    Reset,
+    ResetEnv,
+    SetState,
+    ShardSpan,
+    Snapshot,
+    Step,
+    TaskInfo,
+)
+
+Command = Step | Reset | SetState | ResetEnv
+
+MIN_SHARD_ENVS = 32
+MAX_SHARD_ENVS = 256
+
+
+def default_shard_envs(num_envs: int) -> int:
+    """Environments of a shard: of num_envs alone, so that results never depend on workers.
+
+    An eighth of the environments lets four workers double-buffer; below 32 the messages cost more
+    than they overlap, above 256 the first answer of a step comes late (docs/architecture.md).
+    """
+    return max(MIN_SHARD_ENVS, min(MAX_SHARD_ENVS, -(-num_envs // 8)))
+
+
+def split(num_envs: int, shard_envs: int) -> tuple[ShardSpan, ...]:
+    """Consecutive spans of at most shard_envs environments that cover num_envs."""
+    return tuple(
+        ShardSpan(first, min(shard_envs, num_envs - first))
+        for first in range(0, num_envs, shard_envs)
+    )
+
+
+@dataclass(slots=True)
+class WorkerRecord:
+    """A registered worker as the orchestrator sees it."""
+
+    worker_id: int
+    identity: bytes
+    instance: str
+    pid: int
+    host: str
+    nthread: int
+    http_url: str
+    package_version: str
+    last_seen_s: float
+    draining: bool = False
+    commands: int = 0
+    env_steps: int = 0
+    busy_s: float = 0.0
+    longest_command_s: float = 0.0
+    building: int = 0
+    """Shards assigned that have not answered ShardReady."""
+    shards: set[tuple[int, int]] = field(default_factory=set)
+    """(session, shard) it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAsker:
+    """The answer goes to the session's client."""
+
+    t: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAsker:
+    """The answer goes to the HTTP question of that token."""
+
+    token: int
+
+
+Asker = ClientAsker | PersonAsker
+
+
+@dataclass(slots=True)
+class Logged:
+    """A command of a shard's log, with its frames, as it is sent again after a loss."""
+
+    command: Command
+    frames: Sequence[Any]
+    sent_s: float
+
+
+@dataclass(slots=True)
+class ShardRecord:
+    """A shard: where it is, and everything needed to rebuild it elsewhere."""
+
+    session_id: int
+    index: int
+    span: ShardSpan
+    worker: WorkerRecord | None = None
+    epoch: int = 0
+    ready: bool = False
+    moving: bool = False
+    seq: int = 0
+    done_t: int = 0
+    snapshot: Snapshot | None = None
+    snapshot_frames: Sequence[Any] = ()
+    log: dict[int, Logged] = field(default_factory=dict)
+    """Commands since the snapshot by seq, in order."""
+    pending: dict[int, Asker] = field(default_factory=dict)
+    """Commands not answered yet by seq, in order; those of `log` not in here replay in silence."""
+    questions: dict[int, tuple[int, Asker]] = field(default_factory=dict)
+    """GetState by request: (env_id, asker)."""
+    last_answer: tuple[Any, Sequence[Any]] | None = None
+    """The client's last answer, sent again if it asks for it again."""
+    deaths: int = 0
+    death_seq: int = -1
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Identity of the shard in the fleet."""
+        return (self.session_id, self.index)
+
+    @property
+    def client_t(self) -> int:
+        """The client's outstanding command, 0: none."""
+        for asker in self.pending.values():
+            if isinstance(asker, ClientAsker):
+                return asker.t
+        return 0
+
+
+@dataclass(slots=True)
+class EpisodeStatistics:
+    """Per-environment statistics of a session, (num_envs,) each."""
+
+    episodes: NDArray[np.int64]
+    last_return: NDArray[np.float64]
+    last_length: NDArray[np.float64]
+    last_fitness: NDArray[np.float64]
+    successes: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, num_envs: int) -> "EpisodeStatistics":
+        """Statistics before any episode has ended."""
+        nan = np.full(num_envs, np.nan)
+        zero = np.zeros(num_envs, np.int64)
+        return cls(zero, nan, nan.copy(), nan.copy(), zero.copy())
+
+    def add(self, env_ids: NDArray[np.int64], episode: NDArray[np.float64]) -> None:
+        """Count ended episodes.
+
+        Args:
+            env_ids: (k,) environments whose episode ended.
+            episode: (k, 4) return, length, fitness, success (NaN: the task defines none).
+        """
+        self.episodes[env_ids] += 1
+        self.last_return[env_ids] = episode[:, 0]
+        self.last_length[env_ids] = episode[:, 1]
+        self.last_fitness[env_ids] = episode[:, 2]
+        self.successes[env_ids] += np.nan_to_num(episode[:, 3]).astype(np.int64)
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One client's environments."""
+
+    session_id: int
+    client: bytes
+    request: OpenSession
+    frames: Sequence[Any]
+    shards: list[ShardRecord]
+    statistics: EpisodeStatistics
+    task: TaskInfo | None = None
+    opened: bool = False
+    opened_s: float = 0.0
+    env_steps: int = 0
+    probed_s: float = 0.0
+    unreachable_since_s: float | None = None
+    waiting_said: bool = False
+
+    def shard_of(self, env_id: int) -> ShardRecord | None:
+        """The shard that holds an environment, or None when there is no such environment."""
+        for shard in self.shards:
+            first, count = shard.span.first_env_id, shard.span.num_envs
+            if first <= env_id < first + count:
+                return shard
+        return None
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Everything the orchestrator knows."""
+
+    workers: dict[bytes, WorkerRecord] = field(default_factory=dict)
+    """By routing identity."""
+    sessions: dict[int, SessionRecord] = field(default_factory=dict)
+    """By session id."""
+    counters: Counter[str] = field(default_factory=Counter)
+    """What happened, for the metrics."""

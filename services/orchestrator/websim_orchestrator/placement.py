@@ -1,0 +1,203 @@
+"""Where shards are: placing, moving and rebuilding them from snapshot and log.
+
+Part of the brain; works on its records and appends to its instructions.
+"""
+
+import msgspec
+
+from websim.wire import lifecycle
+from websim.wire.messages import (
+    AssignShard,
+    GetState,
+    ReleaseShard,
+    SessionWaiting,
+    TakeSnapshot,
+)
+from websim_orchestrator.fleet import Fleet, SessionRecord, ShardRecord, WorkerRecord
+from websim_orchestrator.outbox import Outbox
+
+
+class Placement:
+    """Places shards on workers by load."""
+
+    def __init__(self, fleet: Fleet, out: Outbox) -> None:
+        self._fleet = fleet
+        self._out = out
+
+    def load(self, worker: WorkerRecord) -> float:
+        """Environments per thread that a worker steps."""
+        envs = sum(
+            self._fleet.sessions[session].shards[index].span.num_envs
+            for session, index in worker.shards
+        )
+        return envs / worker.nthread
+
+    def place_waiting(self, now_s: float) -> None:
+        """Give every shard without a worker to the least loaded one, if there is any."""
+        for session in list(self._fleet.sessions.values()):
+            for shard in session.shards:
+                if shard.worker is None:
+                    worker = self._least_loaded()
+                    if worker is None:
+                        self.say_waiting(session)
+                        return
+                    self._assign(session, shard, worker, now_s)
+
+    def _least_loaded(self) -> WorkerRecord | None:
+        able = [worker for worker in self._fleet.workers.values() if not worker.draining]
+        if not able:
+            return None
+        return min(able, key=lambda each: (self.load(each), len(each.shards), each.worker_id))
+
+    def _assign(
+        self, session: SessionRecord, shard: ShardRecord, worker: WorkerRecord, now_s: float
+    ) -> None:
+        """Send a shard's recipe, then its log; commands already answered replay in silence."""
+        shard.worker = worker
+        shard.epoch += 1
+        shard.ready = False
+        shard.moving = False
+        session.waiting_said = False
+        worker.shards.add(shard.key)
+        worker.building += 1
+        request, snapshot = session.request, shard.snapshot
+        specs = list(request.arrays)
+        frames = list(session.frames)
+        if snapshot is not None:
+            specs += [
+                msgspec.structs.replace(spec, name=f"snapshot:{spec.name}")
+                for spec in snapshot.arrays
+            ]
+            frames += shard.snapshot_frames
+        assignment = AssignShard(
+            session=session.session_id,
+            shard=shard.index,
+            epoch=shard.epoch,
+            task=request.task,
+            seed=request.seed,
+            first_env_id=shard.span.first_env_id,
+            num_envs=shard.span.num_envs,
+            obs_dtype=request.obs_dtype,
+            snapshot_every=lifecycle.SNAPSHOT_EVERY,
+            overrides=request.overrides,
+            seq=snapshot.seq if snapshot is not None else 0,
+            t=snapshot.t if snapshot is not None else 0,
+            arrays=tuple(specs),
+        )
+        self._out.to_worker(worker.identity, assignment, frames)
+        for seq, logged in shard.log.items():
+            command = msgspec.structs.replace(
+                logged.command, epoch=shard.epoch, replay=seq not in shard.pending
+            )
+            logged.sent_s = now_s
+            self._out.to_worker(worker.identity, command, logged.frames)
+        for question in shard.questions:
+            self.ask(shard, question)
+        if shard.epoch > 1:
+            self._fleet.counters["shards_rebuilt"] += 1
+            self._fleet.counters["commands_replayed"] += len(shard.log)
+            self._out.log(
+                "info",
+                "shard rebuilt",
+                session=session.session_id,
+                shard=shard.index,
+                worker_id=worker.worker_id,
+                replayed=len(shard.log),
+            )
+
+    def ask(self, shard: ShardRecord, request: int) -> None:
+        """Forward a GetState; one that cannot go now goes with the next assignment."""
+        if shard.worker is None or shard.moving:
+            return
+        env_id, _ = shard.questions[request]
+        question = GetState(
+            session=shard.session_id,
+            shard=shard.index,
+            env_id=env_id,
+            request=request,
+            epoch=shard.epoch,
+        )
+        self._out.to_worker(shard.worker.identity, question)
+
+    def detach(self, shard: ShardRecord) -> None:
+        """The worker holds the shard no more."""
+        worker = shard.worker
+        if worker is not None:
+            worker.shards.discard(shard.key)
+            if not shard.ready:
+                worker.building -= 1
+        shard.worker = None
+        shard.moving = False
+
+    def release(self, shard: ShardRecord) -> None:
+        """Tell the worker to forget the shard."""
+        if shard.worker is not None:
+            message = ReleaseShard(session=shard.session_id, shard=shard.index, epoch=shard.epoch)
+            self._out.to_worker(shard.worker.identity, message)
+        self.detach(shard)
+
+    def bury(self, shard: ShardRecord) -> bool:
+        """Count a death of the shard's worker; True when it is one too many at the same command."""
+        suspect = next(iter(shard.pending), -1)
+        if suspect < 0:
+            shard.deaths, shard.death_seq = 0, -1
+            return False
+        shard.deaths = shard.deaths + 1 if suspect == shard.death_seq else 1
+        shard.death_seq = suspect
+        return shard.deaths >= lifecycle.MAX_DEATHS_AT_STEP
+
+    def move_all(self, worker: WorkerRecord) -> None:
+        """Move a draining worker's shards away; without another worker they wait as snapshots."""
+        for session, index in sorted(worker.shards):
+            self._move(self._fleet.sessions[session].shards[index])
+
+    def _move(self, shard: ShardRecord) -> None:
+        """Ask for a snapshot on which the worker lets go; placing follows its arrival."""
+        if shard.worker is None or shard.moving or not shard.ready:
+            return
+        shard.moving = True
+        message = TakeSnapshot(
+            session=shard.session_id, shard=shard.index, epoch=shard.epoch, release=True
+        )
+        self._out.to_worker(shard.worker.identity, message)
+
+    def rebalance(self) -> None:
+        """Move shards from the most to the least loaded worker while that evens them out."""
+        able = [worker for worker in self._fleet.workers.values() if not worker.draining]
+        if len(able) < 2:
+            return
+        loads = {worker.identity: self.load(worker) for worker in able}
+        movable = {
+            worker.identity: [
+                shard
+                for session, index in sorted(worker.shards)
+                if (shard := self._fleet.sessions[session].shards[index]).ready and not shard.moving
+            ]
+            for worker in able
+        }
+        threads = {worker.identity: worker.nthread for worker in able}
+        while True:
+            high = max(loads, key=loads.__getitem__)
+            low = min(loads, key=loads.__getitem__)
+            if not movable[high]:
+                return
+            shard = movable[high].pop()
+            loads[high] -= shard.span.num_envs / threads[high]
+            loads[low] += shard.span.num_envs / threads[low]
+            if loads[low] > loads[high]:
+                return
+            self._move(shard)
+
+    def say_waiting(self, session: SessionRecord, *, always: bool = False) -> None:
+        """Tell the client, once for each wait, why nothing happens."""
+        if all(shard.worker is not None for shard in session.shards):
+            return
+        if session.waiting_said and not always:
+            return
+        session.waiting_said = True
+        message = SessionWaiting(
+            request=session.request.request,
+            session=session.session_id,
+            reason="no sim worker is connected: start one with `websim-sim-worker`",
+        )
+        self._out.to_client(session.client, message)

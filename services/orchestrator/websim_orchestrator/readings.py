@@ -1,0 +1,33 @@
+"""The orchestrator's metrics, read from its state when Prometheus asks."""
+
+from collections.abc import Iterator
+
+from websim.service.metrics import Reading
+from websim_orchestrator.runtime import Runtime
+
+BROKEN_REASONS = ("malformed", "oversized", "version")
+
+
+def read_metrics(runtime: Runtime) -> Iterator[Reading]:
+    """Yield the current readings. Runs in the HTTP thread and only looks."""
+    brain = runtime.brain
+    sessions = list(brain.fleet.sessions.values())
+    shards = [shard for session in sessions for shard in session.shards]
+    prefix = "websim_orchestrator"
+    yield Reading(f"{prefix}_workers", len(brain.fleet.workers))
+    yield Reading(f"{prefix}_sessions", len(sessions))
+    yield Reading(f"{prefix}_envs", sum(session.request.num_envs for session in sessions))
+    yield Reading(f"{prefix}_shards", len(shards))
+    yield Reading(f"{prefix}_shards_waiting", sum(shard.worker is None for shard in shards))
+    yield Reading(f"{prefix}_commands_outstanding", sum(len(shard.pending) for shard in shards))
+    yield Reading(f"{prefix}_log_commands", sum(len(shard.log) for shard in shards))
+    counters = brain.fleet.counters
+    yield Reading(f"{prefix}_workers_lost_total", counters["workers_lost"])
+    yield Reading(f"{prefix}_shards_rebuilt_total", counters["shards_rebuilt"])
+    yield Reading(f"{prefix}_commands_replayed_total", counters["commands_replayed"])
+    yield Reading(f"{prefix}_snapshots_total", counters["snapshots"])
+    yield Reading(f"{prefix}_stale_messages_total", counters["stale"])
+    yield Reading(f"{prefix}_refused_commands_total", counters["refused_commands"])
+    for reason in BROKEN_REASONS:
+        count = runtime.counters[f"broken_{reason}"]
+        yield Reading(f"{prefix}_broken_messages_total", count, (reason,))

@@ -1,0 +1,248 @@
+"""The orchestrator's I/O: one thread that owns the sockets, feeds the brain and does what it says.
+
+Other threads (HTTP) reach the brain only through `read` and `ask`, which run in this one.
+"""
+
+import math
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import zmq
+
+from websim.service.errors import UserError
+from websim.service.http import Pulse
+from websim.service.logs import get_logger
+from websim.service.shutdown import Shutdown
+from websim.wire import lifecycle
+from websim.wire.codec import Decoder, Envelope, encode
+from websim.wire.errors import WireError
+from websim.wire.messages import FromClient, FromWorker, Message, Refused
+from websim.wire.sockets import make_socket
+from websim_orchestrator.brain import Brain
+from websim_orchestrator.events import (
+    AnswerPerson,
+    ClientMessage,
+    ClientUnreachable,
+    EnvResetAsked,
+    Event,
+    Frames,
+    SendClient,
+    SendWorker,
+    StateAsked,
+    Ticked,
+    WorkerMessage,
+    WorkerUnreachable,
+    WriteLog,
+)
+
+T = TypeVar("T")
+log = get_logger("websim_orchestrator")
+
+BURST = 64
+"""Messages taken from one socket before the other gets its turn."""
+MAX_STRIKES = 10
+"""Broken messages a peer is answered for; then it is ignored."""
+MAX_QUESTIONS = 256
+"""Bound of the HTTP questions that wait for a worker."""
+
+
+class TooManyQuestions(Exception):
+    """More HTTP questions wait than the runtime takes: ask again later."""
+
+
+class Runtime:
+    """Sockets, clock and questions around a Brain."""
+
+    def __init__(self, brain: Brain, host: str, worker_port: int, client_port: int) -> None:
+        self.brain = brain
+        self.pulse = Pulse()
+        self.counters: Counter[str] = Counter()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._workers, self.worker_address = self._bind(host, worker_port, "--worker-port")
+        self._clients, self.client_address = self._bind(host, client_port, "--client-port")
+        self._worker_decoder: Decoder[Any] = Decoder(FromWorker)
+        self._client_decoder: Decoder[Any] = Decoder(FromClient)
+        self._strikes: Counter[bytes] = Counter()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._questions: dict[int, Future[Envelope[Message]]] = {}
+        self._next_token = 1
+        self._wake_lock = threading.Lock()
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
+
+    def _bind(self, host: str, port: int, flag: str) -> "tuple[zmq.Socket[bytes], str]":
+        socket = make_socket(self._context, zmq.ROUTER)
+        try:
+            socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port}: {str(error).lower()}",
+                f"Stop what uses it, or choose another port with {flag} (0 takes a free one).",
+            ) from None
+        return socket, socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    # --- from other threads
+
+    def read(self, look: Callable[[Brain], T]) -> "Future[T]":
+        """Run `look` on the brain in the runtime's thread; it must only look."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(look(self.brain))
+                except (KeyError, ValueError, LookupError) as error:
+                    future.set_exception(error)
+
+        self._call(call)
+        return future
+
+    def ask(
+        self, kind: type[StateAsked] | type[EnvResetAsked], session: int, env_id: int
+    ) -> "Future[Envelope[Message]]":
+        """Put a person's question about one environment; the future holds a worker's answer.
+
+        Raises (in the future):
+            LookupError: the session or environment does not exist; its text says which.
+            TooManyQuestions: ask again later.
+        """
+        future: Future[Envelope[Message]] = Future()
+
+        def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            if len(self._questions) >= MAX_QUESTIONS:
+                future.set_exception(TooManyQuestions())
+                return
+            token = self._next_token
+            self._next_token += 1
+            self._questions[token] = future
+            self._handle(kind(time.monotonic(), token, session, env_id))
+
+        self._call(call)
+        return future
+
+    def _call(self, call: Callable[[], None]) -> None:
+        self._calls.append(call)
+        with self._wake_lock:
+            try:
+                os.write(self._wake_in, b"x")
+            except BlockingIOError:
+                return  # the pipe is full of wake-ups: the thread will wake
+
+    # --- the loop
+
+    def run(self, shutdown: Shutdown) -> None:
+        """Serve until shutdown is requested."""
+        poller = zmq.Poller()
+        poller.register(self._workers, zmq.POLLIN)
+        poller.register(self._clients, zmq.POLLIN)
+        poller.register(self._wake_out, zmq.POLLIN)
+        poller.register(shutdown.fileno(), zmq.POLLIN)
+        next_tick_s = time.monotonic()
+        try:
+            while not shutdown.requested:
+                now_s = time.monotonic()
+                if now_s >= next_tick_s:
+                    next_tick_s = now_s + lifecycle.HEARTBEAT_S
+                    self.pulse.beat()
+                    self._handle(Ticked(now_s))
+                ready = dict(poller.poll(math.ceil(max(0.0, next_tick_s - now_s) * 1000)))
+                if self._workers in ready:
+                    self._receive(self._workers, self._worker_decoder, WorkerMessage)
+                if self._clients in ready:
+                    self._receive(self._clients, self._client_decoder, ClientMessage)
+                if self._wake_out in ready:
+                    os.read(self._wake_out, 4096)
+                while self._calls:
+                    self._calls.popleft()()
+        finally:
+            self._workers.close()
+            self._clients.close()
+            self._context.term()
+
+    def _receive(
+        self,
+        socket: "zmq.Socket[bytes]",
+        decoder: Decoder[Any],
+        event: type[WorkerMessage] | type[ClientMessage],
+    ) -> None:
+        for _ in range(BURST):
+            try:
+                identity, *frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            peer = identity.bytes
+            try:
+                envelope = decoder.decode(frames)
+            except WireError as error:
+                self._strike(socket, peer, error)
+                continue
+            self._handle(event(time.monotonic(), peer, envelope))
+
+    def _strike(self, socket: "zmq.Socket[bytes]", peer: bytes, error: WireError) -> None:
+        """Count a broken message; tell the peer, but not for ever."""
+        self.counters[f"broken_{error.reason}"] += 1
+        if len(self._strikes) > 4096:
+            self._strikes.clear()
+        self._strikes[peer] += 1
+        if self._strikes[peer] > MAX_STRIKES:
+            return
+        log.warning("broken message", reason=error.reason, detail=str(error)[:200])
+        refusal = Refused(
+            code=f"broken_{error.reason}",
+            message=str(error)[:500],
+            remedy="docs/protocol.md is the specification",
+        )
+        self._send(socket, peer, refusal, ())
+
+    def _handle(self, event: Event) -> None:
+        todo = deque(self.brain.handle(event))
+        while todo:
+            instruction = todo.popleft()
+            match instruction:
+                case SendWorker(identity=identity, message=message, frames=frames):
+                    if not self._send(self._workers, identity, message, frames):
+                        todo.extend(
+                            self.brain.handle(WorkerUnreachable(time.monotonic(), identity))
+                        )
+                case SendClient(identity=identity, message=message, frames=frames):
+                    if not self._send(self._clients, identity, message, frames):
+                        todo.extend(
+                            self.brain.handle(ClientUnreachable(time.monotonic(), identity))
+                        )
+                case AnswerPerson(token=token, envelope=envelope, problem=problem):
+                    self._answer(token, envelope, problem)
+                case WriteLog(level=level, event=name, facts=facts):
+                    getattr(log, level)(name, **facts)
+
+    def _answer(self, token: int, envelope: Envelope[Message] | None, problem: str) -> None:
+        future = self._questions.pop(token, None)
+        if future is None:
+            return
+        if envelope is None:
+            future.set_exception(LookupError(problem))
+        else:
+            future.set_result(envelope)
+
+    def _send(
+        self, socket: "zmq.Socket[bytes]", peer: bytes, message: Message, frames: Frames
+    ) -> bool:
+        """Send without waiting; False when the peer is gone."""
+        try:
+            socket.send_multipart([peer, *encode(message, frames)], zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            # The peer does not read. A worker is as good as gone; a client will ask again.
+            self.counters["queue_full"] += 1
+            return socket is self._clients
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
+        return True

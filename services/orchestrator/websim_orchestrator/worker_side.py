@@ -1,0 +1,286 @@
+"""The brain's side towards the workers: registration, heartbeats, answers, losses."""
+
+import msgspec
+import numpy as np
+
+from websim.wire import lifecycle
+from websim.wire.codec import Envelope
+from websim.wire.messages import (
+    Applied,
+    EnvState,
+    Message,
+    OrchestratorHeartbeat,
+    Refused,
+    ShardFailed,
+    ShardReady,
+    Snapshot,
+    Stepped,
+    WasReset,
+    Welcome,
+    WorkerGoodbye,
+    WorkerHeartbeat,
+    WorkerHello,
+)
+from websim_orchestrator.client_side import ClientSide
+from websim_orchestrator.events import WorkerMessage
+from websim_orchestrator.fleet import Fleet, PersonAsker, SessionRecord, ShardRecord, WorkerRecord
+from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.placement import Placement
+
+Answer = Stepped | WasReset | Applied
+
+
+class WorkerSide:
+    """Takes in what workers say."""
+
+    def __init__(
+        self, fleet: Fleet, out: Outbox, placement: Placement, clients: ClientSide
+    ) -> None:
+        self._fleet = fleet
+        self._out = out
+        self._placement = placement
+        self._clients = clients
+        self._next_worker_id = 0
+
+    # --- workers
+
+    def message(self, event: WorkerMessage) -> None:
+        message = event.envelope.message
+        if isinstance(message, WorkerHello):
+            self._welcome(event.identity, message, event.now_s)
+            return
+        worker = self._fleet.workers.get(event.identity)
+        if worker is None:
+            self._fleet.counters["unknown_worker"] += 1
+            self._out.to_worker(
+                event.identity, Refused(code="unknown_worker", message="not registered")
+            )
+            return
+        worker.last_seen_s = event.now_s
+        match message:
+            case Stepped() | WasReset() | Applied():
+                self._answered(worker, message, event.envelope, event.now_s)
+            case WorkerHeartbeat():
+                self._heartbeat(worker, message, event.now_s)
+            case Snapshot():
+                self._snapshot(worker, message, event.envelope, event.now_s)
+            case ShardReady():
+                self._shard_ready(worker, message, event.now_s)
+            case ShardFailed():
+                self._shard_failed(worker, message, event.now_s)
+            case EnvState():
+                self._env_state(worker, message, event.envelope)
+            case WorkerGoodbye():
+                self.lose(worker, "it said goodbye", event.now_s)
+
+    def _welcome(self, identity: bytes, hello: WorkerHello, now_s: float) -> None:
+        worker = self._fleet.workers.get(identity)
+        if worker is not None and worker.instance != hello.instance:
+            self.lose(worker, "another process took its identity", now_s)
+            worker = None
+        if worker is None:
+            worker = WorkerRecord(
+                worker_id=self._next_worker_id,
+                identity=identity,
+                instance=hello.instance,
+                pid=hello.pid,
+                host=hello.host,
+                nthread=hello.nthread,
+                http_url=hello.http_url,
+                package_version=hello.package_version,
+                last_seen_s=now_s,
+            )
+            self._next_worker_id += 1
+            self._fleet.workers[identity] = worker
+            self._out.log("info", "worker joined", worker_id=worker.worker_id, pid=worker.pid)
+        worker.last_seen_s = now_s
+        self._out.to_worker(
+            identity, Welcome(worker_id=worker.worker_id, heartbeat_s=lifecycle.HEARTBEAT_S)
+        )
+        self._placement.place_waiting(now_s)
+        self._placement.rebalance()
+
+    def _heartbeat(self, worker: WorkerRecord, beat: WorkerHeartbeat, now_s: float) -> None:
+        worker.commands = beat.commands
+        worker.env_steps = beat.env_steps
+        worker.busy_s = beat.busy_s
+        if beat.draining and not worker.draining:
+            worker.draining = True
+            self._out.log("info", "worker drains", worker_id=worker.worker_id, shards=beat.shards)
+        if worker.draining:
+            self._placement.move_all(worker)
+        self._out.to_worker(
+            worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
+        )
+
+    def lose(self, worker: WorkerRecord, why: str, now_s: float) -> None:
+        del self._fleet.workers[worker.identity]
+        self._fleet.counters["workers_lost"] += 1
+        self._out.log(
+            "warning" if worker.shards else "info",
+            "worker left",
+            worker_id=worker.worker_id,
+            why=why,
+            shards=len(worker.shards),
+        )
+        for session_id, index in sorted(worker.shards):
+            session = self._fleet.sessions[session_id]
+            shard = session.shards[index]
+            if self._placement.bury(shard):
+                self._give_up(session, shard)
+            else:
+                shard.worker = None
+        self._placement.place_waiting(now_s)
+
+    def _give_up(self, session: SessionRecord, shard: ShardRecord, detail: str = "") -> None:
+        self._clients.close(
+            session,
+            Refused(
+                code="shard_given_up",
+                message=f"environments {shard.span.first_env_id} to "
+                f"{shard.span.first_env_id + shard.span.num_envs - 1} ended "
+                f"{shard.deaths} workers in a row at the same step{detail}",
+                remedy="check the task's model and the workers' logs",
+                session=session.session_id,
+                shard=shard.index,
+            ),
+        )
+
+    # --- shards
+
+    def _shard(
+        self, worker: WorkerRecord, session_id: int, index: int, epoch: int
+    ) -> ShardRecord | None:
+        """The shard a worker speaks of, if it still holds it; a late voice is dropped."""
+        session = self._fleet.sessions.get(session_id)
+        if session is not None and 0 <= index < len(session.shards):
+            shard = session.shards[index]
+            if shard.epoch == epoch and shard.worker is worker:
+                return shard
+        self._fleet.counters["stale"] += 1
+        return None
+
+    def _shard_ready(self, worker: WorkerRecord, message: ShardReady, now_s: float) -> None:
+        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        if shard is None:
+            return
+        session = self._fleet.sessions[message.session]
+        shard.ready = True
+        worker.building -= 1
+        session.task = message.task
+        if not session.opened and all(each.ready for each in session.shards):
+            session.opened = True
+            session.opened_s = now_s
+            self._clients.say_opened(session)
+            self._out.log(
+                "info",
+                "session opened",
+                session=session.session_id,
+                task=message.task.id,
+                num_envs=session.request.num_envs,
+            )
+
+    def _shard_failed(self, worker: WorkerRecord, message: ShardFailed, now_s: float) -> None:
+        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        if shard is None:
+            return
+        session = self._fleet.sessions[message.session]
+        self._placement.detach(shard)
+        if not session.opened:
+            self._clients.close(
+                session,
+                Refused(
+                    code=message.code,
+                    message=message.message,
+                    remedy=message.remedy,
+                    request=session.request.request,
+                    session=session.session_id,
+                ),
+            )
+            return
+        self._out.log(
+            "error",
+            "shard failed",
+            session=message.session,
+            shard=message.shard,
+            why=message.message,
+        )
+        if self._placement.bury(shard):
+            self._give_up(session, shard, f": {message.message}")
+        else:
+            self._placement.place_waiting(now_s)
+
+    def _snapshot(
+        self, worker: WorkerRecord, message: Snapshot, envelope: Envelope[Message], now_s: float
+    ) -> None:
+        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        if shard is None:
+            return
+        self._fleet.counters["snapshots"] += 1
+        shard.snapshot = message
+        shard.snapshot_frames = envelope.frames
+        shard.log = {seq: logged for seq, logged in shard.log.items() if seq > message.seq}
+        if shard.moving:
+            self._placement.detach(shard)
+            self._placement.place_waiting(now_s)
+
+    def _answered(
+        self, worker: WorkerRecord, message: Answer, envelope: Envelope[Message], now_s: float
+    ) -> None:
+        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        if shard is None:
+            return
+        asker = shard.pending.pop(message.seq, None)
+        if asker is None:
+            self._fleet.counters["stale"] += 1
+            return
+        session = self._fleet.sessions[message.session]
+        if logged := shard.log.get(message.seq):
+            worker.longest_command_s = max(worker.longest_command_s * 0.999, now_s - logged.sent_s)
+        if isinstance(message, Stepped):
+            session.env_steps += shard.span.num_envs
+            self._count_episodes(session, shard, envelope)
+        if isinstance(asker, PersonAsker):
+            self._out.answer_person(asker.token, envelope)
+            return
+        shard.done_t = asker.t
+        shard.last_answer = (message, envelope.frames)
+        self._out.to_client(session.client, message, envelope.frames)
+
+    def _count_episodes(
+        self, session: SessionRecord, shard: ShardRecord, envelope: Envelope[Message]
+    ) -> None:
+        ended, episode = envelope.array("ended"), envelope.array("episode")
+        if ended is None or episode is None or episode.shape != (len(ended), 4):
+            return
+        if len(ended) and ended.min() >= 0 and ended.max() < shard.span.num_envs:
+            session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)
+
+    def _env_state(
+        self, worker: WorkerRecord, message: EnvState, envelope: Envelope[Message]
+    ) -> None:
+        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        if shard is None or message.request not in shard.questions:
+            return
+        _, asker = shard.questions.pop(message.request)
+        if isinstance(asker, PersonAsker):
+            self._out.answer_person(asker.token, envelope)
+            return
+        answer = msgspec.structs.replace(message, request=asker.t)
+        self._out.to_client(self._fleet.sessions[message.session].client, answer, envelope.frames)
+
+    def tick(self, now_s: float) -> None:
+        """Judge silences; a closed connection is found by sending into it."""
+        for worker in list(self._fleet.workers.values()):
+            silence_s = now_s - worker.last_seen_s
+            limit_s = (
+                lifecycle.WORKER_SILENCE_S
+                + lifecycle.COMMAND_PATIENCE * worker.longest_command_s
+                + (lifecycle.BUILD_PATIENCE_S if worker.building > 0 else 0.0)
+            )
+            if silence_s > limit_s:
+                self.lose(worker, f"silent for {silence_s:.1f} s", now_s)
+            elif silence_s > lifecycle.HEARTBEAT_S:
+                self._out.to_worker(
+                    worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
+                )

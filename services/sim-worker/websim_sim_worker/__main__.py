@@ -1,0 +1,67 @@
+"""`python -m websim_sim_worker`: a sim worker, or one of the commands about tasks."""
+
+import sys
+from importlib.metadata import version
+from typing import NoReturn
+
+from websim.service.http import add_health, make_app, serve_http
+from websim.service.logs import configure_logs, get_logger
+from websim.service.main import run_service
+from websim.service.metrics import make_registry
+from websim.service.ready import write_ready
+from websim.service.settings import load_settings
+from websim.service.shutdown import install_shutdown
+from websim_sim_worker.commands import command_check_task, command_render, command_tasks
+from websim_sim_worker.readings import read_metrics
+from websim_sim_worker.runtime import Runtime
+from websim_sim_worker.settings import WorkerSettings
+
+log = get_logger("websim_sim_worker")
+
+COMMANDS = {
+    "tasks": command_tasks,
+    "check-task": command_check_task,
+    "render": command_render,
+}
+
+
+def run(argv: list[str]) -> int:
+    """Run a command, or a worker until it is told to stop.
+
+    Raises:
+        UserError: a setting is wrong, no orchestrator answers, or it speaks another version.
+    """
+    if argv and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:])
+    return serve(load_settings(WorkerSettings, argv))
+
+
+def serve(settings: WorkerSettings) -> int:
+    """Register with the orchestrator and step shards until told to stop."""
+    configure_logs("sim-worker", json=settings.log_json, file=settings.log_file)
+    shutdown = install_shutdown()
+    release = version("websim-sim-worker")
+    app = make_app("MuJoCo WebSim sim worker", release)
+    runtime = Runtime(settings.orchestrator, settings.nthread)
+    registry = make_registry("sim-worker", release, lambda: read_metrics(runtime))
+    add_health(app, alive=runtime.pulse.alive, ready=runtime.unready_reason, registry=registry)
+    server = serve_http(app, settings.http_host, settings.http_port)
+    runtime.http_url = server.url
+
+    def on_registered() -> None:
+        write_ready(settings.ready_file, http_url=server.url)
+        log.info("worker ready", worker_id=runtime.worker_id, http=server.url)
+
+    runtime.run(shutdown, on_registered, settings.connect_deadline_s)
+    server.stop()
+    log.info("worker stopped", reason=shutdown.reason)
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    run_service(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

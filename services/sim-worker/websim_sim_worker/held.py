@@ -1,0 +1,282 @@
+"""The shards a worker holds, and the commands carried out on them, each once and in order.
+
+Knows messages but no socket: what it returns, the runtime sends.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from websim.service.logs import get_logger
+from websim.tasks import TaskBundle, TaskError
+from websim.wire.codec import Array, Envelope, describe
+from websim.wire.messages import (
+    Applied,
+    AssignShard,
+    EnvState,
+    GetState,
+    Message,
+    ReleaseShard,
+    Reset,
+    ResetEnv,
+    SetState,
+    ShardFailed,
+    ShardReady,
+    Snapshot,
+    Step,
+    Stepped,
+    TakeSnapshot,
+    WasReset,
+)
+from websim_sim_worker.shard import Shard, ShardStep
+from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
+
+log = get_logger("websim_sim_worker")
+
+MAX_COMPILED_TASKS = 16
+"""Bound of the compiled tasks kept for further shards."""
+
+Command = Step | Reset | SetState | ResetEnv
+Outgoing = tuple[Message, list[Array]]
+"""A message with the frames its `arrays` describe."""
+
+
+@dataclass(slots=True)
+class HeldShard:
+    """A shard of this worker with its place in the order of commands."""
+
+    shard: Shard
+    epoch: int
+    first_env_id: int
+    snapshot_every: int
+    seq: int
+    t: int
+
+
+class HeldShards:
+    """All shards of this worker by (session, shard)."""
+
+    def __init__(self, nthread: int, counters: Counter[str]) -> None:
+        self.by_key: dict[tuple[int, int], HeldShard] = {}
+        self.busy_s = 0.0
+        """Time spent building and stepping."""
+        self._nthread = nthread
+        self._counters = counters
+        self._compiled: dict[str, CompiledTask] = {}
+
+    def __len__(self) -> int:
+        return len(self.by_key)
+
+    def clear(self) -> None:
+        """Forget all shards."""
+        self.by_key.clear()
+
+    def assign(self, assignment: AssignShard, envelope: Envelope[Message]) -> Outgoing:
+        """Build a shard, restored from the snapshot that came along, if one did."""
+        arrays = envelope.arrays()
+        started_s = time.monotonic()
+        try:
+            task = self._task(assignment, arrays)
+            shard = Shard(
+                task,
+                seed=assignment.seed,
+                first_env_id=assignment.first_env_id,
+                num_envs=assignment.num_envs,
+                nthread=self._nthread,
+                obs_dtype=assignment.obs_dtype,
+            )
+            if snapshot := _named(arrays, "snapshot:"):
+                shard.restore(snapshot)
+        except (TaskError, ValueError, MemoryError, RuntimeError) as error:
+            return self._failed(assignment, "task_refused", error)
+        self.by_key[assignment.session, assignment.shard] = HeldShard(
+            shard=shard,
+            epoch=assignment.epoch,
+            first_env_id=assignment.first_env_id,
+            snapshot_every=assignment.snapshot_every,
+            seq=assignment.seq,
+            t=assignment.t,
+        )
+        self.busy_s += time.monotonic() - started_s
+        ready = ShardReady(
+            session=assignment.session,
+            shard=assignment.shard,
+            epoch=assignment.epoch,
+            task=task.info,
+        )
+        return ready, []
+
+    def release(self, release: ReleaseShard) -> None:
+        """Forget a shard."""
+        if self._held(release) is not None:
+            del self.by_key[release.session, release.shard]
+
+    def command(self, command: Command, envelope: Envelope[Message]) -> list[Outgoing]:
+        """Carry out one command; a repeated, early or fenced one is dropped and counted."""
+        held = self._held(command)
+        if held is None:
+            return []
+        if command.seq != held.seq + 1:
+            self._counters["out_of_order"] += 1
+            log.warning("out of order", seq=command.seq, expected=held.seq + 1)
+            return []
+        started_s = time.monotonic()
+        try:
+            kind, arrays = self._carry_out(held, command, envelope)
+        except (ValueError, MemoryError, RuntimeError) as error:
+            del self.by_key[command.session, command.shard]
+            return [self._failed(command, "step_failed", error)]
+        held.seq = command.seq
+        held.t = command.t or held.t
+        self._counters["commands"] += 1
+        outgoing: list[Outgoing] = []
+        if not command.replay:
+            specs, frames = describe(arrays)
+            answer = kind(
+                session=command.session,
+                shard=command.shard,
+                epoch=held.epoch,
+                seq=command.seq,
+                t=command.t,
+                arrays=specs,
+            )
+            outgoing.append((answer, frames))
+        if held.seq % held.snapshot_every == 0:
+            outgoing.append(self._snapshot(command.session, command.shard, held))
+        self.busy_s += time.monotonic() - started_s
+        return outgoing
+
+    def take_snapshot(self, take: TakeSnapshot) -> list[Outgoing]:
+        """Snapshot a shard; forget it when it moves elsewhere."""
+        held = self._held(take)
+        if held is None:
+            return []
+        outgoing = self._snapshot(take.session, take.shard, held)
+        if take.release:
+            del self.by_key[take.session, take.shard]
+        return [outgoing]
+
+    def state(self, question: GetState) -> list[Outgoing]:
+        """Tell one environment's state."""
+        held = self._held(question)
+        if held is None:
+            return []
+        state = held.shard.env_state(question.env_id - held.first_env_id)
+        arrays = {"qpos": state.qpos, "qvel": state.qvel}
+        arrays |= {f"field:{name}": np.asarray(value) for name, value in state.fields.items()}
+        specs, frames = describe(arrays)
+        message = EnvState(
+            session=question.session,
+            shard=question.shard,
+            epoch=held.epoch,
+            request=question.request,
+            env_id=question.env_id,
+            time_s=state.time_s,
+            episode_return=state.episode_return,
+            episode_length=state.episode_length,
+            arrays=specs,
+        )
+        return [(message, frames)]
+
+    def _held(self, message: Command | ReleaseShard | TakeSnapshot | GetState) -> HeldShard | None:
+        held = self.by_key.get((message.session, message.shard))
+        if held is None or held.epoch != message.epoch:
+            self._counters["stale"] += 1
+            return None
+        return held
+
+    def _task(self, assignment: AssignShard, arrays: Mapping[str, Array]) -> CompiledTask:
+        files = {name: array.tobytes() for name, array in _named(arrays, "task:").items()}
+        if files:
+            bundle = TaskBundle(
+                name=assignment.task, task_yaml=files.pop("task.yaml", b""), files=files
+            )
+        else:
+            bundle = bundled(assignment.task)
+        key = repr((bundle.name, bundle.task_yaml, sorted(files.items()), assignment.overrides))
+        if key not in self._compiled:
+            if len(self._compiled) >= MAX_COMPILED_TASKS:
+                self._compiled.clear()
+            self._compiled[key] = compile_task(bundle, assignment.overrides)
+        return self._compiled[key]
+
+    def _failed(self, message: AssignShard | Command, code: str, error: Exception) -> Outgoing:
+        log.error(
+            "shard failed", session=message.session, shard=message.shard, why=str(error)[:500]
+        )
+        failed = ShardFailed(
+            session=message.session,
+            shard=message.shard,
+            epoch=message.epoch,
+            code=code,
+            message=str(error)[:2000],
+        )
+        return failed, []
+
+    def _carry_out(
+        self, held: HeldShard, command: Command, envelope: Envelope[Message]
+    ) -> tuple[type[Stepped | WasReset | Applied], dict[str, Array]]:
+        shard = held.shard
+        match command:
+            case Step():
+                action = envelope.array("action")
+                if action is None:
+                    raise ValueError("a step without an action")
+                step = shard.step(action, command.fields)
+                if not command.replay:
+                    self._counters["env_steps"] += shard.num_envs
+                    self._counters["diverged"] += int(step.invalid.sum())
+                return Stepped, _step_arrays(step)
+            case Reset():
+                mask = envelope.array("mask")
+                obs = shard.reset(command.seed, None if mask is None else mask.astype(bool))
+                return WasReset, {"obs": obs}
+            case SetState():
+                qpos, qvel = envelope.array("qpos"), envelope.array("qvel")
+                if qpos is None or qvel is None:
+                    raise ValueError("a set_state without qpos and qvel")
+                obs = shard.set_state(command.env_id - held.first_env_id, qpos, qvel)
+                return Applied, {"obs": obs.reshape(1, -1)}
+            case ResetEnv():
+                shard.request_reset(command.env_id - held.first_env_id)
+                return Applied, {}
+
+    def _snapshot(self, session: int, shard: int, held: HeldShard) -> Outgoing:
+        specs, frames = describe(held.shard.snapshot())
+        message = Snapshot(
+            session=session, shard=shard, epoch=held.epoch, seq=held.seq, t=held.t, arrays=specs
+        )
+        return message, frames
+
+
+def _step_arrays(step: ShardStep) -> dict[str, Array]:
+    """The arrays of a Stepped; what is empty does not travel."""
+    arrays: dict[str, Array] = {
+        "obs": step.obs,
+        "reward": step.reward,
+        "terminated": step.terminated,
+        "truncated": step.truncated,
+    }
+    if step.invalid.any():
+        arrays["invalid"] = step.invalid
+    if len(step.ended):
+        arrays["ended"] = step.ended
+        arrays["final_obs"] = step.final_obs
+        columns = (
+            step.episode_return,
+            step.episode_length,
+            step.episode_fitness,
+            step.episode_success,
+        )
+        arrays["episode"] = np.stack(columns, axis=1, dtype=np.float64)
+    for name, value in step.fields.items():
+        arrays[f"field:{name}"] = value
+    return arrays
+
+
+def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays whose name starts with prefix, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,230 @@
+"""The worker's loop: one thread, one socket, the shards it holds.
+
+Commands of a shard are carried out in the order of their `seq`, each once; what belongs to an older
+assignment is dropped. Several shards per worker make double buffering: while one is stepped, the
+commands of the others wait in the socket.
+"""
+
+import math
+import os
+import secrets
+import socket as host_socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import zmq
+
+from websim.service.errors import UserError
+from websim.service.http import Pulse
+from websim.service.logs import get_logger
+from websim.service.shutdown import Shutdown
+from websim.wire import lifecycle
+from websim.wire.codec import Array, Decoder, Envelope, encode
+from websim.wire.errors import UnknownVersion, WireError
+from websim.wire.messages import (
+    AssignShard,
+    GetState,
+    Message,
+    OrchestratorHeartbeat,
+    Refused,
+    ReleaseShard,
+    Reset,
+    ResetEnv,
+    SetState,
+    Step,
+    TakeSnapshot,
+    ToWorker,
+    Welcome,
+    WorkerGoodbye,
+    WorkerHeartbeat,
+    WorkerHello,
+)
+from websim.wire.sockets import make_socket
+from websim_sim_worker.held import HeldShards
+
+log = get_logger("websim_sim_worker")
+
+GOODBYE_LINGER_MS = 300
+"""How long the last messages may take to leave."""
+MAX_COMPILED_TASKS = 16
+"""Bound of the compiled tasks kept for further shards."""
+
+
+class Runtime:
+    """A worker's connection to the orchestrator and the shards it steps."""
+
+    def __init__(self, orchestrator: str, nthread: int) -> None:
+        self.orchestrator = orchestrator
+        self.nthread = nthread
+        self.http_url = ""
+        self.pulse = Pulse()
+        self.counters: Counter[str] = Counter()
+        self.worker_id: int | None = None
+        self.draining = False
+        self.held = HeldShards(nthread, self.counters)
+        self._instance = secrets.token_hex(8)
+        self._decoder: Decoder[Any] = Decoder(ToWorker)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._heard_s = self._told_s = 0.0
+        self._connect()
+
+    def unready_reason(self) -> str | None:
+        """Why the worker cannot step anything just now, or None."""
+        if self.draining:
+            return "draining"
+        return None if self.worker_id is not None else "no orchestrator has registered it yet"
+
+    def _connect(self) -> None:
+        self._socket = make_socket(self._context, zmq.DEALER)
+        self._socket.set(zmq.IDENTITY, b"worker-" + secrets.token_bytes(8))
+        try:
+            self._socket.connect(self.orchestrator)
+        except zmq.ZMQError as error:
+            raise UserError(
+                f"--orchestrator {self.orchestrator} is not an address: {str(error).lower()}",
+                "Write tcp://HOST:PORT.",
+            ) from None
+
+    # --- the loop
+
+    def run(
+        self, shutdown: Shutdown, on_registered: Callable[[], None], connect_deadline_s: float
+    ) -> None:
+        """Serve the orchestrator until shutdown is requested and the shards have moved away.
+
+        Args:
+            shutdown: its request starts the drain.
+            on_registered: called once, without arguments, at the first Welcome.
+            connect_deadline_s: give up when no orchestrator answers within this time of the start.
+
+        Raises:
+            UserError: no orchestrator answers, or it speaks another protocol version.
+        """
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(shutdown.fileno(), zmq.POLLIN)
+        started_s = time.monotonic()
+        drain_until_s = math.inf
+        registered = False
+        try:
+            while True:
+                now_s = time.monotonic()
+                self.pulse.beat()
+                if shutdown.requested and not self.draining:
+                    self.draining = True
+                    poller.unregister(shutdown.fileno())
+                    drain_until_s = now_s + lifecycle.DRAIN_DEADLINE_S
+                    self._beat(now_s)
+                if self.draining and (not len(self.held) or now_s > drain_until_s):
+                    break
+                self._keep_in_touch(now_s)
+                if self.worker_id is not None and not registered:
+                    registered = True
+                    on_registered()
+                if not registered and now_s - started_s > connect_deadline_s:
+                    raise UserError(
+                        f"no orchestrator answers at {self.orchestrator}",
+                        "Start one with `python -m websim_orchestrator`, or correct "
+                        "--orchestrator.",
+                    )
+                poller.poll(100 if self.worker_id is None else 50)
+                self._receive()
+        finally:
+            self._send(WorkerGoodbye())
+            self._socket.close(linger=GOODBYE_LINGER_MS)
+            self._context.term()
+
+    def _keep_in_touch(self, now_s: float) -> None:
+        """Say hello until welcomed, then heartbeat; start over after a long silence."""
+        if self.worker_id is not None and now_s - self._heard_s > lifecycle.ORCHESTRATOR_SILENCE_S:
+            log.warning("orchestrator silent", seconds=round(now_s - self._heard_s, 1))
+            self._forget()
+        interval_s = lifecycle.HELLO_INTERVAL_S if self.worker_id is None else lifecycle.HEARTBEAT_S
+        if now_s - self._told_s >= interval_s:
+            self._beat(now_s)
+
+    def _beat(self, now_s: float) -> None:
+        self._told_s = now_s
+        if self.worker_id is None:
+            if not self.draining:
+                self._send(
+                    WorkerHello(
+                        instance=self._instance,
+                        pid=os.getpid(),
+                        host=host_socket.gethostname(),
+                        nthread=self.nthread,
+                        http_url=self.http_url,
+                        package_version=version("websim-sim-worker"),
+                    )
+                )
+            return
+        self._send(
+            WorkerHeartbeat(
+                commands=self.counters["commands"],
+                env_steps=self.counters["env_steps"],
+                busy_s=self.held.busy_s,
+                shards=len(self.held),
+                draining=self.draining,
+            )
+        )
+
+    def _forget(self) -> None:
+        """Drop everything and start over as a new worker; the shards live in the fleet's log."""
+        self.held.clear()
+        self.worker_id = None
+        self._instance = secrets.token_hex(8)
+
+    def _receive(self) -> None:
+        """Handle what has arrived, keeping in touch between commands."""
+        while True:
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._heard_s = time.monotonic()
+            try:
+                envelope = self._decoder.decode(frames)
+            except UnknownVersion as error:
+                raise UserError(f"the orchestrator at {self.orchestrator}: {error}") from None
+            except WireError as error:
+                self.counters["broken"] += 1
+                log.warning("broken message", detail=str(error)[:200])
+                continue
+            self._handle(envelope)
+            self._keep_in_touch(time.monotonic())
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        match envelope.message:
+            case Step() | Reset() | SetState() | ResetEnv() as command:
+                for message, frames in self.held.command(command, envelope):
+                    self._send(message, frames)
+            case OrchestratorHeartbeat():
+                pass
+            case Welcome() as welcome:
+                self.worker_id = welcome.worker_id
+            case AssignShard() as assignment:
+                self._send(*self.held.assign(assignment, envelope))
+            case ReleaseShard() as release:
+                self.held.release(release)
+            case TakeSnapshot() as take:
+                for message, frames in self.held.take_snapshot(take):
+                    self._send(message, frames)
+            case GetState() as question:
+                for message, frames in self.held.state(question):
+                    self._send(message, frames)
+            case Refused(code="unknown_worker"):
+                self._forget()
+            case Refused(code="broken_version", message=reason):
+                raise UserError(f"the orchestrator at {self.orchestrator} refused: {reason}")
+            case Refused() as refusal:
+                log.warning("refused", code=refusal.code, message=refusal.message)
+
+    def _send(self, message: Message, frames: Sequence[Array] = ()) -> None:
+        """Send without waiting; what cannot go to an absent orchestrator is dropped and counted."""
+        try:
+            self._socket.send_multipart(encode(message, frames), zmq.NOBLOCK)
+        except zmq.Again:
+            self.counters["unsent"] += 1

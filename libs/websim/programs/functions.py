@@ -1,0 +1,119 @@
+"""The closed list of numpy functions, each with its arity, its rule and its weight.
+
+The weight is the measured time of one column at 1024 rows in units of about half a microsecond,
+taken on the slower paths (negative bases, no AVX-512), so that the static bound holds anywhere.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from websim.programs.values import Array
+
+Rule = Literal["elementwise", "row", "rowdot", "like", "power"]
+Booleans = Literal["refused", "required", "accepted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function of the language, written as np.<name>."""
+
+    name: str
+    implementation: Callable[..., Any]
+    """What runs; reductions get the axis as second argument."""
+    arity: int
+    rule: Rule
+    weight: int
+    """Cost units per column."""
+    booleans: Booleans = "refused"
+    """Whether its arguments may be comparisons."""
+
+
+def row_norm(x: Array, axis: int) -> Array:
+    """Return the Euclidean norm of each row of x (N, k), with the bits of one taken per env.
+
+    np.linalg.norm(x, axis=1) rounds differently in a tenth of all rows.
+    """
+    del axis  # np.vecdot takes the last one, and x has two
+    norm: Array = np.sqrt(np.vecdot(x, x))
+    return norm
+
+
+def _elementwise(weight: int, arity: int, names: str) -> list[Function]:
+    return [
+        Function(name, getattr(np, name), arity, "elementwise", weight) for name in names.split()
+    ]
+
+
+_FUNCTIONS = [
+    *_elementwise(1, 1, "abs absolute square floor ceil isfinite isnan isinf negative"),
+    *_elementwise(2, 1, "sign sqrt reciprocal"),
+    *_elementwise(8, 1, "exp exp2 expm1 log log2 log10 log1p tanh sinh cosh"),
+    *_elementwise(16, 1, "sin cos tan arcsin arccos arctan"),
+    *_elementwise(1, 2, "minimum maximum add subtract multiply divide"),
+    *_elementwise(16, 2, "hypot mod remainder"),
+    *_elementwise(40, 2, "arctan2"),
+    *_elementwise(5, 3, "clip"),
+    Function("where", np.where, 3, "elementwise", 3, "accepted"),
+    *(
+        Function(name, getattr(np, name), arity, "elementwise", 1, "required")
+        for name, arity in [
+            ("logical_and", 2),
+            ("logical_or", 2),
+            ("logical_xor", 2),
+            ("logical_not", 1),
+        ]
+    ),
+    # np.sum(x, axis=1) is np.add.reduce(x, 1) behind two Python calls; the bits are the same.
+    Function("sum", np.add.reduce, 1, "row", 3, "accepted"),
+    Function("mean", np.mean, 1, "row", 3, "accepted"),
+    Function("max", np.maximum.reduce, 1, "row", 5),
+    Function("amax", np.maximum.reduce, 1, "row", 5),
+    Function("min", np.minimum.reduce, 1, "row", 5),
+    Function("amin", np.minimum.reduce, 1, "row", 5),
+    Function("prod", np.multiply.reduce, 1, "row", 4),
+    Function("std", np.std, 1, "row", 8),
+    Function("var", np.var, 1, "row", 8),
+    Function("any", np.logical_or.reduce, 1, "row", 2, "required"),
+    Function("all", np.logical_and.reduce, 1, "row", 2, "required"),
+    Function("linalg.norm", row_norm, 1, "row", 3),
+    Function("vecdot", np.vecdot, 2, "rowdot", 2),
+    Function("power", np.power, 2, "power", 100),
+    Function("float_power", np.float_power, 2, "power", 100),
+    Function("zeros_like", np.zeros_like, 1, "like", 1),
+    Function("ones_like", np.ones_like, 1, "like", 1),
+    Function("full_like", np.full_like, 2, "like", 1),
+]
+
+FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCTIONS}
+"""Every function a program may call, by the name after `np.`."""
+
+REMEDIES: dict[str, str] = {
+    "dot": "np.vecdot(x, y) multiplies row by row",
+    "matmul": "np.vecdot(x, y) multiplies row by row",
+    "inner": "np.vecdot(x, y) multiplies row by row",
+    "outer": "np.vecdot(x, y) multiplies row by row",
+    "einsum": "np.vecdot(x, y) or np.sum(x * y, axis=1) multiplies row by row",
+    "zeros": "np.zeros_like(x) of a column makes zeros",
+    "ones": "np.ones_like(x) of a column makes ones",
+    "full": "np.full_like(x, value) of a column makes a constant column",
+    "array": "write numbers directly, or combine columns one by one",
+    "stack": "combine the columns one by one, as in np.hypot(x, y)",
+    "column_stack": "combine the columns one by one, as in np.hypot(x, y)",
+    "concatenate": "reduce each part on its own, then combine the columns",
+    "select": "nest np.where(condition, a, b)",
+    "piecewise": "nest np.where(condition, a, b)",
+    "heaviside": "np.where(x > 0.0, 1.0, 0.0) is a step",
+    "argmax": "np.max(x, axis=1) gives the largest value of each row",
+    "argmin": "np.min(x, axis=1) gives the smallest value of each row",
+    "round": "np.floor(x + 0.5) rounds",
+    "fabs": "np.abs(x) gives magnitudes",
+    "nan_to_num": "np.where(np.isfinite(x), x, 0.0) replaces what is not finite",
+    "cbrt": "np.sign(x) * np.power(np.abs(x), 0.333) is close",
+    "random": "programs are deterministic; there is no randomness",
+    "deg2rad": "multiply by np.pi / 180.0",
+    "radians": "multiply by np.pi / 180.0",
+}
+"""What to write instead of well-known numpy names that are not in the language."""

@@ -1,0 +1,208 @@
+"""Third layer: checked syntax becomes a function without module, attribute, string or builtin.
+
+`compile_program` is the one way to make a Program. Whoever executes a program compiles it here
+itself: a neighbour's word that some text was checked is never taken.
+"""
+
+import ast
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from websim.programs.canonical import canonical_text, require_closed
+from websim.programs.schema import BOOLEAN_KINDS, ProgramKind, ProgramSchema
+from websim.programs.scope import Scope, Typed
+from websim.programs.source import parse
+from websim.programs.statements import Assignment, CheckedProgram, check_program
+from websim.programs.values import Array
+
+
+def compile_program(source: str, schema: ProgramSchema, kind: ProgramKind = "reward") -> "Program":
+    """Return the program that `source` describes, or raise ProgramError saying what to correct.
+
+    Args:
+        source: one function `def <kind>(state, action):`; nothing of it runs during the check.
+        schema: what it may read.
+        kind: the function's name, which says what it returns.
+    """
+    return Program(source, check_program(parse(source), schema, kind), kind)
+
+
+class Program:
+    """A checked, compiled, immutable program; two with the same id compute the same numbers."""
+
+    __slots__ = (
+        "_parts",
+        "_total",
+        "components",
+        "dtype",
+        "fields",
+        "id",
+        "kind",
+        "schema",
+        "source",
+    )
+
+    _total: Callable[..., Array]
+    _parts: Callable[..., tuple[Array, ...]]
+    id: str
+    """"p_" and 16 hex digits of SHA-256 over canonical syntax, schema and kind."""
+    source: str
+    kind: ProgramKind
+    schema: ProgramSchema
+    fields: tuple[str, ...]
+    """Names of the fields it reads, sorted: what a step request has to ask for."""
+    components: tuple[str, ...]
+    """Names of its components in the order written; empty when it returns only a total."""
+    dtype: np.dtype[Any]
+    """Of the total, given float64 fields and float32 action: bool, float32 or float64."""
+
+    def __init__(self, source: str, checked: CheckedProgram, kind: ProgramKind) -> None:
+        scope = checked.scope
+        results = [
+            _owned(scope, typed, kind) for typed in (checked.total, *checked.components.values())
+        ]
+        fields = tuple(sorted(scope.fields))
+        arguments = [*(f"v_field_{name}" for name in fields), "v_action"]
+        whole = [assignment.value for assignment in checked.assignments]
+        names = tuple(checked.components)
+        run = _generate(scope, arguments, checked.assignments, results)
+        values: dict[str, object] = {
+            "_total": run["f_total"],
+            "_parts": run["f_parts"],
+            "id": _identify(canonical_text([*whole, *results]), names, scope.schema, kind),
+            "source": source,
+            "kind": kind,
+            "schema": scope.schema,
+            "fields": fields,
+            "components": names,
+            "dtype": _result_dtype(checked.total, kind),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, fields: Mapping[str, Array], action: Array) -> Array:
+        """Return the total of every environment, an array of its own.
+
+        Args:
+            fields: at least the arrays named in `self.fields`, float64, shape (N,) or (N, k).
+            action: float32, shape (N, action_dim).
+
+        Returns:
+            Shape (N,): bool for terminated and success, otherwise float32 or float64.
+        """
+        arrays = self._arrays(fields)
+        with np.errstate(all="ignore"):
+            total: Array = self._total(*arrays, action)
+        if total.shape != action.shape[:1]:
+            raise ValueError(_misshapen(total, action))
+        return total
+
+    def with_components(
+        self, fields: Mapping[str, Array], action: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the total, as `__call__` does, and each component by name, shape (N,)."""
+        arrays = self._arrays(fields)
+        with np.errstate(all="ignore"):
+            total, *parts = self._parts(*arrays, action)
+        for array in (total, *parts):
+            if array.shape != action.shape[:1]:
+                raise ValueError(_misshapen(array, action))
+        return total, dict(zip(self.components, parts, strict=True))
+
+    def _arrays(self, fields: Mapping[str, Array]) -> list[Array]:
+        try:
+            return [fields[name] for name in self.fields]
+        except KeyError as error:
+            raise ValueError(f"field {error} is missing; pass all of {self.fields}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Program is immutable; compile another one to change {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Program is immutable; {name} stays")
+
+    def __repr__(self) -> str:
+        return f"<Program {self.id} {self.kind}>"
+
+
+def _result_dtype(typed: Typed, kind: ProgramKind) -> np.dtype[Any]:
+    keeps = kind in BOOLEAN_KINDS or typed.value.dtype.kind == "f"
+    return typed.value.dtype if keeps else np.dtype(np.float64)
+
+
+def _owned(scope: Scope, typed: Typed, kind: ProgramKind) -> ast.expr:
+    """Return the syntax of a result as an array of its own, of a float dtype where it is a number.
+
+    A result that shared memory with an input would change when the caller reuses that buffer.
+    """
+    if _result_dtype(typed, kind) != typed.value.dtype:
+        name = scope.function("as_float", _as_float)
+    elif typed.value.is_view:
+        name = scope.function("copy", np.copy)
+    else:
+        return typed.node
+    return ast.Call(name, [typed.node], [])
+
+
+def _as_float(array: Array) -> Array:
+    return array.astype(np.float64)
+
+
+def _generate(
+    scope: Scope,
+    arguments: Sequence[str],
+    assignments: Sequence[Assignment],
+    results: Sequence[ast.expr],
+) -> dict[str, Any]:
+    """Return the functions f_total and f_parts, whose only globals are listed functions."""
+    total = _function("f_total", arguments, assignments, results[:1], results[0])
+    whole = ast.Tuple(list(results), ast.Load())
+    parts = _function("f_parts", arguments, assignments, results, whole)
+    tree = ast.fix_missing_locations(ast.Module([total, parts], []))
+    require_closed(tree, scope.globals)
+    namespace: dict[str, Any] = {"__builtins__": {}, **scope.globals}
+    # The tree holds nothing but what require_closed names; both functions are defined, not run.
+    exec(compile(tree, "<program>", "exec"), namespace)
+    return namespace
+
+
+def _function(
+    name: str,
+    arguments: Sequence[str],
+    assignments: Sequence[Assignment],
+    results: Sequence[ast.expr],
+    returned: ast.expr,
+) -> ast.FunctionDef:
+    """Return a function of the assignments that its results need, in order."""
+    needed = _names(results)
+    kept: list[ast.stmt] = []
+    for assignment in reversed(assignments):
+        if assignment.target in needed:
+            needed |= _names([assignment.value])
+            store = ast.Name(assignment.target, ast.Store())
+            kept.insert(0, ast.Assign([store], assignment.value))
+    signature = ast.arguments(
+        [], [ast.arg(argument) for argument in arguments], None, [], [], None, []
+    )
+    return ast.FunctionDef(name, signature, [*kept, ast.Return(returned)], [])
+
+
+def _names(nodes: Sequence[ast.expr]) -> set[str]:
+    return {node.id for tree in nodes for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _identify(
+    text: str, components: Sequence[str], schema: ProgramSchema, kind: ProgramKind
+) -> str:
+    whole = "\n".join([kind, schema.canonical(), ",".join(components), text])
+    return "p_" + hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _misshapen(array: Array, action: Array) -> str:
+    return (
+        f"the program returned shape {array.shape} for {len(action)} environments; "
+        "pass fields of the shapes that its schema names"
+    )

@@ -1,0 +1,233 @@
+"""Structure: one function, straight-line assignments, one return at its end."""
+
+import ast
+import re
+from dataclasses import dataclass, field
+
+from websim.programs.errors import Issue, ProgramError, Reason, Refusal
+from websim.programs.expressions import binary, check, require_operator
+from websim.programs.limits import (
+    MAX_COMPONENT_NAME,
+    MAX_COMPONENTS,
+    MAX_ISSUES,
+    MAX_STATEMENTS,
+)
+from websim.programs.schema import BOOLEAN_KINDS, RESERVED_NAMES, ProgramKind, ProgramSchema
+from websim.programs.scope import Scope, Typed, refuse
+
+_COMPONENT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+_STATEMENT_REMEDIES: dict[type[ast.stmt], str] = {
+    ast.If: "if is not allowed; use np.where(condition, a, b)",
+    ast.For: "loops are not allowed; numpy acts on all environments at once",
+    ast.While: "loops are not allowed; numpy acts on all environments at once",
+    ast.AnnAssign: "annotations are not allowed; write name = value",
+    ast.Expr: "this computes nothing that is used; assign it to a name or remove it",
+    ast.Pass: "pass is not needed; remove it",
+    ast.FunctionDef: "one function only; write the expression where it is used",
+    ast.Assert: "assert is not allowed; use np.where(condition, a, b)",
+    ast.Global: "global is not allowed; every name is local",
+}
+
+_IMPORT_REMEDY = "imports are not allowed; np is there already, remove this line"
+_STRAY: dict[type[ast.stmt], str] = {
+    ast.AsyncFunctionDef: "async functions are",
+    ast.ClassDef: "classes are",
+    ast.FunctionDef: "a second function is",
+}
+_RETURN_HINTS: dict[ProgramKind, str] = {
+    "reward": " or return total, {'name': component}",
+    "fitness": ", one number per environment",
+    "terminated": ", one boolean per environment",
+    "success": ", one boolean per environment",
+}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One regenerated statement `target = value`; each target is assigned once."""
+
+    target: str
+    value: ast.expr
+
+
+@dataclass(frozen=True)
+class CheckedProgram:
+    """A program that passed the static check, as regenerated syntax."""
+
+    scope: Scope
+    assignments: tuple[Assignment, ...]
+    total: Typed
+    components: dict[str, Typed] = field(default_factory=dict)
+
+
+def check_program(tree: ast.Module, schema: ProgramSchema, kind: ProgramKind) -> CheckedProgram:
+    """Return the checked form of `tree`, or raise ProgramError with up to MAX_ISSUES issues."""
+    body = _function_body(tree, kind)
+    scope = Scope(schema)
+    issues: list[Issue] = []
+    assignments: list[Assignment] = []
+    result: tuple[Typed, dict[str, Typed]] | None = None
+    for position, statement in enumerate(body):
+        try:
+            if isinstance(statement, ast.Return):
+                if position != len(body) - 1:
+                    refuse(body[position + 1], "structure", "nothing may follow the return")
+                result = _result(scope, statement, kind)
+            else:
+                assignments.append(_statement(scope, statement, f"v_{position}"))
+        except Refusal as refusal:
+            _forget_targets(scope, statement)
+            if refusal.issue is not None:
+                issues.append(refusal.issue)
+                if refusal.issue.reason == "cost":
+                    break
+    if not any(isinstance(statement, ast.Return) for statement in body):
+        message = f"the function must end with: return total{_RETURN_HINTS[kind]}"
+        issues.append(Issue("structure", message, tree.body[0].lineno, 1))
+    if issues or result is None:
+        raise ProgramError(issues[:MAX_ISSUES])
+    return CheckedProgram(scope, tuple(assignments), *result)
+
+
+def _function_body(tree: ast.Module, kind: ProgramKind) -> list[ast.stmt]:
+    """Return the statements of the one function, docstring removed."""
+    header = f"def {kind}(state, action):"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    issues = [_stray(node, header) for node in tree.body if node not in functions[:1]]
+    if functions:
+        issues += _header_issues(functions[0], header, kind)
+        if len(functions[0].body) > MAX_STATEMENTS:
+            message = f"more than {MAX_STATEMENTS} statements; combine some"
+            issues.append(_issue(functions[0].body[MAX_STATEMENTS], "size", message))
+    elif not issues:
+        issues.append(Issue("structure", f"the source is empty; write {header}", 1, 1))
+    if issues:
+        raise ProgramError(issues[:MAX_ISSUES])
+    body = functions[0].body
+    return body[1:] if ast.get_docstring(functions[0], clean=False) is not None else body
+
+
+def _stray(node: ast.stmt, header: str) -> Issue:
+    """Return the issue of a statement outside the one function."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return _issue(node, "import", _IMPORT_REMEDY)
+    shown = _STRAY.get(type(node), "statements outside the function are")
+    return _issue(node, "structure", f"{shown} not allowed; write just {header}")
+
+
+def _header_issues(function: ast.FunctionDef, header: str, kind: ProgramKind) -> list[Issue]:
+    arguments = function.args
+    plain = [argument.arg for argument in arguments.args] == ["state", "action"]
+    others = [*arguments.posonlyargs, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    annotated = any(argument.annotation for argument in arguments.args) or function.returns
+    problems = {
+        "decorators are not allowed": function.decorator_list,
+        f"the function is named {kind}": function.name != kind,
+        "the arguments are state and action": not plain or any(others),
+        "default values are not allowed": arguments.defaults or any(arguments.kw_defaults),
+        "annotations are not allowed": annotated,
+        "type parameters are not allowed": getattr(function, "type_params", None),
+    }
+    return [
+        _issue(function, "structure", f"{problem}; write {header}")
+        for problem, present in problems.items()
+        if present
+    ]
+
+
+def _statement(scope: Scope, node: ast.stmt, target: str) -> Assignment:
+    """Return the regenerated assignment to `target`, a name that is assigned nowhere else."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        refuse(node, "import", _IMPORT_REMEDY)
+    if isinstance(node, ast.Assign):
+        if len(node.targets) != 1:
+            refuse(node, "assign", "assign one name at a time")
+        name = _target(scope, node.targets[0])
+    elif isinstance(node, ast.AugAssign):
+        name = _target(scope, node.target)
+        if name not in scope.variables:
+            refuse(node, "name", f"{name} is not defined yet; write {name} = ... first")
+    else:
+        shown = f"{type(node).__name__} is not in the language; write name = expression"
+        refuse(node, "node", _STATEMENT_REMEDIES.get(type(node), shown))
+    typed = _assigned(scope, node, name)
+    scope.variables[name] = Typed(ast.Name(target, ast.Load()), typed.value)
+    return Assignment(target, typed.node)
+
+
+def _assigned(scope: Scope, node: ast.Assign | ast.AugAssign, name: str) -> Typed:
+    if isinstance(node, ast.Assign):
+        return check(scope, node.value)
+    # r += x means r = r + x: in place it would write into the shared input arrays.
+    require_operator(node, node.op)
+    before = check(scope, ast.copy_location(ast.Name(name, ast.Load()), node.target))
+    return binary(scope, node, node.op, before, check(scope, node.value))
+
+
+def _forget_targets(scope: Scope, statement: ast.stmt) -> None:
+    """Mark what a refused statement would have assigned, so that its uses are not reported too."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            scope.variables[node.id] = None
+
+
+def _target(scope: Scope, node: ast.expr) -> str:
+    """Return the name that is assigned, or refuse anything but a free plain name."""
+    if not isinstance(node, ast.Name):
+        refuse(node, "assign", "assign to one plain name; inputs are never written to")
+    if node.id.startswith("_"):
+        refuse(node, "name", f"names do not begin with _; call it {node.id.strip('_') or 'x'}")
+    if node.id in RESERVED_NAMES or node.id in scope.schema.constants:
+        refuse(node, "assign", f"{node.id} keeps its meaning; use another name")
+    return node.id
+
+
+def _result(scope: Scope, node: ast.Return, kind: ProgramKind) -> tuple[Typed, dict[str, Typed]]:
+    """Return the total and the components of the return statement."""
+    if node.value is None:
+        refuse(node, "structure", f"return a value: return total{_RETURN_HINTS[kind]}")
+    if not isinstance(node.value, ast.Tuple):
+        return _column(check(scope, node.value), node.value, kind, "the result"), {}
+    parts = node.value.elts
+    if kind != "reward" or len(parts) != 2 or not isinstance(parts[1], ast.Dict):
+        refuse(node.value, "structure", f"write: return total{_RETURN_HINTS[kind]}")
+    total = _column(check(scope, parts[0]), parts[0], kind, "the total")
+    components: dict[str, Typed] = {}
+    if len(parts[1].keys) > MAX_COMPONENTS:
+        refuse(parts[1], "size", f"more than {MAX_COMPONENTS} components; combine some")
+    for key, value in zip(parts[1].keys, parts[1].values, strict=True):
+        name = _component_name(key, parts[1])
+        if name in components:
+            refuse(value, "structure", f"component {name!r} appears twice; rename one")
+        components[name] = _column(check(scope, value), value, kind, f"component {name!r}")
+    return total, components
+
+
+def _component_name(key: ast.expr | None, where: ast.Dict) -> str:
+    if key is None:
+        refuse(where, "structure", "** is not allowed; write each component as 'name': value")
+    if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+        refuse(key, "constant", "a component is named by a literal, as in 'speed': value")
+    if len(key.value) > MAX_COMPONENT_NAME or not _COMPONENT.fullmatch(key.value):
+        refuse(key, "constant", "a component's name has letters, digits and _ only; at most 64")
+    return key.value
+
+
+def _column(typed: Typed, node: ast.expr, kind: ProgramKind, what: str) -> Typed:
+    """Return `typed` when it is one value per environment of the right dtype."""
+    value = typed.value
+    remedy = {
+        "number": "multiply it with np.ones_like(x) of a column x",
+        "constants": "sum it and multiply it with np.ones_like(x) of a column x",
+        "matrix": "reduce it with np.sum(x, axis=1) or select one column x[:, 0]",
+    }.get(value.kind)
+    if remedy is not None:
+        refuse(node, "shape", f"{what} must be (N,), but is {value.shape}; {remedy}")
+    if kind in BOOLEAN_KINDS and not value.is_bool:
+        refuse(node, "shape", f"{kind} returns booleans; return a comparison such as x > 0.0")
+    return typed
+
+
+def _issue(node: ast.AST, reason: Reason, message: str) -> Issue:
+    return Issue(reason, message, getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from websim.service.errors import UserError
 

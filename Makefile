@@ -1,0 +1,53 @@
+# Two commands on a fresh machine, each doing its own set-up: `make up` and `make test`.
+# ARGS="..." is passed on: make up ARGS="--task Hopper-v5", make test ARGS="-k wire".
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PACKAGES := libs services/sim-worker services/orchestrator services/learner
+# What the environment depends on: a change here sets it up again.
+INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
+	$(addsuffix /pyproject.toml,$(PACKAGES))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint format docs bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready ## install everything into .venv
+
+up: $(VENV)/.ready ## start the whole stack and train, until Ctrl-C
+	@$(VENV)/bin/websim up $(ARGS)
+
+test: $(VENV)/.ready-dev ## run all tests
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m mypy scripts
+	$(VENV)/bin/lint-imports
+	$(PY) scripts/generate_docs.py --check
+
+format: $(VENV)/.ready-dev ## put the code in shape
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+docs: $(VENV)/.ready ## write the documents that are made from code
+	$(PY) scripts/generate_docs.py
+
+bench: $(VENV)/.ready-dev ## measure the fleet and its peers on this machine
+	$(VENV)/bin/websim bench $(ARGS)
+
+clean: ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(PACKAGES) tests scripts -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.ready: $(INPUTS)
+	@VENV=$(VENV) scripts/setup.sh run
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
+	@VENV=$(VENV) scripts/setup.sh dev
+	@touch $@

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds each package, installs it alone in a fresh environment, and imports all of its modules:
+# a shared environment hides a dependency that was not declared, and a heavy one that leaked in.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=${VENV:-.venv}
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+for package in libs services/*; do
+    "$venv/bin/python" -m pip --disable-pip-version-check wheel --quiet --no-deps \
+        --no-build-isolation --wheel-dir "$root/wheels" "./$package"
+done
+
+# check <distribution> <import package> <modules that must not come along>...
+check() {
+    local distribution=$1 package=$2
+    shift 2
+    local alone=$root/$package
+    "$venv/bin/python" -m venv "$alone"
+    if [[ $package == websim_learner ]]; then
+        "$alone/bin/python" scripts/install_torch.py
+    fi
+    "$alone/bin/python" -m pip --disable-pip-version-check install --quiet -c constraints.txt \
+        --find-links "$root/wheels" "$distribution"
+    (cd "$root" && "$alone/bin/python" -W error::ImportWarning "$OLDPWD/scripts/import_all.py" "$package" "$@")
+    rm -rf "$alone"
+}
+
+check websim websim torch mujoco
+check websim-orchestrator websim_orchestrator torch mujoco
+check websim-sim-worker websim_sim_worker torch
+check websim-learner websim_learner mujoco

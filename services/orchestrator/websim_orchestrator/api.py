@@ -1,13 +1,14 @@
 """HTTP for people: the workers, the sessions, one environment's state, and its reset."""
 
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from fastapi import FastAPI, HTTPException
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from websim.wire.codec import Envelope
+from websim.wire.codec import Array, Envelope
 from websim.wire.messages import EnvState, Message
 from websim_orchestrator.brain import Brain
 from websim_orchestrator.events import EnvResetAsked, StateAsked
@@ -62,7 +63,7 @@ class EnvView(BaseModel):
     time_s: float
     qpos: list[float | None]
     qvel: list[float | None]
-    fields: dict[str, float | None | list[float | None]]
+    fields: dict[str, float | list[float | None] | None]
     episode_return: float | None
     episode_length: int
     episodes: int
@@ -172,7 +173,7 @@ def _view_sessions(brain: Brain) -> list[SessionView]:
     return views
 
 
-def _mean(values: Any) -> float | None:
+def _mean(values: NDArray[np.float64]) -> float | None:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None
 
@@ -182,7 +183,7 @@ def _number(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _numbers(values: Any) -> list[float | None]:
+def _numbers(values: Array) -> list[float | None]:
     return [_number(value) for value in values.tolist()]
 
 

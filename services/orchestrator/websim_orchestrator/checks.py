@@ -12,6 +12,8 @@ MAX_ENVS = 1 << 20
 """Bound of a session's environments."""
 MAX_SHARDS = 4096
 """Bound of a session's shards."""
+MAX_TASK_FILES = 32
+"""Bound of a custom task's files."""
 MAX_FIELDS = 48
 """Bound of the fields asked for with a step."""
 
@@ -25,8 +27,11 @@ def refuse_session(request: OpenSession, num_sessions: int) -> Refused | None:
             remedy="close a session first",
             request=request.request,
         )
-    problem = ""
-    if not 1 <= request.num_envs <= MAX_ENVS:
+    problem = remedy = ""
+    if len(request.arrays) > MAX_TASK_FILES:
+        problem = f"the task has {len(request.arrays)} files"
+        remedy = f"at most {MAX_TASK_FILES}"
+    elif not 1 <= request.num_envs <= MAX_ENVS:
         problem = f"num_envs is {request.num_envs}"
         remedy = f"choose 1 to {MAX_ENVS}"
     elif request.shard_envs < 0 or (

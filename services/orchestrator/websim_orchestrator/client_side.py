@@ -50,6 +50,7 @@ class ClientSide:
     # --- clients
 
     def message(self, event: ClientMessage) -> None:
+        """Take in a client's message."""
         message = event.envelope.message
         if isinstance(message, OpenSession):
             self._open(event.identity, message, event.envelope, event.now_s)
@@ -147,6 +148,7 @@ class ClientSide:
             self._placement.say_waiting(self._fleet.sessions[shard.session_id])
 
     def close(self, session: SessionRecord, refusal: Refused | None = None) -> None:
+        """Release a session's shards and forget it; tell the client why, if it did not ask."""
         for shard in session.shards:
             self._placement.release(shard)
             askers = [*shard.pending.values(), *(asker for _, asker in shard.questions.values())]
@@ -172,6 +174,7 @@ class ClientSide:
     # --- people
 
     def person_asks(self, event: StateAsked | EnvResetAsked) -> None:
+        """Take in an HTTP question about one environment."""
         session = self._fleet.sessions.get(event.session)
         shard = session.shard_of(event.env_id) if session is not None else None
         if session is None or shard is None or not session.opened:

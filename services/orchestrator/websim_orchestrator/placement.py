@@ -182,10 +182,11 @@ class Placement:
             if not movable[high]:
                 return
             shard = movable[high].pop()
-            loads[high] -= shard.span.num_envs / threads[high]
-            loads[low] += shard.span.num_envs / threads[low]
-            if loads[low] > loads[high]:
+            after = loads[low] + shard.span.num_envs / threads[low]
+            if after >= loads[high]:
                 return
+            loads[high] -= shard.span.num_envs / threads[high]
+            loads[low] = after
             self._move(shard)
 
     def say_waiting(self, session: SessionRecord, *, always: bool = False) -> None:

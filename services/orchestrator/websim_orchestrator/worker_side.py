@@ -27,6 +27,9 @@ from websim_orchestrator.fleet import Fleet, PersonAsker, SessionRecord, ShardRe
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
 
+MAX_THREADS = 1024
+"""Bound of a worker's threads."""
+
 Answer = Stepped | WasReset | Applied
 
 
@@ -45,6 +48,7 @@ class WorkerSide:
     # --- workers
 
     def message(self, event: WorkerMessage) -> None:
+        """Take in a worker's message."""
         message = event.envelope.message
         if isinstance(message, WorkerHello):
             self._welcome(event.identity, message, event.now_s)
@@ -74,6 +78,17 @@ class WorkerSide:
                 self.lose(worker, "it said goodbye", event.now_s)
 
     def _welcome(self, identity: bytes, hello: WorkerHello, now_s: float) -> None:
+        if not 1 <= hello.nthread <= MAX_THREADS:
+            self._fleet.counters["refused_workers"] += 1
+            self._out.to_worker(
+                identity,
+                Refused(
+                    code="bad_worker",
+                    message=f"nthread is {hello.nthread}",
+                    remedy=f"choose 1 to {MAX_THREADS}",
+                ),
+            )
+            return
         worker = self._fleet.workers.get(identity)
         if worker is not None and worker.instance != hello.instance:
             self.lose(worker, "another process took its identity", now_s)
@@ -114,6 +129,7 @@ class WorkerSide:
         )
 
     def lose(self, worker: WorkerRecord, why: str, now_s: float) -> None:
+        """Forget a worker and rebuild its shards elsewhere."""
         del self._fleet.workers[worker.identity]
         self._fleet.counters["workers_lost"] += 1
         self._out.log(

@@ -1,0 +1,462 @@
+"""The brain as a specification: events in, instructions out, no sockets and no sleeps."""
+
+import numpy as np
+import pytest
+
+from websim.wire import lifecycle
+from websim.wire.codec import Envelope, describe
+from websim.wire.messages import (
+    Applied,
+    AssignShard,
+    CloseSession,
+    EnvState,
+    GetState,
+    Message,
+    OpenSession,
+    Refused,
+    Reset,
+    SessionOpened,
+    SessionWaiting,
+    ShardFailed,
+    ShardReady,
+    ShardSpan,
+    Snapshot,
+    Step,
+    Stepped,
+    TakeSnapshot,
+    TaskInfo,
+    WasReset,
+    Welcome,
+    WorkerGoodbye,
+    WorkerHeartbeat,
+    WorkerHello,
+)
+from websim_orchestrator.brain import Brain
+from websim_orchestrator.events import (
+    AnswerPerson,
+    ClientMessage,
+    ClientUnreachable,
+    EnvResetAsked,
+    Instruction,
+    SendClient,
+    SendWorker,
+    StateAsked,
+    Ticked,
+    WorkerMessage,
+    WorkerUnreachable,
+)
+from websim_orchestrator.fleet import default_shard_envs, split
+
+TASK = TaskInfo(
+    id="Test-v0",
+    description="",
+    obs_dim=3,
+    action_low=(-1.0, -1.0),
+    action_high=(1.0, 1.0),
+    dt_s=0.05,
+    max_episode_steps=1000,
+)
+
+
+class Fleet:
+    """A brain with scripted workers and one client, and everything it said."""
+
+    def __init__(self) -> None:
+        self.brain = Brain()
+        self.now_s = 0.0
+
+    def worker(self, name: str, message: Message, frames: tuple = ()) -> list[Instruction]:
+        event = WorkerMessage(self.now_s, name.encode(), Envelope(message, frames))
+        return self.brain.handle(event)
+
+    def client(self, message: Message, frames: tuple = (), name: str = "c") -> list[Instruction]:
+        event = ClientMessage(self.now_s, name.encode(), Envelope(message, frames))
+        return self.brain.handle(event)
+
+    def tick(self, now_s: float) -> list[Instruction]:
+        self.now_s = now_s
+        return self.brain.handle(Ticked(now_s))
+
+    def join(self, name: str) -> list[Instruction]:
+        return self.worker(name, WorkerHello(instance=name, pid=1, host="h"))
+
+    def make_ready(self, said: list[Instruction]) -> list[Instruction]:
+        """Answer every AssignShard among the instructions with ShardReady."""
+        answers = []
+        for to, message in to_workers(said):
+            if isinstance(message, AssignShard):
+                ready = ShardReady(
+                    session=message.session, shard=message.shard, epoch=message.epoch, task=TASK
+                )
+                answers += self.worker(to, ready)
+        return answers
+
+
+def to_workers(said: list[Instruction]) -> list[tuple[str, Message]]:
+    return [(each.identity.decode(), each.message) for each in said if isinstance(each, SendWorker)]
+
+
+def to_clients(said: list[Instruction]) -> list[Message]:
+    return [each.message for each in said if isinstance(each, SendClient)]
+
+
+def make_fleet(workers: int = 2, num_envs: int = 64, shard_envs: int = 32) -> Fleet:
+    """Workers a, b, ... and an open session 1 of the client, its shards reset (t = seq = 1)."""
+    fleet = Fleet()
+    for index in range(workers):
+        fleet.join("abcdef"[index])
+    request = OpenSession(
+        request=1, task="Test-v0", num_envs=num_envs, seed=0, shard_envs=shard_envs
+    )
+    said = fleet.make_ready(fleet.client(request))
+    assert any(isinstance(message, SessionOpened) for message in to_clients(said))
+    for shard in range(-(-num_envs // shard_envs)):
+        [(worker, reset)] = to_workers(fleet.client(Reset(session=1, shard=shard, t=1)))
+        fleet.worker(worker, answer_to(reset, WasReset))
+    return fleet
+
+
+def answer_to(command: Message, kind: type = Stepped, **changes: int) -> Message:
+    facts = {name: getattr(command, name) for name in ("session", "shard", "epoch", "seq", "t")}
+    return kind(**(facts | changes))
+
+
+def step(shard: int, t: int, num_envs: int = 32) -> tuple[Step, tuple]:
+    specs, frames = describe({"action": np.zeros((num_envs, 2), np.float32)})
+    return Step(session=1, shard=shard, t=t, arrays=specs), tuple(frames)
+
+
+def test_a_worker_is_welcomed_once_and_again_when_it_repeats_itself():
+    fleet = Fleet()
+    first = to_workers(fleet.join("a"))
+    again = to_workers(fleet.join("a"))
+    assert first == again == [("a", Welcome(worker_id=0, heartbeat_s=lifecycle.HEARTBEAT_S))]
+    assert to_workers(fleet.join("b"))[0][1].worker_id == 1
+
+
+def test_an_unknown_worker_is_told_so():
+    fleet = Fleet()
+    beat = WorkerHeartbeat(commands=0, env_steps=0, busy_s=0.0, shards=0)
+    [(_, refusal)] = to_workers(fleet.worker("x", beat))
+    assert isinstance(refusal, Refused)
+    assert refusal.code == "unknown_worker"
+
+
+def test_shards_spread_evenly_and_the_session_opens_when_all_are_ready():
+    fleet = Fleet()
+    fleet.join("a")
+    fleet.join("b")
+    said = fleet.client(OpenSession(request=7, task="T", num_envs=100, seed=0, shard_envs=32))
+    placed = [(to, message.shard) for to, message in to_workers(said)]
+    # spans of 32, 32, 32 and 4: the last goes where fewer environments are
+    assert placed == [("a", 0), ("b", 1), ("a", 2), ("b", 3)]
+    [opened] = to_clients(fleet.make_ready(said))
+    assert opened == SessionOpened(
+        request=7,
+        session=1,
+        task=TASK,
+        shards=(ShardSpan(0, 32), ShardSpan(32, 32), ShardSpan(64, 32), ShardSpan(96, 4)),
+    )
+
+
+def test_a_session_without_workers_waits_and_says_so_once():
+    fleet = Fleet()
+    said = fleet.client(OpenSession(request=1, task="T", num_envs=32, seed=0))
+    [waiting] = to_clients(said)
+    assert isinstance(waiting, SessionWaiting)
+    assert "no sim worker" in waiting.reason
+    assert [type(message) for _, message in to_workers(fleet.join("a"))] == [Welcome, AssignShard]
+
+
+def test_a_step_goes_to_the_shards_worker_and_its_answer_back():
+    fleet = make_fleet()
+    message, frames = step(shard=1, t=2)
+    [(worker, forwarded)] = to_workers(fleet.client(message, frames))
+    assert (worker, forwarded.seq, forwarded.epoch, forwarded.t) == ("b", 2, 1, 2)
+    answer = answer_to(forwarded)
+    assert to_clients(fleet.worker("b", answer)) == [answer]
+    assert fleet.brain.fleet.sessions[1].env_steps == 32
+
+
+def test_a_repeated_command_takes_effect_once_and_is_answered_again():
+    fleet = make_fleet(workers=1)
+    message, frames = step(0, 2)
+    [(_, forwarded)] = to_workers(fleet.client(message, frames))
+    assert fleet.client(message, frames) == []
+    answer = answer_to(forwarded)
+    fleet.worker("a", answer)
+    repeated = fleet.client(message, frames)
+    assert to_workers(repeated) == []
+    assert to_clients(repeated) == [answer]
+
+
+@pytest.mark.parametrize(
+    ("t", "num_envs", "shard", "code"),
+    [
+        (3, 32, 0, "out_of_order"),
+        (2, 31, 0, "bad_action"),
+        (2, 32, 9, "unknown_shard"),
+    ],
+)
+def test_a_wrong_command_is_refused_with_the_reason(t, num_envs, shard, code):
+    fleet = make_fleet()
+    message, frames = step(shard, t, num_envs)
+    [refusal] = to_clients(fleet.client(message, frames))
+    assert (refusal.code, refusal.t, refusal.shard) == (code, t, shard)
+    assert refusal.remedy
+
+
+def test_a_second_outstanding_command_of_a_shard_is_refused():
+    fleet = make_fleet()
+    fleet.client(*step(0, 2))
+    [refusal] = to_clients(fleet.client(*step(0, 3)))
+    assert refusal.code == "outstanding"
+
+
+def test_a_strangers_session_is_unknown_to_it():
+    fleet = make_fleet()
+    message, frames = step(0, 2)
+    [refusal] = to_clients(fleet.client(message, frames, name="stranger"))
+    assert refusal.code == "unknown_session"
+
+
+def test_a_lost_workers_shard_is_rebuilt_and_replays_to_the_outstanding_command():
+    fleet = make_fleet(workers=2)
+    [(_, done)] = to_workers(fleet.client(*step(0, 2)))
+    fleet.worker("a", answer_to(done))
+    fleet.client(*step(0, 3))
+
+    said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, b"a"))
+
+    (_, assign), *replayed = to_workers(said)
+    assert isinstance(assign, AssignShard)
+    assert (assign.shard, assign.epoch, assign.seq) == (0, 2, 0)
+    assert {to for to, _ in to_workers(said)} == {"b"}
+    # reset and first step were answered: they replay in silence; the outstanding step answers
+    assert [(type(m), m.seq, m.epoch, m.replay) for _, m in replayed] == [
+        (Reset, 1, 2, True),
+        (Step, 2, 2, True),
+        (Step, 3, 2, False),
+    ]
+    outstanding = replayed[-1][1]
+    assert to_clients(fleet.worker("b", answer_to(outstanding))) == [answer_to(outstanding)]
+
+
+def test_the_voice_of_an_earlier_assignment_is_dropped():
+    fleet = make_fleet(workers=2)
+    [(_, forwarded)] = to_workers(fleet.client(*step(0, 2)))
+    fleet.brain.handle(WorkerUnreachable(fleet.now_s, b"a"))
+    fleet.join("a")
+    assert to_clients(fleet.worker("a", answer_to(forwarded))) == []
+    assert fleet.brain.fleet.counters["stale"] == 1
+
+
+def test_a_snapshot_shortens_the_log_and_travels_with_the_next_assignment():
+    fleet = make_fleet(workers=2)
+    [(_, done)] = to_workers(fleet.client(*step(0, 2)))
+    fleet.worker("a", answer_to(done))
+    specs, frames = describe({"state": np.arange(4.0)})
+    snapshot = Snapshot(session=1, shard=0, epoch=1, seq=2, t=2, arrays=specs)
+    fleet.worker("a", snapshot, tuple(frames))
+    fleet.client(*step(0, 3))
+    said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, b"a"))
+    [assignment] = [s for s in said if isinstance(s, SendWorker) and s.message.arrays[0:1]][:1]
+    assert assignment.message.arrays[0].name == "snapshot:state"
+    assert np.array_equal(np.frombuffer(assignment.frames[0]), np.arange(4.0))
+    assert (assignment.message.seq, assignment.message.t) == (2, 2)
+    assert [m.seq for _, m in to_workers(said) if isinstance(m, Step)] == [3]
+
+
+def test_a_silent_worker_is_lost_after_a_second_but_not_while_it_builds():
+    fleet = make_fleet(workers=2)
+    beat = WorkerHeartbeat(commands=0, env_steps=0, busy_s=0.0, shards=1)
+    fleet.now_s = 0.9
+    fleet.worker("b", beat)
+    fleet.tick(1.2)
+    assert [worker.worker_id for worker in fleet.brain.fleet.workers.values()] == [1]
+    # b has been given a's shard to build: it gets the time that takes
+    fleet.tick(1.0 + lifecycle.BUILD_PATIENCE_S)
+    assert b"b" in fleet.brain.fleet.workers
+    fleet.tick(2.0 + lifecycle.BUILD_PATIENCE_S)
+    assert not fleet.brain.fleet.workers
+
+
+def test_a_worker_that_needs_long_for_a_command_is_given_longer():
+    fleet = make_fleet(workers=1)
+    [(_, forwarded)] = to_workers(fleet.client(*step(0, 2)))
+    fleet.now_s = 0.9
+    fleet.worker("a", answer_to(forwarded))  # a command of 0.9 s
+    fleet.client(*step(0, 3))
+    fleet.tick(0.9 + lifecycle.WORKER_SILENCE_S + 3.0)
+    assert fleet.brain.fleet.workers
+    fleet.tick(0.9 + lifecycle.WORKER_SILENCE_S + 4.0)
+    assert not fleet.brain.fleet.workers
+
+
+def test_a_shard_that_ends_three_workers_at_the_same_step_is_given_up():
+    fleet = make_fleet(workers=3, num_envs=32)
+    said = fleet.client(*step(0, 2))
+    for _ in range(2):
+        [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
+        said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder))
+        assert to_clients(said) == []
+    [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
+    [refusal] = to_clients(fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder)))
+    assert refusal.code == "shard_given_up"
+    assert not fleet.brain.fleet.sessions
+
+
+def test_progress_between_deaths_forgives_them():
+    fleet = make_fleet(workers=4, num_envs=32)
+    for t in range(2, 5):
+        said = fleet.client(*step(0, t))
+        [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
+        said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder))
+        to, command = to_workers(said)[-1]
+        fleet.worker(to, answer_to(command))
+    assert fleet.brain.fleet.sessions
+
+
+def test_a_draining_worker_ships_its_shards_and_loses_none():
+    fleet = make_fleet(workers=2)
+    fleet.client(*step(0, 2))
+    beat = WorkerHeartbeat(commands=0, env_steps=0, busy_s=0.0, shards=1, draining=True)
+    [take] = [m for _, m in to_workers(fleet.worker("a", beat)) if isinstance(m, TakeSnapshot)]
+    assert (take.shard, take.release) == (0, True)
+    # the worker answers what it had before the TakeSnapshot, then ships
+    answer = Stepped(session=1, shard=0, epoch=1, seq=2, t=2)
+    assert to_clients(fleet.worker("a", answer)) == [answer]
+    # the next step waits for the new place
+    assert to_workers(fleet.client(*step(0, 3))) == []
+    said = fleet.worker("a", Snapshot(session=1, shard=0, epoch=1, seq=2, t=2))
+    messages = to_workers(said)
+    assert [(to, type(m)) for to, m in messages] == [("b", AssignShard), ("b", Step)]
+    assert fleet.worker("a", WorkerGoodbye()) is not None
+    assert fleet.brain.fleet.counters["workers_lost"] == 1
+
+
+def test_a_new_worker_takes_over_part_of_the_load():
+    fleet = make_fleet(workers=1, num_envs=128)
+    takes = [m for _, m in to_workers(fleet.join("b")) if isinstance(m, TakeSnapshot)]
+    assert len(takes) == 2
+    for take in takes:
+        said = fleet.worker(
+            "a", Snapshot(session=1, shard=take.shard, epoch=take.epoch, seq=1, t=1)
+        )
+        assert [(to, type(m)) for to, m in to_workers(said)] == [("b", AssignShard)]
+    loads = {w.identity: len(w.shards) for w in fleet.brain.fleet.workers.values()}
+    assert loads == {b"a": 2, b"b": 2}
+
+
+def test_a_task_the_worker_refuses_closes_the_session_with_the_workers_words():
+    fleet = Fleet()
+    fleet.join("a")
+    [(_, _)] = to_workers(fleet.client(OpenSession(request=3, task="Nope-v0", num_envs=8, seed=0)))
+    failed = ShardFailed(session=1, shard=0, epoch=1, code="task_refused", message="unknown task")
+    [refusal] = to_clients(fleet.worker("a", failed))
+    assert (refusal.code, refusal.message, refusal.request) == ("task_refused", "unknown task", 3)
+    assert not fleet.brain.fleet.sessions
+    assert not fleet.brain.fleet.workers[b"a"].shards
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"num_envs": 0}, "num_envs"), ({"shard_envs": -1}, "shard_envs"), ({"seed": -1}, "seed")],
+)
+def test_a_session_with_a_wrong_number_is_refused(changes, word):
+    facts = {"request": 1, "task": "T", "num_envs": 8, "seed": 0} | changes
+    fleet = Fleet()
+    [refusal] = to_clients(fleet.client(OpenSession(**facts)))
+    assert word in refusal.message
+
+
+def test_a_closed_sessions_shards_are_released():
+    fleet = make_fleet()
+    released = to_workers(fleet.client(CloseSession(session=1)))
+    assert [(to, m.shard) for to, m in released] == [("a", 0), ("b", 1)]
+    assert not fleet.brain.fleet.sessions
+
+
+def test_a_client_that_stays_unreachable_loses_its_session_and_one_that_returns_does_not():
+    fleet = make_fleet()
+    fleet.brain.handle(ClientUnreachable(0.0, b"c"))
+    fleet.brain.fleet.workers[b"a"].last_seen_s = fleet.brain.fleet.workers[b"b"].last_seen_s = 99.0
+    fleet.tick(lifecycle.CLIENT_GRACE_S - 0.1)
+    fleet.client(*step(0, 2))
+    fleet.tick(lifecycle.CLIENT_GRACE_S + 0.1)
+    assert fleet.brain.fleet.sessions
+    fleet.brain.handle(ClientUnreachable(20.0, b"c"))
+    fleet.tick(20.1 + lifecycle.CLIENT_GRACE_S)
+    assert not fleet.brain.fleet.sessions
+
+
+def test_a_persons_question_survives_the_worker():
+    fleet = make_fleet()
+    [(to, question)] = to_workers(fleet.brain.handle(StateAsked(0.0, 5, 1, 3)))
+    assert (to, question.env_id, isinstance(question, GetState)) == ("a", 3, True)
+    said = fleet.brain.handle(WorkerUnreachable(0.0, b"a"))
+    [again] = [m for _, m in to_workers(said) if isinstance(m, GetState)]
+    state = EnvState(
+        session=1,
+        shard=0,
+        epoch=again.epoch,
+        request=again.request,
+        env_id=3,
+        time_s=1.0,
+        episode_return=2.0,
+        episode_length=20,
+    )
+    [answer] = [each for each in fleet.worker("b", state) if isinstance(each, AnswerPerson)]
+    assert (answer.token, answer.envelope.message) == (5, state)
+
+
+def test_a_question_about_nothing_is_answered_at_once():
+    fleet = make_fleet()
+    [answer] = fleet.brain.handle(StateAsked(0.0, 5, 1, 64))
+    assert answer == AnswerPerson(5, None, "there is no environment 64")
+    [answer] = fleet.brain.handle(EnvResetAsked(0.0, 6, 9, 0))
+    assert answer == AnswerPerson(6, None, "there is no session 9")
+
+
+def test_a_persons_reset_is_a_logged_command_beside_the_clients():
+    fleet = make_fleet()
+    [(_, command)] = to_workers(fleet.brain.handle(EnvResetAsked(0.0, 8, 1, 33)))
+    assert (command.shard, command.seq, command.t) == (1, 2, 0)
+    # the client's step of the shard is not held up
+    [(_, stepped)] = to_workers(fleet.client(*step(1, 2)))
+    assert stepped.seq == 3
+    [answer] = fleet.worker("b", answer_to(command, Applied))
+    assert (answer.token, answer.problem) == (8, "")
+
+
+def test_ended_episodes_are_counted_per_environment():
+    fleet = make_fleet()
+    [(_, forwarded)] = to_workers(fleet.client(*step(1, 2)))
+    specs, frames = describe(
+        {
+            "ended": np.array([0, 31], np.int32),
+            "episode": np.array([[10.0, 5, 0.1, 1.0], [20.0, 7, 0.2, 0.0]]),
+        }
+    )
+    answer = Stepped(session=1, shard=1, epoch=1, seq=forwarded.seq, t=2, arrays=specs)
+    fleet.worker("b", answer, tuple(frame.tobytes() for frame in frames))
+    statistics = fleet.brain.fleet.sessions[1].statistics
+    assert statistics.episodes[32] == statistics.episodes[63] == 1
+    assert (statistics.last_return[32], statistics.last_length[63]) == (10.0, 7.0)
+    assert statistics.episodes.sum() == 2
+    assert statistics.successes.sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "shard_envs"), [(1, 32), (64, 32), (512, 64), (1024, 128), (4096, 256)]
+)
+def test_the_default_shard_size_is_a_function_of_num_envs(num_envs, shard_envs):
+    assert default_shard_envs(num_envs) == shard_envs
+
+
+def test_spans_cover_all_environments_once():
+    spans = split(100, 32)
+    covered = [
+        env for span in spans for env in range(span.first_env_id, span.first_env_id + span.num_envs)
+    ]
+    assert covered == list(range(100))

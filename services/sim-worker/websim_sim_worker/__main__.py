@@ -11,18 +11,13 @@ from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.settings import load_settings
 from websim.service.shutdown import install_shutdown
-from websim_sim_worker.commands import command_check_task, command_render, command_tasks
 from websim_sim_worker.readings import read_metrics
 from websim_sim_worker.runtime import Runtime
 from websim_sim_worker.settings import WorkerSettings
 
 log = get_logger("websim_sim_worker")
 
-COMMANDS = {
-    "tasks": command_tasks,
-    "check-task": command_check_task,
-    "render": command_render,
-}
+COMMANDS = ("tasks", "check-task", "render")
 
 
 def run(argv: list[str]) -> int:
@@ -32,7 +27,10 @@ def run(argv: list[str]) -> int:
         UserError: a setting is wrong, no orchestrator answers, or it speaks another version.
     """
     if argv and argv[0] in COMMANDS:
-        return COMMANDS[argv[0]](argv[1:])
+        # Imported for who asks: a worker starts without renderer and tables.
+        from websim_sim_worker.commands import run_command
+
+        return run_command(argv[0], argv[1:])
     return serve(load_settings(WorkerSettings, argv))
 
 

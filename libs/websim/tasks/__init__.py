@@ -1,1 +1,15 @@
-"""MuJoCo WebSim."""
+"""Task files: what an environment simulates, as data (docs/tasks.md). No MuJoCo here."""
+
+from websim.tasks.bundle import TaskBundle
+from websim.tasks.document import AUTOMATIC_FIELDS, TaskDocument
+from websim.tasks.errors import TaskError
+from websim.tasks.parser import parse_task, task_schema
+
+__all__ = [
+    "AUTOMATIC_FIELDS",
+    "TaskBundle",
+    "TaskDocument",
+    "TaskError",
+    "parse_task",
+    "task_schema",
+]

@@ -1,0 +1,56 @@
+"""Get a task's MJCF and compile it: from Gymnasium's package, a generator, or the bundle's files.
+
+The files of Gymnasium are not copied into this repository: they are found where the package is
+installed, without importing it, and pinned by their content.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import mujoco
+
+import websim_sim_worker.engine  # noqa: F401 - the engine is quiet before it loads anything
+from websim.tasks import TaskBundle, TaskDocument, TaskError
+from websim.tasks.document import Value
+
+
+def model_source(
+    bundle: TaskBundle, document: TaskDocument, parameters: Mapping[str, Value]
+) -> tuple[str, dict[str, bytes]]:
+    """The MJCF text of a task and the assets it may name."""
+    spec = document.model
+    if spec.gymnasium:
+        return _gymnasium_file(spec.gymnasium, spec.sha256).decode(), {}
+    raise TaskError("a model comes from file, gymnasium or generate", where="model")
+
+
+def compile_model(mjcf: str, assets: Mapping[str, bytes], where: str) -> mujoco.MjModel:
+    """Compile MJCF; the compiler's complaints become one line."""
+    try:
+        return mujoco.MjModel.from_xml_string(mjcf, assets=dict(assets) or None)
+    except (ValueError, RuntimeError) as error:
+        raise TaskError(f"MuJoCo refuses the model: {error}", where=where) from None
+
+
+def _gymnasium_file(name: str, sha256: str) -> bytes:
+    spec = importlib.util.find_spec("gymnasium")
+    if spec is None or spec.origin is None:
+        raise TaskError(
+            f"the model {name} comes with gymnasium, which is not installed here",
+            remedy="pip install gymnasium",
+        )
+    path = Path(spec.origin).parent / "envs" / "mujoco" / "assets" / name
+    if not path.is_file():
+        raise TaskError(f"the installed gymnasium has no model {name}", where="model.gymnasium")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256:
+        raise TaskError(
+            f"{name} of the installed gymnasium is not the one this task was made for "
+            f"(sha256 {found[:12]}, expected {sha256[:12]})",
+            where="model.sha256",
+            remedy="install the gymnasium release that constraints.txt names",
+        )
+    return content

@@ -1,0 +1,382 @@
+"""A shard: consecutive environments of one task, stepped together as one `mujoco.batch.Batch`.
+
+Called by the worker's runtime, one command after the other. Everything but the engine's own work is
+a handful of numpy calls over the whole shard: no loop over environments. All state is in
+`snapshot`; nothing depends on time, thread count or process.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import mujoco.batch
+import numpy as np
+import numpy.typing as npt
+
+from websim.tasks import TaskError
+from websim_sim_worker.episodes import Episodes
+from websim_sim_worker.live import LiveArrays
+from websim_sim_worker.table import Observer, Refresh
+from websim_sim_worker.tasks import CompiledTask
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int32]
+
+_BAD = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADCTRL + 1)
+"""Warnings after which the engine's answer is not the physics of what was asked."""
+
+
+@dataclass(frozen=True)
+class ShardStep:
+    """What a step did. Arrays are views of buffers that the next step reuses.
+
+    n environments, k of them ended; their rows of `obs` already begin the next episode.
+    """
+
+    obs: npt.NDArray[Any]
+    """(n, obs_dim) of the shard's obs_dtype, after any reset."""
+    reward: Floats
+    """(n,), 0 where invalid."""
+    terminated: Bools
+    truncated: Bools
+    invalid: Bools
+    """(n,): the engine diverged or failed there; the transition is not to be learned from."""
+    ended: Ids
+    """(k,) rows whose episode ended, ascending."""
+    final_obs: npt.NDArray[Any]
+    """(k, obs_dim): where those episodes ended."""
+    episode_return: Floats
+    episode_length: Ids
+    episode_fitness: Floats
+    episode_success: Floats
+    """(k,), NaN when the task defines none."""
+    fields: dict[str, Floats]
+    """Requested ones, (n,) or (n, columns): where the action led, before any reset."""
+
+
+@dataclass(frozen=True)
+class EnvState:
+    """One environment as people ask for it; fields are those of its current state."""
+
+    time_s: float
+    qpos: Floats
+    qvel: Floats
+    fields: dict[str, Floats]
+    episode_return: float
+    episode_length: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a step has to compute for a set of requested fields."""
+
+    refreshes: tuple[Refresh, ...]
+    requested: tuple[tuple[str, Floats, Floats], ...]
+    """Name, live array, buffer to copy it to before resets."""
+    wants_obs: bool
+    wants_previous_obs: bool
+
+
+class Shard:
+    """`num_envs` environments of `task`; until the first reset they rest in its initial state.
+
+    Args:
+        task: The compiled task.
+        seed: Keys the shard's randomness, with `first_env_id`.
+        first_env_id: Id of the first environment within its session.
+        num_envs: Number of environments n.
+        nthread: Threads of the engine; results do not depend on it.
+        obs_dtype: "float32" or "float64".
+
+    Attributes:
+        diverged_total: Transitions so far in which the engine diverged or failed.
+    """
+
+    def __init__(
+        self,
+        task: CompiledTask,
+        *,
+        seed: int,
+        first_env_id: int,
+        num_envs: int,
+        nthread: int = 1,
+        obs_dtype: str = "float32",
+    ) -> None:
+        self.task = task
+        self.num_envs = num_envs
+        self.obs_dim = task.info.obs_dim
+        self.action_dim = task.info.action_dim
+        self.diverged_total = 0
+        self._seed = seed
+        self._first_env_id = first_env_id
+        self._t = 0
+        self._live = LiveArrays(task, num_envs, nthread)
+        self._batch = self._live.batch
+        self._ctrl = self._batch.bind("ctrl")
+        self._qpos = self._batch.bind("qpos")
+        self._qvel = self._batch.bind("qvel")
+        self._bad = self._batch.warning[:, _BAD, 1]
+        self._table = self._live.table()
+        self._obs = np.zeros((num_envs, self.obs_dim), obs_dtype)
+        self._next_obs = np.zeros_like(self._obs)
+        self._obs_f8 = np.zeros(self._obs.shape)
+        self._previous_obs_f8 = np.zeros(self._obs.shape)
+        self._previous_action = np.zeros((num_envs, self.action_dim))
+        for name, values in (
+            ("obs", self._obs_f8),
+            ("previous_obs", self._previous_obs_f8),
+            ("previous_action", self._previous_action),
+            ("time_s", self._batch.bind("time")),
+        ):
+            self._table.add(name, values)
+        self._observer = Observer(task.observation, self._table)
+        self._episodes = Episodes(task, num_envs)
+        self._reward = np.zeros(num_envs)
+        self._terminated = np.zeros(num_envs, bool)
+        self._invalid = np.zeros(num_envs, bool)
+        self._has_invalid = False
+        self._no_rows = np.zeros(0, np.int32)
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._after_reset = self._table.plan(self._observer.reads, after_reset=True)
+        self._plan(())
+        everyone = np.arange(num_envs, dtype=np.int32)
+        self._begin(everyone, self._qpos.copy(), self._qvel.copy())
+
+    def reset(self, seed: int | None = None, mask: Bools | None = None) -> npt.NDArray[Any]:
+        """Begin new episodes, in all environments or where `mask` (n,) says.
+
+        Args:
+            seed: Re-keys the shard's randomness and restarts its counter.
+            mask: (n,) bool.
+
+        Returns:
+            Observations (n, obs_dim) of all environments, valid until the step after the next.
+        """
+        if seed is not None:
+            self._seed, self._t = seed, 0
+        self._t += 1
+        rows = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        if len(rows):
+            self._begin_drawn(rows.astype(np.int32))
+        return self._obs
+
+    def step(self, action: npt.NDArray[np.float32], fields: Sequence[str] = ()) -> ShardStep:
+        """Act in every environment; those whose episode ends are reset within the step.
+
+        Args:
+            action: (n, action_dim) float32, used as it is.
+            fields: Names of fields to return.
+
+        Raises:
+            TaskError: A name is not a field of the task.
+        """
+        plan = self._plan(tuple(fields))
+        self._t += 1
+        np.copyto(self._ctrl, action)
+        has_invalid = self._advance()
+        task, values = self.task, self._table.values
+        # Diverged environments may hold anything; their results are discarded below.
+        with np.errstate(all="ignore"):
+            for refresh in plan.refreshes:
+                refresh()
+            previous, self._obs, self._next_obs = self._obs, self._next_obs, self._obs
+            self._observer.write(self._obs)
+            if plan.wants_obs:
+                np.copyto(self._obs_f8, self._obs)
+            if plan.wants_previous_obs:
+                np.copyto(self._previous_obs_f8, previous)
+            np.copyto(self._reward, task.reward(values, action))
+            if task.terminated is not None:
+                np.copyto(self._terminated, task.terminated(values, action))
+            if has_invalid:
+                self._reward[self._invalid] = 0.0
+                self._terminated[self._invalid] = False
+            self._episodes.advance(
+                values, action, self._reward, self._invalid if has_invalid else None
+            )
+        for _, source, copy in plan.requested:
+            np.copyto(copy, source)
+        np.copyto(self._previous_action, action)
+        return self._finish(plan, has_invalid)
+
+    def _advance(self) -> bool:
+        """Step the physics; mark where it diverged or failed. Returns whether any did."""
+        failed = self._no_rows
+        try:
+            self._batch.step(nstep=self.task.frame_skip)
+        except mujoco.batch.SimulationError as error:
+            failed = error.ids
+        if not len(failed) and not self._bad.any():
+            if self._has_invalid:
+                self._invalid.fill(False)
+                self._has_invalid = False
+            return False
+        np.copyto(self._invalid, self._bad.any(axis=1))
+        self._invalid[failed] = True
+        self._bad[...] = 0
+        self._has_invalid = True
+        self.diverged_total += int(self._invalid.sum())
+        return True
+
+    def _finish(self, plan: _Plan, has_invalid: bool) -> ShardStep:
+        """Judge which episodes ended, report and restart them."""
+        episodes = self._episodes
+        truncated = episodes.truncated(self._invalid if has_invalid else None)
+        ended = self._no_rows
+        final_obs = self._obs[:0]
+        if (done := np.logical_or(self._terminated, truncated)).any():
+            ended = np.flatnonzero(done).astype(np.int32)
+            final_obs = self._obs[ended]
+            if has_invalid:
+                np.nan_to_num(final_obs, copy=False)
+        report = episodes.report(ended)
+        if len(ended):
+            self._begin_drawn(ended)
+        return ShardStep(
+            obs=self._obs,
+            reward=self._reward,
+            terminated=self._terminated,
+            truncated=truncated,
+            invalid=self._invalid,
+            ended=ended,
+            final_obs=final_obs,
+            episode_return=report.episode_return,
+            episode_length=report.length,
+            episode_fitness=report.fitness,
+            episode_success=report.success,
+            fields={name: copy for name, _, copy in plan.requested},
+        )
+
+    def request_reset(self, env_index: int) -> None:
+        """Truncate and reset one environment at the next step, for all to see."""
+        self._episodes.pending[self._row(env_index)] = True
+
+    def set_state(self, env_index: int, qpos: Floats, qvel: Floats) -> npt.NDArray[Any]:
+        """Put one environment somewhere; its episode counters restart.
+
+        Args:
+            env_index: Row of the environment.
+            qpos: (nq,) float64.
+            qvel: (nv,) float64.
+
+        Returns:
+            Its observation there, (obs_dim,).
+
+        Raises:
+            TaskError: A shape is wrong or a number is not finite.
+        """
+        row = self._row(env_index)
+        for name, given, own in (("qpos", qpos, self._qpos), ("qvel", qvel, self._qvel)):
+            if given.shape != own.shape[1:]:
+                raise TaskError(
+                    f"{name} has shape {given.shape}; {self.task.info.id} needs {own.shape[1:]}"
+                )
+            if not np.isfinite(given).all():
+                raise TaskError(f"{name} holds a number that is not finite")
+        self._begin(np.array([row], np.int32), qpos[None], qvel[None])
+        obs: npt.NDArray[Any] = self._obs[row]
+        return obs
+
+    def env_state(self, env_index: int) -> EnvState:
+        """Describe one environment; changes nothing."""
+        row = self._row(env_index)
+        fields = self._live.fields_of(row, self._table)
+        fields["obs"] = self._obs[row].astype(np.float64)
+        return EnvState(
+            time_s=float(self._batch.bind("time")[row]),
+            qpos=self._qpos[row].copy(),
+            qvel=self._qvel[row].copy(),
+            fields=fields,
+            episode_return=float(self._episodes.episode_return[row]),
+            episode_length=int(self._episodes.length[row]),
+        )
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """The shard's whole state as plain arrays, all copies."""
+        arrays = {
+            "state": self._batch.state.copy(),
+            "obs": self._obs.copy(),
+            "previous_action": self._previous_action.copy(),
+            "counters": np.array(
+                [_as_int64(self._seed), self._t, self.diverged_total], dtype=np.int64
+            ),
+        }
+        arrays |= self._episodes.snapshot()
+        for name, keeper in self._table.rates.items():
+            arrays[f"rate_before:{name}"] = keeper.before.copy()
+            arrays[f"rate:{name}"] = keeper.value.copy()
+        return arrays
+
+    def restore(self, snapshot: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue from a snapshot of a shard of the same task, size and dtype, bit for bit.
+
+        Raises:
+            TaskError: The snapshot is of another task, size or dtype.
+        """
+        own = self.snapshot()
+        for name, array in own.items():
+            given = snapshot.get(name)
+            if given is None or given.shape != array.shape or given.dtype != array.dtype:
+                raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
+        self._batch.state[...] = snapshot["state"]
+        self._obs[...] = snapshot["obs"]
+        self._previous_action[...] = snapshot["previous_action"]
+        self._seed, self._t, self.diverged_total = (int(x) for x in snapshot["counters"])
+        self._episodes.restore(snapshot)
+        for name, keeper in self._table.rates.items():
+            keeper.before[...] = snapshot[f"rate_before:{name}"]
+            keeper.value[...] = snapshot[f"rate:{name}"]
+
+    def _plan(self, requested: tuple[str, ...]) -> _Plan:
+        plan = self._plans.get(requested)
+        if plan is None:
+            plan = self._plans[requested] = self._make_plan(requested)
+        return plan
+
+    def _make_plan(self, requested: tuple[str, ...]) -> _Plan:
+        for name in requested:
+            if name not in self._table.values and name not in self.task.fields:
+                known = ", ".join(field.name for field in self.task.info.fields)
+                raise TaskError(
+                    f"{self.task.info.id} has no field {name!r}", remedy=f"it has {known}"
+                )
+        wanted = {*requested, *self._observer.reads, *self.task.program_fields}
+        refreshes = self._table.plan(wanted)
+        copies = []
+        for name in requested:
+            source = self._table.values[name]
+            copies.append((name, source, np.empty(source.shape)))
+        return _Plan(refreshes, tuple(copies), "obs" in wanted, "previous_obs" in wanted)
+
+    def _begin_drawn(self, rows: Ids) -> None:
+        draw = self.task.reset.draw
+        qpos, qvel = draw(self._seed, self._first_env_id, self._t, self.num_envs)
+        self._begin(rows, qpos[rows], qvel[rows])
+
+    def _begin(self, rows: Ids, qpos: Floats, qvel: Floats) -> None:
+        """Start episodes in `rows` at the given states, one row each."""
+        batch = self._batch
+        batch.reset(rows, keyframe=self.task.reset.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._qpos[rows] = qpos
+        self._qvel[rows] = qvel
+        # A state in which the engine fails fails again at the next step, where it is reported.
+        with contextlib.suppress(mujoco.batch.SimulationError):
+            batch.forward(rows)
+        self._previous_action[rows] = 0.0
+        self._episodes.begin(rows)
+        self._table.begin(rows, self._after_reset)
+        self._observer.write_rows(self._obs, rows)
+
+    def _row(self, env_index: int) -> int:
+        if not 0 <= env_index < self.num_envs:
+            raise TaskError(f"there is no environment {env_index} in a shard of {self.num_envs}")
+        return env_index
+
+
+def _as_int64(seed: int) -> int:
+    """The seed's low 64 bits as the signed number that an int64 array can hold."""
+    low = seed % 2**64
+    return low - 2**64 if low >= 2**63 else low

@@ -62,7 +62,6 @@ class LocalFleet:
         try:
             held.append(HeldPort("orchestrator, for workers", wanted.workers))
             held.append(HeldPort("orchestrator, for clients", wanted.clients))
-            held.append(HeldPort("orchestrator, telemetry", wanted.telemetry))
             held.append(HeldPort("orchestrator, HTTP", wanted.orchestrator_http))
         except UserError:
             _close(held)
@@ -71,8 +70,7 @@ class LocalFleet:
         self._ports = [port.port for port in held]
         self._log_dir = log_dir
         self.client_address = f"tcp://127.0.0.1:{self._ports[1]}"
-        self.telemetry_address = f"tcp://127.0.0.1:{self._ports[2]}"
-        self.http_url = f"http://127.0.0.1:{self._ports[3]}"
+        self.http_url = f"http://127.0.0.1:{self._ports[2]}"
         self.supervisor = Supervisor(log_dir=log_dir, notify=notify)
 
     def start(self) -> "LocalFleet":
@@ -129,10 +127,10 @@ class LocalFleet:
         self.close()
 
     def _specs(self) -> list[ChildSpec]:
-        worker_port, client_port, telemetry_port, http_port = map(str, self._ports)
+        worker_port, client_port, http_port = map(str, self._ports)
         orchestrator = ["-m", "websim_orchestrator"]
         orchestrator += ["--worker-port", worker_port, "--client-port", client_port]
-        orchestrator += ["--telemetry-port", telemetry_port, "--http-port", http_port]
+        orchestrator += ["--http-port", http_port]
         orchestrator += log_arguments(self._log_dir, ORCHESTRATOR)
         specs = [ChildSpec(ORCHESTRATOR, tuple(orchestrator), ORCHESTRATOR_STAGE)]
         for index in range(self.num_workers):

@@ -18,15 +18,13 @@ class FleetPorts:
     """Where sim workers connect to the orchestrator."""
     clients: int = 0
     """Where clients (learner, notebooks) connect to the orchestrator."""
-    telemetry: int = 0
-    """Where the orchestrator publishes what is watched."""
     orchestrator_http: int = 0
     """HTTP of the orchestrator."""
     learner_http: int = 0
     """HTTP of the learner."""
 
 
-DEFAULT_PORTS = FleetPorts(5555, 5556, 5557, 8092, 8091)
+DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091)
 """The documented ports, which `websim up` uses."""
 
 

@@ -119,7 +119,9 @@ def test_a_crash_loop_is_given_up_with_the_reason(make_supervisor, monkeypatch):
     eventually(supervisor.failures)
 
     assert supervisor.num_starts("kettle") == 3
-    assert supervisor.failures() == ["kettle ended with exit code 1 (no water)"]
+    [failure] = supervisor.failures()
+    assert str(failure) == "kettle ended with exit code 1 (no water)"
+    assert failure.exit_code == 1
     assert supervisor.returncode("kettle") == 1
 
 
@@ -127,7 +129,7 @@ def test_a_refusal_to_start_is_reported_at_once_in_the_childs_words(make_supervi
     supervisor = make_supervisor()
     supervisor.start(make_spec('print("error: no kettle. Buy one."); sys.exit(2)'))
 
-    with pytest.raises(ChildFailedError, match=r"^kettle: no kettle\. Buy one\.$"):
+    with pytest.raises(ChildFailedError, match=r"^no kettle\. Buy one\.$"):
         supervisor.wait_ready(["kettle"], 15.0)
     assert supervisor.num_starts("kettle") == 1
 
@@ -150,10 +152,19 @@ def test_waiting_can_be_cancelled(make_supervisor):
 
 def test_a_child_that_may_end_is_left_ended(make_supervisor):
     supervisor = make_supervisor()
-    supervisor.start(make_spec("sys.exit(7)", restart=False))
+    supervisor.start(make_spec("sys.exit(7)", restart="never"))
 
     assert eventually(lambda: supervisor.returncode("kettle")) == 7
     assert supervisor.state("kettle") == "ended"
+
+
+def test_exit_code_zero_can_mean_that_the_work_is_done(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("sys.exit(0)", restart="on_failure"))
+
+    eventually(lambda: supervisor.state("kettle") == "ended")
+    assert supervisor.returncode("kettle") == 0
+    assert supervisor.num_starts("kettle") == 1
 
 
 def test_the_stubborn_are_killed_with_all_they_started(make_supervisor):

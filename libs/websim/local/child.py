@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from websim.service.main import EXIT_USER_ERROR
+from websim.service.errors import EXIT_USER_ERROR
 from websim.service.ready import read_ready
 from websim.service.shutdown import PARENT_FD_VARIABLE
 
@@ -53,8 +53,9 @@ class ChildSpec:
     """Arguments of the Python interpreter, as in `("-m", "websim_orchestrator")`."""
     stage: int
     """Children are stopped by descending stage; those of one stage together."""
-    restart: bool = True
-    """Whether to start it again when it ends without being asked to."""
+    restart: Literal["always", "on_failure", "never"] = "always"
+    """Whether to start it again when it ends without being asked to; `on_failure` takes exit code
+    0 for the end of its work."""
     restart_argv: tuple[str, ...] | None = None
     """Arguments of every start but the first, when they differ."""
     stop_deadline_s: float = 5.0
@@ -71,7 +72,8 @@ class Child:
         spec: What runs.
         state: `starting`, `ready`; `waiting` to be restarted; `ended`, not to be restarted;
             `failed`, given up.
-        facts: The ready file of the present process, once there.
+        facts: The ready file of the present process, once there; of the last one that ended for
+            good.
         returncode: Of the last process that ended.
         reason: Why the last process ended, in a line.
         num_starts: Processes started so far.
@@ -93,6 +95,11 @@ class Child:
         self.output_file = log_dir / f"{spec.name}.stderr"
         self._output_start = 0
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended other than it should, for good."""
+        return self.state == "failed" or (self.state == "ended" and self.returncode != 0)
 
     @property
     def pid(self) -> int | None:
@@ -124,7 +131,6 @@ class Child:
                 start_new_session=True,
             )
         self.num_starts += 1
-        self.facts = None
         self.state = "starting"
         self._started_s = time.monotonic()
 
@@ -184,16 +190,16 @@ class Child:
         lines = (line.strip() for line in text.splitlines() if line.strip())
         return list(collections.deque(lines, count))
 
-    def _on_end(self) -> str:
+    def _on_end(self) -> str | None:
         assert self._process is not None
         _kill_group(self._process.pid)
         self.returncode = self._process.returncode
         self._process = None
-        self.facts = None
         self.reason = self._describe_end()
-        if not self.spec.restart:
+        finished = self.spec.restart == "on_failure" and self.returncode == 0
+        if finished or self.spec.restart == "never":
             self.state = "ended"
-            return self.reason
+            return None
         lived_s = time.monotonic() - self._started_s
         self._deaths_in_a_row = 1 if lived_s >= HEALTHY_AFTER_S else self._deaths_in_a_row + 1
         # A refusal to start is not cured by starting again, but a kill from outside may be.
@@ -203,6 +209,7 @@ class Child:
             return f"{self.reason}; given up after {self.num_starts} starts"
         backoff_s = min(FIRST_BACKOFF_S * 2 ** (self._deaths_in_a_row - 1), MAX_BACKOFF_S)
         self.state = "waiting"
+        self.facts = None
         self.restart_at_s = time.monotonic() + backoff_s
         return f"{self.reason}; starting it again in {backoff_s:.1f} s"
 
@@ -210,7 +217,7 @@ class Child:
         assert self.returncode is not None
         lines = self.last_lines()
         if lines and lines[-1].startswith("error: "):
-            return f"{self.spec.name}: {lines[-1].removeprefix('error: ')}"
+            return lines[-1].removeprefix("error: ")
         how = f"ended with exit code {self.returncode}"
         if self.returncode < 0:
             how = f"was ended by {signal.Signals(-self.returncode).name}"

@@ -9,7 +9,6 @@ from websim.local.display import Display, make_display
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
-from websim.service.errors import UserError
 from websim.service.main import EXIT_INTERRUPTED
 from websim.service.shutdown import Shutdown, install_shutdown
 
@@ -18,99 +17,84 @@ REFRESH_S = 0.5
 
 
 def drive_train(options: RunOptions) -> int:
-    """Train to the end; return the learner's exit code, or that of an interruption."""
-    shutdown = install_shutdown()
-    with make_display() as display:
-        run = Run(options, notify=display.note)
-        try:
-            display.note(f"training {_what(options)} in {run.directory}")
-            code = _follow(run, display, shutdown)
-        finally:
-            _close(run, display, shutdown)
-    if code is None:
-        _print_interrupted(run, shutdown)
-        return EXIT_INTERRUPTED
-    return code
+    """Train to the end; return the exit code."""
+    return _drive(options, None)
 
 
 def drive_up(options: RunOptions, ports: FleetPorts) -> int:
-    """Run the whole stack until Ctrl-C or the last step; return the exit code."""
+    """Run the whole stack on these ports until Ctrl-C or the last step; return the exit code."""
+    return _drive(options, ports)
+
+
+def _drive(options: RunOptions, ports: FleetPorts | None) -> int:
     shutdown = install_shutdown()
+    stays_up = ports is not None
     with make_display() as display:
-        run = Run(options, ports=ports, restart=True, notify=display.note)
+        run = Run(options, ports=ports, restart=stays_up, notify=display.note)
         try:
-            # The dashboard's child is added to this run's supervisor here, and its address below.
-            display.note(_addresses(options, run))
-            code = _follow(run, display, shutdown)
+            # The dashboard's child joins this run's supervisor here, if it stays up.
+            display.note(_addresses(options, run) if stays_up else _head(options, run))
+            _follow(run, display, shutdown)
         finally:
-            _close(run, display, shutdown)
-    if code is None:
-        _print_interrupted(run, shutdown)
+            if shutdown.requested:
+                display.note("stopping: the learner writes a last checkpoint")
+            run.close()
+    if run.finished:
+        print(_result_line(run.directory))
         return 0
-    return code
+    print(_how_to_go_on(run, shutdown))
+    return 0 if stays_up else EXIT_INTERRUPTED
 
 
-def _follow(run: Run, display: Display, shutdown: Shutdown) -> int | None:
-    """Show a run until it is over.
-
-    Returns:
-        The learner's exit code; None when a stop was requested before that.
+def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
+    """Show a run until it is over, or a stop is requested.
 
     Raises:
-        UserError: The run cannot go on; says why.
+        ChildFailedError: The run cannot go on; says why.
     """
     try:
         run.wait_ready(cancelled=lambda: shutdown.requested)
     except KeyboardInterrupt:
-        return None
+        return
     after = 0
-    while run.returncode is None:
-        if shutdown.requested:
-            return None
-        if run.failure is not None:
-            raise UserError(run.failure)
+    while not run.ended and run.failure is None and not shutdown.requested:
         display.update(run.status())
         for record in run.new_events(after):
             after = record["n"]
             if text := _note_of(record):
                 display.note(text)
         shutdown.wait(REFRESH_S)
-    if run.failure is not None:
-        raise UserError(run.failure)
-    display.note(_result_line(run.directory))
-    return run.returncode
+    if not shutdown.requested:
+        run.raise_failure()
 
 
-def _close(run: Run, display: Display, shutdown: Shutdown) -> None:
-    if shutdown.requested:
-        display.note("stopping: the learner writes a last checkpoint")
-    run.close()
-
-
-def _print_interrupted(run: Run, shutdown: Shutdown) -> None:
+def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
+    said = f"stopped ({shutdown.reason or 'by command'})"
     if (run.directory / "config.json").is_file():
-        print(f"stopped ({shutdown.reason}); go on with: websim train --resume {run.directory}")
-    else:
-        print(f"stopped ({shutdown.reason})")
+        said += f"; go on with: websim train --resume {run.directory}"
+    return said
 
 
-def _what(options: RunOptions) -> str:
+def _head(options: RunOptions, run: Run) -> str:
+    what = f"{options.task} with {options.algo}, seed {options.seed}"
     if options.resume is not None:
-        return "on"
-    return f"{options.task} with {options.algo}, seed {options.seed},"
+        what = f"on from the last checkpoint of {options.resume}"
+    fleet = options.fleet
+    if run.fleet is not None:
+        plural = "s" if run.fleet.num_workers > 1 else ""
+        fleet = f"{run.fleet.num_workers} worker{plural}"
+    return f"training {what}, on {fleet}, in {run.directory}; Ctrl-C stops it"
 
 
 def _addresses(options: RunOptions, run: Run) -> str:
     assert run.fleet is not None
     rows = [
-        ("run", str(run.directory)),
         ("learner", f"{run.http_url}/v1/run"),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
-        ("fleet", f'websim.make_vec("{options.task}", 64, fleet="{run.fleet.client_address}")'),
+        ("notebooks", f'websim.make_vec("{options.task}", 64, fleet="{run.fleet.client_address}")'),
         ("curves", f"tensorboard --logdir {run.directory.parent}"),
     ]
-    head = f"training {_what(options)} on {run.fleet.num_workers} workers; Ctrl-C ends it"
-    return "\n".join([head, *(f"  {name:<13} {value}" for name, value in rows)])
+    return "\n".join([_head(options, run), *(f"  {name:<13} {value}" for name, value in rows)])
 
 
 def _note_of(record: Mapping[str, Any]) -> str:

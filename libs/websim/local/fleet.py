@@ -95,7 +95,7 @@ class LocalFleet:
     def failure(self) -> str | None:
         """Why the fleet cannot go on: a process has been given up; None while all is well."""
         failures = self.supervisor.failures()
-        return failures[0] if failures else None
+        return str(failures[0]) if failures else None
 
     def worker_pids(self) -> list[int]:
         """Return the process ids of the workers that run at this moment."""

@@ -3,7 +3,10 @@
 `websim.train(...)` returns a `Run`; `websim train` and `websim up` drive one from the terminal.
 """
 
+import contextlib
 import json
+import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from websim.local.learner_api import LearnerApi, LearnerUnreachableError
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts, HeldPort
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
-from websim.service.errors import UserError
+from websim.service.errors import EXIT_USER_ERROR, UserError
 
 LEARNER = "learner"
 
@@ -60,6 +63,12 @@ class Run:
         self.directory = options.directory()
         self._fleet: LocalFleet | None = None
         log_dir = self.directory / "logs"
+        try:
+            log_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.directory}: {error.strerror}", "Choose another --run-dir."
+            ) from None
         self._held = HeldPort("learner, HTTP", (ports or FleetPorts()).learner_http)
         try:
             if options.fleet is None:
@@ -91,7 +100,7 @@ class Run:
             LEARNER,
             ("-m", "websim_learner", *first, *after),
             LEARNER_STAGE,
-            restart=restart,
+            restart="on_failure" if restart else "never",
             restart_argv=(
                 *("-m", "websim_learner", *again.learner_arguments(self.directory, fleet)),
                 *after,
@@ -145,7 +154,7 @@ class Run:
         try:
             LearnerApi(self.http_url).command(kind)
         except LearnerUnreachableError:
-            reason = self._supervisor.reason(LEARNER) or "it does not answer"
+            reason = self.failure or "it does not answer"
             raise UserError(f"the learner cannot {kind}: {reason}") from None
 
     def new_events(self, after: int) -> list[dict[str, Any]]:
@@ -174,7 +183,7 @@ class Run:
                 break
             if not records:
                 time.sleep(POLL_S)
-        self._raise_failure()
+        self.raise_failure()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield a record of metrics per update, as they come, until the run is over."""
@@ -193,11 +202,21 @@ class Run:
         return self._supervisor.returncode(LEARNER)
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> ChildFailedError | None:
         """Why the run cannot go on; None while all is well, or when it has finished."""
-        if self.returncode:
-            return self._supervisor.reason(LEARNER)
-        return self._fleet.failure if self._fleet is not None and not self.ended else None
+        failures = [] if self.finished else self._supervisor.failures()
+        return failures[0] if failures else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over and has its result."""
+        return self.returncode == 0 and (self.directory / "result.json").is_file()
+
+    def raise_failure(self) -> None:
+        """Raise `ChildFailedError` if the run cannot go on."""
+        failure = self.failure
+        if failure is not None:
+            raise failure
 
     def result(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait for the end of the run and return its result.json.
@@ -214,7 +233,7 @@ class Run:
             if give_up_s is not None and time.monotonic() > give_up_s:
                 raise TimeoutError(f"the run is not over after {timeout_s:g} s")
             time.sleep(POLL_S)
-        self._raise_failure()
+        self.raise_failure()
         result: dict[str, Any] = json.loads((self.directory / "result.json").read_text())
         return result
 
@@ -224,6 +243,12 @@ class Run:
         if self._fleet is not None:
             self._fleet.close()
         self._held.close()
+        refused = self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM)
+        if refused and not (self.directory / "config.json").exists():
+            # Nothing has begun: no trace of it is of use to anyone.
+            shutil.rmtree(self.directory / "logs", ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()
 
     def __enter__(self) -> "Run":
         """Return the run."""
@@ -237,10 +262,6 @@ class Run:
     ) -> None:
         """End all processes."""
         self.close()
-
-    def _raise_failure(self) -> None:
-        if self.failure is not None:
-            raise ChildFailedError(self.failure)
 
 
 def train(task: str = "HalfCheetah-v5", **options: Any) -> Run:  # noqa: ANN401 (see RunOptions)

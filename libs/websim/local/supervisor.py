@@ -17,16 +17,29 @@ from pathlib import Path
 from typing import Any
 
 from websim.local.child import Child, ChildSpec, State
-from websim.service.errors import UserError
+from websim.service.errors import EXIT_USER_ERROR, UserError
 
 __all__ = ["ChildFailedError", "ChildSpec", "Supervisor"]
+
+EXIT_CRASHED = 1
+"""Exit code of a command whose service crashed."""
 
 POLL_S = 0.05
 """How often the children are looked at; a dead one is noticed this late."""
 
 
 class ChildFailedError(UserError):
-    """A child did not start or was given up; says why in the child's own last words."""
+    """A child did not start, or ended other than it should; says why in its own last words."""
+
+    @classmethod
+    def of(cls, child: Child, output_is_kept: bool) -> "ChildFailedError":
+        """Return the error that tells of a child's end."""
+        if child.returncode == EXIT_USER_ERROR:
+            return cls(child.reason)
+        where = f"; its output is in {child.output_file}" if output_is_kept else ""
+        error = cls(child.reason + where)
+        error.exit_code = EXIT_CRASHED
+        return error
 
 
 class Supervisor:
@@ -43,6 +56,7 @@ class Supervisor:
             notify: Called with a line for people when a child has ended; from another thread.
         """
         self._directory = Path(tempfile.mkdtemp(prefix="websim-"))
+        self._keeps_logs = log_dir is not None
         self.log_dir = log_dir if log_dir is not None else self._directory
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._notify = notify
@@ -89,8 +103,8 @@ class Supervisor:
             with self._lock:
                 children = [self._children[name] for name in names]
                 for child in children:
-                    if child.state in ("ended", "failed"):
-                        raise ChildFailedError(child.reason)
+                    if child.failed or (child.state == "ended" and child.facts is None):
+                        raise ChildFailedError.of(child, self._keeps_logs)
                 facts = [child.facts for child in children if child.facts is not None]
                 late = [child.spec.name for child in children if child.facts is None]
             if not late:
@@ -130,15 +144,11 @@ class Supervisor:
             child = self._children[name]
             return child.returncode if child.state in ("ended", "failed") else None
 
-    def reason(self, name: str) -> str:
-        """Return why the last process of a child ended; empty when none has."""
+    def failures(self) -> list[ChildFailedError]:
+        """Return an error for each child that has ended other than it should, for good."""
         with self._lock:
-            return self._children[name].reason
-
-    def failures(self) -> list[str]:
-        """Return the reason of each child that has been given up."""
-        with self._lock:
-            return [child.reason for child in self._children.values() if child.state == "failed"]
+            children = [child for child in self._children.values() if child.failed]
+            return [ChildFailedError.of(child, self._keeps_logs) for child in children]
 
     def stop(self) -> None:
         """End all children, by descending stage; nothing of them is left when this returns.

@@ -6,9 +6,6 @@ from typing import NoReturn
 
 from websim.service.errors import UserError
 
-EXIT_USER_ERROR = 2
-"""Bad input; what argument parsers use too."""
-
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
@@ -16,8 +13,8 @@ EXIT_INTERRUPTED = 130
 def run_service(main: Callable[[list[str]], int]) -> NoReturn:
     """Run a program's `main` and exit with its code.
 
-    A `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130. Any other
-    exception is a defect and keeps its traceback.
+    A `UserError` becomes one line on stderr and its exit code (2), Ctrl-C exit code 130. Any
+    other exception is a defect and keeps its traceback.
 
     Args:
         main: Takes the command line without the program's name; returns the exit code.
@@ -26,7 +23,7 @@ def run_service(main: Callable[[list[str]], int]) -> NoReturn:
         code = main(sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = EXIT_USER_ERROR
+        code = error.exit_code
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     sys.exit(code)

@@ -52,6 +52,72 @@ METRICS: tuple[Metric, ...] = (
         "Always 1; its labels say which service of which version answers.",
         ("service", "version"),
     ),
+    # orchestrator
+    Metric("websim_orchestrator_workers", "gauge", "Sim workers that are registered."),
+    Metric("websim_orchestrator_workers_lost_total", "counter", "Sim workers that left or died."),
+    Metric("websim_orchestrator_sessions", "gauge", "Sessions that clients have open."),
+    Metric("websim_orchestrator_envs", "gauge", "Environments of all sessions."),
+    Metric("websim_orchestrator_shards", "gauge", "Shards of all sessions."),
+    Metric("websim_orchestrator_shards_waiting", "gauge", "Shards that no sim worker holds."),
+    Metric(
+        "websim_orchestrator_shards_rebuilt_total",
+        "counter",
+        "Shards placed again, after a loss or to even out the load.",
+    ),
+    Metric(
+        "websim_orchestrator_commands_outstanding",
+        "gauge",
+        "Commands sent to sim workers that have no answer yet.",
+    ),
+    Metric(
+        "websim_orchestrator_commands_replayed_total",
+        "counter",
+        "Commands sent once more to rebuild a shard.",
+    ),
+    Metric(
+        "websim_orchestrator_log_commands",
+        "gauge",
+        "Commands kept since the shards' last snapshots.",
+    ),
+    Metric("websim_orchestrator_snapshots_total", "counter", "Snapshots received."),
+    Metric(
+        "websim_orchestrator_stale_messages_total",
+        "counter",
+        "Messages dropped because they belong to an earlier assignment.",
+    ),
+    Metric(
+        "websim_orchestrator_refused_commands_total",
+        "counter",
+        "Commands of clients that were refused with a reason.",
+    ),
+    Metric(
+        "websim_orchestrator_broken_messages_total",
+        "counter",
+        "Messages that could not be decoded.",
+        ("reason",),
+    ),
+    # sim worker
+    Metric("websim_sim_worker_registered", "gauge", "1 while an orchestrator knows the worker."),
+    Metric("websim_sim_worker_shards", "gauge", "Shards the worker holds."),
+    Metric("websim_sim_worker_envs", "gauge", "Environments the worker holds."),
+    Metric("websim_sim_worker_env_steps_total", "counter", "Environment steps, replays excluded."),
+    Metric("websim_sim_worker_commands_total", "counter", "Commands carried out."),
+    Metric(
+        "websim_sim_worker_busy_seconds_total",
+        "counter",
+        "Time spent building and stepping shards.",
+    ),
+    Metric(
+        "websim_sim_worker_diverged_steps_total",
+        "counter",
+        "Transitions marked invalid because the engine diverged.",
+    ),
+    Metric(
+        "websim_sim_worker_dropped_messages_total",
+        "counter",
+        "Messages that were not acted on or could not be sent.",
+        ("reason",),
+    ),
 )
 
 

@@ -1,0 +1,1 @@
+"""A learner that learns nothing, at once: what websim.local needs of a learner, for its tests."""

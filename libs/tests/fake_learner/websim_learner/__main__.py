@@ -1,0 +1,117 @@
+"""`train`, with the real one's flags and HTTP; the task's name chooses what goes wrong."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from fastapi import Body
+
+from websim.service.errors import UserError
+from websim.service.http import make_app, serve_http
+from websim.service.main import run_service
+from websim.service.ready import write_ready
+from websim.service.shutdown import install_shutdown
+
+STEPS_PER_UPDATE = 1000
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command")
+    for flag in ("fleet", "algo", "device", "reward", "log-file", "resume"):
+        parser.add_argument(f"--{flag}")
+    for flag in ("run-dir", "ready-file"):
+        parser.add_argument(f"--{flag}", type=Path)
+    for flag in ("num-envs", "seed", "total-steps", "http-port"):
+        parser.add_argument(f"--{flag}", type=int)
+    parser.add_argument("--task", default="Resumed-v0")
+    parser.add_argument("--set", action="append", default=[])
+    return parser.parse_args(argv)
+
+
+class FakeRun:
+    def __init__(self, options):
+        self.options = options
+        self.update = 0
+        self.state = "training"
+        self.records = []
+
+    def status(self):
+        return {
+            "run_id": self.options.run_dir.name,
+            "task": self.options.task,
+            "algo": self.options.algo,
+            "state": self.state,
+            "env_steps": self.update * STEPS_PER_UPDATE,
+            "total_steps": self.options.total_steps,
+            "steps_per_s": 12345.6,
+            "return_mean": 10.0 * self.update,
+        }
+
+    def record(self, kind, **values):
+        self.records.append({"n": len(self.records) + 1, "kind": kind, **values})
+
+    def command(self, kind):
+        self.state = {"pause": "paused", "resume": "training", "stop": "stopping"}[kind]
+        return {"update": self.update}
+
+    def turn(self):
+        if self.state == "training":
+            self.update += 1
+            self.record("metrics", update=self.update, env_steps=self.update * STEPS_PER_UPDATE)
+
+    @property
+    def over(self):
+        total_steps = self.options.total_steps or float("inf")
+        return self.state == "stopping" or self.update * STEPS_PER_UPDATE >= total_steps
+
+
+def main(argv):
+    options = parse(argv)
+    if options.task == "Unknown-v0":
+        raise UserError("there is no task Unknown-v0", "Did you mean Known-v0?")
+    shutdown = install_shutdown()
+    run = FakeRun(options)
+    app = make_app("fake learner", "0")
+
+    @app.get("/v1/run")
+    def status() -> dict:
+        return run.status()
+
+    @app.get("/v1/events")
+    def events(after: int = 0) -> list:
+        return run.records[after:]
+
+    @app.post("/v1/run/commands")
+    def command(body: dict = Body()) -> dict:  # noqa: B008
+        return run.command(body["kind"])
+
+    server = serve_http(app, "127.0.0.1", options.http_port)
+    (options.run_dir / "config.json").write_text(json.dumps({"argv": argv}))
+    write_ready(options.ready_file, http_url=server.url)
+    run.record("warning", message="this learner learns nothing")
+    first = options.resume is None
+    while not shutdown.wait(0.1) and not run.over:
+        run.turn()
+        if options.task == "Crash-v0" and run.update == 30:
+            raise ValueError("the weights are gone")
+        if options.task == "Killed-v0" and run.update == 2 and first:
+            os.kill(os.getpid(), signal.SIGKILL)
+    (options.run_dir / "last_checkpoint").write_text(str(run.update))
+    if run.over:
+        shutdown.wait(0.5)
+        result = {
+            **{"task": options.task, "algo": "ppo", "seed": options.seed},
+            **{"env_steps": run.update * STEPS_PER_UPDATE, "steps_per_s": 12345.6},
+            **{"eval_return_mean": 5812.3, "eval_return_std": 45.6},
+        }
+        (options.run_dir / "result.json").write_text(json.dumps(result))
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_service(main))

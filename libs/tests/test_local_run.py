@@ -1,0 +1,229 @@
+"""Runs and the command line, on a real fleet with a learner that learns nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from websim.local.options import RunOptions
+from websim.local.run import Run, train
+from websim.local.supervisor import ChildFailedError
+from websim.service.errors import UserError
+
+FAKE = Path(__file__).parent / "fake_learner"
+
+
+@pytest.fixture(autouse=True)
+def fake_learner(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+
+
+@pytest.fixture
+def websim(tmp_path):
+    """Return a function that runs the command to its end."""
+
+    def run(*argv, timeout_s=60.0):
+        return subprocess.run(
+            [sys.executable, "-m", "websim.local", *argv],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            cwd=tmp_path,
+            check=False,
+        )
+
+    return run
+
+
+def start_websim(cwd, *argv):
+    return subprocess.Popen(
+        [sys.executable, "-m", "websim.local", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        start_new_session=True,
+    )
+
+
+def processes_with(text):
+    """Return the ids of the processes whose command line holds this."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if text.encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
+def eventually(condition, timeout_s=20.0):
+    give_up_s = time.monotonic() + timeout_s
+    while time.monotonic() < give_up_s:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it never happened")
+
+
+def make_options(tmp_path, **overrides):
+    return RunOptions(**{"workers": 1, "run_dir": tmp_path / "run", **overrides})
+
+
+def test_a_notebook_iterates_metrics_and_gets_the_result(tmp_path):
+    with train("Known-v0", workers=1, run_dir=tmp_path / "run", total_steps=5000) as run:
+        updates = [record["update"] for record in run]
+
+        assert updates == [1, 2, 3, 4, 5]
+        assert run.result(timeout_s=10.0)["env_steps"] == 5000
+        assert run.finished
+
+
+def test_a_run_pauses_goes_on_and_stops(tmp_path):
+    with train("Known-v0", workers=1, run_dir=tmp_path / "run") as run:
+        run.pause()
+        paused = run.status()
+        assert paused["state"] == "paused"
+        time.sleep(0.3)
+        assert run.status()["env_steps"] == paused["env_steps"]
+        with pytest.raises(TimeoutError):
+            run.result(timeout_s=0.1)
+        run.resume()
+        eventually(lambda: run.status()["env_steps"] > paused["env_steps"])
+        run.stop()
+        assert run.result(timeout_s=10.0)["task"] == "Known-v0"
+        with pytest.raises(UserError, match="cannot pause"):
+            run.pause()
+    assert run.status() == {"state": "ended"}
+
+
+def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
+    with pytest.raises(ChildFailedError, match=r"^there is no task Unknown-v0\. Did you mean"):
+        train("Unknown-v0", workers=1, run_dir=tmp_path / "run")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_learner_that_crashes_says_why_and_where(tmp_path):
+    with train("Crash-v0", workers=1, run_dir=tmp_path / "run") as run:
+        with pytest.raises(ChildFailedError, match="ValueError: the weights are gone") as caught:
+            list(run)
+        assert str(tmp_path / "run" / "logs" / "learner.stderr") in str(caught.value)
+        assert caught.value.exit_code == 1
+
+
+def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
+    lines = []
+    options = make_options(tmp_path, task="Killed-v0")
+    run = Run(options, restart=True, notify=lines.append)
+    try:
+        run.wait_ready()
+        eventually(lambda: run.status().get("task") == "Resumed-v0")
+        argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+        assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
+        assert any("learner was ended by SIGKILL" in line for line in lines)
+    finally:
+        run.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"num_envs": 0}, "--num-envs 0 must be at least 1"),
+        ({"total_steps": -1}, "--total-steps -1 must be at least 1"),
+        ({"workers": 0}, "0 workers"),
+        ({"workers": 1, "fleet": "tcp://127.0.0.1:5556"}, "--workers is for a private fleet"),
+        ({"resume": Path("nowhere")}, "nowhere is not a run directory"),
+        ({"reward": Path("nowhere.py")}, "there is no reward file nowhere.py"),
+        ({"run_dir": Path("/proc/run")}, "cannot write to /proc/run"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_at_once(tmp_path, options, text):
+    with pytest.raises(UserError, match=text):
+        Run(make_options(tmp_path, **options))
+
+
+def test_a_run_directory_is_not_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+
+    with pytest.raises(UserError, match=r"already holds a run.*--resume"):
+        Run(make_options(tmp_path))
+
+
+def test_an_unknown_option_of_train_is_named():
+    with pytest.raises(UserError, match="no option num_env"):
+        train("Known-v0", num_env=3)
+
+
+def test_runs_are_named_by_what_they_are():
+    name = RunOptions(task="Hopper-v5", seed=3).directory()
+    assert name.parent == Path("runs")
+    assert name.name.startswith("Hopper-v5-ppo-s3-2")
+    assert RunOptions(task="my/walker/task.yaml").directory().name.startswith("walker-ppo-s0-")
+
+
+def test_the_command_trains_and_prints_the_result(websim, tmp_path):
+    options = ["--workers", "1", "--run-dir", "run", "--num-envs", "64", "--set", "ppo.epochs=3"]
+    answer = websim("train", "--task", "Known-v0", "--total-steps", "3000", *options)
+
+    assert answer.returncode == 0, answer.stderr
+    assert "training Known-v0 with ppo, seed 0, on 1 worker, in run" in answer.stdout
+    assert "12,346/s" in answer.stdout
+    last = answer.stdout.splitlines()[-1]
+    assert last == (
+        "Known-v0 ppo seed 0: 3,000 steps at 12,346/s; evaluation return 5,812.3 ± 45.6; in run"
+    )
+    argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+    assert argv[argv.index("--num-envs") + 1] == "64"
+    assert argv[argv.index("--set") + 1] == "ppo.epochs=3"
+
+
+def test_the_command_says_in_one_line_what_a_learner_refuses(websim, tmp_path):
+    answer = websim("train", "--task", "Unknown-v0", "--workers", "1")
+
+    assert answer.returncode == 2
+    assert answer.stderr == "error: there is no task Unknown-v0. Did you mean Known-v0?\n"
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "after_s"),
+    [(signal.SIGINT, after_s) for after_s in (0.3, 0.8, 1.3, 3.0)] + [(signal.SIGTERM, 3.0)],
+)
+def test_no_process_is_left_whenever_it_is_interrupted(tmp_path, number, after_s):
+    process = start_websim(tmp_path, "train", "--task", "Known-v0", "--workers", "1")
+    with process:
+        time.sleep(after_s)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    assert processes_with(str(tmp_path)) == []
+    assert process.returncode in (130, -signal.SIGTERM)
+    assert "Traceback" not in out + err
+    if after_s == 3.0:
+        assert "go on with: websim train --resume runs/Known-v0" in out
+        [run] = (tmp_path / "runs").iterdir()
+        assert int((run / "last_checkpoint").read_text()) > 0
+
+
+def test_up_restarts_until_interrupted(tmp_path):
+    argv = ["up", "--task", "Known-v0", "--workers", "1", "--free-ports", "--run-dir", "run"]
+    with start_websim(tmp_path, *argv) as process:
+        head = [process.stdout.readline() for _ in range(5)]
+        assert "orchestrator  http://127.0.0.1:" in head[2]
+        eventually((tmp_path / "run" / "config.json").exists)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0, err
+    assert "stopping: the learner writes a last checkpoint" in out
+    assert "go on with: websim train --resume run" in out

@@ -1,1 +1,30 @@
-"""MuJoCo WebSim."""
+"""MuJoCo WebSim: thousands of MuJoCo environments on a fleet, as one Gymnasium VectorEnv.
+
+    import websim
+    env = websim.make_vec("HalfCheetah-v5", 1024)      # a private fleet on this machine
+    run = websim.train(task="HalfCheetah-v5")          # or a whole training run
+
+Importing it registers the bundled tasks with Gymnasium as "websim/<task>".
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from websim.registration import register_all
+
+if TYPE_CHECKING:
+    from websim.client import make_vec
+    from websim.local.run import train
+
+__all__ = ["make_vec", "train"]
+
+_HOMES = {"make_vec": "websim.client", "train": "websim.local.run"}
+
+register_all()
+
+
+def __getattr__(name: str) -> object:
+    """Import the public functions when first used: a service needs neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'websim' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

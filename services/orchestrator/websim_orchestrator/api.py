@@ -205,8 +205,7 @@ def _view_env(runtime: Runtime, session: int, env_id: int, envelope: Envelope[Me
     fields: dict[str, float | list[float | None] | None] = {}
     for name, array in arrays.items():
         if name.startswith("field:"):
-            plain = array.reshape(-1)
-            fields[name[6:]] = _numbers(plain) if array.ndim > 1 else _number(float(plain[0]))
+            fields[name[6:]] = _numbers(array) if array.ndim else _number(float(array))
     return EnvView(
         session=session,
         env_id=env_id,

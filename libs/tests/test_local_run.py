@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from websim.local.options import RunOptions
-from websim.local.run import Run, train
+from websim.local.run import Run
 from websim.local.supervisor import ChildFailedError
+from websim.local.train import train
 from websim.service.errors import UserError
 
 FAKE = Path(__file__).parent / "fake_learner"

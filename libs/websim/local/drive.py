@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from websim.local.display import Display, make_display
+from websim.local.display import Display, make_display, short
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
@@ -99,9 +99,17 @@ def _addresses(options: RunOptions, run: Run) -> str:
 
 def _note_of(record: Mapping[str, Any]) -> str:
     """Return what a record of the event stream has to say to a person, if anything."""
-    if record["kind"] == "warning":
-        return f"warning: {record['message']}"
-    return ""
+    match record["kind"]:
+        case "warning":
+            return f"warning: {record['message']}"
+        case "evaluation":
+            return (
+                f"evaluation after {short(record['env_steps'])} steps: return "
+                f"{record['return_mean']:,.1f} ± {record['return_std']:,.1f} "
+                f"over {record['episodes']} episodes"
+            )
+        case _:
+            return ""
 
 
 def _result_line(directory: Path) -> str:

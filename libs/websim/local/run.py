@@ -1,6 +1,7 @@
 """A training run on this machine: a learner, and a fleet for it unless one is given.
 
-`websim.train(...)` returns a `Run`; `websim train` and `websim up` drive one from the terminal.
+`websim.train(...)` returns a `Run` (see train.py); `websim train` and `websim up` drive one from
+the terminal (see drive.py).
 """
 
 import contextlib
@@ -9,7 +10,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -158,11 +158,18 @@ class Run:
             raise UserError(f"the learner cannot {kind}: {reason}") from None
 
     def new_events(self, after: int) -> list[dict[str, Any]]:
-        """Return the records beyond number `after` that there are now."""
+        """Return the records beyond number `after` that there are now.
+
+        Those that a learner did not live to tell are read from the run's metrics.jsonl.
+        """
         try:
             return LearnerApi(self.http_url).events(after)
         except LearnerUnreachableError:
-            return []
+            path = self.directory / "metrics.jsonl"
+            if not self.ended or not path.exists():
+                return []
+        rows = map(json.loads, path.read_bytes().split(b"\n")[:-1])
+        return [row for row in rows if row["n"] > after]
 
     def events(self, after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the typed records of the run as they come, until it is over.
@@ -262,31 +269,3 @@ class Run:
     ) -> None:
         """End all processes."""
         self.close()
-
-
-def train(task: str = "HalfCheetah-v5", **options: Any) -> Run:  # noqa: ANN401 (see RunOptions)
-    """Start training on this machine and return the run, once it is under way.
-
-    `for record in websim.train(task="Hopper-v5", total_steps=200_000): print(record)`
-
-    Args:
-        task: Name of a bundled task, or a task file.
-        **options: Fields of `RunOptions`: algo, num_envs, seed, total_steps, run_dir, ...
-
-    Raises:
-        UserError: An option cannot work, or a process did not start; says why.
-    """
-    known = RunOptions.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            raise UserError(f"train has no option {name}", f"It has: {', '.join(known)}.")
-    for name in ("run_dir", "resume", "reward"):
-        if options.get(name) is not None:
-            options[name] = Path(options[name])
-    run = Run(RunOptions(task=task, **options))
-    try:
-        run.wait_ready()
-    except BaseException:
-        run.close()
-        raise
-    return run

@@ -36,7 +36,7 @@ class FakeRun:
     def __init__(self, options):
         self.options = options
         self.update = 0
-        self.state = "training"
+        self.state = "running"
         self.records = []
 
     def status(self):
@@ -53,13 +53,16 @@ class FakeRun:
 
     def record(self, kind, **values):
         self.records.append({"n": len(self.records) + 1, "kind": kind, **values})
+        if kind == "metrics":
+            with open(self.options.run_dir / "metrics.jsonl", "a") as file:
+                print(json.dumps(self.records[-1]), file=file)
 
     def command(self, kind):
-        self.state = {"pause": "paused", "resume": "training", "stop": "stopping"}[kind]
+        self.state = {"pause": "paused", "resume": "running", "stop": "stopping"}[kind]
         return {"update": self.update}
 
     def turn(self):
-        if self.state == "training":
+        if self.state == "running":
             self.update += 1
             self.record("metrics", update=self.update, env_steps=self.update * STEPS_PER_UPDATE)
 
@@ -102,7 +105,6 @@ def main(argv):
             os.kill(os.getpid(), signal.SIGKILL)
     (options.run_dir / "last_checkpoint").write_text(str(run.update))
     if run.over:
-        shutdown.wait(0.5)
         result = {
             **{"task": options.task, "algo": "ppo", "seed": options.seed},
             **{"env_steps": run.update * STEPS_PER_UPDATE, "steps_per_s": 12345.6},

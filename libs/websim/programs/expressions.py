@@ -69,7 +69,7 @@ def check(scope: Scope, node: ast.expr) -> Typed:
         case ast.Attribute():
             return _attribute(scope, node)
         case ast.Subscript():
-            return check_subscript(scope, node, check(scope, node.value))
+            return _subscript(scope, node)
         case ast.Call():
             return check_call(scope, node, check)
         case ast.UnaryOp():
@@ -104,6 +104,7 @@ def _name(scope: Scope, node: ast.Name) -> Typed:
             raise Refusal(None)
         return typed
     if name == "action":
+        scope.reads_action = True
         return Typed(_load("v_action"), rows(scope.schema.action_dim, np.float32, is_view=True))
     if name in scope.schema.constants:
         return _named_constant(scope, name)
@@ -139,20 +140,35 @@ def _named_constant(scope: Scope, name: str) -> Typed:
 
 def _attribute(scope: Scope, node: ast.Attribute) -> Typed:
     base = node.value
-    if not isinstance(base, ast.Name) or base.id not in ("state", "np"):
-        remedy = "use a function" if node.attr not in FUNCTIONS else f"use np.{node.attr}(x)"
-        refuse(node, "attribute", f".{node.attr} is not allowed; {remedy} or read state.<field>")
-    if base.id == "np":
+    if isinstance(base, ast.Name) and base.id == "state":
+        typed = _field(scope, node)
+        scope.read(node.attr, None)
+        return typed
+    if isinstance(base, ast.Name) and base.id == "np":
         if node.attr == "pi":
             return Typed(ast.Constant(float(np.pi)), number(float(np.pi)))
         refuse(node, "attribute", f"np.{node.attr} is not a value; call np.<function>(...)")
+    remedy = "read state.<field>" if node.attr not in FUNCTIONS else f"use np.{node.attr}(x)"
+    refuse(node, "attribute", f".{node.attr} is not allowed; {remedy}")
+
+
+def _field(scope: Scope, node: ast.Attribute) -> Typed:
     fields = scope.schema.fields
     if node.attr not in fields:
         near = suggest(node.attr, fields, "state.{}")
         hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(fields))}"
         refuse(node, "attribute", f"state has no field {node.attr}; {hint}")
-    scope.fields.add(node.attr)
     return Typed(_load(f"v_field_{node.attr}"), rows(fields[node.attr], np.float64, is_view=True))
+
+
+def _subscript(scope: Scope, node: ast.Subscript) -> Typed:
+    base = node.value
+    match base:
+        case ast.Attribute(value=ast.Name(id="state"), attr=name):
+            typed, span = check_subscript(node, _field(scope, base))
+            scope.read(name, span)
+            return typed
+    return check_subscript(node, check(scope, base))[0]
 
 
 def _unary(scope: Scope, node: ast.UnaryOp) -> Typed:

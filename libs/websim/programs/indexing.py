@@ -4,14 +4,14 @@ import ast
 
 import numpy as np
 
-from websim.programs.scope import Scope, Typed, refuse
+from websim.programs.scope import Span, Typed, refuse
 from websim.programs.values import Value, number, rows
 
 _ALLOWED = "select columns with literal numbers: x[:, 0], x[:, -1] or x[:, 2:5]"
 
 
-def check_subscript(scope: Scope, node: ast.Subscript, base: Typed) -> Typed:
-    """Return the checked selection `node` of the checked `base`."""
+def check_subscript(node: ast.Subscript, base: Typed) -> tuple[Typed, Span | None]:
+    """Return the checked selection `node` of the checked `base`, and the columns it takes."""
     value = base.value
     if value.kind == "number":
         refuse(node, "index", "a number has no columns; use it as it is")
@@ -19,7 +19,7 @@ def check_subscript(scope: Scope, node: ast.Subscript, base: Typed) -> Typed:
         index = _literal_index(node.slice)
         if index is None:
             refuse(node, "index", "read a vector of constants by a literal index, as in c[0]")
-        return _constant(node, value, index)
+        return _constant(node, value, index), None
     if value.kind == "column":
         refuse(node, "index", "this is (N,), one value per environment; use it without an index")
     if not isinstance(node.slice, ast.Tuple) or len(node.slice.elts) != 2:
@@ -27,15 +27,15 @@ def check_subscript(scope: Scope, node: ast.Subscript, base: Typed) -> Typed:
     row, column = node.slice.elts
     if not _is_full_slice(row):
         refuse(row, "index", f"rows are environments and are never selected; {_ALLOWED}")
-    del scope
     return _columns(node, base, column)
 
 
-def _columns(node: ast.Subscript, base: Typed, column: ast.expr) -> Typed:
+def _columns(node: ast.Subscript, base: Typed, column: ast.expr) -> tuple[Typed, Span]:
     width = base.value.columns
     if isinstance(column, ast.Slice):
         start, stop = _slice_bounds(column, width)
         selected = rows(stop - start, base.value.dtype, is_view=True)
+        span = (start, stop)
         index: ast.expr = ast.Slice(ast.Constant(start), ast.Constant(stop), None)
     else:
         position = _literal_index(column)
@@ -48,11 +48,12 @@ def _columns(node: ast.Subscript, base: Typed, column: ast.expr) -> Typed:
                 f"column {position} does not exist: there are {width}, the last is {width - 1}",
             )
         selected = rows(0, base.value.dtype, is_view=True)
-        index = ast.Constant(position % width)
+        span = (position % width, position % width + 1)
+        index = ast.Constant(span[0])
     closed = ast.Subscript(
         base.node, ast.Tuple([ast.Slice(None, None, None), index], ast.Load()), ast.Load()
     )
-    return Typed(closed, selected)
+    return Typed(closed, selected), span
 
 
 def _slice_bounds(column: ast.Slice, width: int) -> tuple[int, int]:

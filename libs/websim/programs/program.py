@@ -13,7 +13,7 @@ import numpy as np
 
 from websim.programs.canonical import canonical_text, require_closed
 from websim.programs.schema import BOOLEAN_KINDS, ProgramKind, ProgramSchema
-from websim.programs.scope import Scope, Typed
+from websim.programs.scope import Scope, Span, Typed
 from websim.programs.source import parse
 from websim.programs.statements import Assignment, CheckedProgram, check_program
 from websim.programs.values import Array
@@ -36,11 +36,14 @@ class Program:
     __slots__ = (
         "_parts",
         "_total",
+        "column_spans",
+        "component_dtypes",
         "components",
         "dtype",
         "fields",
         "id",
         "kind",
+        "reads_action",
         "schema",
         "source",
     )
@@ -54,10 +57,15 @@ class Program:
     schema: ProgramSchema
     fields: tuple[str, ...]
     """Names of the fields it reads, sorted: what a step request has to ask for."""
+    column_spans: tuple[tuple[slice, ...], ...]
+    """For each field, the column ranges that are read; none means all of it."""
+    reads_action: bool
     components: tuple[str, ...]
     """Names of its components in the order written; empty when it returns only a total."""
     dtype: np.dtype[Any]
     """Of the total, given float64 fields and float32 action: bool, float32 or float64."""
+    component_dtypes: tuple[np.dtype[Any], ...]
+    """The same of each component, in order."""
 
     def __init__(self, source: str, checked: CheckedProgram, kind: ProgramKind) -> None:
         scope = checked.scope
@@ -77,8 +85,13 @@ class Program:
             "kind": kind,
             "schema": scope.schema,
             "fields": fields,
+            "column_spans": tuple(_merged(scope.fields[name]) for name in fields),
+            "reads_action": scope.reads_action,
             "components": names,
             "dtype": _result_dtype(checked.total, kind),
+            "component_dtypes": tuple(
+                _result_dtype(typed, kind) for typed in checked.components.values()
+            ),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -93,7 +106,7 @@ class Program:
         Returns:
             Shape (N,): bool for terminated and success, otherwise float32 or float64.
         """
-        arrays = self._arrays(fields)
+        arrays = self.arrays(fields)
         with np.errstate(all="ignore"):
             total: Array = self._total(*arrays, action)
         if total.shape != action.shape[:1]:
@@ -104,7 +117,7 @@ class Program:
         self, fields: Mapping[str, Array], action: Array
     ) -> tuple[Array, dict[str, Array]]:
         """Return the total, as `__call__` does, and each component by name, shape (N,)."""
-        arrays = self._arrays(fields)
+        arrays = self.arrays(fields)
         with np.errstate(all="ignore"):
             total, *parts = self._parts(*arrays, action)
         for array in (total, *parts):
@@ -112,7 +125,8 @@ class Program:
                 raise ValueError(_misshapen(array, action))
         return total, dict(zip(self.components, parts, strict=True))
 
-    def _arrays(self, fields: Mapping[str, Array]) -> list[Array]:
+    def arrays(self, fields: Mapping[str, Array]) -> list[Array]:
+        """Return the arrays that the program reads, in the order of `self.fields`."""
         try:
             return [fields[name] for name in self.fields]
         except KeyError as error:
@@ -126,6 +140,17 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<Program {self.id} {self.kind}>"
+
+
+def _merged(spans: set[Span] | None) -> tuple[slice, ...]:
+    """Return the ranges in order, overlapping and touching ones joined."""
+    merged: list[Span] = []
+    for start, stop in sorted(spans or ()):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return tuple(slice(start, stop) for start, stop in merged)
 
 
 def _result_dtype(typed: Typed, kind: ProgramKind) -> np.dtype[Any]:

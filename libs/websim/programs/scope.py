@@ -13,6 +13,9 @@ from websim.programs.limits import MAX_COST, MAX_INTEGER
 from websim.programs.schema import ProgramSchema
 from websim.programs.values import Kind, Value, apply
 
+Span = tuple[int, int]
+"""Columns start:stop of a matrix."""
+
 
 @dataclass(frozen=True, slots=True)
 class Typed:
@@ -29,8 +32,9 @@ class Scope:
     schema: ProgramSchema
     variables: dict[str, Typed | None] = field(default_factory=dict)
     """Assigned names; None where the assignment was refused already."""
-    fields: set[str] = field(default_factory=set)
-    """Fields read so far."""
+    fields: dict[str, set[Span] | None] = field(default_factory=dict)
+    """Fields read so far: the column ranges, or None when read as a whole."""
+    reads_action: bool = False
     globals: dict[str, Any] = field(default_factory=dict)
     """What the regenerated code needs at run time: functions f_* and constants v_const_*."""
     cost: int = 0
@@ -45,6 +49,14 @@ class Scope:
                 f"the program costs more than {MAX_COST} weighted column operations up to here; "
                 "select the columns you need before using costly functions",
             )
+
+    def read(self, name: str, span: Span | None) -> None:
+        """Note that columns `span` of a field, or all of it, are read."""
+        spans = self.fields.setdefault(name, set())
+        if span is None or spans is None:
+            self.fields[name] = None
+        else:
+            spans.add(span)
 
     def function(self, name: str, implementation: Callable[..., Any]) -> ast.Name:
         """Return the regenerated name of a function and make it available at run time."""

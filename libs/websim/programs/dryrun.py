@@ -1,0 +1,177 @@
+"""Fourth layer: a trial on made-up inputs, before a program judges anything real.
+
+The static check proves form; this looks at numbers: finite on ordinary inputs, the same on every
+call, each environment judged on its own. It runs wherever the program runs, best in the child.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from websim.programs.errors import Issue, Reason
+from websim.programs.evaluator import Evaluator
+from websim.programs.risks import riskiest
+from websim.programs.schema import ProgramSchema
+from websim.programs.values import Array
+
+ROWS = 64
+"""Environments of the trial."""
+
+_INDEPENDENCE_RTOL = 1e-6
+"""Rows alone and in a batch may differ by rounding on processors with other vector units."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Size of one result over ordinary inputs."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a trial found."""
+
+    issues: tuple[Issue, ...]
+    """Why the program is refused; empty when it may be used."""
+    scales: dict[str, Scale]
+    """Of the total (named "total") and of each component, over finite ordinary inputs."""
+    constant: bool
+    """True when the total does not depend on the inputs: allowed, but worth a warning."""
+    nonfinite_share: dict[str, float]
+    """Share of rows that are not finite, by kind of input: normal, zero, nan, ..."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One batch of made-up inputs."""
+
+    fields: dict[str, Array]
+    action: Array
+
+    def rows(self, index: slice | Array) -> "Inputs":
+        """Return the chosen rows."""
+        chosen = {name: array[index] for name, array in self.fields.items()}
+        return Inputs(chosen, self.action[index])
+
+
+def dry_run(program: Evaluator, *, num_rows: int = ROWS, seed: int = 0) -> DryRun:
+    """Try `program` on normal, zero, NaN, huge and constant inputs of `num_rows` environments.
+
+    Whatever the program's evaluation raises is raised on: SandboxError from the child.
+    """
+    families = make_inputs(program.schema, num_rows, seed)
+    results = {name: _evaluate(program, inputs) for name, inputs in families.items()}
+    normal = results["normal"]
+    issues = _shape_issues(normal, num_rows)
+    if not issues:
+        issues += _repeat_issues(program, families, results)
+        issues += _independence_issues(program, families["normal"], normal)
+        issues += _nonfinite_issues(program, normal)
+    return DryRun(
+        tuple(issues),
+        {name: _scale(array) for name, array in normal.items()},
+        bool(np.ptp(normal["total"].astype(np.float64)) == 0.0),
+        {name: _nonfinite_share(result) for name, result in results.items()},
+    )
+
+
+def make_inputs(schema: ProgramSchema, num_rows: int, seed: int) -> dict[str, Inputs]:
+    """Return made-up batches by name; "normal" is what a result has to be finite on."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    shapes = {
+        name: (num_rows, columns) if columns else (num_rows,)
+        for name, columns in schema.fields.items()
+    }
+    normal = {name: generator.standard_normal(shape) for name, shape in shapes.items()}
+    if "time_s" in normal:
+        normal["time_s"] = np.abs(normal["time_s"])
+    action_shape = (num_rows, schema.action_dim)
+    action = generator.uniform(-1.0, 1.0, action_shape).astype(np.float32)
+
+    def filled(value: float) -> Inputs:
+        fields = {name: np.full(shape, value) for name, shape in shapes.items()}
+        return Inputs(fields, np.full(action_shape, value, dtype=np.float32))
+
+    same = {name: np.broadcast_to(array[:1], array.shape).copy() for name, array in normal.items()}
+    return {
+        "normal": Inputs(normal, action),
+        "constant": Inputs(same, np.broadcast_to(action[:1], action_shape).copy()),
+        "zero": filled(0.0),
+        "nan": filled(np.nan),
+        "huge": filled(1e30),
+        "negative_huge": filled(-1e30),
+    }
+
+
+def _evaluate(program: Evaluator, inputs: Inputs) -> dict[str, Array]:
+    total, components = program.with_components(inputs.fields, inputs.action)
+    return {"total": total, **{f"component {name}": part for name, part in components.items()}}
+
+
+def _shape_issues(result: dict[str, Array], num_rows: int) -> list[Issue]:
+    return [
+        _issue("shape", f"the {name} has shape {array.shape}, not ({num_rows},)")
+        for name, array in result.items()
+        if array.shape != (num_rows,)
+    ]
+
+
+def _repeat_issues(
+    program: Evaluator, families: dict[str, Inputs], results: dict[str, dict[str, Array]]
+) -> list[Issue]:
+    for name, inputs in families.items():
+        again = program(inputs.fields, inputs.action)
+        if not np.array_equal(again, results[name]["total"], equal_nan=True):
+            return [_issue("batch", "two calls with the same inputs give different results")]
+    return []
+
+
+def _independence_issues(
+    program: Evaluator, inputs: Inputs, result: dict[str, Array]
+) -> list[Issue]:
+    total = result["total"]
+    order = np.arange(len(total))[::-1]
+    permuted = inputs.rows(order)
+    alone = np.concatenate(
+        [
+            program(row.fields, row.action)
+            for row in (inputs.rows(slice(i, i + 1)) for i in range(len(total)))
+        ]
+    )
+    for other in (alone, program(permuted.fields, permuted.action)[order]):
+        if not np.allclose(other, total, rtol=_INDEPENDENCE_RTOL, atol=1e-12, equal_nan=True):
+            return [_issue("batch", "an environment's result depends on the other environments")]
+    return []
+
+
+def _nonfinite_issues(program: Evaluator, result: dict[str, Array]) -> list[Issue]:
+    for name, array in result.items():
+        bad = int((~np.isfinite(array)).sum())
+        if bad:
+            line, column, remedy = riskiest(program.source)
+            message = (
+                f"the {name} is NaN or infinite for {bad} of {len(array)} ordinary inputs; {remedy}"
+            )
+            return [Issue("nonfinite", message, line, column)]
+    return []
+
+
+def _scale(array: Array) -> Scale:
+    finite = array[np.isfinite(array)].astype(np.float64)
+    if finite.size == 0:
+        return Scale(np.nan, np.nan, np.nan, np.nan)
+    return Scale(
+        float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std())
+    )
+
+
+def _nonfinite_share(result: dict[str, Array]) -> float:
+    return float((~np.isfinite(result["total"])).mean())
+
+
+def _issue(reason: Reason, message: str) -> Issue:
+    return Issue(reason, message, 0, 0)

@@ -4,7 +4,7 @@ HEARTBEAT_S = 0.25
 """A worker tells at least this often that its loop turns; the orchestrator answers."""
 
 WORKER_SILENCE_S = 1.0
-"""A worker that is silent this long, beyond the longest command it has been seen to need, is lost."""
+"""A worker silent for this long, beyond the longest command it was seen to need, is lost."""
 
 COMMAND_PATIENCE = 4.0
 """Silence granted on top of WORKER_SILENCE_S, as a multiple of the longest command seen."""

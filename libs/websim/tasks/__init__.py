@@ -3,6 +3,7 @@
 from websim.tasks.bundle import TaskBundle
 from websim.tasks.document import AUTOMATIC_FIELDS, TaskDocument
 from websim.tasks.errors import TaskError
+from websim.tasks.folder import load_bundle
 from websim.tasks.parser import parse_task, task_schema
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "TaskBundle",
     "TaskDocument",
     "TaskError",
+    "load_bundle",
     "parse_task",
     "task_schema",
 ]

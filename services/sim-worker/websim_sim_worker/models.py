@@ -13,7 +13,10 @@ import mujoco
 
 import websim_sim_worker.engine  # noqa: F401 - the engine is quiet before it loads anything
 from websim.tasks import TaskBundle, TaskDocument, TaskError
+from websim.tasks.assets import check_assets
 from websim.tasks.document import Value
+from websim.tasks.mjcf import check_mjcf
+from websim_sim_worker.generators import generate_model
 
 
 def model_source(
@@ -23,7 +26,11 @@ def model_source(
     spec = document.model
     if spec.gymnasium:
         return _gymnasium_file(spec.gymnasium, spec.sha256).decode(), {}
-    raise TaskError("a model comes from file, gymnasium or generate", where="model")
+    if spec.generate:
+        return generate_model(spec.generate, parameters), {}
+    checked = check_mjcf(bundle.files[spec.file], spec.file)
+    check_assets(bundle.files, spec.file, checked.assets)
+    return checked.text, {name: bundle.files[name] for name in checked.assets}
 
 
 def compile_model(mjcf: str, assets: Mapping[str, bytes], where: str) -> mujoco.MjModel:

@@ -93,6 +93,7 @@ class Shard:
 
     Attributes:
         diverged_total: Transitions so far in which the engine diverged or failed.
+        last_failure: What the engine said when it last failed, or "".
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Shard:
         self.obs_dim = task.info.obs_dim
         self.action_dim = task.info.action_dim
         self.diverged_total = 0
+        self.last_failure = ""
         self._seed = seed
         self._first_env_id = first_env_id
         self._t = 0
@@ -142,6 +144,10 @@ class Shard:
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._after_reset = self._table.plan(self._observer.reads, after_reset=True)
         self._plan(())
+        # Writing the state is a reset: a simulation is its state, and forward() derives the rest.
+        keyframe = task.reset.keyframe
+        self._batch.reset(keyframe=keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._initial_state = self._batch.state[0].copy()
         everyone = np.arange(num_envs, dtype=np.int32)
         self._begin(everyone, self._qpos.copy(), self._qvel.copy())
 
@@ -209,6 +215,7 @@ class Shard:
             self._batch.step(nstep=self.task.frame_skip)
         except mujoco.batch.SimulationError as error:
             failed = error.ids
+            self.last_failure = str(error)
         if not len(failed) and not self._bad.any():
             if self._has_invalid:
                 self._invalid.fill(False)
@@ -359,7 +366,7 @@ class Shard:
     def _begin(self, rows: Ids, qpos: Floats, qvel: Floats) -> None:
         """Start episodes in `rows` at the given states, one row each."""
         batch = self._batch
-        batch.reset(rows, keyframe=self.task.reset.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        batch.state[rows] = self._initial_state
         self._qpos[rows] = qpos
         self._qvel[rows] = qvel
         # A state in which the engine fails fails again at the next step, where it is reported.

@@ -1,0 +1,96 @@
+"""The child process of `vetting`: limits itself, compiles and probes one task, prints a judgement.
+
+Never imported by a worker.
+"""
+
+import resource
+import sys
+import time
+
+import msgspec
+import numpy as np
+
+from websim.tasks import TaskBundle, TaskError
+from websim_sim_worker.limits import check_limits
+from websim_sim_worker.shard import Shard
+from websim_sim_worker.tasks import CompiledTask, compile_trusted
+from websim_sim_worker.vetting import (
+    CPU_LIMIT_S,
+    MEMORY_LIMIT_BYTES,
+    Judgement,
+    VettingRequest,
+)
+
+PROBE_STEPS = 100
+PROBE_ENVS = 2
+MAX_STEP_S = 0.02
+"""Longest environment step on average: 50 per second and core is already hardly trainable."""
+MAX_DIVERGED = 10
+"""Most transitions of the probe that may diverge under random actions."""
+
+
+def main() -> int:
+    """Judge the request on stdin; the judgement goes to stdout as JSON."""
+    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=VettingRequest)
+    _limit_this_process()
+    bundle = TaskBundle(request.name, request.task_yaml, request.files)
+    try:
+        task = compile_trusted(bundle, request.overrides)
+        check_limits(task.model, bundle.name)
+        _probe(task)
+        judgement = Judgement()
+    except TaskError as error:
+        judgement = Judgement(error.message, error.where, error.remedy)
+    except MemoryError:
+        judgement = Judgement(f"the task needs more than {MEMORY_LIMIT_BYTES >> 30} GiB of memory")
+    sys.stdout.buffer.write(msgspec.json.encode(judgement))
+    return 0
+
+
+def _limit_this_process() -> None:
+    """Bound what this process may use; only after the imports, which open files."""
+    limits = {
+        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
+        resource.RLIMIT_CPU: CPU_LIMIT_S,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+    }
+    for kind, most in limits.items():
+        _, hard = resource.getrlimit(kind)
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def _probe(task: CompiledTask) -> None:
+    """Step with random actions: fast enough, finite, and not diverging all the time."""
+    shard = Shard(task, seed=0, first_env_id=0, num_envs=PROBE_ENVS, obs_dtype="float64")
+    shard.reset()
+    generator = np.random.Generator(np.random.Philox(0))
+    low, high = np.array(task.info.action_low), np.array(task.info.action_high)
+    names = [field.name for field in task.info.fields]
+    start = time.perf_counter()
+    for step in range(PROBE_STEPS):
+        action = generator.uniform(low, high, (PROBE_ENVS, len(low))).astype(np.float32)
+        result = shard.step(action, names)
+        elapsed = time.perf_counter() - start
+        if elapsed > MAX_STEP_S * PROBE_ENVS * PROBE_STEPS:
+            per_step = elapsed / (step + 1) / PROBE_ENVS
+            raise TaskError(
+                f"a step takes {per_step * 1e3:.0f} ms; at most {MAX_STEP_S * 1e3:.0f} ms",
+                remedy="lower frame_skip, or make the model simpler",
+            )
+        if shard.diverged_total > MAX_DIVERGED:
+            raise TaskError(
+                f"the simulation diverges under random actions {shard.last_failure}".rstrip(),
+                remedy="lower the timestep, or the forces of the actuators",
+            )
+        if not result.invalid.any():
+            checked = {"obs": result.obs, "reward": result.reward, **result.fields}
+            for name, values in checked.items():
+                if not np.isfinite(values).all():
+                    raise TaskError(f"{name} is not finite after {step + 1} random steps")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

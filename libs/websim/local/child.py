@@ -1,6 +1,5 @@
 """One supervised process: how it is started, watched and ended. Used by the supervisor only."""
 
-import collections
 import contextlib
 import os
 import signal
@@ -26,9 +25,6 @@ FIRST_BACKOFF_S = 0.1
 
 MAX_BACKOFF_S = 5.0
 """Longest wait before a restart."""
-
-REASON_LINES = 3
-"""Last lines of a dead child's output that are shown as the reason."""
 
 CHILD_ENVIRONMENT = {
     # Batches of observations are freed and allocated at every step: by default glibc gives that
@@ -178,17 +174,17 @@ class Child:
         self._process = None
         self.state = "ended"
 
-    def last_lines(self, count: int = REASON_LINES) -> list[str]:
-        """Return the last lines the present or last process printed."""
+    def last_line(self) -> str:
+        """Return the last line the present or last process printed; empty when it said nothing."""
         try:
             with open(self.output_file, "rb") as output:
                 size = output.seek(0, os.SEEK_END)
                 output.seek(max(self._output_start, size - 16_384))
                 text = output.read().decode(errors="replace")
         except FileNotFoundError:
-            return []
-        lines = (line.strip() for line in text.splitlines() if line.strip())
-        return list(collections.deque(lines, count))
+            return ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
 
     def _on_end(self) -> str | None:
         assert self._process is not None
@@ -215,14 +211,14 @@ class Child:
 
     def _describe_end(self) -> str:
         assert self.returncode is not None
-        lines = self.last_lines()
-        if lines and lines[-1].startswith("error: "):
-            return lines[-1].removeprefix("error: ")
+        said = self.last_line()
+        if self.returncode == EXIT_USER_ERROR and said.startswith("error: "):
+            return said.removeprefix("error: ")
         how = f"ended with exit code {self.returncode}"
         if self.returncode < 0:
             how = f"was ended by {signal.Signals(-self.returncode).name}"
-        said = f" ({' | '.join(lines)})" if lines and self.returncode != 0 else ""
-        return f"{self.spec.name} {how}{said}"
+        why = f" ({said})" if said and self.returncode > 0 else ""
+        return f"{self.spec.name} {how}{why}"
 
 
 def _kill_group(pid: int) -> None:

@@ -1,5 +1,7 @@
 """Shows a run's progress: a bar on a terminal, now and then a line where output is kept."""
 
+import sys
+import termios
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,6 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between two lines of progress where output is no terminal."""
+
+LOCAL_FLAGS = 3
+"""Index of the local flags among a terminal's attributes."""
 
 
 class Display(Protocol):
@@ -52,6 +57,7 @@ class BarDisplay:
             TimeRemainingColumn(compact=True),
             console=console,
             expand=True,
+            transient=True,
             refresh_per_second=4,
         )
         self._bar: TaskID = self._progress.add_task(
@@ -60,11 +66,13 @@ class BarDisplay:
 
     def update(self, status: Mapping[str, Any]) -> None:
         """Show the learner's `GET /v1/run`."""
+        self._progress.update(self._bar, description=str(status["state"]))
+        if "env_steps" not in status:
+            return
         values = _values(status)
         self._progress.update(
             self._bar,
-            description=str(status.get("state", "")),
-            completed=status.get("env_steps", 0),
+            completed=status["env_steps"],
             total=status.get("total_steps"),
             steps=values.steps,
             speed=values.speed,
@@ -77,6 +85,7 @@ class BarDisplay:
 
     def __enter__(self) -> "BarDisplay":
         """Begin to show."""
+        self._terminal = _without_control_echo()
         self._progress.start()
         return self
 
@@ -88,6 +97,23 @@ class BarDisplay:
     ) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+        if self._terminal is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, self._terminal)
+
+
+def _without_control_echo() -> list[Any] | None:
+    """Keep the terminal from writing ^C into the bar, which would leave pieces of it behind.
+
+    Returns:
+        The terminal's attributes before that; None when stdin is no terminal.
+    """
+    if not sys.stdin.isatty():
+        return None
+    before = termios.tcgetattr(sys.stdin)
+    attributes = termios.tcgetattr(sys.stdin)
+    attributes[LOCAL_FLAGS] &= ~termios.ECHOCTL
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+    return before
 
 
 class PlainDisplay:
@@ -103,7 +129,7 @@ class PlainDisplay:
     def update(self, status: Mapping[str, Any]) -> None:
         """Show the learner's `GET /v1/run`, if it is time for a line."""
         now_s = time.monotonic()
-        state = str(status.get("state", ""))
+        state = str(status["state"])
         if state == self._last_state and now_s - self._last_s < self._interval_s:
             return
         self._last_s, self._last_state = now_s, state

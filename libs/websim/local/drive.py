@@ -33,14 +33,17 @@ def _drive(options: RunOptions, ports: FleetPorts | None) -> int:
         run = Run(options, ports=ports, restart=stays_up, notify=display.note)
         try:
             # The dashboard's child joins this run's supervisor here, if it stays up.
-            display.note(_addresses(options, run) if stays_up else _head(options, run))
+            display.note(_head(options, run))
+            if stays_up:
+                display.note(_addresses(options, run))
             _follow(run, display, shutdown)
         finally:
             if shutdown.requested:
                 display.note("stopping: the learner writes a last checkpoint")
+                display.update({"state": "stopping"})
             run.close()
     if run.finished:
-        print(_result_line(run.directory))
+        print(_result_lines(run.directory))
         return 0
     print(_how_to_go_on(run, shutdown))
     return 0 if stays_up else EXIT_INTERRUPTED
@@ -76,14 +79,13 @@ def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
 
 
 def _head(options: RunOptions, run: Run) -> str:
-    what = f"{options.task} with {options.algo}, seed {options.seed}"
+    what = f"training {options.task} with {options.algo}, seed {options.seed}; Ctrl-C stops it"
     if options.resume is not None:
-        what = f"on from the last checkpoint of {options.resume}"
+        what = "going on from the last checkpoint; Ctrl-C stops it"
     fleet = options.fleet
     if run.fleet is not None:
-        plural = "s" if run.fleet.num_workers > 1 else ""
-        fleet = f"{run.fleet.num_workers} worker{plural}"
-    return f"training {what}, on {fleet}, in {run.directory}; Ctrl-C stops it"
+        fleet = f"{run.fleet.num_workers} sim worker{'s' if run.fleet.num_workers > 1 else ''}"
+    return _table(what, [("run", str(run.directory)), ("fleet", str(fleet))])
 
 
 def _addresses(options: RunOptions, run: Run) -> str:
@@ -91,10 +93,15 @@ def _addresses(options: RunOptions, run: Run) -> str:
     rows = [
         ("learner", f"{run.http_url}/v1/run"),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
-        ("notebooks", f'websim.make_vec("{options.task}", 64, fleet="{run.fleet.client_address}")'),
+        ("notebooks", f'websim.make_vec("{options.task}", fleet="{run.fleet.client_address}")'),
         ("curves", f"tensorboard --logdir {run.directory.parent}"),
     ]
-    return "\n".join([_head(options, run), *(f"  {name:<13} {value}" for name, value in rows)])
+    return _table("", rows)
+
+
+def _table(head: str, rows: list[tuple[str, str]]) -> str:
+    lines = [f"  {name:<13} {value}" for name, value in rows]
+    return "\n".join([head, *lines] if head else lines)
 
 
 def _note_of(record: Mapping[str, Any]) -> str:
@@ -112,10 +119,11 @@ def _note_of(record: Mapping[str, Any]) -> str:
             return ""
 
 
-def _result_line(directory: Path) -> str:
+def _result_lines(directory: Path) -> str:
     result = json.loads((directory / "result.json").read_text())
     return (
         f"{result['task']} {result['algo']} seed {result['seed']}: {result['env_steps']:,} steps "
-        f"at {result['steps_per_s']:,.0f}/s; evaluation return {result['eval_return_mean']:,.1f} "
-        f"± {result['eval_return_std']:,.1f}; in {directory}"
+        f"at {result['steps_per_s']:,.0f}/s, evaluation return {result['eval_return_mean']:,.1f} "
+        f"± {result['eval_return_std']:,.1f}\n"
+        f"  next: websim eval {directory} (or export, or record)"
     )

@@ -136,7 +136,7 @@ class Run:
         try:
             return LearnerApi(self.http_url).status()
         except LearnerUnreachableError:
-            return {"state": self._supervisor.state(LEARNER)}
+            return {"state": "ended" if self.ended else "starting"}
 
     def pause(self) -> None:
         """Pause training when the present update ends; returns when it has."""

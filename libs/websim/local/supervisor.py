@@ -112,7 +112,7 @@ class Supervisor:
             if cancelled():
                 raise KeyboardInterrupt
             if time.monotonic() > give_up_s:
-                said = " | ".join(self._children[late[0]].last_lines())
+                said = self._children[late[0]].last_line()
                 raise ChildFailedError(
                     f"{', '.join(late)} not ready after {timeout_s:g} s" + (said and f" ({said})")
                 )

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from websim.programs.calls import check_call, check_exponent, refuse_shapes
+from websim.programs import rules
+from websim.programs.calls import check_call, method_remedy
 from websim.programs.errors import Refusal
 from websim.programs.functions import FUNCTIONS
 from websim.programs.indexing import check_subscript
@@ -36,8 +37,6 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_POWER_WEIGHTS = {0.0: 1, 1.0: 1, 2.0: 1, 0.5: 2, -1.0: 2}
-_SLOW_POWER_WEIGHT = 100
 
 _OPERATOR_REMEDIES: dict[type[ast.operator], str] = {
     ast.MatMult: "@ mixes environments; np.vecdot(x, y) multiplies row by row",
@@ -148,8 +147,7 @@ def _attribute(scope: Scope, node: ast.Attribute) -> Typed:
         if node.attr == "pi":
             return Typed(ast.Constant(float(np.pi)), number(float(np.pi)))
         refuse(node, "attribute", f"np.{node.attr} is not a value; call np.<function>(...)")
-    remedy = "read state.<field>" if node.attr not in FUNCTIONS else f"use np.{node.attr}(x)"
-    refuse(node, "attribute", f".{node.attr} is not allowed; {remedy}")
+    refuse(node, "attribute", f".{node.attr} is not allowed; {method_remedy(node.attr)}")
 
 
 def _field(scope: Scope, node: ast.Attribute) -> Typed:
@@ -201,14 +199,14 @@ def binary(
     """Return the checked `left op right`."""
     values = [left.value, right.value]
     if isinstance(op, ast.Pow):
-        exponent = check_exponent(node, *values, strict=False)
-        weight = _POWER_WEIGHTS.get(exponent, _SLOW_POWER_WEIGHT)
+        exponent = rules.exponent(node, *values)
+        weight = rules.OPERATOR_POWER_WEIGHTS.get(exponent, rules.SLOW_POWER_WEIGHT)
         shown, function = "**", operator.pow
     else:
         shown, function, weight = _operator(node, op, values)
     result = broadcast(values)
     if result is None:
-        refuse_shapes(node, shown, values)
+        rules.refuse_shapes(node, shown, values)
     value = compute(node, "node", shown, function, values, result)
     scope.spend(node, weight * value.columns)
     return Typed(ast.BinOp(left.node, op, right.node), value)
@@ -252,7 +250,7 @@ def _compare(scope: Scope, node: ast.Compare) -> Typed:
     values = [left.value, right.value]
     aligned = broadcast(values)
     if aligned is None:
-        refuse_shapes(node, "a comparison", values)
+        rules.refuse_shapes(node, "a comparison", values)
     value = compute(node, "node", "a comparison", function, values, aligned)
     scope.spend(node, value.columns)
     return Typed(ast.Compare(left.node, [node.ops[0]], [right.node]), value)

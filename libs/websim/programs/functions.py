@@ -30,6 +30,28 @@ class Function:
     booleans: Booleans = "refused"
     """Whether its arguments may be comparisons."""
 
+    def __str__(self) -> str:
+        """Return the name as it is written."""
+        return f"np.{self.name}"
+
+    @property
+    def takes_axis_by_position(self) -> bool:
+        """True when numpy's second positional argument is the axis."""
+        return self.rule == "row" and self.name != "linalg.norm"
+
+    @property
+    def usage(self) -> str:
+        """How it is called."""
+        arguments = ["c", "x", "y"] if self.name == "where" else ["x", "y", "z"]
+        if self.name == "clip":
+            arguments = ["x", "low", "high"]
+        if self.rule == "power":
+            arguments = ["x", "3.0"]
+        if self.name == "full_like":
+            arguments = ["x", "1.0"]
+        axis = ["axis=1"] if self.rule == "row" else []
+        return f"{self}({', '.join([*arguments[: self.arity], *axis])})"
+
 
 def row_norm(x: Array, axis: int) -> Array:
     """Return the Euclidean norm of each row of x (N, k), with the bits of one taken per env.
@@ -80,8 +102,8 @@ _FUNCTIONS = [
     Function("all", np.logical_and.reduce, 1, "row", 2, "required"),
     Function("linalg.norm", row_norm, 1, "row", 3),
     Function("vecdot", np.vecdot, 2, "rowdot", 2),
-    Function("power", np.power, 2, "power", 100),
-    Function("float_power", np.float_power, 2, "power", 100),
+    Function("power", np.power, 2, "power", 120),
+    Function("float_power", np.float_power, 2, "power", 40),
     Function("zeros_like", np.zeros_like, 1, "like", 1),
     Function("ones_like", np.ones_like, 1, "like", 1),
     Function("full_like", np.full_like, 2, "like", 1),
@@ -113,7 +135,39 @@ REMEDIES: dict[str, str] = {
     "nan_to_num": "np.where(np.isfinite(x), x, 0.0) replaces what is not finite",
     "cbrt": "np.sign(x) * np.power(np.abs(x), 0.333) is close",
     "random": "programs are deterministic; there is no randomness",
+    "asarray": "numbers need no conversion",
+    "float32": "numbers need no conversion",
+    "float64": "numbers need no conversion",
+    "append": "combine the columns one by one, as in np.hypot(x, y)",
     "deg2rad": "multiply by np.pi / 180.0",
     "radians": "multiply by np.pi / 180.0",
 }
 """What to write instead of well-known numpy names that are not in the language."""
+
+BARE_REMEDIES: dict[str, str] = {
+    "max": "np.maximum(x, y) of two, np.max(x, axis=1) of the columns",
+    "min": "np.minimum(x, y) of two, np.min(x, axis=1) of the columns",
+    "sum": "np.sum(x, axis=1) of the columns",
+    "pow": "write x ** 2",
+    "round": "np.floor(x + 0.5) rounds",
+    "float": "numbers need no conversion",
+    "int": "np.floor(x) rounds down",
+    "bool": "compare, as in x > 0.0",
+    "len": "the number of environments is never needed; np.ones_like(x) fits any",
+    "print": "remove it",
+    "range": "numpy acts on all environments at once",
+}
+"""What to write instead of Python's own functions."""
+
+METHOD_REMEDIES: dict[str, str] = {
+    "shape": "the number of environments is never needed; np.ones_like(x) fits any",
+    "size": "the number of environments is never needed; np.ones_like(x) fits any",
+    "T": "np.vecdot(x, y) multiplies row by row",
+    "dot": "np.vecdot(x, y) multiplies row by row",
+    "copy": "inputs are never written to; use them as they are",
+    "astype": "numbers need no conversion",
+    "reshape": "select columns, as in x[:, 2:5]",
+    "flatten": "select columns, as in x[:, 2:5]",
+    "squeeze": "select one column, as in x[:, 0]",
+}
+"""What to write instead of methods and attributes of arrays."""

@@ -238,3 +238,56 @@ def test_up_restarts_until_interrupted(tmp_path):
     assert process.returncode == 0, err
     assert "stopping: the learner writes a last checkpoint" in out
     assert "go on with: websim train --resume run" in out
+
+
+def test_rewards_are_checked_for_a_task(websim, tmp_path):
+    (tmp_path / "good.py").write_text(
+        "def reward(state, action):\n    return state.x_velocity - 0.1 * np.abs(state.pitch)\n"
+    )
+    (tmp_path / "bad.py").write_text("import os\n")
+    answer = websim("check-reward", "good.py", "bad.py", "--task", "HalfCheetah-v5", "--json")
+
+    verdicts = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert answer.returncode == 1
+    assert [(verdict["file"], verdict["ok"]) for verdict in verdicts] == [
+        ("good.py", True),
+        ("bad.py", False),
+    ]
+    answer = websim("check-reward", "good.py", "--task", "HalfCheeta-v5")
+    assert answer.returncode == 2
+    assert "did you mean" in answer.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["trian"], "No such command 'trian'"),
+        (["train", "--num-env", "3"], "No such option: --num-env"),
+        (["train", "--num-envs", "many"], "'--num-envs': Input should be a valid integer"),
+        (["train", "--set", "ppo.epochs"], "--set ppo.epochs is not KEY=VALUE"),
+        (["up", "--total-steps", "0"], "--total-steps 0 must be at least 1"),
+        (["tasks", "Nope-v0"], "unknown task 'Nope-v0'"),
+        (["check-reward"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(websim, argv, text):
+    answer = websim(*argv)
+
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("error: ")
+    assert text in answer.stderr
+
+
+def test_help_answers_at_once(websim):
+    answer = websim("--help")
+
+    assert answer.returncode == 0
+    for command in ("train", "up", "eval", "export", "record", "tasks", "check-reward", "bench"):
+        assert command in answer.stdout
+    script = "import sys, websim.local.cli; print(*{'torch', 'mujoco', 'rich'} & set(sys.modules))"
+    modules = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert modules.stdout == "\n"

@@ -115,6 +115,24 @@ def test_exit_codes_pass_and_interrupts_are_quiet(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_reader_that_leaves_is_no_error():
+    script = """
+from websim.service.main import run_service
+def main(argv):
+    for line in range(100_000):
+        print(line)
+    return 0
+run_service(main)
+"""
+    command = f"{sys.executable} -c '{script}' | head -1; echo ${{PIPESTATUS[0]}}"
+    answer = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert answer.stdout == "0\n141\n"
+    assert answer.stderr == ""
+
+
 def test_ready_files(tmp_path):
     path = tmp_path / "kettle.ready"
     write_ready(None, http_url="unused")

@@ -202,6 +202,21 @@ def check_task(context: typer.Context) -> int:
     hand_over("websim_sim_worker", "check-task", *context.args)
 
 
+@app.command("check-reward")
+def check_reward(
+    files: Annotated[list[Path], typer.Argument(help="Files that each hold one reward program.")],
+    task: Task = "HalfCheetah-v5",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Judge reward programs: a check of the text, then a trial in a confined process.
+
+    Exits with 1 if any is refused.
+    """
+    from websim.local.handover import check_rewards
+
+    return check_rewards(files, task, as_json=as_json)
+
+
 @app.command(context_settings=PASS_ON)
 def bench(context: typer.Context) -> int:
     """Measure the fleet and its peers on this machine (in a source checkout)."""

@@ -59,9 +59,13 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         run.wait_ready(cancelled=lambda: shutdown.requested)
     except KeyboardInterrupt:
         return
-    after = 0
+    after, fleet = 0, ""
     while not run.ended and run.failure is None and not shutdown.requested:
-        display.update(run.status())
+        status = run.status()
+        display.update(status)
+        if status.get("fleet", fleet) != fleet:
+            fleet = status["fleet"]
+            display.note(f"fleet: {fleet or 'all is well again'}")
         for record in run.new_events(after):
             after = record["n"]
             if text := _note_of(record):

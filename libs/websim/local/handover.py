@@ -1,15 +1,17 @@
 """Commands that another package carries out: what needs mujoco or torch is not imported here."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from websim.local.child import CHILD_ENVIRONMENT
 from websim.local.fleet import require_installed
 from websim.service.errors import UserError
+
+if TYPE_CHECKING:
+    from websim.wire.messages import TaskInfo
 
 BENCH = Path(__file__).resolve().parents[3] / "tests" / "bench" / "run.py"
 """Where the bench is in a checkout."""
@@ -36,12 +38,27 @@ def hand_over_to_bench(arguments: list[str]) -> NoReturn:
     _become(str(BENCH), *arguments)
 
 
-def task_info(task: str) -> dict[str, Any]:
-    """Return what `python -m websim_sim_worker tasks <task> --json` says of a task.
+def check_rewards(files: list[Path], task: str, *, as_json: bool) -> int:
+    """Judge reward files for a task; return 1 if any is refused, otherwise 0.
 
     Raises:
         UserError: The task is unknown or broken; says why in the worker's words.
     """
+    from websim.programs.command import check_reward
+    from websim.programs.schema import ProgramSchema
+
+    info = _task_info(task)
+    schema = ProgramSchema(
+        fields={field.name: field.columns for field in info.fields}, action_dim=info.action_dim
+    )
+    return check_reward(files, schema, as_json=as_json, out=sys.stdout)
+
+
+def _task_info(task: str) -> "TaskInfo":
+    import msgspec
+
+    from websim.wire.messages import TaskInfo
+
     require_installed("websim_sim_worker")
     answer = subprocess.run(
         [sys.executable, "-P", "-m", "websim_sim_worker", "tasks", task, "--json"],
@@ -50,10 +67,9 @@ def task_info(task: str) -> dict[str, Any]:
         check=False,
     )
     if answer.returncode != 0:
-        lines = answer.stderr.strip().splitlines() or ["it cannot be read"]
+        lines = answer.stderr.strip().splitlines() or [f"task {task} cannot be read"]
         raise UserError(lines[-1].removeprefix("error: "))
-    info: dict[str, Any] = json.loads(answer.stdout)
-    return info
+    return msgspec.json.decode(answer.stdout, type=TaskInfo)
 
 
 def _become(*arguments: str) -> NoReturn:

@@ -57,6 +57,14 @@ class LearnerApi:
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read().decode(errors="replace")
-            raise UserError(f"the learner refused {method} {path}: {text[:300]}") from None
+            raise UserError(f"the learner refuses: {_detail(text)}") from None
         except (OSError, http.client.HTTPException) as error:
             raise LearnerUnreachableError(str(error)) from None
+
+
+def _detail(body: str) -> str:
+    """Return the text of an error answer."""
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body[:300]

@@ -25,5 +25,6 @@ class UserError(Exception):
     def __str__(self) -> str:
         """Return both parts as one line."""
         stop = "" if self.message.endswith((".", "?", "!")) else "."
-        text = f"{self.message}{stop} {self.remedy}" if self.remedy else self.message
+        remedy = self.remedy[:1].upper() + self.remedy[1:]
+        text = f"{self.message}{stop} {remedy}" if remedy else self.message
         return " ".join(text.split())

@@ -1,5 +1,7 @@
 """The outermost frame of every service and command: exit codes, and no traceback for users."""
 
+import os
+import select
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -8,6 +10,9 @@ from websim.service.errors import UserError
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE: the reader of our output has gone."""
 
 
 def run_service(main: Callable[[list[str]], int]) -> NoReturn:
@@ -21,9 +26,25 @@ def run_service(main: Callable[[list[str]], int]) -> NoReturn:
     """
     try:
         code = main(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if not _stdout_is_broken():
+            raise
+        code = EXIT_BROKEN_PIPE
     sys.exit(code)
+
+
+def _stdout_is_broken() -> bool:
+    """Return whether nobody reads stdout any more (`websim tasks | head`), and give it up if so."""
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)
+    if not poller.poll(0):
+        return False
+    # What is left in the buffer must go somewhere when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

@@ -50,6 +50,7 @@ _OBJ = {
     "tendon": mujoco.mjtObj.mjOBJ_TENDON,
     "actuator": mujoco.mjtObj.mjOBJ_ACTUATOR,
     "sensor": mujoco.mjtObj.mjOBJ_SENSOR,
+    "camera": mujoco.mjtObj.mjOBJ_CAMERA,
 }
 _QPOS_WIDTH = {0: 7, 1: 4, 2: 1, 3: 1}
 _DOF_WIDTH = {0: 6, 1: 3, 2: 1, 3: 1}

@@ -177,8 +177,11 @@ class Shard:
             fields: Names of fields to return.
 
         Raises:
-            TaskError: A name is not a field of the task.
+            TaskError: A name is not a field of the task, or the action has another shape. Nothing
+                has happened then.
         """
+        if action.shape != self._ctrl.shape:
+            raise TaskError(f"the action has shape {action.shape}, not {self._ctrl.shape}")
         plan = self._plan(tuple(fields))
         self._t += 1
         np.copyto(self._ctrl, action)

@@ -89,9 +89,10 @@ def bundled(name: str) -> TaskBundle:
     """
     names = bundled_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        listed = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
-        raise TaskError(f"unknown task {name!r}", remedy=f"{listed} `websim tasks` lists all")
+        close = difflib.get_close_matches(name, names, n=3)
+        guess = f"did you mean {' or '.join(close)}? " if close else ""
+        remedy = f"{guess}`websim tasks` lists {', '.join(names)}; or name a task file by its path"
+        raise TaskError(f"unknown task {name!r}", remedy=remedy)
     source = files("websim_sim_worker").joinpath("bundled", f"{name}.yaml").read_bytes()
     return TaskBundle(name=name, task_yaml=source)
 
@@ -218,8 +219,8 @@ def _action_bounds(model: mujoco.MjModel) -> tuple[tuple[float, ...], tuple[floa
 def _action_names(model: mujoco.MjModel) -> tuple[str, ...]:
     def name(index: int) -> str:
         own = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_ACTUATOR, index)
-        joints = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-        if own or model.actuator_trntype[index] not in joints:
+        joints = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+        if own or int(model.actuator_trntype[index]) not in joints:
             return own or object_name(model, "actuator", index)
         return object_name(model, "joint", int(model.actuator_trnid[index, 0]))
 

@@ -10,7 +10,7 @@ import numpy as np
 from websim.programs import rules
 from websim.programs.calls import check_call, method_remedy
 from websim.programs.errors import Refusal
-from websim.programs.functions import FUNCTIONS
+from websim.programs.functions import VALUE_REMEDIES
 from websim.programs.indexing import check_subscript
 from websim.programs.limits import MAX_LITERAL, NUMBER_RANGE
 from websim.programs.schema import RESERVED_NAMES
@@ -21,8 +21,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[..., Any], int]] = {
     ast.Add: ("+", operator.add, 1),
     ast.Sub: ("-", operator.sub, 1),
     ast.Mult: ("*", operator.mul, 1),
-    ast.Div: ("/", operator.truediv, 1),
-    ast.Mod: ("%", operator.mod, 16),
+    ast.Div: ("/", operator.truediv, 2),
+    ast.Mod: ("%", operator.mod, 20),
 }
 _LOGIC: dict[type[ast.operator], tuple[str, Callable[..., Any]]] = {
     ast.BitAnd: ("&", operator.and_),
@@ -51,6 +51,10 @@ _NODE_REMEDIES: dict[type[ast.expr], str] = {
     ast.ListComp: "comprehensions are not allowed; numpy acts on all environments at once",
     ast.GeneratorExp: "comprehensions are not allowed; numpy acts on all environments at once",
     ast.Dict: "a dict is allowed only as in: return total, {'name': component}",
+    ast.SetComp: "comprehensions are not allowed; numpy acts on all environments at once",
+    ast.DictComp: "comprehensions are not allowed; numpy acts on all environments at once",
+    ast.Starred: "* is not allowed; write each value out",
+    ast.Set: "sets are not allowed; combine columns with arithmetic",
     ast.List: "lists are not allowed; combine columns with arithmetic",
     ast.Tuple: "tuples are not allowed; assign each value to its own name",
     ast.NamedExpr: ":= is not allowed; assign in a statement of its own",
@@ -146,7 +150,8 @@ def _attribute(scope: Scope, node: ast.Attribute) -> Typed:
     if isinstance(base, ast.Name) and base.id == "np":
         if node.attr == "pi":
             return Typed(ast.Constant(float(np.pi)), number(float(np.pi)))
-        refuse(node, "attribute", f"np.{node.attr} is not a value; call np.<function>(...)")
+        remedy = VALUE_REMEDIES.get(node.attr, "call np.<function>(...)")
+        refuse(node, "attribute", f"np.{node.attr} is not a value here; {remedy}")
     refuse(node, "attribute", f".{node.attr} is not allowed; {method_remedy(node.attr)}")
 
 

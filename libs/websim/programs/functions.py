@@ -70,14 +70,17 @@ def _elementwise(weight: int, arity: int, names: str) -> list[Function]:
 
 
 _FUNCTIONS = [
-    *_elementwise(1, 1, "abs absolute square floor ceil isfinite isnan isinf negative"),
-    *_elementwise(2, 1, "sign sqrt reciprocal"),
-    *_elementwise(8, 1, "exp exp2 expm1 log log2 log10 log1p tanh sinh cosh"),
-    *_elementwise(16, 1, "sin cos tan arcsin arccos arctan"),
-    *_elementwise(1, 2, "minimum maximum add subtract multiply divide"),
-    *_elementwise(16, 2, "hypot mod remainder"),
+    *_elementwise(1, 1, "abs absolute square floor ceil isfinite isnan isinf"),
+    *_elementwise(2, 1, "negative sign reciprocal"),
+    *_elementwise(3, 1, "sqrt"),
+    *_elementwise(20, 1, "exp exp2 expm1 log log2 log10 log1p tanh sinh cosh arctan"),
+    *_elementwise(30, 1, "arcsin arccos"),
+    *_elementwise(40, 1, "sin cos tan"),
+    *_elementwise(1, 2, "add subtract multiply"),
+    *_elementwise(2, 2, "minimum maximum divide"),
+    *_elementwise(20, 2, "hypot mod remainder"),
     *_elementwise(40, 2, "arctan2"),
-    *_elementwise(5, 3, "clip"),
+    *_elementwise(4, 3, "clip"),
     Function("where", np.where, 3, "elementwise", 3, "accepted"),
     *(
         Function(name, getattr(np, name), arity, "elementwise", 1, "required")
@@ -96,8 +99,8 @@ _FUNCTIONS = [
     Function("min", np.minimum.reduce, 1, "row", 5),
     Function("amin", np.minimum.reduce, 1, "row", 5),
     Function("prod", np.multiply.reduce, 1, "row", 4),
-    Function("std", np.std, 1, "row", 8),
-    Function("var", np.var, 1, "row", 8),
+    Function("std", np.std, 1, "row", 10),
+    Function("var", np.var, 1, "row", 10),
     Function("any", np.logical_or.reduce, 1, "row", 2, "required"),
     Function("all", np.logical_and.reduce, 1, "row", 2, "required"),
     Function("linalg.norm", row_norm, 1, "row", 3),
@@ -128,6 +131,12 @@ REMEDIES: dict[str, str] = {
     "select": "nest np.where(condition, a, b)",
     "piecewise": "nest np.where(condition, a, b)",
     "heaviside": "np.where(x > 0.0, 1.0, 0.0) is a step",
+    "sort": "np.max(x, axis=1) and np.min(x, axis=1) give the extremes of each row",
+    "median": "np.mean(x, axis=1) averages each row",
+    "cumsum": "a program sees one step; state.previous_obs is the step before",
+    "diff": "subtract columns, as in x[:, 1:] - x[:, :-1]",
+    "roll": "environments are never mixed; state.previous_obs is the step before",
+    "gradient": "a program sees one step; state.previous_obs is the step before",
     "argmax": "np.max(x, axis=1) gives the largest value of each row",
     "argmin": "np.min(x, axis=1) gives the smallest value of each row",
     "round": "np.floor(x + 0.5) rounds",
@@ -143,6 +152,16 @@ REMEDIES: dict[str, str] = {
     "radians": "multiply by np.pi / 180.0",
 }
 """What to write instead of well-known numpy names that are not in the language."""
+
+VALUE_REMEDIES: dict[str, str] = {
+    "inf": "np.minimum(x, high) and np.maximum(x, low) bound one side",
+    "nan": "results must be finite",
+    "newaxis": "x[:, 0:1] is a matrix of one column",
+    "e": "np.exp(1.0) is the number e",
+    "float32": "numbers need no conversion",
+    "float64": "numbers need no conversion",
+}
+"""What to write instead of numpy's constants and types."""
 
 BARE_REMEDIES: dict[str, str] = {
     "max": "np.maximum(x, y) of two, np.max(x, axis=1) of the columns",

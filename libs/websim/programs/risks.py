@@ -13,11 +13,11 @@ _GUARDS = {
     "arcsin": "np.arcsin needs -1 <= x <= 1: np.arcsin(np.clip(x, -1.0, 1.0))",
     "arccos": "np.arccos needs -1 <= x <= 1: np.arccos(np.clip(x, -1.0, 1.0))",
 }
-_POWER = "a fractional power needs x >= 0: np.maximum(x, 0.0) ** 0.5"
+_FRACTION = "a fractional power needs x >= 0: np.maximum(x, 0.0) ** 0.5"
 _DIVISION = "guard the division: x / np.maximum(np.abs(y), 1e-6)"
-_GROWTH = "bound the argument: np.exp(np.minimum(x, 10.0))"
+_GROWTH = "bound what grows, as in np.exp(np.minimum(x, 10.0))"
 _GENERAL = "keep results finite with np.clip, np.minimum and np.maximum"
-_GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "power", "float_power", "prod"})
+_GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "prod"})
 
 
 def riskiest(source: str) -> tuple[int, int, str]:
@@ -47,14 +47,19 @@ def _risk(node: ast.Call | ast.BinOp) -> tuple[int, str]:
             return 0, _GUARDS[name]
         if name in ("divide", "reciprocal", "mod", "remainder"):
             return 1, _DIVISION
+        if name in ("power", "float_power"):
+            return _power_risk(node.args[1])
         return 2, _GROWTH if name in _GROWING else ""
     if isinstance(node.op, ast.Div | ast.Mod):
         divisor = node.right
         literal = isinstance(divisor, ast.Constant) and divisor.value != 0
         return 1, "" if literal else _DIVISION
-    if isinstance(node.op, ast.Pow):
-        exponent = ast.unparse(node.right)
-        if exponent.startswith("-"):
-            return 1, _DIVISION
-        return (2, _GROWTH) if exponent.replace(".0", "").isdigit() else (0, _POWER)
-    return 2, ""
+    return _power_risk(node.right) if isinstance(node.op, ast.Pow) else (2, "")
+
+
+def _power_risk(exponent: ast.expr) -> tuple[int, str]:
+    text = ast.unparse(exponent)
+    if text.startswith("-"):
+        return 1, _DIVISION
+    whole = text.removesuffix(".0").isdigit()
+    return (2, _GROWTH) if whole else (0, _FRACTION)

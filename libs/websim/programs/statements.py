@@ -4,6 +4,8 @@ import ast
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from websim.programs.errors import Issue, ProgramError, Reason, Refusal
 from websim.programs.expressions import binary, check, require_operator
 from websim.programs.limits import (
@@ -25,6 +27,13 @@ _STATEMENT_REMEDIES: dict[type[ast.stmt], str] = {
     ast.Expr: "this computes nothing that is used; assign it to a name or remove it",
     ast.Pass: "pass is not needed; remove it",
     ast.FunctionDef: "one function only; write the expression where it is used",
+    ast.ClassDef: "classes are not allowed; one function is all there is",
+    ast.Try: "try is not allowed; keep results finite with np.clip, np.maximum and np.minimum",
+    ast.Raise: "raise is not allowed; use np.where(condition, a, b)",
+    ast.With: "with is not allowed; warnings of numpy are silenced already",
+    ast.Delete: "del is not allowed and not needed; remove it",
+    ast.Nonlocal: "nonlocal is not allowed; every name is local",
+    ast.Match: "match is not allowed; use np.where(condition, a, b)",
     ast.Assert: "assert is not allowed; use np.where(condition, a, b)",
     ast.Global: "global is not allowed; every name is local",
 }
@@ -64,7 +73,11 @@ class CheckedProgram:
 def check_program(tree: ast.Module, schema: ProgramSchema, kind: ProgramKind) -> CheckedProgram:
     """Return the checked form of `tree`, or raise ProgramError with up to MAX_ISSUES issues."""
     body = _function_body(tree, kind)
-    scope = Scope(schema)
+    with np.errstate(all="ignore"):
+        return _check_body(body, Scope(schema), kind)
+
+
+def _check_body(body: list[ast.stmt], scope: Scope, kind: ProgramKind) -> CheckedProgram:
     issues: list[Issue] = []
     assignments: list[Assignment] = []
     result: tuple[Typed, dict[str, Typed]] | None = None
@@ -84,7 +97,7 @@ def check_program(tree: ast.Module, schema: ProgramSchema, kind: ProgramKind) ->
                     break
     if not any(isinstance(statement, ast.Return) for statement in body):
         message = f"the function must end with: return total{_RETURN_HINTS[kind]}"
-        issues.append(Issue("structure", message, tree.body[0].lineno, 1))
+        issues.append(_issue(body[-1], "structure", message))
     if issues or result is None:
         raise ProgramError(issues[:MAX_ISSUES])
     return CheckedProgram(scope, tuple(assignments), *result)
@@ -105,7 +118,12 @@ def _function_body(tree: ast.Module, kind: ProgramKind) -> list[ast.stmt]:
     if issues:
         raise ProgramError(issues[:MAX_ISSUES])
     body = functions[0].body
-    return body[1:] if ast.get_docstring(functions[0], clean=False) is not None else body
+    if ast.get_docstring(functions[0], clean=False) is None:
+        return body
+    if len(body) == 1:
+        message = f"the function is empty; end it with: return total{_RETURN_HINTS[kind]}"
+        raise ProgramError([_issue(body[0], "structure", message)])
+    return body[1:]
 
 
 def _stray(node: ast.stmt, header: str) -> Issue:

@@ -96,7 +96,7 @@ def apply(
     try:
         probe = function(*arguments)
     except (ArithmeticError, TypeError, ValueError) as error:
-        return str(error) or type(error).__name__
+        return str(error.args[-1]) if error.args else type(error).__name__
     dtype = np.asarray(probe).dtype
     if dtype.name not in _DTYPES:
         return f"numpy gives {dtype} here"

@@ -10,7 +10,7 @@ import numpy as np
 from websim.programs import rules
 from websim.programs.calls import check_call, method_remedy
 from websim.programs.errors import Refusal
-from websim.programs.functions import VALUE_REMEDIES
+from websim.programs.functions import FUNCTIONS, VALUE_REMEDIES
 from websim.programs.indexing import check_subscript
 from websim.programs.limits import MAX_LITERAL, NUMBER_RANGE
 from websim.programs.schema import RESERVED_NAMES

@@ -9,7 +9,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
 for package in libs services/*; do
-    "$venv/bin/python" -m pip --disable-pip-version-check wheel --quiet --no-deps \
+    "$venv/bin/python" -m pip --disable-pip-version-check wheel -qq --no-deps \
         --no-build-isolation --wheel-dir "$root/wheels" "./$package"
 done
 
@@ -22,7 +22,7 @@ check() {
     if [[ $package == websim_learner ]]; then
         "$alone/bin/python" scripts/install_torch.py
     fi
-    "$alone/bin/python" -m pip --disable-pip-version-check install --quiet -c constraints.txt \
+    "$alone/bin/python" -m pip --disable-pip-version-check install -qq -c constraints.txt \
         --find-links "$root/wheels" "$distribution"
     (cd "$root" && "$alone/bin/python" -W error::ImportWarning "$OLDPWD/scripts/import_all.py" "$package" "$@")
     rm -rf "$alone"

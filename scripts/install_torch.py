@@ -67,7 +67,7 @@ def suits(installed: str | None, version: str, wanted: str) -> bool:
 
 def pip(*requirements: str) -> list[str]:
     """Return a command that installs with pip under our constraints."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     return [*command, "-c", str(CONSTRAINTS), *requirements]
 
 

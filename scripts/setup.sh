@@ -28,7 +28,7 @@ if [[ ! -x $venv/bin/python ]]; then
 fi
 
 pip() {
-    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c constraints.txt "$@"
+    "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c constraints.txt "$@"
 }
 
 echo "installing into $venv (the first time takes a minute or two)"

@@ -141,6 +141,7 @@ def up(
     """Start everything and train until Ctrl-C or --total-steps.
 
     Uses the documented ports, so that notebooks and tools find the fleet; starts again what dies.
+    Without --total-steps the fleet stays up when training is over.
     """
     from websim.local.drive import drive_up
     from websim.local.options import RunOptions

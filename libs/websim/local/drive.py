@@ -9,6 +9,7 @@ from websim.local.display import Display, make_display, short
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
+from websim.service.errors import UserError
 from websim.service.main import EXIT_INTERRUPTED
 from websim.service.shutdown import Shutdown, install_shutdown
 
@@ -37,8 +38,14 @@ def _drive(options: RunOptions, ports: FleetPorts | None) -> int:
             if stays_up:
                 display.note(_addresses(options, run))
             _follow(run, display, shutdown)
+            if stays_up and options.total_steps is None and run.finished:
+                display.note(_result_lines(run.directory))
+                display.note("training is over; the fleet stays up for notebooks until Ctrl-C")
+                display.update({"state": "finished"})
+                _stay(run, shutdown)
+                return 0
         finally:
-            if shutdown.requested:
+            if shutdown.requested and not run.ended:
                 display.note("stopping: the learner writes a last checkpoint")
                 display.update({"state": "stopping"})
             run.close()
@@ -73,6 +80,18 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         shutdown.wait(REFRESH_S)
     if not shutdown.requested:
         run.raise_failure()
+
+
+def _stay(run: Run, shutdown: Shutdown) -> None:
+    """Keep the fleet up until a stop is requested, or it cannot go on.
+
+    Raises:
+        UserError: The fleet cannot go on; says why.
+    """
+    assert run.fleet is not None
+    while not shutdown.wait(REFRESH_S):
+        if run.fleet.failure is not None:
+            raise UserError(run.fleet.failure)
 
 
 def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:

@@ -59,7 +59,7 @@ def _resolve(func: ast.expr) -> Function:
     if isinstance(func, ast.Name):
         _refuse_bare(func)
     if not isinstance(func, ast.Attribute):
-        refuse(func, "call", "only np.<function>(...) may be called")
+        refuse(func, "call", "this cannot be called; only np.<function>(...) can")
     path = [func.attr]
     base = func.value
     while isinstance(base, ast.Attribute):
@@ -101,10 +101,10 @@ def _arguments(node: ast.Call, function: Function) -> tuple[list[ast.expr], bool
     positional, axes = list(node.args), []
     for argument in positional:
         if isinstance(argument, ast.Starred):
-            refuse(argument, "call", f"{function} takes its arguments one by one, without *")
+            refuse(argument, "call", f"* is not allowed; write {function.usage}")
     for keyword in node.keywords:
         if keyword.arg is None:
-            refuse(keyword.value, "call", f"{function} takes its arguments one by one, without **")
+            refuse(keyword.value, "call", f"** is not allowed; write {function.usage}")
         if keyword.arg != "axis" or function.rule not in ("row", "rowdot"):
             allowed = "only axis=1 is" if function.rule == "row" else "write arguments by position"
             refuse(keyword.value, "call", f"keyword {keyword.arg} is not allowed; {allowed}")

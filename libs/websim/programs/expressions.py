@@ -50,7 +50,7 @@ _NODE_REMEDIES: dict[type[ast.expr], str] = {
     ast.Lambda: "lambda is not allowed; write the expression where it is used",
     ast.ListComp: "comprehensions are not allowed; numpy acts on all environments at once",
     ast.GeneratorExp: "comprehensions are not allowed; numpy acts on all environments at once",
-    ast.Dict: "a dict is allowed only as in: return total, {'name': component}",
+    ast.Dict: "a dict is allowed in the return only; write return total, {'name': component}",
     ast.SetComp: "comprehensions are not allowed; numpy acts on all environments at once",
     ast.DictComp: "comprehensions are not allowed; numpy acts on all environments at once",
     ast.Starred: "* is not allowed; write each value out",
@@ -83,7 +83,11 @@ def check(scope: Scope, node: ast.expr) -> Typed:
         case ast.Compare():
             return _compare(scope, node)
     kind = type(node).__name__
-    refuse(node, "node", _NODE_REMEDIES.get(type(node), f"{kind} is not in the language"))
+    refuse(
+        node,
+        "node",
+        _NODE_REMEDIES.get(type(node), f"{kind} is not in the language; write arithmetic"),
+    )
 
 
 def _constant(node: ast.Constant) -> Typed:
@@ -181,7 +185,7 @@ def _unary(scope: Scope, node: ast.UnaryOp) -> Typed:
     value = operand.value
     if isinstance(node.op, ast.Invert):
         if not value.is_bool or value.kind == "number":
-            refuse(node, "node", "~ negates comparisons of arrays only, as in ~(x > 0.0)")
+            refuse(node, "node", "~ negates comparisons of arrays only; write ~(x > 0.0)")
         function: Callable[..., Any] = operator.invert
     else:
         if value.is_bool:

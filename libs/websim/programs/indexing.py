@@ -18,7 +18,7 @@ def check_subscript(node: ast.Subscript, base: Typed) -> tuple[Typed, Span | Non
     if value.kind == "constants":
         index = _literal_index(node.slice)
         if index is None:
-            refuse(node, "index", "read a vector of constants by a literal index, as in c[0]")
+            refuse(node, "index", "a vector of constants has a literal index; write c[0]")
         return _constant(node, value, index), None
     if value.kind == "column":
         refuse(node, "index", "this is (N,), one value per environment; use it without an index")
@@ -45,7 +45,7 @@ def _columns(node: ast.Subscript, base: Typed, column: ast.expr) -> tuple[Typed,
             refuse(
                 column,
                 "index",
-                f"column {position} does not exist: there are {width}, the last is {width - 1}",
+                f"column {position} does not exist; there are {width}, the last is {width - 1}",
             )
         selected = rows(0, base.value.dtype, is_view=True)
         span = (position % width, position % width + 1)
@@ -64,7 +64,11 @@ def _slice_bounds(column: ast.Slice, width: int) -> tuple[int, int]:
     if start is None or stop is None:
         refuse(column, "index", f"the bounds are literal numbers; {_ALLOWED}")
     if not (-width <= start <= width and -width <= stop <= width):
-        refuse(column, "index", f"columns {start}:{stop} go beyond the {width} there are")
+        refuse(
+            column,
+            "index",
+            f"columns {start}:{stop} do not all exist; there are {width}, up to x[:, 0:{width}]",
+        )
     start = start + width if start < 0 else start
     stop = stop + width if stop < 0 else stop
     if start >= stop:
@@ -77,7 +81,7 @@ def _constant(node: ast.Subscript, value: Value, index: int) -> Typed:
         refuse(
             node,
             "index",
-            f"index {index} does not exist: there are {value.columns} constants, "
+            f"index {index} does not exist; there are {value.columns} constants, "
             f"the last is {value.columns - 1}",
         )
     chosen = float(np.asarray(value.probe)[index])

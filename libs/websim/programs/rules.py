@@ -25,7 +25,7 @@ def require_booleans(node: ast.AST, function: Function, values: Sequence[Value])
     if function.name == "where":
         required = values[:1]
     if not all(value.is_bool for value in required):
-        refuse(node, "call", f"{function} needs a comparison here, such as x > 0.0")
+        refuse(node, "call", f"{function} needs a comparison here; write one, such as x > 0.0")
     if function.booleans == "refused" and any(value.is_bool for value in values):
         remedy = "use np.where(condition, 1.0, 0.0)"
         refuse(node, "call", f"{function} takes numbers, not comparisons; {remedy}")
@@ -55,7 +55,9 @@ def rowdot(node: ast.AST, function: Function, values: Sequence[Value]) -> Value:
     widths = {value.columns for value in values}
     if "matrix" not in kinds or kinds - {"matrix", "constants"} or len(widths) != 1:
         shapes = " and ".join(value.shape for value in values)
-        refuse(node, "shape", f"{function} takes two (N, k) of the same k, not {shapes}")
+        refuse(
+            node, "shape", f"{function} cannot combine {shapes}; select two (N, k) of the same k"
+        )
     return compute(node, "call", str(function), function.implementation, values, ("column", 1))
 
 
@@ -63,9 +65,9 @@ def like(node: ast.AST, function: Function, values: Sequence[Value]) -> Value:
     """Return the value of an array shaped like the first argument."""
     model = values[0]
     if model.kind not in ("column", "matrix"):
-        refuse(node, "shape", f"{function} takes a column or matrix, not {model.shape}")
+        refuse(node, "shape", f"{function} of {model.shape}; pass a column or matrix")
     if any(value.kind != "number" for value in values[1:]):
-        refuse(node, "shape", f"{function} fills with one number, not {values[1].shape}")
+        refuse(node, "shape", f"{function} cannot fill with {values[1].shape}; pass a number")
     result = (model.kind, model.columns)
     return compute(node, "call", str(function), function.implementation, values, result)
 

@@ -85,7 +85,11 @@ def _check_body(body: list[ast.stmt], scope: Scope, kind: ProgramKind) -> Checke
         try:
             if isinstance(statement, ast.Return):
                 if position != len(body) - 1:
-                    refuse(body[position + 1], "structure", "nothing may follow the return")
+                    refuse(
+                        body[position + 1],
+                        "structure",
+                        "nothing may follow the return; move it to the end",
+                    )
                 result = _result(scope, statement, kind)
             else:
                 assignments.append(_statement(scope, statement, f"v_{position}"))
@@ -96,7 +100,7 @@ def _check_body(body: list[ast.stmt], scope: Scope, kind: ProgramKind) -> Checke
                 if refusal.issue.reason == "cost":
                     break
     if not any(isinstance(statement, ast.Return) for statement in body):
-        message = f"the function must end with: return total{_RETURN_HINTS[kind]}"
+        message = f"there is no return; end with return total{_RETURN_HINTS[kind]}"
         issues.append(_issue(body[-1], "structure", message))
     if issues or result is None:
         raise ProgramError(issues[:MAX_ISSUES])
@@ -121,7 +125,7 @@ def _function_body(tree: ast.Module, kind: ProgramKind) -> list[ast.stmt]:
     if ast.get_docstring(functions[0], clean=False) is None:
         return body
     if len(body) == 1:
-        message = f"the function is empty; end it with: return total{_RETURN_HINTS[kind]}"
+        message = f"the function is empty; end it with return total{_RETURN_HINTS[kind]}"
         raise ProgramError([_issue(body[0], "structure", message)])
     return body[1:]
 
@@ -160,7 +164,7 @@ def _statement(scope: Scope, node: ast.stmt, target: str) -> Assignment:
         refuse(node, "import", _IMPORT_REMEDY)
     if isinstance(node, ast.Assign):
         if len(node.targets) != 1:
-            refuse(node, "assign", "assign one name at a time")
+            refuse(node, "assign", "several targets are not allowed; assign one name at a time")
         name = _target(scope, node.targets[0])
     elif isinstance(node, ast.AugAssign):
         name = _target(scope, node.target)
@@ -193,7 +197,11 @@ def _forget_targets(scope: Scope, statement: ast.stmt) -> None:
 def _target(scope: Scope, node: ast.expr) -> str:
     """Return the name that is assigned, or refuse anything but a free plain name."""
     if not isinstance(node, ast.Name):
-        refuse(node, "assign", "assign to one plain name; inputs are never written to")
+        refuse(
+            node,
+            "assign",
+            "only plain names are assigned to; write name = expression, inputs never change",
+        )
     if node.id.startswith("_"):
         refuse(node, "name", f"names do not begin with _; call it {node.id.strip('_') or 'x'}")
     if node.id in RESERVED_NAMES or node.id in scope.schema.constants:
@@ -204,12 +212,13 @@ def _target(scope: Scope, node: ast.expr) -> str:
 def _result(scope: Scope, node: ast.Return, kind: ProgramKind) -> tuple[Typed, dict[str, Typed]]:
     """Return the total and the components of the return statement."""
     if node.value is None:
-        refuse(node, "structure", f"return a value: return total{_RETURN_HINTS[kind]}")
+        refuse(node, "structure", f"nothing is returned; write return total{_RETURN_HINTS[kind]}")
     if not isinstance(node.value, ast.Tuple):
         return _column(check(scope, node.value), node.value, kind, "the result"), {}
     parts = node.value.elts
     if kind != "reward" or len(parts) != 2 or not isinstance(parts[1], ast.Dict):
-        refuse(node.value, "structure", f"write: return total{_RETURN_HINTS[kind]}")
+        message = f"this tuple is not allowed; write return total{_RETURN_HINTS[kind]}"
+        refuse(node.value, "structure", message)
     total = _column(check(scope, parts[0]), parts[0], kind, "the total")
     components: dict[str, Typed] = {}
     if len(parts[1].keys) > MAX_COMPONENTS:
@@ -226,9 +235,9 @@ def _component_name(key: ast.expr | None, where: ast.Dict) -> str:
     if key is None:
         refuse(where, "structure", "** is not allowed; write each component as 'name': value")
     if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-        refuse(key, "constant", "a component is named by a literal, as in 'speed': value")
+        refuse(key, "constant", "a component's name is a literal; write 'speed': value")
     if len(key.value) > MAX_COMPONENT_NAME or not _COMPONENT.fullmatch(key.value):
-        refuse(key, "constant", "a component's name has letters, digits and _ only; at most 64")
+        refuse(key, "constant", "this is no component name; use up to 64 letters, digits and _")
     return key.value
 
 

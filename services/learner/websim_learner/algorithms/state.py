@@ -1,0 +1,62 @@
+"""Networks and optimisers as plain arrays by name, for checkpoints and digests."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def module_arrays(module: nn.Module) -> Arrays:
+    """Return copies of a network's parameters by name."""
+    return {name: _array(tensor) for name, tensor in module.state_dict().items()}
+
+
+def load_module(module: nn.Module, arrays: Arrays) -> None:
+    """Put parameters back.
+
+    Raises:
+        ValueError: the arrays belong to another network.
+    """
+    try:
+        module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the weights belong to another network: {error}") from None
+
+
+def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
+    """Return copies of an optimiser's state: "<parameter index>.<name>"."""
+    return {
+        f"{index}.{name}": _array(torch.as_tensor(value))
+        for index, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
+    """Put an optimiser's state back."""
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in arrays.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def prefixed(prefix: str, arrays: Arrays) -> Arrays:
+    """Return the arrays under longer names: "<prefix>.<name>"."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def unprefixed(prefix: str, arrays: Arrays) -> Arrays:
+    """Return those arrays whose names begin so, under the rest of their names."""
+    start = f"{prefix}."
+    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return np.array(array)

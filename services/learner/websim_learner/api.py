@@ -1,0 +1,83 @@
+"""The learner's HTTP: how the run stands, commands to it, and the stream of its records."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Body, FastAPI, HTTPException, Query, Response
+
+from websim.service.errors import UserError
+from websim_learner.control import Applied, Command, Control, RunOver, TooManyCommands
+from websim_learner.records import AnyRecord, EventStream
+from websim_learner.status import RunStatus
+
+COMMAND_DEADLINE_S = 60.0
+"""How long a command's sender waits for the update under way to end."""
+
+MAX_EVENTS = 1000
+"""Records in one answer at most."""
+
+
+def add_run_routes(
+    app: FastAPI, status: Callable[[], RunStatus], control: Control, stream: EventStream
+) -> None:
+    """Add `/v1/run`, `/v1/run/commands` and `/v1/events`.
+
+    Args:
+        app: the learner's application.
+        status: returns how the run stands; called in HTTP threads.
+        control: takes commands.
+        stream: holds the records.
+    """
+    schemas, components = msgspec.json.schema_components(
+        [AnyRecord], ref_template="#/components/schemas/{name}"
+    )
+    events_schema = {"type": "array", "items": schemas[0]}
+
+    @app.get("/v1/run", tags=["run"])
+    def get_run() -> RunStatus:
+        """Answer how the run stands."""
+        return status()
+
+    @app.post("/v1/run/commands", tags=["run"])
+    def post_command(command: Annotated[Command, Body()]) -> Applied:
+        """Apply a command when the update under way has ended; answer when it has taken effect."""
+        try:
+            return control.submit(command, COMMAND_DEADLINE_S)
+        except UserError as error:
+            raise HTTPException(422, str(error)) from None
+        except RunOver:
+            raise HTTPException(409, "the run is over and takes no commands") from None
+        except TooManyCommands:
+            raise HTTPException(503, "too many commands are waiting; send it again") from None
+        except TimeoutError:
+            raise HTTPException(
+                504, "the update under way has not ended; the command is applied when it has"
+            ) from None
+
+    @app.get(
+        "/v1/events",
+        tags=["run"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {"schema": events_schema}}}},
+    )
+    def get_events(
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = MAX_EVENTS,
+    ) -> Response:
+        """Answer the oldest records beyond number `after` that are still kept.
+
+        Ask again with the number of the last one to go on; an empty list means that there is
+        nothing new. Numbers grow over the whole life of a run, restarts included.
+        """
+        records = stream.after(after, limit)
+        return Response(msgspec.json.encode(records), media_type="application/json")
+
+    describe = app.openapi
+
+    def describe_with_records() -> dict[str, Any]:
+        document = describe()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        return document
+
+    app.openapi = describe_with_records  # type: ignore[method-assign]

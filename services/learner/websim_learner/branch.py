@@ -1,0 +1,246 @@
+"""A branch: one policy with its task, optimiser, normalisers, reward, and envs on the fleet.
+
+The trainer holds a list of them. A branch advances by one update at a time and knows nothing of
+the others, of HTTP, files or commands.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from websim_learner.algorithms.ppo import PPO, UpdateStats
+from websim_learner.algorithms.state import Arrays
+from websim_learner.checkpoint import arrays_sha256
+from websim_learner.collector import CollectionTime, Collector
+from websim_learner.defaults import PPOSettings
+from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.models import NumpyActor
+from websim_learner.rewards import Reward, RewardFailed, TaskReward, make_reward
+from websim_learner.rollout import Rollout
+from websim_learner.statistics import EpisodeStatistics
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What one update of a branch did."""
+
+    stats: UpdateStats
+    reward_id: str
+    reward_mean: float
+    nonfinite_rows: int
+    clipped_rows: int
+    reward_failure: str
+    """Why the rollout was judged by the task's own reward after all; empty if it was not."""
+    physics_s: float
+    inference_s: float
+    update_s: float
+
+
+@dataclass(frozen=True)
+class _Collected:
+    rollout: Rollout
+    reward: Reward
+    timing: CollectionTime
+
+
+class Branch:
+    """One policy in training."""
+
+    def __init__(
+        self,
+        branch_id: int,
+        client: FleetClient,
+        settings: PPOSettings,
+        *,
+        seed: int,
+        total_steps: int,
+        reward: Reward,
+        device: str = "cpu",
+        waiter: Waiter | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make a branch with the first policy of a seed.
+
+        Args:
+            branch_id: its number in the run.
+            client: its training session; the branch drives it alone.
+            settings: of PPO.
+            seed: of the run.
+            total_steps: env steps over which the learning rate falls.
+            reward: what rollouts are judged by at first.
+            device: torch device of the update.
+            waiter: waits for the fleet; it may stop a rollout.
+            beat: called now and then during an update.
+        """
+        self.branch_id = branch_id
+        self.client = client
+        self.reward = reward
+        """What rollouts are judged by, from the next one on."""
+        self.statistics = EpisodeStatistics()
+        self.env_steps = 0
+        """Training env steps learned from."""
+        self.invalid_transitions = 0
+        self._settings = settings
+        self._total_steps = total_steps
+        self._beat = beat
+        self._collector = Collector(client, seed, waiter)
+        task, num_envs = client.task, self._collector.num_envs
+        self.algorithm = PPO(settings, task.obs_dim, task.action_dim, num_envs, seed, device)
+        self.steps_per_update = num_envs * settings.rollout_length
+        self._buffers = [
+            Rollout(settings.rollout_length, num_envs, task.obs_dim, task.action_dim)
+            for _ in range(2 if settings.overlap else 1)
+        ]
+        self._scaled_for = reward.id
+        self._ahead: _Collected | None = None
+        self._executor = ThreadPoolExecutor(1, "update") if settings.overlap else None
+
+    @property
+    def num_envs(self) -> int:
+        """Envs of the training session."""
+        return self._collector.num_envs
+
+    @property
+    def updates(self) -> int:
+        """Updates done."""
+        return self.algorithm.num_updates
+
+    def start(self, session_seed: int) -> None:
+        """Start episodes in all envs."""
+        self._collector.reset(session_seed)
+
+    def make_reward(self, source: str | None) -> Reward:
+        """Return the reward of a program's text, or the task's own for None.
+
+        Raises:
+            UserError: the text is refused.
+        """
+        return make_reward(source, self.client.task, self.num_envs)
+
+    def set_reward(self, reward: Reward) -> None:
+        """Judge by another reward, from the next rollout on."""
+        old, self.reward = self.reward, reward
+        if self._ahead is None or self._ahead.reward is not old:
+            old.close()
+
+    def actor(self, tile: int) -> NumpyActor:
+        """Freeze the present policy for forwards of tile rows."""
+        return self.algorithm.actor(tile)
+
+    def advance(self, last: bool = False) -> Advance:
+        """Collect a rollout and learn from it.
+
+        With overlap, the rollout that is learned from was collected during the update before, by
+        the weights from before that update, and the next one is collected meanwhile: the lag is
+        exactly one, whatever the speed of anything.
+
+        Args:
+            last: no update follows, so nothing is collected for it.
+
+        Raises:
+            RunStopped: the run is to stop; updates that were under way are finished.
+        """
+        collected = self._ahead or self._collect(self.updates, self._frozen())
+        self._ahead = None
+        if self._executor is None or last:
+            return self._learn(collected)
+        following, actor = self.updates + 1, self._frozen()
+        learning = self._executor.submit(self._learn, collected)
+        try:
+            self._ahead = self._collect(following, actor)
+        finally:
+            advance = learning.result()
+        return advance
+
+    def close(self) -> None:
+        """Give the envs back."""
+        if self._executor is not None:
+            self._executor.shutdown()
+        self.reward.close()
+        self.client.close()
+
+    def counters(self) -> dict[str, Any]:
+        """Return the branch's numbers, for a checkpoint."""
+        return {
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "invalid_transitions": self.invalid_transitions,
+            "episodes": self.statistics.episodes,
+            "reward_id": self.reward.id,
+            "scaled_for": self._scaled_for,
+            "reward_source": self.reward.source,
+        }
+
+    def arrays(self) -> dict[str, Arrays]:
+        """Return the branch's arrays by part, for a checkpoint."""
+        return {f"branch-{self.branch_id}.{k}": v for k, v in self.algorithm.arrays().items()}
+
+    def load(self, counters: Mapping[str, Any], arrays: Mapping[str, Arrays]) -> None:
+        """Take over what `counters` and `arrays` returned, on envs that start afresh.
+
+        Raises:
+            ValueError: it belongs to a branch of another shape.
+        """
+        start = f"branch-{self.branch_id}."
+        parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+        self.algorithm.load(parts, counters["updates"])
+        # The episodes that these were the returns of are over.
+        self.algorithm.return_scale.running[:] = 0.0
+        self.env_steps = counters["env_steps"]
+        self.invalid_transitions = counters["invalid_transitions"]
+        self.statistics.episodes = counters["episodes"]
+        self._scaled_for = counters["scaled_for"]
+        if counters["reward_source"] != self.reward.source:
+            self.set_reward(self.make_reward(counters["reward_source"]))
+
+    def weights_sha256(self) -> str:
+        """Return the digest of all parameters and normalisers."""
+        parts = self.algorithm.arrays()
+        return arrays_sha256({name: parts[name] for name in ("weights", "normalizers")})
+
+    def _frozen(self) -> NumpyActor:
+        return self.algorithm.actor(self._collector.tile)
+
+    def _collect(self, update: int, actor: NumpyActor) -> _Collected:
+        """Collect the rollout that the update of this number learns from."""
+        rollout, reward = self._buffers[update % len(self._buffers)], self.reward
+        first_t = update * self._settings.rollout_length
+        timing = self._collector.collect(rollout, actor, first_t, reward.fields)
+        return _Collected(rollout, reward, timing)
+
+    def _learn(self, collected: _Collected) -> Advance:
+        """Judge a rollout and update the policy."""
+        began_s = time.perf_counter()
+        rollout, reward = collected.rollout, collected.reward
+        failure = ""
+        try:
+            judgement = reward.judge(rollout)
+        except RewardFailed as error:
+            # Training goes on by what is always there; the journal will say from where on.
+            failure = str(error)
+            reward = TaskReward()
+            judgement = reward.judge(rollout)
+        if reward.id != self._scaled_for:
+            self.algorithm.reward_changed()
+            self._scaled_for = reward.id
+        progress = self.env_steps / self._total_steps
+        stats = self.algorithm.update(rollout, judgement.reward, progress, self._beat)
+        self.env_steps += self.steps_per_update
+        self.invalid_transitions += int(rollout.invalid.sum())
+        self.statistics.add(rollout, self.env_steps)
+        if collected.reward is not self.reward:
+            collected.reward.close()
+        valid = judgement.reward[~rollout.invalid]
+        return Advance(
+            stats=stats,
+            reward_id=reward.id,
+            reward_mean=float(valid.mean()) if len(valid) else 0.0,
+            nonfinite_rows=judgement.nonfinite_rows,
+            clipped_rows=judgement.clipped_rows,
+            reward_failure=failure,
+            physics_s=collected.timing.physics_s,
+            inference_s=collected.timing.inference_s,
+            update_s=time.perf_counter() - began_s,
+        )

@@ -1,0 +1,55 @@
+"""Where a run's time goes: training time, its phases, and what is left out of it."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+RECENT_UPDATES = 10
+"""Updates over which the present speed is measured."""
+
+
+class RunClock:
+    """Measures training time: from the first step on, evaluations and pauses left out."""
+
+    def __init__(self, wall_s: float = 0.0) -> None:
+        """Start at the training time of the run's earlier lives; the clock stands."""
+        self.phases = dict.fromkeys(("physics", "inference", "update"), 0.0)
+        """Seconds of this process by phase of training; they overlap where the phases do."""
+        self._gathered_s = wall_s
+        self._running_since_s: float | None = None
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_UPDATES + 1)
+
+    @property
+    def wall_s(self) -> float:
+        """Training time so far."""
+        since_s = self._running_since_s
+        return self._gathered_s + (0.0 if since_s is None else time.perf_counter() - since_s)
+
+    def run(self) -> None:
+        """Let the clock run."""
+        if self._running_since_s is None:
+            self._running_since_s = time.perf_counter()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the clock for a while, if it runs."""
+        running = self._running_since_s is not None
+        self._gathered_s, self._running_since_s = self.wall_s, None
+        try:
+            yield
+        finally:
+            if running:
+                self.run()
+
+    def note_steps(self, env_steps: int) -> None:
+        """Note how many env steps the run has done by now."""
+        self._recent.append((self.wall_s, env_steps))
+
+    @property
+    def steps_per_s(self) -> float:
+        """Training env steps per second over the last updates; 0 before there are two."""
+        if len(self._recent) < 2:
+            return 0.0
+        (first_s, first), (last_s, last) = self._recent[0], self._recent[-1]
+        return (last - first) / max(last_s - first_s, 1e-9)

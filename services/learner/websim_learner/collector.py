@@ -1,0 +1,152 @@
+"""Collection of rollouts from a fleet session, shard by shard.
+
+At most one command is outstanding per shard. As soon as a shard's result arrives, the frozen actor
+runs on that shard's tile and the next action goes out, so physics on the fleet, messages and
+inference overlap. Where a number is stored and which noise it gets depend on its (t, env_id)
+alone, so the order in which shards answer leaves no trace.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from websim_learner.fleet import FleetClient, Waiter, num_envs
+from websim_learner.models import ActionScale, NumpyActor
+from websim_learner.randomness import Stream, generator
+from websim_learner.rollout import Rollout
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass
+class CollectionTime:
+    """Where a collection's wall time went, in seconds."""
+
+    physics_s: float = 0.0
+    """Waiting for results of the fleet."""
+    inference_s: float = 0.0
+    """In the learner: normalising, the actor's forward, storing and sending."""
+
+
+class Collector:
+    """Drives one session of the fleet: resets it once, then fills one rollout after another."""
+
+    def __init__(self, client: FleetClient, seed: int, waiter: Waiter | None = None) -> None:
+        """Drive a session.
+
+        Args:
+            client: the session.
+            seed: the run's seed: keys the action noise and the first episodes' lengths.
+            waiter: waits for results; it may stop a rollout.
+        """
+        self.client = client
+        self.num_envs = num_envs(client)
+        self.tile = max(span.num_envs for span in client.shards)
+        """Rows of every forward: the largest shard's."""
+        self._seed = seed
+        self._waiter = waiter or Waiter()
+        self._spans = [
+            slice(span.first_env_id, span.first_env_id + span.num_envs) for span in client.shards
+        ]
+        self._action_scale = ActionScale.of(client.task.action_low, client.task.action_high)
+        self._obs: Float32 = np.zeros((self.num_envs, client.task.obs_dim), np.float32)
+        self._steps = 0
+        self._cut_at: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._rollout: Rollout
+        self._actor: NumpyActor
+        self._drawn = 0
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start new episodes everywhere, the first ones of different lengths.
+
+        Envs that start together would reach the time limit together, for ever: every batch would
+        show one moment of all episodes. So env by env the first episode is cut at another step,
+        spread evenly over the time limit; on HalfCheetah-v5 that is worth a third of the steps.
+
+        Args:
+            seed: re-keys the session's randomness; None goes on with it.
+        """
+        for shard in range(len(self._spans)):
+            self.client.send_reset(shard, seed)
+        for _ in self._spans:
+            result = self._waiter.receive(self.client)
+            self._obs[self._spans[result.shard]] = result.obs
+        order = generator(self._seed, Stream.EPISODE_STAGGER, 0).permutation(self.num_envs)
+        self._cut_at = 1 + order * self.client.task.max_episode_steps // self.num_envs
+        self._steps = 0
+
+    def collect(
+        self, rollout: Rollout, actor: NumpyActor, first_t: int, fields: Sequence[str] = ()
+    ) -> CollectionTime:
+        """Fill a rollout.
+
+        Args:
+            rollout: where to; what it held is overwritten.
+            actor: the frozen policy.
+            first_t: vector steps of the run so far: the counter of the noise.
+            fields: names of the task's fields to keep beside every transition.
+
+        Raises:
+            RunStopped: the run is to stop; the rollout is to be thrown away.
+        """
+        rollout.begin(first_t, self._obs, actor, fields)
+        self._rollout, self._actor, self._drawn = rollout, actor, 0
+        timing = CollectionTime()
+        clock = time.perf_counter()
+        done = [0] * len(self._spans)
+        for shard in range(len(done)):
+            self._act(shard, 0)
+        left = len(done) * rollout.num_steps
+        while left:
+            now = time.perf_counter()
+            timing.inference_s += now - clock
+            result = self._waiter.receive(self.client)
+            clock = time.perf_counter()
+            timing.physics_s += clock - now
+            t, rows = done[result.shard], self._spans[result.shard]
+            if result.kind == "reset":
+                rollout.obs[t, rows] = result.obs
+                self._act(result.shard, t)
+                continue
+            rollout.obs[t + 1, rows] = result.obs
+            rollout.store(t, rows.start, result)
+            done[result.shard] = t + 1
+            left -= 1
+            if t + 1 < rollout.num_steps and not self._cut(result.shard, t):
+                self._act(result.shard, t + 1)
+        np.copyto(self._obs, rollout.obs[-1])
+        self._steps += rollout.num_steps
+        timing.inference_s += time.perf_counter() - clock
+        return timing
+
+    def _act(self, shard: int, t: int) -> None:
+        """Draw and send one shard's action for step t."""
+        rollout, rows = self._rollout, self._spans[shard]
+        while self._drawn <= t:
+            # One table per step, in env order, whichever shard asks for it first.
+            draw = generator(self._seed, Stream.ACTION_NOISE, rollout.first_t + self._drawn)
+            draw.standard_normal(dtype=np.float32, out=rollout.noise[self._drawn])
+            self._drawn += 1
+        action = rollout.action[t, rows]
+        # a = mu(s) + sigma * epsilon
+        np.multiply(rollout.noise[t, rows], self._actor.std, out=action)
+        np.add(action, self._actor.mean(rollout.obs[t, rows]), out=action)
+        self.client.send(shard, self._action_scale(action), tuple(rollout.fields))
+
+    def _cut(self, shard: int, t: int) -> bool:
+        """Cut first episodes of a shard that are due after step t; False when there are none."""
+        rows = self._spans[shard]
+        due = self._cut_at[rows] <= self._steps + t
+        if not due.any():
+            return False
+        self._cut_at[rows][due] = np.iinfo(np.int64).max
+        # An episode that has just ended by itself needs no cut.
+        due &= ~(self._rollout.terminated[t, rows] | self._rollout.truncated[t, rows])
+        if not due.any():
+            return False
+        self._rollout.cut(t, np.flatnonzero(due) + rows.start)
+        self.client.send_reset(shard, mask=due)
+        return True

@@ -1,0 +1,103 @@
+"""Resolves what was asked into a run's configuration, or takes over that of a run to go on with."""
+
+import msgspec
+import torch
+
+from websim.client import DEFAULT_NUM_ENVS
+from websim.service.errors import UserError
+from websim_learner.defaults import DEFAULT_TASK, defaults_of
+from websim_learner.run_dir import RunConfig, RunDir
+from websim_learner.settings import TrainSettings, with_overrides
+
+ALGORITHMS = ("ppo",)
+
+FIXED_ON_RESUME = ("task", "algo", "num_envs", "seed", "reward")
+"""Settings that a run keeps for life."""
+
+
+def new_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
+    """Return the configuration and the directory of a new run; nothing is written.
+
+    Raises:
+        UserError: something asked for is not there, or the directory holds a run already.
+    """
+    if settings.run_dir is None:
+        raise UserError("--run-dir is required", "Name the directory the run is kept in.")
+    run_dir = RunDir(settings.run_dir)
+    run_dir.check_new()
+    task = settings.task or DEFAULT_TASK
+    algo = settings.algo or "ppo"
+    if algo not in ALGORITHMS:
+        raise UserError(f"there is no algorithm {algo}", f"Choose from: {', '.join(ALGORITHMS)}.")
+    defaults = defaults_of(task)
+    num_envs = settings.num_envs or DEFAULT_NUM_ENVS
+    ppo = with_overrides(defaults.ppo, settings.set).resolved(num_envs)
+    steps_per_update = num_envs * ppo.rollout_length
+    config = RunConfig(
+        task=task,
+        algo=algo,
+        num_envs=num_envs,
+        seed=settings.seed or 0,
+        total_steps=settings.total_steps or defaults.total_steps,
+        device=_checked_device(settings.device or "cpu"),
+        ppo=ppo,
+        reward_source=_reward_source(settings),
+        eval_episodes=settings.eval_episodes,
+        eval_every_updates=_updates(settings.eval_every_steps, steps_per_update),
+        checkpoint_every_updates=_updates(settings.checkpoint_every_steps, steps_per_update),
+    )
+    return config, run_dir
+
+
+def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
+    """Return the configuration and the directory of the run to go on with.
+
+    Raises:
+        UserError: it is not there, or something is asked for that a run keeps for life.
+    """
+    assert settings.resume is not None
+    if settings.run_dir not in (None, settings.resume):
+        raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
+    given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
+    given += ["set"] if settings.set else []
+    if given:
+        flag = "--" + given[0].replace("_", "-")
+        raise UserError(
+            f"{flag} cannot change when a run goes on",
+            "Leave it out, or start a new run with another --run-dir.",
+        )
+    run_dir = RunDir(settings.resume)
+    config, _ = run_dir.read_config()
+    changes = {
+        "total_steps": settings.total_steps or config.total_steps,
+        "device": _checked_device(settings.device or config.device),
+    }
+    return msgspec.structs.replace(config, **changes), run_dir
+
+
+def _updates(steps: int, steps_per_update: int) -> int:
+    return max(1, round(steps / steps_per_update)) if steps else 0
+
+
+def _reward_source(settings: TrainSettings) -> str | None:
+    if settings.reward is None:
+        return None
+    try:
+        return settings.reward.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the reward program {settings.reward}: {error}") from None
+
+
+def _checked_device(device: str) -> str:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"--device {device} is not known", "Choose cpu or cuda.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: this machine's torch finds no CUDA device",
+            "Use --device cpu, or install a CUDA build of torch.",
+        )
+    return device

@@ -1,0 +1,184 @@
+"""What a run leaves behind: metrics, state, evaluations, checkpoints and the result.
+
+The trainer decides when; this writes. Used by the trainer only, in its thread.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from websim_learner.branch import Advance, Branch
+from websim_learner.checkpoint import Checkpoint, write_checkpoint
+from websim_learner.clock import RunClock
+from websim_learner.evaluation import Evaluation, evaluate
+from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.randomness import Stream, derived_seed
+from websim_learner.records import (
+    CheckpointRecord,
+    CommandRecord,
+    EvaluationRecord,
+    MetricsRecord,
+    RunState,
+    StateRecord,
+    WarningRecord,
+)
+from websim_learner.reporting import Reporter
+from websim_learner.run_dir import RunConfig, RunDir, RunResult
+
+
+class Ledger:
+    """The books of one run."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run_dir: RunDir,
+        branches: list[Branch],
+        reporter: Reporter,
+        clock: RunClock,
+    ) -> None:
+        self.state: RunState = "starting"
+        self.reason = ""
+        """Why the run is in this state, where there is something to say."""
+        self.reporter = reporter
+        self.clock = clock
+        self._config = config
+        self._run_dir = run_dir
+        self._branches = branches
+
+    @property
+    def updates(self) -> int:
+        """Updates done by every branch."""
+        return self._branches[0].updates
+
+    @property
+    def env_steps(self) -> int:
+        """Training env steps of all branches."""
+        return sum(branch.env_steps for branch in self._branches)
+
+    def enter(self, state: RunState, reason: str = "") -> None:
+        """Note the state of the run."""
+        if (state, reason) != (self.state, self.reason):
+            self.state, self.reason = state, reason
+            self.reporter.publish(StateRecord(**self._when(), state=state, reason=reason))
+
+    def warn(self, message: str) -> None:
+        """Tell a person."""
+        self.reporter.publish(WarningRecord(**self._when(), message=message))
+
+    def note_command(self, kind: str, detail: str) -> None:
+        """Note that a command took effect."""
+        self.reporter.publish(CommandRecord(**self._when(), command=kind, detail=detail))
+
+    def journal(self, kind: str, values: dict[str, Any]) -> None:
+        """Write an entry of the journal; it is on disk when this returns."""
+        self._run_dir.append_journal(self.updates, kind, values)
+
+    def note_advance(self, branch: Branch, advance: Advance) -> None:
+        """Note what one update of a branch did."""
+        for phase in self.clock.phases:
+            self.clock.phases[phase] += getattr(advance, f"{phase}_s")
+        self.clock.note_steps(self.env_steps)
+        self.reporter.counts["reward_nonfinite_rows"] += advance.nonfinite_rows
+        self.reporter.counts["reward_clipped_rows"] += advance.clipped_rows
+        if advance.reward_failure:
+            # A resumed run must judge this update's rollout, and the later ones, the same way.
+            values: dict[str, Any] = {
+                "branch": branch.branch_id,
+                "source": None,
+                "why": advance.reward_failure,
+            }
+            self._run_dir.append_journal(branch.updates - 1, "set_reward", values)
+            self.warn(f"{advance.reward_failure}; the task's own reward is learned from instead")
+        if advance.nonfinite_rows:
+            self.warn(
+                f"reward {advance.reward_id} was not a finite number in {advance.nonfinite_rows} "
+                "transitions; 0 was learned from instead"
+            )
+        means: dict[str, Any] = {**branch.statistics.means(), **asdict(advance.stats)}
+        self.reporter.publish(
+            MetricsRecord(
+                update=branch.updates,
+                env_steps=branch.env_steps,
+                branch=branch.branch_id,
+                wall_s=self.clock.wall_s,
+                steps_per_s=self.clock.steps_per_s,
+                episodes=branch.statistics.episodes,
+                improvement_per_million=branch.statistics.improvement_per_million,
+                reward_id=advance.reward_id,
+                reward_mean=advance.reward_mean,
+                invalid_transitions=branch.invalid_transitions,
+                physics_s=advance.physics_s,
+                inference_s=advance.inference_s,
+                update_s=advance.update_s,
+                **means,
+            )
+        )
+
+    def write_checkpoint(self) -> str:
+        """Write the state between two updates; return the checkpoint's name."""
+        arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
+        counters = {
+            "wall_s": self.clock.wall_s,
+            "journal": len(self._run_dir.journal()),
+            "branches": [branch.counters() for branch in self._branches],
+        }
+        checkpoint = Checkpoint(self.updates, counters, arrays)
+        write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        digest = self._branches[0].weights_sha256()
+        self.reporter.publish(
+            CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
+        )
+        return checkpoint.name
+
+    def evaluate(self, open_session: Callable[[], FleetClient], waiter: Waiter) -> list[Evaluation]:
+        """Evaluate every branch on the evaluation session; training time stands meanwhile."""
+        before = self.state
+        evaluations = []
+        with self.clock.stopped():
+            self.enter("evaluating")
+            client = open_session()
+            seed = derived_seed(self._config.seed, Stream.EVALUATION_SESSION)
+            for branch in self._branches:
+                evaluation = evaluate(client, branch.actor, seed, waiter)
+                evaluations.append(evaluation)
+                self.reporter.publish(
+                    EvaluationRecord(
+                        **self._when(),
+                        branch=branch.branch_id,
+                        episodes=len(evaluation.episode_return),
+                        return_mean=float(evaluation.episode_return.mean()),
+                        return_std=float(evaluation.episode_return.std()),
+                        length_mean=float(evaluation.episode_length.mean()),
+                        fitness_mean=float(evaluation.episode_fitness.mean()),
+                        success_mean=evaluation.success_mean,
+                    )
+                )
+            self.enter(before)
+        return evaluations
+
+    def write_result(self, evaluation: Evaluation) -> None:
+        """Write result.json: what came of the first branch."""
+        config, branch, wall_s = self._config, self._branches[0], self.clock.wall_s
+        self._run_dir.write_result(
+            RunResult(
+                task=branch.client.task.id,
+                algo=config.algo,
+                seed=config.seed,
+                env_steps=self.env_steps,
+                wall_s=wall_s,
+                steps_per_s=self.env_steps / wall_s if wall_s > 0 else 0.0,
+                eval_return_mean=float(evaluation.episode_return.mean()),
+                eval_return_std=float(evaluation.episode_return.std()),
+                eval_fitness_mean=float(evaluation.episode_fitness.mean()),
+                eval_length_mean=float(evaluation.episode_length.mean()),
+                eval_success_mean=evaluation.success_mean,
+                weights_sha256=branch.weights_sha256(),
+                updates=self.updates,
+                num_envs=branch.num_envs,
+                reward_id=branch.reward.id,
+            )
+        )
+
+    def _when(self) -> dict[str, int]:
+        return {"update": self.updates, "env_steps": self.env_steps}

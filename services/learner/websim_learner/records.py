@@ -1,0 +1,161 @@
+"""What a run tells: records of the event stream, rows of metrics.jsonl and of journal.jsonl.
+
+A record's `n` grows over the whole life of a run, restarts of the learner included, so a reader
+that names the last one it knows misses nothing that is still kept and gets nothing twice.
+"""
+
+import threading
+from collections import deque
+from itertools import islice
+from typing import Any, Literal
+
+import msgspec
+
+MAX_RECORDS = 20_000
+"""Records kept in memory for readers of the event stream; older ones are in the run's files."""
+
+RECORDS_PER_LIFE = 1_000_000_000
+"""Numbers set aside for each process of a run."""
+
+RunState = Literal[
+    "starting", "waiting", "running", "paused", "evaluating", "finished", "stopped", "failed"
+]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all records."""
+
+    n: int = 0
+    """Number in the stream, given when it is published."""
+    update: int
+    """Updates done when it happened."""
+    env_steps: int
+    """Training env steps done when it happened."""
+
+
+class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
+    """What one update did and how the run stands; also a row of metrics.jsonl."""
+
+    branch: int
+    wall_s: float
+    """Training time so far, evaluation, pauses and checkpoints excluded."""
+    steps_per_s: float
+    """Over the last updates."""
+    return_mean: float | None
+    """Mean over the last 100 episodes of the task's own reward; None before the first ends."""
+    length_mean: float | None
+    fitness_mean: float | None
+    success_mean: float | None
+    episodes: int
+    """Episodes ended so far."""
+    improvement_per_million: float | None
+    """Slope of return_mean per million env steps, over the last tenth of the steps or more."""
+    reward_id: str
+    """What the rollout was judged by: "task" or a program's id."""
+    reward_mean: float
+    """Mean reward per transition, as learned from."""
+    invalid_transitions: int
+    """So far."""
+    policy_loss: float
+    value_loss: float
+    entropy_nats: float
+    kl_nats: float
+    clip_fraction: float
+    gradient_norm: float
+    explained_variance: float
+    learning_rate: float
+    epochs: int
+    action_std: float
+    physics_s: float
+    """Of this update: waiting for the fleet."""
+    inference_s: float
+    update_s: float
+
+
+class StateRecord(Record, frozen=True, kw_only=True, tag="state"):
+    """The run entered a state."""
+
+    state: RunState
+    reason: str = ""
+
+
+class CheckpointRecord(Record, frozen=True, kw_only=True, tag="checkpoint"):
+    """A checkpoint was written."""
+
+    name: str
+    weights_sha256: str
+
+
+class EvaluationRecord(Record, frozen=True, kw_only=True, tag="evaluation"):
+    """The policy's mean action was evaluated."""
+
+    branch: int
+    episodes: int
+    return_mean: float
+    return_std: float
+    length_mean: float
+    fitness_mean: float
+    success_mean: float | None
+
+
+class CommandRecord(Record, frozen=True, kw_only=True, tag="command"):
+    """A command took effect."""
+
+    command: str
+    detail: str = ""
+
+
+class WarningRecord(Record, frozen=True, kw_only=True, tag="warning"):
+    """Something a person may want to know."""
+
+    message: str
+
+
+AnyRecord = (
+    MetricsRecord
+    | StateRecord
+    | CheckpointRecord
+    | EvaluationRecord
+    | CommandRecord
+    | WarningRecord
+)
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One outside command or decision, and the number of updates done when it took effect."""
+
+    n: int
+    update: int
+    kind: str
+    values: dict[str, Any] = {}
+
+
+class EventStream:
+    """The run's records in memory, bounded; written by the trainer, read by HTTP threads."""
+
+    def __init__(self, life: int) -> None:
+        """Start a stream.
+
+        Args:
+            life: how many processes the run has had before this one.
+        """
+        self._n = life * RECORDS_PER_LIFE
+        self._records: deque[AnyRecord] = deque(maxlen=MAX_RECORDS)
+        self._lock = threading.Lock()
+
+    def publish(self, record: AnyRecord) -> AnyRecord:
+        """Number a record and add it; return it with its number."""
+        with self._lock:
+            self._n += 1
+            numbered: AnyRecord = msgspec.structs.replace(record, n=self._n)
+            self._records.append(numbered)
+            return numbered
+
+    def after(self, n: int, limit: int) -> list[AnyRecord]:
+        """Return the oldest kept records beyond number n, at most limit of them."""
+        with self._lock:
+            if not self._records:
+                return []
+            # Numbers are consecutive, so the place of n + 1 is known.
+            skip = max(0, n + 1 - self._records[0].n)
+            return list(islice(self._records, skip, skip + limit))

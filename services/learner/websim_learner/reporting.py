@@ -1,0 +1,145 @@
+"""Where a run's records go: the event stream, metrics.jsonl, TensorBoard, Prometheus, the log."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+from torch.utils.tensorboard import SummaryWriter
+
+from websim.service.logs import get_logger
+from websim.service.metrics import Reading
+from websim_learner.clock import RunClock
+from websim_learner.records import (
+    AnyRecord,
+    CheckpointRecord,
+    CommandRecord,
+    EvaluationRecord,
+    EventStream,
+    MetricsRecord,
+    StateRecord,
+    WarningRecord,
+)
+from websim_learner.run_dir import RunDir
+
+log = get_logger("websim_learner")
+
+CURVES = {
+    "episode": ("return_mean", "length_mean", "fitness_mean", "success_mean"),
+    "learning": (
+        "policy_loss", "value_loss", "entropy_nats", "kl_nats", "clip_fraction", "gradient_norm",
+        "explained_variance", "learning_rate", "epochs", "action_std", "reward_mean",
+        "improvement_per_million", "invalid_transitions",
+    ),
+    "time": ("steps_per_s", "physics_s", "inference_s", "update_s"),
+}  # fmt: skip
+"""TensorBoard's groups of curves, by attributes of MetricsRecord."""
+
+GAUGES = {
+    "return_mean": "episode_return",
+    "length_mean": "episode_length_steps",
+    "fitness_mean": "episode_fitness",
+    "success_mean": "episode_success_ratio",
+    "improvement_per_million": "improvement_per_million_steps",
+    "steps_per_s": "env_steps_per_second",
+    "reward_mean": "reward",
+    "policy_loss": "policy_loss",
+    "value_loss": "value_loss",
+    "entropy_nats": "entropy_nats",
+    "kl_nats": "kl_nats",
+    "clip_fraction": "clip_ratio",
+    "gradient_norm": "gradient_norm",
+    "explained_variance": "explained_variance_ratio",
+    "learning_rate": "learning_rate",
+    "action_std": "action_std",
+}
+"""Prometheus gauges `websim_learner_<value>` by attributes of MetricsRecord."""
+
+
+class Reporter:
+    """Takes each record once and passes it on to everybody."""
+
+    def __init__(
+        self, run_dir: RunDir, stream: EventStream, clock: RunClock, env_steps: int
+    ) -> None:
+        """Report a run.
+
+        Args:
+            run_dir: gets metrics.jsonl and tb/.
+            stream: gets everything.
+            clock: read for the time split.
+            env_steps: training env steps so far; curves beyond are drawn anew.
+        """
+        self.latest: MetricsRecord | None = None
+        """The last row of metrics."""
+        self.evaluation: EvaluationRecord | None = None
+        """The last evaluation."""
+        self.counts: Counter[str] = Counter()
+        """What Prometheus counts: updates, checkpoints, evaluations, commands, warnings, rows."""
+        self._run_dir = run_dir
+        self._stream = stream
+        self._clock = clock
+        self._board = SummaryWriter(str(run_dir.tensorboard), purge_step=env_steps, flush_secs=10)
+
+    def publish(self, record: AnyRecord) -> None:
+        """Pass a record on."""
+        numbered = self._stream.publish(record)
+        match numbered:
+            case MetricsRecord():
+                self.latest = numbered
+                self.counts["updates"] += 1
+                self._run_dir.append_metrics(numbered)
+                self._draw(numbered)
+            case EvaluationRecord():
+                self.evaluation = numbered
+                self.counts["evaluations"] += 1
+                steps = numbered.env_steps
+                self._board.add_scalar("evaluation/return_mean", numbered.return_mean, steps)
+                self._board.add_scalar("evaluation/fitness_mean", numbered.fitness_mean, steps)
+                log.info("evaluated", **_facts(numbered))
+            case CheckpointRecord():
+                self.counts["checkpoints"] += 1
+                log.info("wrote checkpoint", **_facts(numbered))
+            case CommandRecord():
+                self.counts["commands"] += 1
+                log.info("applied command", **_facts(numbered))
+            case WarningRecord():
+                self.counts["warnings"] += 1
+                log.warning(numbered.message, update=numbered.update)
+            case StateRecord():
+                log.info("entered state", **_facts(numbered))
+
+    def readings(self) -> Iterator[Reading]:
+        """Yield what Prometheus reads, in its thread."""
+        prefix = "websim_learner"
+        for name in ("updates", "evaluations", "checkpoints", "commands", "warnings"):
+            yield Reading(f"{prefix}_{name}_total", self.counts[name])
+        for name in ("reward_nonfinite_rows", "reward_clipped_rows"):
+            yield Reading(f"{prefix}_{name}_total", self.counts[name])
+        for phase, seconds in self._clock.phases.items():
+            yield Reading(f"{prefix}_time_seconds_total", seconds, (phase,))
+        if (latest := self.latest) is not None:
+            yield Reading(f"{prefix}_env_steps_total", latest.env_steps)
+            yield Reading(f"{prefix}_episodes_total", latest.episodes)
+            yield Reading(f"{prefix}_invalid_transitions_total", latest.invalid_transitions)
+            for attribute, name in GAUGES.items():
+                if (value := getattr(latest, attribute)) is not None:
+                    yield Reading(f"{prefix}_{name}", value)
+        if (evaluation := self.evaluation) is not None:
+            yield Reading(f"{prefix}_evaluation_return", evaluation.return_mean)
+            yield Reading(f"{prefix}_evaluation_fitness", evaluation.fitness_mean)
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._board.close()
+
+    def _draw(self, record: MetricsRecord) -> None:
+        for group, attributes in CURVES.items():
+            for attribute in attributes:
+                if (value := getattr(record, attribute)) is not None:
+                    name = f"branch-{record.branch}/{group}/{attribute}"
+                    self._board.add_scalar(name, value, record.env_steps)
+
+
+def _facts(record: AnyRecord) -> dict[str, object]:
+    facts: dict[str, object] = msgspec.to_builtins(record)
+    return {name: value for name, value in facts.items() if name not in ("n", "kind")}

@@ -1,0 +1,158 @@
+"""A run's directory: what was asked, what happened, what came of it.
+
+    config.json  journal.jsonl  metrics.jsonl  checkpoints/  tb/  result.json
+
+Only the learner writes here, logs excepted. Whole files are replaced atomically; lines are
+appended, and a line that a kill cut short is dropped by the next life of the run.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim.service.files import write_atomic
+from websim.wire.messages import TaskInfo
+from websim_learner.defaults import PPOSettings
+from websim_learner.records import JournalEntry, MetricsRecord
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run was asked to do, resolved: with its journal it determines the weights."""
+
+    task: str
+    """A bundled task's id, or the path of a task file."""
+    algo: str
+    num_envs: int
+    seed: int
+    total_steps: int
+    device: str
+    ppo: PPOSettings
+    reward_source: str | None = None
+    """The reward program the run started with; None is the task's own reward."""
+    eval_episodes: int
+    eval_every_updates: int
+    """0: only at the end."""
+    checkpoint_every_updates: int
+    """0: only at the end."""
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a run."""
+
+    task: str
+    algo: str
+    seed: int
+    env_steps: int
+    wall_s: float
+    """From the first step to the last update, evaluation and pauses excluded."""
+    steps_per_s: float
+    """env_steps / wall_s."""
+    eval_return_mean: float
+    eval_return_std: float
+    eval_fitness_mean: float
+    eval_length_mean: float
+    eval_success_mean: float | None
+    weights_sha256: str
+    updates: int
+    num_envs: int
+    reward_id: str
+
+
+class RunDir:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tb"
+        self._config = path / "config.json"
+        self._journal = path / "journal.jsonl"
+        self._metrics = path / "metrics.jsonl"
+        self._result = path / "result.json"
+
+    def check_new(self) -> None:
+        """Refuse to begin a run where one is kept already.
+
+        Raises:
+            UserError: says what to do instead.
+        """
+        if self._config.exists():
+            raise UserError(
+                f"{self.path} already holds a run",
+                f"Go on with it by --resume {self.path}, or choose another --run-dir.",
+            )
+
+    def create(self) -> None:
+        """Make the directory, if it is not there yet.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot create {self.path}: {(error.strerror or str(error)).lower()}",
+                "Choose another --run-dir.",
+            ) from None
+
+    def write_config(self, config: RunConfig, task: TaskInfo) -> None:
+        """Write what was asked, and what the fleet says the task is."""
+        both = {"config": msgspec.to_builtins(config), "task_info": msgspec.to_builtins(task)}
+        # json, not msgspec: the bounds of an unbounded action space are written as Infinity.
+        write_atomic(self._config, json.dumps(both, indent=1).encode())
+
+    def read_config(self) -> tuple[RunConfig, TaskInfo]:
+        """Read what `write_config` wrote.
+
+        Raises:
+            UserError: this is no run's directory, or the file is damaged.
+        """
+        try:
+            both = json.loads(self._config.read_bytes())
+            config = msgspec.convert(both["config"], RunConfig)
+            return config, msgspec.convert(both["task_info"], TaskInfo)
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path} is not a run directory: it has no config.json",
+                "Name the directory that `websim train` wrote.",
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self._config} is damaged: {error}") from None
+
+    def write_result(self, result: RunResult) -> None:
+        """Write what came of the run."""
+        write_atomic(self._result, msgspec.json.format(msgspec.json.encode(result), indent=1))
+
+    def append_metrics(self, record: MetricsRecord) -> None:
+        """Append a row to metrics.jsonl."""
+        with self._metrics.open("ab") as file:
+            file.write(msgspec.json.encode(record) + b"\n")
+
+    def rewind_metrics(self, update: int) -> None:
+        """Drop the rows of updates that the run is about to do again."""
+        rows = [row for row in _lines(self._metrics) if json.loads(row)["update"] <= update]
+        write_atomic(self._metrics, b"".join(row + b"\n" for row in rows))
+
+    def append_journal(self, update: int, kind: str, values: dict[str, Any]) -> JournalEntry:
+        """Append an entry to journal.jsonl; it is on disk when this returns."""
+        entry = JournalEntry(n=len(self.journal()) + 1, update=update, kind=kind, values=values)
+        lines = [*_lines(self._journal), msgspec.json.encode(entry)]
+        # The journal is short: rewriting it whole keeps a cut line out of it for good.
+        write_atomic(self._journal, b"".join(line + b"\n" for line in lines))
+        return entry
+
+    def journal(self) -> list[JournalEntry]:
+        """Return all entries, in order."""
+        return [msgspec.json.decode(line, type=JournalEntry) for line in _lines(self._journal)]
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Return the whole lines of a file; a last one without its end is left out."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,123 @@
+"""What the learner can be told: one settings class for each of its commands."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_settings import CliPositionalArg
+
+from websim.service.errors import UserError
+from websim.service.settings import ServiceSettings, SettingsConfigDict
+from websim_learner.defaults import PPOSettings
+
+ENV_PREFIX = "WEBSIM_LEARNER_"
+
+
+class TrainSettings(ServiceSettings):
+    """Flags and WEBSIM_LEARNER_* variables of `train`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
+    fleet: str = "tcp://127.0.0.1:5556"
+    """Where the fleet's orchestrator listens for clients."""
+    task: str | None = None
+    """Name of a bundled task, or the path of a task file; HalfCheetah-v5 when not given."""
+    algo: str | None = None
+    """Learning algorithm; ppo when not given."""
+    num_envs: int | None = Field(None, ge=1)
+    """Environments that are simulated side by side; 1024 when not given."""
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    """The run is a function of it; 0 when not given."""
+    total_steps: int | None = Field(None, ge=1)
+    """Environment steps to train for; the task's default when not given."""
+    run_dir: Path | None = None
+    """Where the run is kept; required for a new run."""
+    resume: Path | None = None
+    """Go on with the run in this directory; what it was started with holds, but for
+    --total-steps and --device."""
+    device: str | None = None
+    """Where to learn: cpu or cuda; cpu when not given."""
+    reward: Path | None = None
+    """Train on the reward program in this file, not on the task's own reward."""
+    set: tuple[str, ...] = ()
+    """A setting of the algorithm, as in ppo.learning_rate=3e-4; may be repeated."""
+    eval_episodes: int = Field(20, ge=1, le=4096)
+    """Episodes of an evaluation, each on an environment of its own."""
+    eval_every_steps: int = Field(500_000, ge=0)
+    """Evaluate about this often; 0 evaluates at the end only."""
+    checkpoint_every_steps: int = Field(250_000, ge=0)
+    """Write a checkpoint about this often; 0 writes one at the end only."""
+
+
+class _RunCommandSettings(ServiceSettings):
+    """What the commands on a finished or stopped run have in common."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
+    run: CliPositionalArg[Path]
+    """The run's directory."""
+    checkpoint: str | None = None
+    """Name of the checkpoint to take, as in update-00000120; the newest when not given."""
+
+
+class EvalSettings(_RunCommandSettings):
+    """Flags of `eval`."""
+
+    fleet: str | None = None
+    """Use this running fleet, as in tcp://127.0.0.1:5556; a private one when not given."""
+    workers: int | None = Field(None, ge=1)
+    """Sim workers of the private fleet; one per core when not given."""
+    episodes: int = Field(20, ge=1, le=4096)
+    """Episodes, each on an environment of its own."""
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    """Seed of the episodes; the run's own evaluation episodes when not given."""
+
+
+class ExportSettings(_RunCommandSettings):
+    """Flags of `export`."""
+
+    out: Path | None = None
+    """Directory to write to; RUN/export when not given."""
+
+
+class RecordSettings(_RunCommandSettings):
+    """Flags of `record`."""
+
+    fleet: str | None = None
+    """Use this running fleet, as in tcp://127.0.0.1:5556; a private one when not given."""
+    out: Path | None = None
+    """File to write, .gif or .mp4; RUN/episode.gif when not given."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of the episode."""
+    max_steps: int = Field(1000, ge=1)
+    """Env steps that are shown at most."""
+
+
+def with_overrides(settings: PPOSettings, pairs: Sequence[str]) -> PPOSettings:
+    """Return PPO settings changed as `--set ppo.name=value` says.
+
+    Raises:
+        UserError: a name or a value is wrong.
+    """
+    types = get_type_hints(PPOSettings)
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        algo, _, name = key.partition(".")
+        if not equals or algo != "ppo" or name not in types:
+            raise UserError(
+                f"--set {pair} names no setting",
+                "Write ppo.NAME=VALUE with a NAME of: " + ", ".join(types) + ".",
+            )
+        values = text.split(",") if types[name] == tuple[int, ...] else text
+        try:
+            changes[name] = TypeAdapter(types[name]).validate_python(values)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            raise UserError(f"--set {pair}: {reason}") from None
+    try:
+        return dataclasses.replace(settings, **changes)
+    except ValueError as error:
+        raise UserError(f"--set: {error}") from None

@@ -1,0 +1,80 @@
+"""Statistics of training episodes: means over the last ones, and how fast they improve."""
+
+from collections import deque
+
+import numpy as np
+
+from websim_learner.rollout import Rollout
+
+WINDOW = 100
+"""Episodes in a mean."""
+
+TREND_FRACTION = 0.1
+"""Part of the env steps so far over which the improvement is fitted."""
+
+TREND_POINTS = 20
+"""Updates over which it is fitted at least."""
+
+TREND_HISTORY = 100_000
+"""Updates remembered for it."""
+
+
+def _mean(values: deque[float]) -> float | None:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else None
+
+
+class EpisodeStatistics:
+    """What the episodes of one branch came to."""
+
+    def __init__(self) -> None:
+        self.episodes = 0
+        """Episodes that ended by themselves or by the clock, so far."""
+        self._return: deque[float] = deque(maxlen=WINDOW)
+        self._length: deque[float] = deque(maxlen=WINDOW)
+        self._fitness: deque[float] = deque(maxlen=WINDOW)
+        self._success: deque[float] = deque(maxlen=WINDOW)
+        self._trend: deque[tuple[int, float]] = deque(maxlen=TREND_HISTORY)
+
+    def add(self, rollout: Rollout, env_steps: int) -> None:
+        """Take in a rollout's episodes, but for those that diverged or that the learner cut.
+
+        Args:
+            rollout: what was collected.
+            env_steps: training env steps with this rollout.
+        """
+        ends = rollout.ends()
+        whole = ~np.isnan(ends.episode_return) & ~rollout.invalid[ends.t, ends.env_id]
+        self.episodes += int(whole.sum())
+        self._return.extend(ends.episode_return[whole].tolist())
+        self._length.extend(ends.episode_length[whole].tolist())
+        self._fitness.extend(ends.episode_fitness[whole].tolist())
+        self._success.extend(ends.episode_success[whole].tolist())
+        if self._return:
+            self._trend.append((env_steps, float(np.mean(self._return))))
+
+    def means(self) -> dict[str, float | None]:
+        """Return means over the last episodes, None before an episode has ended.
+
+        Returns:
+            return_mean by the task's own reward, length_mean in env steps, fitness_mean in the
+            task's unit, success_mean (None where the task defines no success).
+        """
+        return {
+            "return_mean": _mean(self._return),
+            "length_mean": _mean(self._length),
+            "fitness_mean": _mean(self._fitness),
+            "success_mean": _mean(self._success),
+        }
+
+    @property
+    def improvement_per_million(self) -> float | None:
+        """Least-squares slope of the mean return, per million env steps; None at first."""
+        if len(self._trend) < TREND_POINTS:
+            return None
+        steps, returns = np.array(self._trend).T
+        recent = steps >= steps[-1] * (1.0 - TREND_FRACTION)
+        recent[-TREND_POINTS:] = True
+        x, y = steps[recent] - steps[recent].mean(), returns[recent]
+        # slope = sum((x - mean(x)) (y - mean(y))) / sum((x - mean(x))^2)
+        return float(1e6 * (x @ (y - y.mean())) / (x @ x))

@@ -1,0 +1,145 @@
+"""How a run stands: what `GET /v1/run` answers."""
+
+import time
+
+from pydantic import BaseModel
+
+from websim_learner.branch import Branch
+from websim_learner.fleet import Waiter
+from websim_learner.ledger import Ledger
+from websim_learner.records import RunState
+from websim_learner.run_dir import RunConfig, RunDir
+
+QUIET_S = 2.0
+"""A fleet that answers nothing for this long is waited for, and the status says so."""
+
+
+class TimeSplit(BaseModel):
+    """Parts of the training time that went to what, adding up to 1 (0 before the first update)."""
+
+    physics: float = 0.0
+    """Waiting for the fleet."""
+    inference: float = 0.0
+    """The policy's forward, storing and sending."""
+    update: float = 0.0
+    """Learning."""
+
+
+class EvaluationStatus(BaseModel):
+    """The last evaluation of the policy's mean action."""
+
+    env_steps: int
+    return_mean: float
+    return_std: float
+    fitness_mean: float
+
+
+class RunStatus(BaseModel):
+    """A run, now."""
+
+    run_id: str
+    task: str
+    algo: str
+    seed: int
+    num_envs: int
+    state: RunState
+    reason: str = ""
+    """Why it is in this state, where there is something to say."""
+    update: int
+    env_steps: int
+    total_steps: int
+    wall_s: float
+    """Training time, evaluation and pauses excluded."""
+    steps_per_s: float
+    """Over the last updates."""
+    return_mean: float | None = None
+    """Over the last 100 training episodes; null before the first has ended."""
+    length_mean: float | None = None
+    fitness_mean: float | None = None
+    success_mean: float | None = None
+    improvement_per_million: float | None = None
+    reward_mean: float | None = None
+    """Mean reward per transition of the last rollout."""
+    reward_id: str
+    branches: int
+    evaluation: EvaluationStatus | None = None
+    time_split: TimeSplit
+    fleet: str
+    """What the fleet is waiting for; empty while all is well."""
+    run_dir: str
+
+
+class StatusBoard:
+    """Reads the status of a run for HTTP threads; it only looks."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run_dir: RunDir,
+        ledger: Ledger,
+        branches: list[Branch],
+        waiter: Waiter,
+    ) -> None:
+        self._config = config
+        self._run_dir = run_dir
+        self._ledger = ledger
+        self._branches = branches
+        self._waiter = waiter
+
+    def unready_reason(self) -> str | None:
+        """Return why the run does not go on just now; None while it does."""
+        state = self._ledger.state
+        if self._quiet():
+            return self._fleet() or "the fleet does not answer"
+        return None if state in ("running", "paused", "evaluating") else f"the run is {state}"
+
+    def read(self) -> RunStatus:
+        """Return how the run stands."""
+        config, ledger, branch = self._config, self._ledger, self._branches[0]
+        latest, evaluation = ledger.reporter.latest, ledger.reporter.evaluation
+        quiet = self._quiet()
+        return RunStatus(
+            run_id=self._run_dir.path.name,
+            task=branch.client.task.id,
+            algo=config.algo,
+            seed=config.seed,
+            num_envs=sum(branch.num_envs for branch in self._branches),
+            state="waiting" if quiet else ledger.state,
+            reason=self._fleet() if quiet else ledger.reason,
+            update=ledger.updates,
+            env_steps=ledger.env_steps,
+            total_steps=config.total_steps,
+            wall_s=ledger.clock.wall_s,
+            steps_per_s=ledger.clock.steps_per_s,
+            reward_id=branch.reward.id,
+            reward_mean=latest.reward_mean if latest else None,
+            improvement_per_million=latest.improvement_per_million if latest else None,
+            branches=len(self._branches),
+            evaluation=None
+            if evaluation is None
+            else EvaluationStatus(
+                env_steps=evaluation.env_steps,
+                return_mean=evaluation.return_mean,
+                return_std=evaluation.return_std,
+                fitness_mean=evaluation.fitness_mean,
+            ),
+            time_split=self._time_split(),
+            fleet=self._fleet(),
+            run_dir=str(self._run_dir.path),
+            return_mean=latest.return_mean if latest else None,
+            length_mean=latest.length_mean if latest else None,
+            fitness_mean=latest.fitness_mean if latest else None,
+            success_mean=latest.success_mean if latest else None,
+        )
+
+    def _quiet(self) -> bool:
+        since_s = self._waiter.quiet_since_s
+        return since_s is not None and time.monotonic() - since_s > QUIET_S
+
+    def _fleet(self) -> str:
+        return next((b.client.waiting for b in self._branches if b.client.waiting), "")
+
+    def _time_split(self) -> TimeSplit:
+        phases = dict(self._ledger.clock.phases)
+        total = sum(phases.values())
+        return TimeSplit(**{name: s / total for name, s in phases.items()} if total else {})

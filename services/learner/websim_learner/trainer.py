@@ -1,0 +1,181 @@
+"""The training loop: branches advance, and between two updates commands take effect.
+
+A run is a function of its configuration, its seed and its journal. Nothing here depends on the
+clock or on the order in which anything arrives; a command from outside is journaled, with the
+update at which it takes effect, before it does, and a resumed run applies it there again.
+"""
+
+from collections.abc import Callable, Sequence
+
+from websim.service.errors import UserError
+from websim_learner.branch import Branch
+from websim_learner.control import Applied, Control, Pause, Pending, Resume, SetReward, Stop
+from websim_learner.fleet import FleetClient, RunStopped, Waiter
+from websim_learner.ledger import Ledger
+from websim_learner.records import JournalEntry, RunState
+from websim_learner.run_dir import RunConfig
+
+PAUSE_POLL_S = 0.2
+"""How often a paused run looks whether it is to go on or to stop."""
+
+REPLAYED = ("set_reward",)
+"""Kinds of journal entries that change what is learned: a resumed run applies them again."""
+
+
+class Trainer:
+    """Runs a run from where it stands to its end."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        branches: list[Branch],
+        ledger: Ledger,
+        control: Control,
+        *,
+        open_evaluation: Callable[[], FleetClient],
+        waiter: Waiter,
+        stop: Callable[[], bool] = lambda: False,
+        replay: Sequence[JournalEntry] = (),
+    ) -> None:
+        """Make ready.
+
+        Args:
+            config: what was asked.
+            branches: what is trained; one now, never assumed.
+            ledger: where everything is written.
+            control: where commands come from.
+            open_evaluation: opens the evaluation session, when it is first needed.
+            waiter: waits for the evaluation session.
+            stop: whether the process was told to stop; asked between updates and in pauses.
+            replay: entries of the journal beyond the checkpoint from which the run goes on.
+        """
+        self.ledger = ledger
+        self.branches = branches
+        self._config = config
+        self._control = control
+        self._open_evaluation = open_evaluation
+        self._evaluation: FleetClient | None = None
+        self._waiter = waiter
+        self._stop = stop
+        self._replay = [entry for entry in replay if entry.kind in REPLAYED]
+        self._paused = False
+        self._over = False
+
+    def run(self) -> RunState:
+        """Train to the end; return "finished", or "stopped" when the process was told to stop.
+
+        Raises:
+            UserError: the fleet is gone; the state between the last two updates is kept.
+        """
+        try:
+            self._train()
+            self._conclude()
+        except RunStopped:
+            self.ledger.write_checkpoint()
+            self.ledger.enter("stopped")
+        except UserError as error:
+            self.ledger.write_checkpoint()
+            self.ledger.enter("failed", str(error))
+            raise
+        finally:
+            self._control.close()
+            if self._evaluation is not None:
+                self._evaluation.close()
+        return self.ledger.state
+
+    def _train(self) -> None:
+        total, ledger = self._config.total_steps, self.ledger
+        ledger.enter("running")
+        while ledger.env_steps < total:
+            self._between_updates()
+            if self._over:
+                return
+            ledger.clock.run()
+            for branch in self.branches:
+                last = branch.env_steps + branch.steps_per_update >= total
+                advance = branch.advance(last)
+                ledger.note_advance(branch, advance)
+                if advance.reward_failure:
+                    branch.set_reward(branch.make_reward(None))
+            if ledger.env_steps >= total:
+                return
+            if _due(ledger.updates, self._config.eval_every_updates):
+                ledger.evaluate(self._evaluation_session, self._waiter)
+            if _due(ledger.updates, self._config.checkpoint_every_updates):
+                ledger.write_checkpoint()
+
+    def _conclude(self) -> None:
+        """End the run: last checkpoint, evaluation, result."""
+        with self.ledger.clock.stopped():
+            self.ledger.write_checkpoint()
+            evaluations = self.ledger.evaluate(self._evaluation_session, self._waiter)
+            self.ledger.write_result(evaluations[0])
+        self.ledger.enter("finished")
+
+    def _evaluation_session(self) -> FleetClient:
+        if self._evaluation is None:
+            self._evaluation = self._open_evaluation()
+        return self._evaluation
+
+    def _between_updates(self) -> None:
+        """Apply what is to take effect now; while paused, wait here."""
+        for entry in self._replay:
+            if entry.update == self.ledger.updates:
+                branch = self.branches[entry.values["branch"]]
+                branch.set_reward(branch.make_reward(entry.values["source"]))
+        if self._stop():
+            raise RunStopped
+        while (pending := self._control.take()) is not None:
+            self._apply(pending)
+        if self._paused:
+            self.ledger.enter("paused")
+            with self.ledger.clock.stopped():
+                self._wait_out_pause()
+            self.ledger.enter("running")
+
+    def _wait_out_pause(self) -> None:
+        while self._paused and not self._over:
+            if self._stop():
+                raise RunStopped
+            if (pending := self._control.take(PAUSE_POLL_S)) is not None:
+                self._apply(pending)
+
+    def _apply(self, pending: Pending) -> None:
+        """Let a command take effect, or tell its sender why it cannot."""
+        kind = pending.command.kind
+        try:
+            detail = self._carry_out(pending)
+        except UserError as error:
+            pending.answer.set_exception(error)
+            return
+        self.ledger.note_command(kind, detail)
+        update, env_steps = self.ledger.updates, self.ledger.env_steps
+        applied = Applied(kind=kind, update=update, env_steps=env_steps, detail=detail)
+        pending.answer.set_result(applied)
+
+    def _carry_out(self, pending: Pending) -> str:
+        """Do what a command says; return what came of it."""
+        match pending.command:
+            case Pause():
+                self._paused = True
+            case Resume():
+                self._paused = False
+            case Stop():
+                self.ledger.journal("stop", {})
+                self._over = True
+            case SetReward(source=source, branch=index):
+                if not 0 <= index < len(self.branches):
+                    raise UserError(f"there is no branch {index}", "Branch 0 always exists.")
+                reward = self.branches[index].make_reward(source)
+                values = {"branch": index, "source": source, "reward_id": reward.id}
+                self.ledger.journal("set_reward", values)
+                self.branches[index].set_reward(reward)
+                return reward.id
+            case _:
+                self.ledger.journal("checkpoint", {})
+                return self.ledger.write_checkpoint()
+        return ""
+
+
+def _due(updates: int, every: int) -> bool:
+    return every > 0 and updates % every == 0

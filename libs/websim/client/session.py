@@ -104,6 +104,7 @@ class FleetSession:
         self._sides: list[_ShardSide] = []
         self._arrived: deque[ShardResult] = deque()
         self._requests = 1
+        self._heard_s = self._asked_s = self._waited_s = 0.0
         self._decoder: Decoder[Any] = Decoder(ToClient)
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = make_socket(self._context, zmq.DEALER)
@@ -366,13 +367,16 @@ class FleetSession:
             until_s: time.monotonic() to wait until.
             again: a question to ask again with what is outstanding.
         """
-        heard_s = asked_s = time.monotonic()
+        now_s = time.monotonic()
+        if now_s - self._waited_s > lifecycle.CLIENT_PROBE_S:
+            # The caller was busy elsewhere: a silence it did not listen to is none.
+            self._heard_s = self._asked_s = now_s
         while True:
-            now_s = time.monotonic()
-            if now_s - heard_s > 2 * lifecycle.CONNECT_DEADLINE_S:
+            now_s = self._waited_s = time.monotonic()
+            if now_s - self._heard_s > 2 * lifecycle.CONNECT_DEADLINE_S:
                 raise FleetUnavailable(
                     f"the orchestrator at {self.address} has been silent for "
-                    f"{now_s - heard_s:.0f} s",
+                    f"{now_s - self._heard_s:.0f} s",
                     "Look whether it still runs.",
                 )
             if now_s > until_s:
@@ -381,15 +385,16 @@ class FleetSession:
                     + (f": {self.waiting}" if self.waiting else ""),
                     "Wait again, or look at the workers' logs.",
                 )
-            if now_s - asked_s > lifecycle.CLIENT_PROBE_S:
-                asked_s = now_s
+            if now_s - self._asked_s > lifecycle.CLIENT_PROBE_S:
+                self._asked_s = now_s
                 self._ask_again(again)
             if not self._socket.poll(min(200, int((until_s - now_s) * 1000) + 1)):
                 continue
             envelope = self._receive()
             if envelope is not None:
-                heard_s = time.monotonic()
+                self._heard_s = time.monotonic()
                 if self._file(envelope):
+                    self._asked_s = self._heard_s
                     return envelope
 
     def _ask_again(self, question: list[Any] | None) -> None:

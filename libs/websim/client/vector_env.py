@@ -15,6 +15,7 @@ from websim.client.errors import FleetError
 from websim.client.results import EnvironmentState, ShardResult
 from websim.client.session import FleetSession
 from websim.local.fleet import LocalFleet
+from websim.tasks import load_bundle
 from websim.wire import lifecycle
 from websim.wire.codec import Array
 from websim.wire.messages import ObsDtype, ShardSpan, TaskInfo, Value
@@ -57,8 +58,6 @@ def make_vec(
         raise FleetError("workers belongs to a private fleet", "Leave out workers or fleet.")
     name, files = str(task), None
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        from websim.tasks import load_bundle
-
         bundle = load_bundle(Path(name))
         name = bundle.name
         files = {"task.yaml": bundle.task_yaml, **bundle.files}

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from websim.client import make_vec
-from websim.service.logs import configure_logs
 
+from websim.service.logs import configure_logs
 from websim_learner.evaluation import Evaluation, evaluate
+from websim_learner.fleet import open_session
 from websim_learner.policy import TrainedPolicy, load_policy
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.settings import EvalSettings
@@ -23,10 +23,10 @@ def evaluate_run(settings: EvalSettings) -> int:
     seed = settings.seed
     if seed is None:
         seed = derived_seed(policy.config.seed, Stream.EVALUATION_SESSION)
-    client = make_vec(
-        policy.config.task,
+    client = open_session(
+        policy.config,
         settings.episodes,
-        seed=seed,
+        seed,
         fleet=settings.fleet,
         workers=settings.workers,
         label=f"evaluation of {settings.run.name}",

@@ -7,7 +7,7 @@ from websim.client import DEFAULT_NUM_ENVS
 from websim.service.errors import UserError
 from websim_learner.defaults import DEFAULT_TASK, defaults_of
 from websim_learner.run_dir import RunConfig, RunDir
-from websim_learner.settings import TrainSettings, with_overrides
+from websim_learner.settings import TrainSettings, split_overrides, with_overrides
 
 ALGORITHMS = ("ppo",)
 
@@ -31,10 +31,12 @@ def new_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         raise UserError(f"there is no algorithm {algo}", f"Choose from: {', '.join(ALGORITHMS)}.")
     defaults = defaults_of(task)
     num_envs = settings.num_envs or DEFAULT_NUM_ENVS
-    ppo = with_overrides(defaults.ppo, settings.set).resolved(num_envs)
+    overrides, task_overrides = split_overrides(settings.set)
+    ppo = with_overrides(defaults.ppo, overrides).resolved(num_envs)
     steps_per_update = num_envs * ppo.rollout_length
     config = RunConfig(
         task=task,
+        task_overrides=task_overrides,
         algo=algo,
         num_envs=num_envs,
         seed=settings.seed or 0,

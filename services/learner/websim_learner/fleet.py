@@ -5,13 +5,14 @@ The learner never looks behind this interface; its tests implement it with a few
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from websim.client import EnvironmentState, FleetTimeout, ShardResult
+from websim.client import EnvironmentState, FleetTimeout, ShardResult, make_vec
 from websim.wire.messages import ShardSpan, TaskInfo
+from websim_learner.run_dir import RunConfig
 
 
 class FleetClient(Protocol):
@@ -47,8 +48,38 @@ class FleetClient(Protocol):
         """Give the envs back."""
 
 
-OpenSession = Callable[[int, int, str], FleetClient]
-"""Opens a session of the run's task: (num_envs, seed, label)."""
+def open_session(
+    config: RunConfig,
+    num_envs: int,
+    seed: int,
+    *,
+    fleet: str | None,
+    workers: int | None = None,
+    label: str = "",
+) -> FleetClient:
+    """Open a session of a run's task.
+
+    Args:
+        config: the run's.
+        num_envs: envs of the session.
+        seed: keys their randomness.
+        fleet: address of a running fleet; None starts a private one that ends with the session.
+        workers: of the private fleet.
+        label: shown to people beside the session.
+
+    Raises:
+        UserError: there is no fleet, or it refuses the task; says what to do.
+    """
+    overrides: dict[str, Any] = config.task_overrides
+    return make_vec(
+        config.task,
+        num_envs,
+        seed=seed,
+        fleet=fleet,
+        workers=workers,
+        label=label,
+        **overrides,
+    )
 
 
 def num_envs(client: FleetClient) -> int:

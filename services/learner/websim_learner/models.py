@@ -171,6 +171,10 @@ class NumpyActor:
         self._input: Float32 = np.zeros((tile, self._weights[0].shape[0]), dtype=np.float32)
         self._outputs = [np.zeros((tile, w.shape[1]), dtype=np.float32) for w in self._weights]
 
+    def layers(self) -> list[tuple[Float32, Float32]]:
+        """Return (weight (inputs, outputs), bias (outputs,)) of each layer; tanh between them."""
+        return list(zip(self._weights, self._biases, strict=True))
+
     def mean(self, obs: Float32) -> Float32:
         """Return the mean action in policy units.
 

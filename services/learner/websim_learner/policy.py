@@ -6,7 +6,6 @@ from pathlib import Path
 from websim.service.errors import UserError
 from websim.service.logs import get_logger
 from websim.wire.messages import TaskInfo
-
 from websim_learner.algorithms.ppo import PPO
 from websim_learner.algorithms.state import Arrays
 from websim_learner.checkpoint import (
@@ -47,9 +46,7 @@ def load_policy(path: Path, checkpoint: str | None = None) -> TrainedPolicy:
     run_dir = RunDir(path)
     config, task = run_dir.read_config()
     found = _find(run_dir, checkpoint)
-    algorithm = PPO(
-        config.ppo, task.obs_dim, task.action_dim, config.num_envs, config.seed, "cpu"
-    )
+    algorithm = PPO(config.ppo, task.obs_dim, task.action_dim, config.num_envs, config.seed, "cpu")
     counters = found.counters["branches"][0]
     algorithm.load(_branch_parts(found), counters["updates"])
     return TrainedPolicy(config, task, found.name, counters["env_steps"], algorithm)

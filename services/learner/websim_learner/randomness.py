@@ -19,6 +19,7 @@ class Stream(IntEnum):
     EPISODE_STAGGER = 4
     TRAINING_SESSION = 5
     EVALUATION_SESSION = 6
+    GOLDEN = 7
 
 
 def generator(seed: int, stream: Stream, counter: int) -> np.random.Generator:

@@ -14,7 +14,7 @@ import msgspec
 
 from websim.service.errors import UserError
 from websim.service.files import write_atomic
-from websim.wire.messages import TaskInfo
+from websim.wire.messages import TaskInfo, Value
 from websim_learner.defaults import PPOSettings
 from websim_learner.records import JournalEntry, MetricsRecord
 
@@ -24,6 +24,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     task: str
     """A bundled task's id, or the path of a task file."""
+    task_overrides: dict[str, Value] = {}
+    """Parameters of the task that differ from its own defaults."""
     algo: str
     num_envs: int
     seed: int

@@ -1,7 +1,7 @@
 """What the learner can be told: one settings class for each of its commands."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -10,6 +10,7 @@ from pydantic_settings import CliPositionalArg
 
 from websim.service.errors import UserError
 from websim.service.settings import ServiceSettings, SettingsConfigDict
+from websim.wire.messages import Value
 from websim_learner.defaults import PPOSettings
 
 ENV_PREFIX = "WEBSIM_LEARNER_"
@@ -42,7 +43,8 @@ class TrainSettings(ServiceSettings):
     reward: Path | None = None
     """Train on the reward program in this file, not on the task's own reward."""
     set: tuple[str, ...] = ()
-    """A setting of the algorithm, as in ppo.learning_rate=3e-4; may be repeated."""
+    """A setting of the algorithm, as in ppo.learning_rate=3e-4, or a parameter of the task, as in
+    task.reset_noise_scale=0; may be repeated."""
     eval_episodes: int = Field(20, ge=1, le=4096)
     """Episodes of an evaluation, each on an environment of its own."""
     eval_every_steps: int = Field(500_000, ge=0)
@@ -87,6 +89,8 @@ class RecordSettings(_RunCommandSettings):
 
     fleet: str | None = None
     """Use this running fleet, as in tcp://127.0.0.1:5556; a private one when not given."""
+    workers: int | None = Field(None, ge=1)
+    """Sim workers of the private fleet; one when not given."""
     out: Path | None = None
     """File to write, .gif or .mp4; RUN/episode.gif when not given."""
     seed: int = Field(0, ge=0, lt=2**63)
@@ -95,29 +99,63 @@ class RecordSettings(_RunCommandSettings):
     """Env steps that are shown at most."""
 
 
-def with_overrides(settings: PPOSettings, pairs: Sequence[str]) -> PPOSettings:
-    """Return PPO settings changed as `--set ppo.name=value` says.
+def split_overrides(pairs: Sequence[str]) -> tuple[dict[str, str], dict[str, Value]]:
+    """Part what `--set` says into PPO's settings and the task's parameters.
+
+    Raises:
+        UserError: a pair is about neither.
+    """
+    ppo: dict[str, str] = {}
+    task: dict[str, Value] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        owner, _, name = key.partition(".")
+        if not (equals and name and owner in ("ppo", "task")):
+            raise UserError(
+                f"--set {pair} names no setting", "Write ppo.NAME=VALUE or task.NAME=VALUE."
+            )
+        if owner == "ppo":
+            ppo[name] = text
+        else:
+            task[name] = _task_value(text)
+    return ppo, task
+
+
+def with_overrides(settings: PPOSettings, overrides: Mapping[str, str]) -> PPOSettings:
+    """Return PPO's settings with some of them changed.
 
     Raises:
         UserError: a name or a value is wrong.
     """
     types = get_type_hints(PPOSettings)
     changes: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        algo, _, name = key.partition(".")
-        if not equals or algo != "ppo" or name not in types:
-            raise UserError(
-                f"--set {pair} names no setting",
-                "Write ppo.NAME=VALUE with a NAME of: " + ", ".join(types) + ".",
-            )
-        values = text.split(",") if types[name] == tuple[int, ...] else text
+    for name, text in overrides.items():
+        if name not in types:
+            raise UserError(f"ppo has no setting {name}", f"It has: {', '.join(types)}.")
+        value = text.split(",") if types[name] == tuple[int, ...] else text
         try:
-            changes[name] = TypeAdapter(types[name]).validate_python(values)
+            changes[name] = TypeAdapter(types[name]).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
-            raise UserError(f"--set {pair}: {reason}") from None
+            raise UserError(f"--set ppo.{name}={text}: {reason}") from None
     try:
         return dataclasses.replace(settings, **changes)
     except ValueError as error:
-        raise UserError(f"--set: {error}") from None
+        raise UserError(f"--set ppo: {error}") from None
+
+
+def _task_value(text: str) -> Value:
+    """Read a task's parameter: true, false, a number, numbers with commas, or text."""
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return tuple(map(float, text.split(","))) if "," in text else _number(text)
+    except ValueError:
+        return text
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

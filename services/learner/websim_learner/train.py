@@ -4,7 +4,6 @@ from importlib.metadata import version
 
 import torch
 
-from websim.client import make_vec
 from websim.service.errors import UserError
 from websim.service.http import Pulse, add_health, make_app, serve_http
 from websim.service.logs import configure_logs, get_logger
@@ -17,7 +16,7 @@ from websim_learner.checkpoint import Checkpoint, newest_checkpoint, remove_unfi
 from websim_learner.clock import RunClock
 from websim_learner.configure import new_config, resumed_config
 from websim_learner.control import Control
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.fleet import FleetClient, Waiter, open_session
 from websim_learner.ledger import Ledger
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import EventStream
@@ -52,9 +51,7 @@ def train(settings: TrainSettings) -> int:
     session_seed = derived_seed(config.seed, Stream.TRAINING_SESSION, updates)
     label = f"training {run_dir.path.name}"
     # Until the session is open a signal ends the process at once: nothing is written yet.
-    client = make_vec(
-        config.task, config.num_envs, seed=session_seed, fleet=settings.fleet, label=label
-    )
+    client = open_session(config, config.num_envs, session_seed, fleet=settings.fleet, label=label)
     run = Run(config, run_dir, client, settings, install_shutdown())
     try:
         run.prepare(checkpoint, session_seed, damages)
@@ -163,10 +160,10 @@ class Run:
 
     def _open_evaluation(self) -> FleetClient:
         config = self._config
-        return make_vec(
-            config.task,
+        return open_session(
+            config,
             config.eval_episodes,
-            seed=derived_seed(config.seed, Stream.EVALUATION_SESSION),
+            derived_seed(config.seed, Stream.EVALUATION_SESSION),
             fleet=self._settings.fleet,
             label=f"evaluation of {self._run_dir.path.name}",
         )

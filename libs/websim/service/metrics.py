@@ -118,6 +118,125 @@ METRICS: tuple[Metric, ...] = (
         "Messages that were not acted on or could not be sent.",
         ("reason",),
     ),
+    # learner
+    Metric("websim_learner_updates_total", "counter", "Updates of a policy done by this process."),
+    Metric(
+        "websim_learner_env_steps_total",
+        "counter",
+        "Environment steps learned from, over the run's whole life.",
+    ),
+    Metric(
+        "websim_learner_episodes_total",
+        "counter",
+        "Training episodes that ended by themselves or by the clock.",
+    ),
+    Metric(
+        "websim_learner_invalid_transitions_total",
+        "counter",
+        "Transitions not learned from because the engine diverged.",
+    ),
+    Metric("websim_learner_evaluations_total", "counter", "Evaluations done."),
+    Metric("websim_learner_checkpoints_total", "counter", "Checkpoints written."),
+    Metric("websim_learner_commands_total", "counter", "Commands that took effect."),
+    Metric("websim_learner_warnings_total", "counter", "Warnings told to people."),
+    Metric(
+        "websim_learner_reward_nonfinite_rows_total",
+        "counter",
+        "Rewards of a program that were not finite; they became 0.",
+    ),
+    Metric(
+        "websim_learner_reward_clipped_rows_total",
+        "counter",
+        "Rewards of a program beyond the limit; they became the limit.",
+    ),
+    Metric(
+        "websim_learner_time_seconds_total",
+        "counter",
+        "Training time by what it was spent on: waiting for physics, inference, or the update.",
+        ("phase",),
+    ),
+    Metric(
+        "websim_learner_env_steps_per_second",
+        "gauge",
+        "Training speed over the last updates, learning included.",
+    ),
+    Metric(
+        "websim_learner_episode_return",
+        "gauge",
+        "Mean return of the last 100 training episodes, by the task's own reward.",
+    ),
+    Metric(
+        "websim_learner_episode_length_steps",
+        "gauge",
+        "Mean length of the last 100 training episodes.",
+    ),
+    Metric(
+        "websim_learner_episode_fitness",
+        "gauge",
+        "Mean fitness of the last 100 training episodes, in the task's unit.",
+    ),
+    Metric(
+        "websim_learner_episode_success_ratio",
+        "gauge",
+        "Share of the last 100 training episodes that succeeded.",
+    ),
+    Metric(
+        "websim_learner_improvement_per_million_steps",
+        "gauge",
+        "Slope of the mean return per million environment steps, over the last tenth of the run.",
+    ),
+    Metric(
+        "websim_learner_evaluation_return",
+        "gauge",
+        "Mean return of the last evaluation, with the mean action.",
+    ),
+    Metric(
+        "websim_learner_evaluation_fitness",
+        "gauge",
+        "Mean fitness of the last evaluation, in the task's unit.",
+    ),
+    Metric(
+        "websim_learner_reward",
+        "gauge",
+        "Mean reward per transition of the last rollout, as learned from.",
+    ),
+    Metric(
+        "websim_learner_policy_loss",
+        "gauge",
+        "Clipped policy loss, mean over the last update.",
+    ),
+    Metric(
+        "websim_learner_value_loss",
+        "gauge",
+        "Squared error of the value function, mean over the last update.",
+    ),
+    Metric("websim_learner_entropy_nats", "gauge", "Entropy of the policy after the last update."),
+    Metric(
+        "websim_learner_kl_nats",
+        "gauge",
+        "Divergence of the policy from the one that acted, in the last epoch.",
+    ),
+    Metric(
+        "websim_learner_clip_ratio",
+        "gauge",
+        "Share of transitions whose probability ratio was clipped.",
+    ),
+    Metric(
+        "websim_learner_gradient_norm",
+        "gauge",
+        "Gradient norm before clipping, mean over the last update.",
+    ),
+    Metric(
+        "websim_learner_explained_variance_ratio",
+        "gauge",
+        "Share of the returns' variance that the value function explains.",
+    ),
+    Metric("websim_learner_learning_rate", "gauge", "Learning rate of the last update."),
+    Metric(
+        "websim_learner_action_std",
+        "gauge",
+        "Mean standard deviation of the policy, where actions span [-1, 1].",
+    ),
 )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from websim.local.options import RunOptions
+from websim.local.ports import FleetPorts
 from websim.local.run import Run
 from websim.local.supervisor import ChildFailedError
 from websim.local.train import train
@@ -149,6 +151,16 @@ def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
 def test_options_that_cannot_work_are_refused_at_once(tmp_path, options, text):
     with pytest.raises(UserError, match=text):
         Run(make_options(tmp_path, **options))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_taken_port_leaves_no_trace(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = FleetPorts(clients=other.getsockname()[1])
+        with pytest.raises(UserError, match="is not free"):
+            Run(make_options(tmp_path), ports=ports)
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_directory_is_not_overwritten(tmp_path):

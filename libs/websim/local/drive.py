@@ -69,7 +69,8 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
     after, fleet = 0, ""
     while not run.ended and run.failure is None and not shutdown.requested:
         status = run.status()
-        display.update(status)
+        if status["state"] != "unreachable":  # as it is for a moment when it ends
+            display.update(status)
         if status.get("fleet", fleet) != fleet:
             fleet = status["fleet"]
             display.note(f"fleet: {fleet or 'all is well again'}")

@@ -1,5 +1,7 @@
 """What a training run on this machine can be told; the terminal and notebooks share it."""
 
+import contextlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,3 +89,27 @@ class RunOptions:
         for key, setting in self.settings.items():
             arguments += ["--set", f"{key}={setting}"]
         return arguments
+
+
+def make_log_dir(directory: Path) -> Path:
+    """Make the directory of a run, with a place for the logs of its services, and return that.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    log_dir = directory / "logs"
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {directory}: {error.strerror}", "Choose another --run-dir."
+        ) from None
+    return log_dir
+
+
+def forget_unbegun(directory: Path) -> None:
+    """Remove the directory of a run that was refused before it began."""
+    if not (directory / "config.json").exists():
+        shutil.rmtree(directory / "logs", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            directory.rmdir()

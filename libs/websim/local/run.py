@@ -4,18 +4,17 @@
 the terminal (see drive.py).
 """
 
-import contextlib
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from websim.local.fleet import LEARNER_STAGE, LocalFleet, log_arguments, require_installed
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
-from websim.local.options import RunOptions
+from websim.local.options import RunOptions, forget_unbegun, make_log_dir
 from websim.local.ports import FleetPorts, HeldPort
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
 from websim.service.errors import EXIT_USER_ERROR, UserError
@@ -62,36 +61,44 @@ class Run:
         require_installed("websim_learner")
         self.directory = options.directory()
         self._fleet: LocalFleet | None = None
-        log_dir = self.directory / "logs"
+        wanted = ports or FleetPorts()
+        log_dir = make_log_dir(self.directory)
         try:
-            log_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.directory}: {error.strerror}", "Choose another --run-dir."
-            ) from None
-        self._held = HeldPort("learner, HTTP", (ports or FleetPorts()).learner_http)
-        try:
-            if options.fleet is None:
-                self._fleet = LocalFleet(
-                    options.workers, ports=ports, log_dir=log_dir, notify=notify
-                )
-                self._supervisor = self._fleet.supervisor
-                address = self._fleet.client_address
-            else:
-                self._supervisor = Supervisor(log_dir=log_dir, notify=notify)
-                address = options.fleet
+            self._held = HeldPort("learner, HTTP", wanted.learner_http)
+            try:
+                self._open_fleet(options, wanted, log_dir, notify)
+            except BaseException:
+                self._held.close()
+                raise
         except BaseException:
-            self._held.close()
+            forget_unbegun(self.directory)
             raise
         try:
             if self._fleet is not None:
                 self._fleet.start()
-            self._supervisor.start(self._learner(options, address, restart))
+            self._supervisor.start(self._learner(options, restart))
         except BaseException:
             self.close()
             raise
 
-    def _learner(self, options: RunOptions, fleet: str, restart: bool) -> ChildSpec:
+    def _open_fleet(
+        self,
+        options: RunOptions,
+        ports: FleetPorts,
+        log_dir: Path,
+        notify: Callable[[str], None] | None,
+    ) -> None:
+        """Prepare the private fleet, or to use the one that is named."""
+        if options.fleet is None:
+            self._fleet = LocalFleet(options.workers, ports=ports, log_dir=log_dir, notify=notify)
+            self._supervisor = self._fleet.supervisor
+            self._address = self._fleet.client_address
+        else:
+            self._supervisor = Supervisor(log_dir=log_dir, notify=notify)
+            self._address = options.fleet
+
+    def _learner(self, options: RunOptions, restart: bool) -> ChildSpec:
+        fleet = self._address
         after = ["--http-port", str(self._held.port)]
         after += log_arguments(self.directory / "logs", LEARNER)
         again = RunOptions(resume=self.directory)
@@ -132,11 +139,17 @@ class Run:
         self._supervisor.wait_ready([LEARNER], START_TIMEOUT_S, cancelled)
 
     def status(self) -> dict[str, Any]:
-        """Return the present state of the run: `state`, `env_steps`, `steps_per_s`, and so on."""
+        """Return the present state of the run: `state`, `env_steps`, `steps_per_s`, and so on.
+
+        A learner that does not answer has only a state: `starting`, `unreachable` or `ended`.
+        """
         try:
             return LearnerApi(self.http_url).status()
         except LearnerUnreachableError:
-            return {"state": "ended" if self.ended else "starting"}
+            if self.ended:
+                return {"state": "ended"}
+            started = self._supervisor.facts(LEARNER) is not None
+            return {"state": "unreachable" if started else "starting"}
 
     def pause(self) -> None:
         """Pause training when the present update ends; returns when it has."""
@@ -250,12 +263,8 @@ class Run:
         if self._fleet is not None:
             self._fleet.close()
         self._held.close()
-        refused = self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM)
-        if refused and not (self.directory / "config.json").exists():
-            # Nothing has begun: no trace of it is of use to anyone.
-            shutil.rmtree(self.directory / "logs", ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self.directory.rmdir()
+        if self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM):
+            forget_unbegun(self.directory)
 
     def __enter__(self) -> "Run":
         """Return the run."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from websim.programs import ProgramError, ProgramSchema, compile_program
 from websim.programs.dryrun import dry_run
 

@@ -1,21 +1,20 @@
-"""Third layer: checked syntax becomes a function without module, attribute, string or builtin.
+"""A program: checked syntax, compiled to functions without module, attribute, string or builtin.
 
 `compile_program` is the one way to make a Program. Whoever executes a program compiles it here
 itself: a neighbour's word that some text was checked is never taken.
 """
 
-import ast
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from websim.programs.canonical import canonical_text, require_closed
-from websim.programs.schema import BOOLEAN_KINDS, ProgramKind, ProgramSchema
-from websim.programs.scope import Scope, Span, Typed
+from websim.programs.regenerate import PARTS, TOTAL, regenerate
+from websim.programs.schema import ProgramKind, ProgramSchema
+from websim.programs.scope import Span
 from websim.programs.source import parse
-from websim.programs.statements import Assignment, CheckedProgram, check_program
+from websim.programs.statements import CheckedProgram, check_program
 from websim.programs.values import Array
 
 
@@ -68,30 +67,24 @@ class Program:
     """The same of each component, in order."""
 
     def __init__(self, source: str, checked: CheckedProgram, kind: ProgramKind) -> None:
+        closed = regenerate(checked, kind)
         scope = checked.scope
-        results = [
-            _owned(scope, typed, kind) for typed in (checked.total, *checked.components.values())
-        ]
-        fields = tuple(sorted(scope.fields))
-        arguments = [*(f"v_field_{name}" for name in fields), "v_action"]
-        whole = [assignment.value for assignment in checked.assignments]
-        names = tuple(checked.components)
-        run = _generate(scope, arguments, checked.assignments, results)
+        run: dict[str, object] = {"__builtins__": {}, **scope.globals}
+        # `regenerate` has proved what the tree holds; both functions are defined here, not run.
+        exec(compile(closed.tree, "<program>", "exec"), run)
         values: dict[str, object] = {
-            "_total": run["f_total"],
-            "_parts": run["f_parts"],
-            "id": _identify(canonical_text([*whole, *results]), names, scope.schema, kind),
+            "_total": run[TOTAL],
+            "_parts": run[PARTS],
+            "id": _identify(closed.text, checked, kind),
             "source": source,
             "kind": kind,
             "schema": scope.schema,
-            "fields": fields,
-            "column_spans": tuple(_merged(scope.fields[name]) for name in fields),
+            "fields": closed.fields,
+            "column_spans": tuple(_merged(scope.fields[name]) for name in closed.fields),
             "reads_action": scope.reads_action,
-            "components": names,
-            "dtype": _result_dtype(checked.total, kind),
-            "component_dtypes": tuple(
-                _result_dtype(typed, kind) for typed in checked.components.values()
-            ),
+            "components": tuple(checked.components),
+            "dtype": closed.dtypes[0],
+            "component_dtypes": closed.dtypes[1:],
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -153,76 +146,9 @@ def _merged(spans: set[Span] | None) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in merged)
 
 
-def _result_dtype(typed: Typed, kind: ProgramKind) -> np.dtype[Any]:
-    keeps = kind in BOOLEAN_KINDS or typed.value.dtype.kind == "f"
-    return typed.value.dtype if keeps else np.dtype(np.float64)
-
-
-def _owned(scope: Scope, typed: Typed, kind: ProgramKind) -> ast.expr:
-    """Return the syntax of a result as an array of its own, of a float dtype where it is a number.
-
-    A result that shared memory with an input would change when the caller reuses that buffer.
-    """
-    if _result_dtype(typed, kind) != typed.value.dtype:
-        name = scope.function("as_float", _as_float)
-    elif typed.value.is_view:
-        name = scope.function("copy", np.copy)
-    else:
-        return typed.node
-    return ast.Call(name, [typed.node], [])
-
-
-def _as_float(array: Array) -> Array:
-    return array.astype(np.float64)
-
-
-def _generate(
-    scope: Scope,
-    arguments: Sequence[str],
-    assignments: Sequence[Assignment],
-    results: Sequence[ast.expr],
-) -> dict[str, Any]:
-    """Return the functions f_total and f_parts, whose only globals are listed functions."""
-    total = _function("f_total", arguments, assignments, results[:1], results[0])
-    whole = ast.Tuple(list(results), ast.Load())
-    parts = _function("f_parts", arguments, assignments, results, whole)
-    tree = ast.fix_missing_locations(ast.Module([total, parts], []))
-    require_closed(tree, scope.globals)
-    namespace: dict[str, Any] = {"__builtins__": {}, **scope.globals}
-    # The tree holds nothing but what require_closed names; both functions are defined, not run.
-    exec(compile(tree, "<program>", "exec"), namespace)
-    return namespace
-
-
-def _function(
-    name: str,
-    arguments: Sequence[str],
-    assignments: Sequence[Assignment],
-    results: Sequence[ast.expr],
-    returned: ast.expr,
-) -> ast.FunctionDef:
-    """Return a function of the assignments that its results need, in order."""
-    needed = _names(results)
-    kept: list[ast.stmt] = []
-    for assignment in reversed(assignments):
-        if assignment.target in needed:
-            needed |= _names([assignment.value])
-            store = ast.Name(assignment.target, ast.Store())
-            kept.insert(0, ast.Assign([store], assignment.value))
-    signature = ast.arguments(
-        [], [ast.arg(argument) for argument in arguments], None, [], [], None, []
-    )
-    return ast.FunctionDef(name, signature, [*kept, ast.Return(returned)], [])
-
-
-def _names(nodes: Sequence[ast.expr]) -> set[str]:
-    return {node.id for tree in nodes for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _identify(
-    text: str, components: Sequence[str], schema: ProgramSchema, kind: ProgramKind
-) -> str:
-    whole = "\n".join([kind, schema.canonical(), ",".join(components), text])
+def _identify(text: str, checked: CheckedProgram, kind: ProgramKind) -> str:
+    schema = checked.scope.schema.canonical()
+    whole = "\n".join([kind, schema, ",".join(checked.components), text])
     return "p_" + hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -43,7 +43,7 @@ class ShardStep:
     terminated: Bools
     truncated: Bools
     invalid: Bools
-    """(n,): the engine diverged or failed there; the transition is not to be learned from."""
+    """(n,): the engine diverged or failed, or the reward is not finite: nothing to learn from."""
     ended: Ids
     """(k,) rows whose episode ended, ascending."""
     final_obs: npt.NDArray[Any]
@@ -92,7 +92,7 @@ class Shard:
         obs_dtype: "float32" or "float64".
 
     Attributes:
-        diverged_total: Transitions so far in which the engine diverged or failed.
+        diverged_total: Invalid transitions so far.
         last_failure: What the engine said when it last failed, or "".
     """
 
@@ -200,9 +200,8 @@ class Shard:
             np.copyto(self._reward, task.reward(values, action))
             if task.terminated is not None:
                 np.copyto(self._terminated, task.terminated(values, action))
-            if has_invalid:
-                self._reward[self._invalid] = 0.0
-                self._terminated[self._invalid] = False
+            if has_invalid or not np.isfinite(self._reward).all():
+                has_invalid = self._judge_invalid()
             self._episodes.advance(
                 values, action, self._reward, self._invalid if has_invalid else None
             )
@@ -219,15 +218,22 @@ class Shard:
         except mujoco.batch.SimulationError as error:
             failed = error.ids
             self.last_failure = str(error)
+        if self._has_invalid:
+            self._invalid.fill(False)
+            self._has_invalid = False
         if not len(failed) and not self._bad.any():
-            if self._has_invalid:
-                self._invalid.fill(False)
-                self._has_invalid = False
             return False
         np.copyto(self._invalid, self._bad.any(axis=1))
         self._invalid[failed] = True
         self._bad[...] = 0
+        return True
+
+    def _judge_invalid(self) -> bool:
+        """Take merit and end from invalid transitions; one without a finite reward is such, too."""
         self._has_invalid = True
+        np.logical_or(self._invalid, ~np.isfinite(self._reward), out=self._invalid)
+        self._reward[self._invalid] = 0.0
+        self._terminated[self._invalid] = False
         self.diverged_total += int(self._invalid.sum())
         return True
 

@@ -80,6 +80,23 @@ def test_an_orphan_that_does_not_stop_is_ended():
         assert process.wait(timeout=10) == 1
 
 
+STARTS_SLOWLY = """
+import time
+from websim.service.main import run_service
+def main(argv):
+    print("up", flush=True)
+    time.sleep(60)
+run_service(main)
+"""
+
+
+def test_an_orphan_that_has_not_begun_ends_at_once():
+    process, write_fd = start_with_parent_pipe(STARTS_SLOWLY)
+    with process:
+        os.close(write_fd)
+        assert process.wait(timeout=3) == 1
+
+
 def test_waiting_ends_when_another_thread_asks():
     shutdown = Shutdown()
     assert shutdown.wait(0.01) is False

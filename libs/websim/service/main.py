@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from websim.service.errors import UserError
+from websim.service.shutdown import watch_parent
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
@@ -24,6 +25,7 @@ def run_service(main: Callable[[list[str]], int]) -> NoReturn:
     Args:
         main: Takes the command line without the program's name; returns the exit code.
     """
+    watch_parent()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()

@@ -75,22 +75,37 @@ def install_shutdown() -> Shutdown:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    _installed.append(shutdown)
+    watch_parent()
+    return shutdown
+
+
+def watch_parent() -> None:
+    """From now on, notice when the process that started this one is gone.
+
+    `run_service` and `install_shutdown` call it; only the first call does something. A service
+    that has no `Shutdown` yet then ends at once.
+    """
     # Popped, so that a process started from here does not take our descriptor for one of its own.
     parent_fd = os.environ.pop(PARENT_FD_VARIABLE, "")
     if parent_fd:
         threading.Thread(
-            target=_watch_parent, args=(int(parent_fd), shutdown), name="parent-watch", daemon=True
+            target=_await_end_of_parent, args=(int(parent_fd),), name="parent-watch", daemon=True
         ).start()
-    return shutdown
 
 
-def _watch_parent(parent_fd: int, shutdown: Shutdown) -> None:
+_installed: list[Shutdown] = []
+
+
+def _await_end_of_parent(parent_fd: int) -> None:
     """Wait for the end of file that the kernel delivers however the parent ends."""
     os.set_inheritable(parent_fd, False)
     while os.read(parent_fd, 1):
         pass
-    shutdown.request("the parent process is gone")
-    time.sleep(PARENT_GONE_GRACE_S)
+    for shutdown in _installed:
+        shutdown.request("the parent process is gone")
+    if _installed:
+        time.sleep(PARENT_GONE_GRACE_S)
     os._exit(1)
 
 

@@ -14,11 +14,11 @@ from websim.registration import register_all
 
 if TYPE_CHECKING:
     from websim.client import make_vec
-    from websim.local.run import train
+    from websim.local.train import train
 
 __all__ = ["make_vec", "train"]
 
-_HOMES = {"make_vec": "websim.client", "train": "websim.local.run"}
+_HOMES = {"make_vec": "websim.client", "train": "websim.local.train"}
 
 register_all()
 

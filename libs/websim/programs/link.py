@@ -67,7 +67,11 @@ class WorkerLink:
         self._poll = select.poll()
         self._poll.register(self._reply_fd, select.POLLIN)
         self._clock = _processor_clock(self.pid)
-        self._load()
+        try:
+            self._load()
+        except SandboxError as error:
+            message = f"the worker did not start: {error}: {self.end()}"
+            raise SandboxError(error.problem, message) from None
 
     def call(
         self,
@@ -83,7 +87,7 @@ class WorkerLink:
         num_rows = len(action)
         self._write_inputs(fields, action, num_rows)
         self._sequence = (self._sequence + 1) & 0xFFFF_FFFF
-        start_s = time.clock_gettime(self._clock)
+        start_s = self._spent_s()
         self._send(COMMAND.pack(self._sequence, num_rows, with_components))
         self._await_reply(start_s, budget_s)
         self._read_reply()
@@ -140,12 +144,19 @@ class WorkerLink:
             return
         give_up_s = time.monotonic() + budget_s * (STALL_FACTOR - 1)
         while time.monotonic() < give_up_s:
-            left_s = budget_s - (time.clock_gettime(self._clock) - start_s)
+            left_s = budget_s - (self._spent_s() - start_s)
             if left_s <= 0.0:
                 break
             if self._poll.poll(max(1.0, left_s * 1e3)):
                 return
         raise SandboxError("deadline", f"the program took longer than {budget_s * 1e3:g} ms")
+
+    def _spent_s(self) -> float:
+        """Return the processor time of the worker so far."""
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:
+            raise SandboxError("crashed", "the worker has ended") from None
 
     def _read_reply(self) -> None:
         """Read the outcome of the last message; nothing a worker writes is taken on trust."""

@@ -84,6 +84,7 @@ class SandboxedProgram:
         self._calls = 0
         self._struck_at: deque[int] = deque(maxlen=STRIKES)
         self._closed = ""
+        self._quarantined = False
         self._link = self._spawn(num_rows)
 
     @property
@@ -124,7 +125,7 @@ class SandboxedProgram:
     @property
     def is_quarantined(self) -> bool:
         """True once it has struck too often: every call is refused."""
-        return self._closed != "" and len(self._struck_at) == STRIKES
+        return self._quarantined
 
     def __call__(self, fields: Mapping[str, Array], action: Array) -> Array:
         """Return the total of every environment, shape (N,), as Program does.
@@ -197,7 +198,8 @@ class SandboxedProgram:
     def _strike(self) -> None:
         self._struck_at.append(self._calls)
         recent = self._calls - self._struck_at[0] < STRIKE_WINDOW
-        if len(self._struck_at) == STRIKES and recent:
+        if len(self._struck_at) == STRIKES and recent and not self._closed:
+            self._quarantined = True
             self._shut(f"it failed {STRIKES} times within {STRIKE_WINDOW} calls")
 
     def _shut(self, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import threading
 import warnings
 
 from websim.programs.errors import Issue, ProgramError, Reason
@@ -17,6 +18,8 @@ from websim.programs.limits import (
 # Tab, line feed, form feed, carriage return before a line feed, and printable ASCII.
 _FOREIGN = re.compile(r"[^\t\n\x0c\x20-\x7e\r]|\r(?!\n)")
 _PREFIX_RUN = re.compile(rf"(?:[-+~]\s*|\bnot\b\s*){{{MAX_PREFIX_RUN + 1},}}")
+_MAY_WARN = re.compile(r"\\|[0-9][A-Za-z_]")
+_filters_lock = threading.Lock()
 _DEPTH_STEP = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
@@ -24,11 +27,7 @@ def parse(source: str) -> ast.Module:
     """Return the syntax tree of `source`, or raise ProgramError when a bound is not kept."""
     _check_text(source)
     try:
-        # Invalid escapes only warn, once and on stderr; whether they do must not depend on the
-        # process, and no string reaches the running program anyway.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+        tree = _parse_silently(source) if _MAY_WARN.search(source) else ast.parse(source)
     except SyntaxError as error:
         raise _syntax_refusal(source, error) from None
     except (RecursionError, MemoryError):
@@ -37,6 +36,17 @@ def parse(source: str) -> ast.Module:
         raise _refusal("syntax", f"not Python: {error}; write one function", 1, 1) from None
     _check_tree(tree)
     return tree
+
+
+def _parse_silently(source: str) -> ast.Module:
+    """Parse what may hold an invalid escape or a number that runs into a word.
+
+    Python warns of these, or refuses them, as the process has set its filters; a verdict must not
+    depend on that. Filters belong to the whole process, hence the lock, and the rarity of this way.
+    """
+    with _filters_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
 
 
 def _check_text(source: str) -> None:

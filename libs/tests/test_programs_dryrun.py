@@ -1,0 +1,162 @@
+"""The trial on made-up inputs, and the guard between a program and a learner."""
+
+import numpy as np
+import pytest
+
+from websim.programs import Program, ProgramSchema, compile_program
+from websim.programs.dryrun import dry_run, make_inputs
+from websim.programs.guard import REWARD_LIMIT, evaluate_guarded
+from websim.programs.risks import riskiest
+
+SCHEMA = ProgramSchema({"obs": 17, "x_velocity": 0, "time_s": 0}, 6)
+
+
+class Misbehaving:
+    """A program whose results are not what the language would give."""
+
+    id = "p_0"
+    kind = "reward"
+    source = "def reward(state, action):\n    return state.x_velocity"
+    schema = SCHEMA
+    fields = ("x_velocity",)
+    components = ()
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, fields, action):
+        return self.function(fields["x_velocity"])
+
+    def with_components(self, fields, action):
+        return self(fields, action), {}
+
+
+def make_program(returned: str, **overrides) -> Program:
+    source = f"def reward(state, action):\n    return {returned}\n"
+    return compile_program(source, **{"schema": SCHEMA, **overrides})
+
+
+def make_fields(x_velocity: list[float]) -> dict[str, np.ndarray]:
+    num_rows = len(x_velocity)
+    return {"x_velocity": np.array(x_velocity), "obs": np.ones((num_rows, 17))}
+
+
+def make_action(num_rows: int) -> np.ndarray:
+    return np.zeros((num_rows, 6), np.float32)
+
+
+def test_trial_reports_scale_of_total_and_components():
+    trial = dry_run(make_program("3.0 * state.x_velocity, {'run': state.x_velocity}"))
+    assert trial.issues == ()
+    assert not trial.constant
+    total, run = trial.scales["total"], trial.scales["component run"]
+    assert total.std == pytest.approx(3.0 * run.std)
+    assert run.minimum < -1.0 < 1.0 < run.maximum
+    assert trial.nonfinite_share["normal"] == 0.0
+    assert trial.nonfinite_share["nan"] == 1.0
+
+
+def test_trial_notes_a_constant():
+    assert dry_run(make_program("np.ones_like(state.x_velocity)")).constant
+
+
+def test_time_is_never_negative_in_a_trial():
+    assert dry_run(make_program("np.sqrt(state.time_s)")).issues == ()
+
+
+def test_not_finite_names_the_likely_place():
+    source = (
+        "def reward(state, action):\n"
+        "    a = state.obs[:, 0] / 2.0\n"
+        "    b = np.exp(a) + np.log(state.obs[:, 1])\n"
+        "    return a + b\n"
+    )
+    (issue,) = dry_run(compile_program(source, SCHEMA)).issues
+    assert (issue.reason, issue.line, issue.column) == ("nonfinite", 3, 21)
+    assert "np.log(np.maximum(x, 1e-6))" in issue.message
+
+
+@pytest.mark.parametrize(
+    ("expression", "remedy"),
+    [
+        ("state.x_velocity / state.time_s", "guard the division"),
+        ("state.x_velocity ** 0.5", "a fractional power"),
+        ("np.power(state.x_velocity, 0.5)", "a fractional power"),
+        ("state.x_velocity ** -2", "guard the division"),
+        ("np.exp(state.x_velocity)", "bound what grows"),
+        ("state.x_velocity ** 3", "bound what grows"),
+        ("np.arccos(state.x_velocity)", "np.arccos needs"),
+        ("state.x_velocity + 1.0", "keep results finite"),
+    ],
+)
+def test_remedy_fits_the_operation(expression, remedy):
+    line, _, text = riskiest(f"def reward(state, action):\n    return {expression}\n")
+    assert text.startswith(remedy)
+    assert line == (0 if remedy == "keep results finite" else 2)
+
+
+def test_result_that_changes_between_calls_is_refused():
+    generator = np.random.default_rng(0)
+    noisy = Misbehaving(lambda x: x + generator.standard_normal(len(x)))
+    assert dry_run(noisy).issues[0].reason == "batch"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x - x.mean(),
+        lambda x: x[::-1].copy(),
+        lambda x: np.cumsum(x),
+        lambda x: np.roll(x, 1),
+        lambda x: x * len(x),
+    ],
+)
+def test_result_that_mixes_environments_is_refused(function):
+    assert [issue.reason for issue in dry_run(Misbehaving(function)).issues] == ["batch"]
+
+
+def test_result_of_another_shape_is_refused():
+    trial = dry_run(Misbehaving(lambda x: x[:, None]))
+    assert [issue.reason for issue in trial.issues] == ["shape"]
+
+
+def test_trials_are_the_same_every_time():
+    first, second = (make_inputs(SCHEMA, 8, seed=1)["normal"] for _ in range(2))
+    assert all(np.array_equal(first.fields[name], second.fields[name]) for name in SCHEMA.fields)
+    assert first.action.dtype == np.float32
+    assert np.abs(first.action).max() <= 1.0
+
+
+def test_guard_changes_nothing_that_is_fine():
+    fields = make_fields([1.0, -2.0, 1000.0])
+    guarded = evaluate_guarded(make_program("state.x_velocity"), fields, make_action(3))
+    assert guarded.total.tolist() == [1.0, -2.0, 1000.0]
+    assert guarded.total.dtype == np.float64
+    assert (guarded.nonfinite_rows, guarded.clipped_rows, guarded.components) == (0, 0, {})
+
+
+def test_guard_replaces_and_counts():
+    fields = make_fields([1.0, np.nan, np.inf, -np.inf, 5000.0, -1001.0])
+    guarded = evaluate_guarded(make_program("state.x_velocity"), fields, make_action(6))
+    assert guarded.total.tolist() == [1.0, 0.0, 0.0, 0.0, REWARD_LIMIT, -REWARD_LIMIT]
+    assert (guarded.nonfinite_rows, guarded.clipped_rows) == (3, 2)
+
+
+def test_guard_counts_a_row_once_whatever_is_wrong_with_it():
+    program = make_program(
+        "state.x_velocity, {'a': np.sqrt(state.x_velocity), 'b': 2.0 * state.x_velocity}"
+    )
+    guarded = evaluate_guarded(program, make_fields([-1.0, 4.0, 700.0]), make_action(3))
+    assert guarded.total.tolist() == [-1.0, 4.0, 700.0]
+    assert guarded.components["a"].tolist() == [0.0, 2.0, np.sqrt(700.0)]
+    assert guarded.components["b"].tolist() == [-2.0, 8.0, 1000.0]
+    assert (guarded.nonfinite_rows, guarded.clipped_rows) == (1, 1)
+
+
+def test_guard_takes_a_limit_and_float32_and_no_rows():
+    program = make_program("np.sum(action, axis=1)")
+    action = np.full((2, 6), 10.0, np.float32)
+    guarded = evaluate_guarded(program, make_fields([0.0, 0.0]), action, limit=5.0)
+    assert guarded.total.tolist() == [5.0, 5.0]
+    assert guarded.total.dtype == np.float64
+    assert evaluate_guarded(program, make_fields([]), make_action(0)).total.shape == (0,)

@@ -1,0 +1,303 @@
+"""The language from its author's and its user's side: messages, identity, results, limits."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+from websim.programs import Program, ProgramError, ProgramSchema, compile_program
+
+FIELDS = {"obs": 17, "previous_obs": 17, "x_velocity": 0, "torso_height": 0, "spin": 1}
+NUM_ROWS = 5
+
+
+def make_schema(**overrides) -> ProgramSchema:
+    return ProgramSchema(**{"fields": FIELDS, "action_dim": 6, **overrides})
+
+
+def make_program(returned: str, *before: str, kind="reward", **overrides) -> Program:
+    lines = [*before, f"return {returned}"]
+    source = f"def {kind}(state, action):\n" + "".join(f"    {line}\n" for line in lines)
+    return compile_program(source, make_schema(**overrides), kind)
+
+
+def make_inputs(num_rows: int = NUM_ROWS) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    generator = np.random.default_rng(1)
+    fields = {
+        name: generator.standard_normal((num_rows, columns) if columns else num_rows)
+        for name, columns in FIELDS.items()
+    }
+    return fields, generator.standard_normal((num_rows, 6)).astype(np.float32)
+
+
+def refusal(returned: str, *before: str, **overrides) -> ProgramError:
+    with pytest.raises(ProgramError) as caught:
+        make_program(returned, *before, **overrides)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("returned", "hint"),
+    [
+        ("state.x_velocty", "did you mean state.x_velocity?"),
+        ("state.height", "did you mean state.torso_height?"),
+        ("state.foo", "there are: obs, previous_obs, spin, torso_height, x_velocity"),
+        ("x_velocity", "read it as state.x_velocity"),
+        ("obs[:, 0]", "read it as state.obs"),
+        ("np.minumum(state.x_velocity, 1.0)", "did you mean np.minimum?"),
+        ("np.tanhh(state.x_velocity)", "did you mean np.tanh or np.tan?"),
+        ("np.xyz(state.x_velocity)", "there are: abs, "),
+        ("exp(state.x_velocity)", "call it as np.exp"),
+        ("max(state.x_velocity, 0.0)", "np.maximum(x, y) of two"),
+        ("state.obs.sum(axis=1)", "use np.sum(x, axis=1)"),
+        ("math.cos(state.x_velocity)", "use np.cos(x)"),
+        ("np.dot(state.obs, state.obs)", "np.vecdot(x, y)"),
+        ("np.zeros(5)", "np.zeros_like(x)"),
+        ("np.minimum(state.x_velocity, np.inf)", "bound one side"),
+        ("np.sum(state.obs, axis=0)", "axis=1 reduces the columns of each environment"),
+        ("np.clip(state.x_velocity, 0.0)", "write np.clip(x, low, high)"),
+        ("np.where(state.x_velocity > 0.0, 1.0)", "write np.where(c, x, y)"),
+        ("state.obs[:, 17]", "there are 17, the last is 16"),
+        ("state.obs + action", "(N, 17) with (N, 6); select as many columns"),
+        ("0.0 < state.x_velocity < 1.0", "write (a < x) & (x < b)"),
+        ("state.x_velocity ** state.x_velocity", "must be a literal number"),
+        ("2000000.0 * state.x_velocity", "numbers go up to 1,000,000"),
+        ("state.x_velocity if 1 > 0 else 0.0", "use np.where(c, a, b)"),
+    ],
+)
+def test_refusal_says_what_is_allowed_instead(returned, hint):
+    assert hint in str(refusal(returned))
+
+
+def test_refusal_names_line_and_column():
+    error = refusal("b", "a = state.x_velocity", "b = a + state.obs[:, 20]")
+    (issue,) = error.issues
+    assert (issue.reason, issue.line, issue.column) == ("index", 3, 26)
+    assert str(error).startswith("line 3, column 26: ")
+
+
+def test_all_mistakes_are_reported_but_none_twice():
+    error = refusal(
+        "r + t",
+        "r = state.nothing",
+        "s = r * 2.0",
+        "t = np.foo(s)",
+        "for i in s: pass",
+        "u = state.obs[:, 99]",
+    )
+    assert [(issue.reason, issue.line) for issue in error.issues] == [
+        ("attribute", 2),
+        ("call", 4),
+        ("node", 5),
+        ("index", 6),
+    ]
+    assert str(error).endswith("(and 3 more issues)")
+
+
+def test_number_of_issues_is_bounded():
+    error = refusal("state.x_velocity", *[f"a{i} = state.nothing" for i in range(30)])
+    assert len(error.issues) == 8
+
+
+def test_id_is_of_what_is_computed_not_of_how_it_is_written():
+    plain = make_program("a - 0.5 * state.x_velocity", "a = state.obs[:, -1]")
+    renamed = make_program("last-(0.5 * state.x_velocity)", "last = state.obs[:, 16]  # the last")
+    assert plain.id == renamed.id
+    assert len(plain.id) == 18
+    assert plain.id.startswith("p_")
+
+
+def test_id_is_stable():
+    # Runs and journals store ids: they must not move with Python, numpy or a refactoring.
+    program = make_program("run - cost, {'run': run, 'cost': -cost}",
+                           "run = state.x_velocity",
+                           "cost = 0.1 * np.sum(np.square(action), axis=1)")  # fmt: skip
+    assert program.id == "p_9e5275e11a40fe82"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_program("2.0 * state.torso_height"),
+        make_program("2 * state.x_velocity"),
+        make_program("2.0 * state.x_velocity, {'a': state.x_velocity}"),
+        make_program("2.0 * state.x_velocity, {'b': state.x_velocity}"),
+        make_program("2.0 * state.x_velocity", kind="fitness"),
+        make_program("2.0 * state.x_velocity", action_dim=7),
+        make_program("2.0 * state.x_velocity", constants={"w": 1.0}),
+        make_program("2.0 * state.x_velocity", fields={**FIELDS, "more": 1}),
+    ],
+)
+def test_id_differs_when_anything_that_matters_does(other):
+    assert other.id != make_program("2.0 * state.x_velocity").id
+
+
+def test_program_says_what_it_reads():
+    program = make_program(
+        "state.x_velocity + state.obs[:, 3] + np.sum(state.obs[:, 4:6], axis=1)",
+        "whole = state.previous_obs",
+    )
+    assert program.fields == ("obs", "previous_obs", "x_velocity")
+    assert program.column_spans == ((slice(3, 6),), (), ())
+    assert not program.reads_action
+    assert make_program("action[:, 0]").reads_action
+
+
+def test_program_cannot_be_changed():
+    program = make_program("state.x_velocity")
+    with pytest.raises(AttributeError, match="immutable"):
+        program.id = "p_1"
+    with pytest.raises(AttributeError, match="immutable"):
+        program.colour = "red"
+    with pytest.raises(AttributeError, match="immutable"):
+        del program.id
+
+
+def test_result_never_shares_memory_with_an_input():
+    fields, action = make_inputs()
+    for returned in ("state.x_velocity", "state.obs[:, 2]", "a", "action[:, 0]", "+a"):
+        program = make_program(f"{returned}, {{'a': a}}", "a = state.obs[:, 5]")
+        total, components = program.with_components(fields, action)
+        for result in (total, components["a"], program(fields, action)):
+            assert not any(np.shares_memory(result, array) for array in [*fields.values(), action])
+
+
+def test_augmented_assignment_rebinds_and_leaves_the_input_alone():
+    fields, action = make_inputs()
+    before = fields["obs"].copy()
+    program = make_program("r", "r = state.obs[:, 8]", "r += 1.0", "r *= 2.0")
+    assert np.array_equal(program(fields, action), 2.0 * (before[:, 8] + 1.0))
+    assert np.array_equal(fields["obs"], before)
+
+
+def test_read_only_inputs_and_float32_results():
+    fields, action = make_inputs()
+    for array in (*fields.values(), action):
+        array.setflags(write=False)
+    program = make_program("-0.1 * np.sum(np.square(action), axis=1)")
+    assert program(fields, action).dtype == program.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["terminated", "success"])
+def test_boolean_kinds_return_booleans(kind):
+    fields, action = make_inputs()
+    program = make_program("~(state.torso_height > 0.2)", kind=kind)
+    assert program(fields, action).dtype == np.bool_
+    assert refusal("state.torso_height", kind=kind).issues[0].reason == "shape"
+    two = refusal("state.x_velocity > 0.0, {'a': state.x_velocity}", kind=kind)
+    assert two.issues[0].reason == "structure"
+
+
+def test_fitness_has_no_components():
+    assert make_program("state.x_velocity", kind="fitness").dtype == np.float64
+    two = refusal("state.x_velocity, {'a': state.x_velocity}", kind="fitness")
+    assert two.issues[0].reason == "structure"
+
+
+def test_constants_are_numbers_and_vectors():
+    constants = {"dt": 0.05, "limits": (0.2, float("inf")), "w": (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)}
+    fields, action = make_inputs()
+    program = make_program(
+        "np.sum(np.square(action) * w, axis=1) / np.sum(w) * dt",
+        "low = np.clip(state.x_velocity, limits[0], limits[1])",
+        constants=constants,
+    )
+    vector = np.array(constants["w"])
+    wanted = np.sum(np.square(action) * vector, axis=1) / np.sum(vector) * 0.05
+    assert np.array_equal(program(fields, action), wanted)
+    for returned in ("w[6] * state.x_velocity", "w[0:2]", "state.x_velocity * w[-7]", "w[:, 0]"):
+        assert refusal(returned, constants=constants).issues[0].reason == "index"
+    for returned in ("w", "w * state.x_velocity", "state.obs[:, 0:3] * w", "np.mean(w, axis=1)"):
+        assert refusal(returned, constants=constants).issues[0].reason == "shape"
+    assert refusal("state.x_velocity", "dt = 1.0", constants=constants).issues[0].reason == "assign"
+    flag = make_program("np.where(dt > 0.1, state.x_velocity, 0.0)", constants=constants)
+    assert not flag(fields, action).any()
+
+
+def test_one_column_field_is_a_matrix():
+    fields, action = make_inputs()
+    program = make_program("np.sum(state.spin * state.obs, axis=1) + state.spin[:, 0]")
+    wanted = np.sum(fields["spin"] * fields["obs"], axis=1) + fields["spin"][:, 0]
+    assert np.array_equal(program(fields, action), wanted)
+    assert refusal("state.spin").issues[0].reason == "shape"
+
+
+def test_wide_fields_of_task_programs_fit_the_cost_bound():
+    wide = {"contact": 84, "inertia": 348, "x_velocity": 0}
+    program = make_program(
+        "1.25 * state.x_velocity - np.minimum(contact + spread, 10.0)",
+        "contact = 5e-7 * np.sum(np.square(state.contact), axis=1)",
+        "spread = np.sum(np.square(np.clip(state.inertia, -1.0, 1.0)), axis=1)",
+        fields=wide,
+    )
+    assert program.fields == ("contact", "inertia", "x_velocity")
+
+
+def test_cost_is_counted_by_column():
+    assert make_program("np.sin(state.obs[:, 0]) ** 3").kind == "reward"
+    error = refusal("a[:, 0]", *["a = state.obs ** 3"] * 3)
+    assert [issue.reason for issue in error.issues] == ["cost"]
+
+
+def test_missing_and_misshapen_fields_are_named():
+    fields, action = make_inputs()
+    program = make_program("state.x_velocity + state.torso_height")
+    with pytest.raises(ValueError, match="torso_height"):
+        program({"x_velocity": fields["x_velocity"]}, action)
+    with pytest.raises(ValueError, match=r"shape \(3,\) for 5 environments"):
+        program({"x_velocity": np.ones(3), "torso_height": np.ones(3)}, action)
+
+
+def test_numpy_warnings_stay_inside():
+    fields, action = make_inputs()
+    program = make_program("np.log(state.x_velocity) / 0.0, {'a': np.sqrt(-state.x_velocity ** 2)}")
+    assert not np.isfinite(program(fields, action)).any()
+    program.with_components(fields, action)
+
+
+def test_programs_compile_side_by_side():
+    errors = []
+    filters = warnings.filters[:]
+
+    def work() -> None:
+        try:
+            for _ in range(30):
+                make_program("np.tanh(state.x_velocity) + 1e-3 * state.obs[:, 0] ** 2")
+        except ProgramError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert warnings.filters[:] == filters
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"fields": {"a b": 1}},
+        {"fields": {"class": 1}},
+        {"fields": {"_x": 1}},
+        {"fields": {"x": -1}},
+        {"fields": {"x": 5000}},
+        {"action_dim": 0},
+        {"constants": {"np": 1.0}},
+        {"constants": {"x": ()}},
+        {"constants": {"x": float("nan")}},
+        {"constants": {"lambda": 1.0}},
+    ],
+)
+def test_schema_that_makes_no_sense_is_refused(overrides):
+    with pytest.raises(ValueError, match="program schema"):
+        make_schema(**overrides)
+
+
+def test_schema_does_not_change_with_what_it_was_made_of():
+    fields = {"x": 0}
+    schema = make_schema(fields=fields)
+    fields["y"] = 1
+    assert dict(schema.fields) == {"x": 0}

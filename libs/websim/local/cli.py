@@ -13,7 +13,6 @@ from websim.service.errors import UserError
 app = typer.Typer(
     name="websim",
     help="Train robots in MuJoCo on a fleet of simulation workers.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -233,7 +232,7 @@ def run(argv: list[str]) -> int:
         UserError: The command line is wrong, or what it asks for cannot be done.
     """
     try:
-        code = app(argv, prog_name="websim", standalone_mode=False)
+        code = app(argv or ["--help"], prog_name="websim", standalone_mode=False)
     except typer.TyperException as error:
         text = getattr(error, "format_message", error.__str__)()
         raise UserError(text, "--help lists what can be typed.") from None

@@ -56,18 +56,20 @@ class ServiceSettings(BaseSettings):
     """Write process id and addresses to this file, as JSON, once the service can do its work."""
 
 
-def load_settings(cls: type[SettingsT], argv: list[str]) -> SettingsT:
+def load_settings(cls: type[SettingsT], argv: list[str], command: str = "") -> SettingsT:
     """Read the settings of a service from its command line and environment.
 
     Args:
         cls: The settings class of the service.
         argv: The command line without the program's name; `--help` prints the flags and exits.
+        command: What was taken off the command line before, as in `eval`; shown in the help.
 
     Raises:
         UserError: A flag, a variable or a value is wrong; the text names it.
     """
     _refuse_unknown_variables(cls)
-    source: CliSettingsSource[SettingsT] = CliSettingsSource(cls, cli_prog_name=_program_name())
+    program = f"{_program_name()} {command}".rstrip()
+    source: CliSettingsSource[SettingsT] = CliSettingsSource(cls, cli_prog_name=program)
     try:
         return CliApp.run(cls, argv, cli_settings_source=source)
     except ValidationError as error:

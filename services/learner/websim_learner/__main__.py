@@ -40,22 +40,22 @@ def run(argv: list[str]) -> int:
 
     match command:
         case "train":
-            train_settings = load_settings(settings.TrainSettings, rest)
+            train_settings = load_settings(settings.TrainSettings, rest, command)
             from websim_learner.train import train
 
             return train(train_settings)
         case "eval":
-            eval_settings = load_settings(settings.EvalSettings, rest)
+            eval_settings = load_settings(settings.EvalSettings, rest, command)
             from websim_learner.commands import evaluate_run
 
             return evaluate_run(eval_settings)
         case "export":
-            export_settings = load_settings(settings.ExportSettings, rest)
+            export_settings = load_settings(settings.ExportSettings, rest, command)
             from websim_learner.export import export_run
 
             return export_run(export_settings)
         case "record":
-            record_settings = load_settings(settings.RecordSettings, rest)
+            record_settings = load_settings(settings.RecordSettings, rest, command)
             from websim_learner.record import record_run
 
             return record_run(record_settings)

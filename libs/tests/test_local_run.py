@@ -224,6 +224,20 @@ def test_no_process_is_left_when_it_is_interrupted_while_it_starts(tmp_path, num
     assert "Traceback" not in out + err
 
 
+def test_the_impatient_leave_no_process_either(tmp_path):
+    process = start_websim(tmp_path, "train", "--task", "Known-v0", "--workers", "1")
+    with process:
+        eventually(lambda: list(tmp_path.glob("runs/*/metrics.jsonl")))
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert processes_in(tmp_path) == []
+    assert "Traceback" not in err
+
+
 def test_an_interrupted_run_can_go_on(tmp_path):
     process = start_websim(tmp_path, "train", "--task", "Known-v0", "--workers", "1")
     with process:

@@ -55,6 +55,7 @@ class Branch:
         settings: PPOSettings,
         *,
         seed: int,
+        session_seed: int,
         total_steps: int,
         reward: Reward,
         device: str = "cpu",
@@ -68,6 +69,7 @@ class Branch:
             client: its training session; the branch drives it alone.
             settings: of PPO.
             seed: of the run.
+            session_seed: keys the randomness of its envs.
             total_steps: env steps over which the learning rate falls.
             reward: what rollouts are judged by at first.
             device: torch device of the update.
@@ -83,6 +85,7 @@ class Branch:
         """Training env steps learned from."""
         self.invalid_transitions = 0
         self._settings = settings
+        self._session_seed = session_seed
         self._total_steps = total_steps
         self._beat = beat
         self._collector = Collector(client, seed, waiter)
@@ -107,9 +110,9 @@ class Branch:
         """Updates done."""
         return self.algorithm.num_updates
 
-    def start(self, session_seed: int) -> None:
+    def start(self) -> None:
         """Start episodes in all envs."""
-        self._collector.reset(session_seed)
+        self._collector.reset(self._session_seed)
 
     def make_reward(self, source: str | None) -> Reward:
         """Return the reward of a program's text, or the task's own for None.

@@ -58,16 +58,13 @@ GAUGES = {
 class Reporter:
     """Takes each record once and passes it on to everybody."""
 
-    def __init__(
-        self, run_dir: RunDir, stream: EventStream, clock: RunClock, env_steps: int
-    ) -> None:
+    def __init__(self, run_dir: RunDir, stream: EventStream, clock: RunClock) -> None:
         """Report a run.
 
         Args:
             run_dir: gets metrics.jsonl and tb/.
             stream: gets everything.
             clock: read for the time split.
-            env_steps: training env steps so far; curves beyond are drawn anew.
         """
         self.latest: MetricsRecord | None = None
         """The last row of metrics."""
@@ -78,7 +75,12 @@ class Reporter:
         self._run_dir = run_dir
         self._stream = stream
         self._clock = clock
-        self._board = SummaryWriter(str(run_dir.tensorboard), purge_step=env_steps, flush_secs=10)
+        self._board: SummaryWriter | None = None
+
+    def open_curves(self, env_steps: int) -> None:
+        """Draw curves from now on; those beyond env_steps, of an earlier life, are drawn anew."""
+        directory = str(self._run_dir.tensorboard)
+        self._board = SummaryWriter(directory, purge_step=env_steps, flush_secs=10)
 
     def publish(self, record: AnyRecord) -> None:
         """Pass a record on."""
@@ -88,13 +90,13 @@ class Reporter:
                 self.latest = numbered
                 self.counts["updates"] += 1
                 self._run_dir.append_metrics(numbered)
-                self._draw(numbered)
+                self._draw_all(numbered)
             case EvaluationRecord():
                 self.evaluation = numbered
                 self.counts["evaluations"] += 1
-                steps = numbered.env_steps
-                self._board.add_scalar("evaluation/return_mean", numbered.return_mean, steps)
-                self._board.add_scalar("evaluation/fitness_mean", numbered.fitness_mean, steps)
+                group = f"branch-{numbered.branch}/evaluation"
+                for name in ("return_mean", "return_std", "length_mean", "fitness_mean"):
+                    self._draw(f"{group}/{name}", getattr(numbered, name), numbered.env_steps)
                 log.info("evaluated", **_facts(numbered))
             case CheckpointRecord():
                 self.counts["checkpoints"] += 1
@@ -130,14 +132,19 @@ class Reporter:
 
     def close(self) -> None:
         """Write out what is buffered."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
-    def _draw(self, record: MetricsRecord) -> None:
+    def _draw_all(self, record: MetricsRecord) -> None:
         for group, attributes in CURVES.items():
             for attribute in attributes:
                 if (value := getattr(record, attribute)) is not None:
                     name = f"branch-{record.branch}/{group}/{attribute}"
-                    self._board.add_scalar(name, value, record.env_steps)
+                    self._draw(name, value, record.env_steps)
+
+    def _draw(self, name: str, value: float, env_steps: int) -> None:
+        if self._board is not None:
+            self._board.add_scalar(name, value, env_steps)
 
 
 def _facts(record: AnyRecord) -> dict[str, object]:

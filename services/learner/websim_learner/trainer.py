@@ -12,6 +12,7 @@ from websim_learner.branch import Branch
 from websim_learner.control import Applied, Control, Pause, Pending, Resume, SetReward, Stop
 from websim_learner.fleet import FleetClient, RunStopped, Waiter
 from websim_learner.ledger import Ledger
+from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import JournalEntry, RunState
 from websim_learner.run_dir import RunConfig
 
@@ -32,7 +33,7 @@ class Trainer:
         ledger: Ledger,
         control: Control,
         *,
-        open_evaluation: Callable[[], FleetClient],
+        open_evaluation: Callable[[int], FleetClient],
         waiter: Waiter,
         stop: Callable[[], bool] = lambda: False,
         replay: Sequence[JournalEntry] = (),
@@ -44,7 +45,7 @@ class Trainer:
             branches: what is trained; one now, never assumed.
             ledger: where everything is written.
             control: where commands come from.
-            open_evaluation: opens the evaluation session, when it is first needed.
+            open_evaluation: opens the evaluation session with a seed, when it is first needed.
             waiter: waits for the evaluation session.
             stop: whether the process was told to stop; asked between updates and in pauses.
             replay: entries of the journal beyond the checkpoint from which the run goes on.
@@ -85,6 +86,8 @@ class Trainer:
 
     def _train(self) -> None:
         total, ledger = self._config.total_steps, self.ledger
+        for branch in self.branches:
+            branch.start()
         ledger.enter("running")
         while ledger.env_steps < total:
             self._between_updates()
@@ -114,7 +117,8 @@ class Trainer:
 
     def _evaluation_session(self) -> FleetClient:
         if self._evaluation is None:
-            self._evaluation = self._open_evaluation()
+            seed = derived_seed(self._config.seed, Stream.EVALUATION_SESSION)
+            self._evaluation = self._open_evaluation(seed)
         return self._evaluation
 
     def _between_updates(self) -> None:

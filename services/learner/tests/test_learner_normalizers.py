@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from websim_learner.normalizers import ObservationScale, ReturnScale, RunningMoments
+
+
+@pytest.mark.parametrize("cuts", [[0, 1, 7], [250], [100, 100, 499]])
+def test_moments_of_merged_batches_are_those_of_the_whole(cuts):
+    rows = np.random.default_rng(0).normal(3.0, [0.1, 2.0, 50.0], (500, 3)).astype(np.float32)
+    moments = RunningMoments(3)
+    for part in np.split(rows, cuts):
+        moments.merge(part)
+    assert moments.count == 500
+    np.testing.assert_allclose(moments.mean, rows.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(moments.variance, rows.var(axis=0, dtype=np.float64), rtol=1e-10)
+
+
+def test_moments_do_not_cancel_far_from_zero():
+    rows = 1e8 + np.random.default_rng(0).standard_normal((1000, 1))
+    moments = RunningMoments(1)
+    for part in np.array_split(rows, 10):
+        moments.merge(part)
+    assert moments.variance[0] == pytest.approx(rows.var(), rel=1e-6)
+
+
+def test_moments_begin_as_the_identity():
+    scale = ObservationScale.of(RunningMoments(2))
+    obs = np.array([[1.0, -2.0]], np.float32)
+    np.testing.assert_allclose(scale(obs), obs, rtol=1e-6)
+
+
+def test_moments_survive_their_arrays():
+    moments, other = RunningMoments(2), RunningMoments(2)
+    moments.merge(np.arange(10.0).reshape(5, 2))
+    other.load(moments.arrays())
+    moments.merge(np.ones((1, 2)))
+    other.merge(np.ones((1, 2)))
+    assert np.array_equal(moments.m2, other.m2)
+
+
+def test_observations_are_scaled_and_clipped():
+    moments = RunningMoments(1)
+    moments.merge(np.array([[1.0], [5.0]]))  # mean 3, std 2
+    scaled = ObservationScale.of(moments)(np.array([[7.0], [1e6], [-1e6]], np.float32))
+    np.testing.assert_allclose(scaled[:, 0], [2.0, 10.0, -10.0], rtol=1e-6)
+
+
+def test_returns_are_discounted_within_episodes_only():
+    scale = ReturnScale(num_envs=2, gamma=0.5)
+    reward = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    ended = np.array([[False, True], [False, False], [False, False]])
+    scale.merge(reward, ended, np.zeros_like(ended))
+    returns = np.array([1.0, 1.5, 1.75, 1.0, 1.0, 1.5])
+    assert scale.moments.variance[0] == pytest.approx(returns.var())
+    assert scale.running.tolist() == [1.75, 1.5]
+
+
+def test_invalid_rewards_leave_no_trace():
+    invalid = np.array([[False, False], [True, False]])
+    ended = np.zeros_like(invalid)
+    scales = []
+    for junk in (np.nan, 1e30):
+        scale = ReturnScale(num_envs=2, gamma=0.9)
+        scale.merge(np.array([[1.0, 2.0], [junk, 3.0]]), ended, invalid)
+        scales.append(scale)
+    assert scales[0].inverse_std == scales[1].inverse_std
+    assert scales[0].moments.count == 3
+    assert scales[0].running[0] == 0.0

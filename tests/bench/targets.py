@@ -1,0 +1,104 @@
+"""The throughput that the fleet is to reach, as ratios measured within one run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from curve_report import Curve
+from summary import Row
+
+FLOORS = (
+    ("HalfCheetah-v5", "fleet_send_recv", 0.90),
+    ("HalfCheetah-v5", "fleet_step", 0.85),
+    ("HumanoidFast-v0", "fleet_send_recv", 0.90),
+    ("HumanoidFast-v0", "fleet_step", 0.85),
+    ("Humanoid-v5", "fleet_send_recv", 0.80),
+    ("Ant-v5", "fleet_send_recv", 0.80),
+)
+"""Task, tier, and the least ratio to MuJoCo alone. Humanoid-v5 and Ant-v5 pay for Gymnasium's
+contact forces."""
+
+RIVALS = ("envpool_sync", "envpool_async")
+"""What the fleet's send/recv is to be faster than, at the same number of environments."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What training a task is to reach, as the median over seeds."""
+
+    after_s: Mapping[float, float] = field(default_factory=dict)
+    """Evaluation return after so many seconds of training, on two cores."""
+    at_the_end: float | None = None
+    """Evaluation return after the task's own number of steps."""
+    steps_per_s: float | None = None
+    """On two cores."""
+
+
+GOALS = {
+    "HalfCheetah-v5": Goal({25.0: 1200.0, 60.0: 4000.0}, 5500.0, 25_000.0),
+    "InvertedPendulum-v5": Goal({8.0: 950.0}, 950.0),
+    "Hopper-v5": Goal(at_the_end=2000.0),
+    "Walker2d-v5": Goal(at_the_end=2000.0),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target and what became of it."""
+
+    target: str
+    passed: bool | None
+    """None: not measured in this run."""
+    measured: str
+
+
+def judge(rows_of: Mapping[str, Sequence[Row]]) -> list[Verdict]:
+    """Judge all targets by the rows of each task."""
+    verdicts = []
+    for task, tier, floor in FLOORS:
+        row = _row(rows_of, task, tier)
+        ratio = row.ratio.median if row is not None and row.ratio is not None else None
+        verdicts.append(
+            Verdict(
+                target=f"{task}: {tier} >= {floor:.2f} of MuJoCo alone",
+                passed=None if ratio is None else ratio >= floor,
+                measured="not measured" if ratio is None else f"{ratio:.3f}",
+            )
+        )
+    for task in dict.fromkeys(task for task, _, _ in FLOORS):
+        own = _row(rows_of, task, "fleet_send_recv")
+        for rival in RIVALS:
+            other = _row(rows_of, task, rival)
+            target = f"{task}: fleet_send_recv above {rival}"
+            if own is None or other is None or own.num_envs != other.num_envs:
+                verdicts.append(Verdict(target, None, "not measured"))
+                continue
+            ours, theirs = own.steps_per_s.median, other.steps_per_s.median
+            verdicts.append(Verdict(target, ours > theirs, f"{ours:,.0f} against {theirs:,.0f}"))
+    return verdicts
+
+
+def _row(rows_of: Mapping[str, Sequence[Row]], task: str, subject: str) -> Row | None:
+    return next((row for row in rows_of.get(task, ()) if row.subject == subject), None)
+
+
+def judge_curve(task: str, curve: Curve) -> list[Verdict]:
+    """Judge what training a task is to reach by the runs of our learner."""
+    goal = GOALS.get(task)
+    if goal is None:
+        return []
+    found = [
+        (f"return >= {floor:,.0f} after {after_s:g} s", floor, curve.after(after_s))
+        for after_s, floor in goal.after_s.items()
+    ]
+    if goal.at_the_end is not None:
+        found.append((f"return >= {goal.at_the_end:,.0f} at the end", goal.at_the_end, curve.final))
+    if goal.steps_per_s is not None:
+        found.append((f">= {goal.steps_per_s:,.0f} steps/s", goal.steps_per_s, curve.steps_per_s))
+    return [
+        Verdict(
+            target=f"{task}: {text}, median of {len(curve.seeds)} seeds",
+            passed=None if spread is None else spread.median >= floor,
+            measured="not measured" if spread is None else f"{spread.median:,.0f}",
+        )
+        for text, floor, spread in found
+    ]

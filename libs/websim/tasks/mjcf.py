@@ -25,7 +25,7 @@ from websim.tasks.mjcf_limits import (
     REFUSED_ELEMENTS,
 )
 
-_MULTIPLIERS = {"replicate": "count", "composite": "count", "flexcomp": "count"}
+_MULTIPLIERS = {"replicate": "count", "flexcomp": "count"}
 _FILE_ATTRIBUTES = frozenset(
     {"file"} | {f"file{side}" for side in ("right", "left", "up", "down", "front", "back")}
 )

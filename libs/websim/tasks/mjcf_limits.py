@@ -13,10 +13,10 @@ MAX_MEMORY_BYTES = 256 * 1024 * 1024
 PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 _STRUCTURE = """
-    mujoco compiler lengthrange option flag size statistic visual global quality headlight
+    mujoco compiler option flag size statistic visual global quality headlight
     map scale rgba default asset mesh texture material layer hfield custom numeric text
     tuple element keyframe key worldbody body frame inertial joint freejoint geom site
-    camera light replicate composite flexcomp edge elasticity pin contact pair exclude
+    camera light replicate flexcomp edge elasticity pin contact pair exclude
     deformable flex tendon spatial fixed pulley equality connect weld flexstrain actuator
     sensor
 """

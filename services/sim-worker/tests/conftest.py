@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from websim.tasks import TaskBundle
+from websim_sim_worker.compilation import compile_prepared, prepare
 from websim_sim_worker.shard import Shard
-from websim_sim_worker.tasks import bundled, compile_task, compile_trusted
+from websim_sim_worker.tasks import bundled, compile_task
 
 SLIDER = """<mujoco>
   <option timestep="0.01" gravity="0 0 0"/>
@@ -46,6 +47,12 @@ fitness:
   accumulate: last
   description: where the cart ends
 """
+
+
+@pytest.fixture
+def slider_model():
+    """The MJCF of the cart on a rail."""
+    return SLIDER
 
 
 @pytest.fixture
@@ -106,7 +113,7 @@ def make_custom(make_bundle):
     """Compile a small custom task without the trial in a child process."""
 
     def make(overrides=None, **bundle):
-        return compile_trusted(make_bundle(**bundle), overrides)
+        return compile_prepared(prepare(make_bundle(**bundle), overrides or {}))
 
     return make
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from websim_sim_worker.tasks import CompiledJudge, CompiledTask
+from websim_sim_worker.compilation import CompiledJudge, CompiledTask
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

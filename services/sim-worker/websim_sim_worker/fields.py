@@ -17,6 +17,7 @@ from websim.tasks.document import (
     Expression,
     FieldSpec,
     ObservationPart,
+    ProgramText,
     Rate,
     Reference,
     Scalar,
@@ -98,12 +99,20 @@ def resolve_observation(
     return pieces
 
 
-def compile_text(source: str, schema: ProgramSchema, kind: ProgramKind, where: str) -> Program:
+def make_schema(columns: dict[str, int], action_dim: int, constants: Constants) -> ProgramSchema:
+    """Describe to programs what they may read."""
+    try:
+        return ProgramSchema(fields=columns, action_dim=action_dim, constants=constants)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+
+
+def compile_text(program: ProgramText, schema: ProgramSchema, kind: ProgramKind) -> Program:
     """Compile a program of the task file; errors name its place there."""
     try:
-        return compile_program(source, schema, kind)
+        return compile_program(program.source, schema, kind)
     except ProgramError as error:
-        raise TaskError(str(error), where=where) from None
+        raise TaskError(str(error), where=program.where) from None
 
 
 def _field(
@@ -146,10 +155,10 @@ def _field(
 def _expression(text: str, known: Mapping[str, Field], constants: Constants, where: str) -> Program:
     # An expression is about the state alone: the schema's one action column goes unused.
     columns = {name: field.columns for name, field in known.items()} | {"time_s": 0}
-    schema = ProgramSchema(fields=columns, action_dim=1, constants=constants)
+    schema = make_schema(columns, 1, constants)
     body = " ".join(text.split())
     source = f"def fitness(state, action):\n    return ({body})\n"
-    return compile_text(source, schema, "fitness", where)
+    return compile_text(ProgramText(source, where), schema, "fitness")
 
 
 def _piece(

@@ -7,10 +7,10 @@ import mujoco.batch
 import numpy as np
 import numpy.typing as npt
 
+from websim_sim_worker.compilation import CompiledTask
 from websim_sim_worker.contacts import contact_forces
 from websim_sim_worker.selection import CENTER_OF_MASS, array_width
 from websim_sim_worker.table import ComputedArray, FieldTable, center_of_mass
-from websim_sim_worker.tasks import CompiledTask
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,6 +18,9 @@ from websim.tasks.document import Value
 from websim.tasks.mjcf import check_mjcf
 from websim_sim_worker.generators import generate_model
 
+_OUT_OF_MEMORY = "unknown exception"
+"""What MuJoCo says when an allocation fails while it compiles."""
+
 
 def model_source(
     bundle: TaskBundle, document: TaskDocument, parameters: Mapping[str, Value]
@@ -38,6 +41,8 @@ def compile_model(mjcf: str, assets: Mapping[str, bytes], where: str) -> mujoco.
     try:
         return mujoco.MjModel.from_xml_string(mjcf, assets=dict(assets) or None)
     except (ValueError, RuntimeError) as error:
+        if _OUT_OF_MEMORY in str(error):
+            raise TaskError("the model needs more memory than it may", where=where) from None
         raise TaskError(f"MuJoCo refuses the model: {error}", where=where) from None
 
 

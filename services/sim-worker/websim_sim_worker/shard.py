@@ -7,7 +7,6 @@ a handful of numpy calls over the whole shard: no loop over environments. All st
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import mujoco
@@ -16,68 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from websim.tasks import TaskError
+from websim_sim_worker.compilation import CompiledTask
 from websim_sim_worker.episodes import Episodes
 from websim_sim_worker.live import LiveArrays
-from websim_sim_worker.table import Observer, Refresh
-from websim_sim_worker.tasks import CompiledTask
+from websim_sim_worker.physics import Physics
+from websim_sim_worker.plans import StepPlan, StepPlans
+from websim_sim_worker.results import Bools, EnvState, Floats, Ids, ShardStep
+from websim_sim_worker.table import Observer
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ids = npt.NDArray[np.int32]
-
-_BAD = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADCTRL + 1)
-"""Warnings after which the engine's answer is not the physics of what was asked."""
-
-
-@dataclass(frozen=True)
-class ShardStep:
-    """What a step did. Arrays are views of buffers that the next step reuses.
-
-    n environments, k of them ended; their rows of `obs` already begin the next episode.
-    """
-
-    obs: npt.NDArray[Any]
-    """(n, obs_dim) of the shard's obs_dtype, after any reset."""
-    reward: Floats
-    """(n,), 0 where invalid."""
-    terminated: Bools
-    truncated: Bools
-    invalid: Bools
-    """(n,): the engine diverged or failed, or the reward is not finite: nothing to learn from."""
-    ended: Ids
-    """(k,) rows whose episode ended, ascending."""
-    final_obs: npt.NDArray[Any]
-    """(k, obs_dim): where those episodes ended."""
-    episode_return: Floats
-    episode_length: Ids
-    episode_fitness: Floats
-    episode_success: Floats
-    """(k,), NaN when the task defines none."""
-    fields: dict[str, Floats]
-    """Requested ones, (n,) or (n, columns): where the action led, before any reset."""
-
-
-@dataclass(frozen=True)
-class EnvState:
-    """One environment as people ask for it; fields are those of its current state."""
-
-    time_s: float
-    qpos: Floats
-    qvel: Floats
-    fields: dict[str, Floats]
-    episode_return: float
-    episode_length: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a step has to compute for a set of requested fields."""
-
-    refreshes: tuple[Refresh, ...]
-    requested: tuple[tuple[str, Floats, Floats], ...]
-    """Name, live array, buffer to copy it to before resets."""
-    wants_obs: bool
-    wants_previous_obs: bool
+__all__ = ["EnvState", "Shard", "ShardStep"]
 
 
 class Shard:
@@ -90,10 +36,6 @@ class Shard:
         num_envs: Number of environments n.
         nthread: Threads of the engine; results do not depend on it.
         obs_dtype: "float32" or "float64".
-
-    Attributes:
-        diverged_total: Invalid transitions so far.
-        last_failure: What the engine said when it last failed, or "".
     """
 
     def __init__(
@@ -110,8 +52,6 @@ class Shard:
         self.num_envs = num_envs
         self.obs_dim = task.info.obs_dim
         self.action_dim = task.info.action_dim
-        self.diverged_total = 0
-        self.last_failure = ""
         self._seed = seed
         self._first_env_id = first_env_id
         self._t = 0
@@ -120,7 +60,7 @@ class Shard:
         self._ctrl = self._batch.bind("ctrl")
         self._qpos = self._batch.bind("qpos")
         self._qvel = self._batch.bind("qvel")
-        self._bad = self._batch.warning[:, _BAD, 1]
+        self._physics = Physics(self._batch, task.frame_skip)
         self._table = self._live.table()
         self._obs = np.zeros((num_envs, self.obs_dim), obs_dtype)
         self._next_obs = np.zeros_like(self._obs)
@@ -138,18 +78,27 @@ class Shard:
         self._episodes = Episodes(task, num_envs)
         self._reward = np.zeros(num_envs)
         self._terminated = np.zeros(num_envs, bool)
-        self._invalid = np.zeros(num_envs, bool)
-        self._has_invalid = False
         self._no_rows = np.zeros(0, np.int32)
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._plans = StepPlans(task, self._table, self._observer.reads)
+        # Binds what every step needs, so that the first step finds it computed.
+        self._plans.plan(())
         self._after_reset = self._table.plan(self._observer.reads, after_reset=True)
-        self._plan(())
         # Writing the state is a reset: a simulation is its state, and forward() derives the rest.
         keyframe = task.reset.keyframe
         self._batch.reset(keyframe=keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._initial_state = self._batch.state[0].copy()
         everyone = np.arange(num_envs, dtype=np.int32)
         self._begin(everyone, self._qpos.copy(), self._qvel.copy())
+
+    @property
+    def diverged_total(self) -> int:
+        """Invalid transitions so far (see ShardStep.invalid)."""
+        return self._physics.diverged_total
+
+    @property
+    def last_failure(self) -> str:
+        """What the engine said when it last failed, or ""."""
+        return self._physics.last_failure
 
     def reset(self, seed: int | None = None, mask: Bools | None = None) -> npt.NDArray[Any]:
         """Begin new episodes, in all environments or where `mask` (n,) says.
@@ -182,10 +131,10 @@ class Shard:
         """
         if action.shape != self._ctrl.shape:
             raise TaskError(f"the action has shape {action.shape}, not {self._ctrl.shape}")
-        plan = self._plan(tuple(fields))
+        plan = self._plans.plan(tuple(fields))
         self._t += 1
         np.copyto(self._ctrl, action)
-        has_invalid = self._advance()
+        has_invalid = self._physics.advance()
         task, values = self.task, self._table.values
         # Diverged environments may hold anything; their results are discarded below.
         with np.errstate(all="ignore"):
@@ -200,53 +149,26 @@ class Shard:
             np.copyto(self._reward, task.reward(values, action))
             if task.terminated is not None:
                 np.copyto(self._terminated, task.terminated(values, action))
+            invalid = None
             if has_invalid or not np.isfinite(self._reward).all():
-                has_invalid = self._judge_invalid()
-            self._episodes.advance(
-                values, action, self._reward, self._invalid if has_invalid else None
-            )
+                self._physics.settle(self._reward, self._terminated)
+                invalid = self._physics.invalid
+            self._episodes.advance(values, action, self._reward, invalid)
         for _, source, copy in plan.requested:
             np.copyto(copy, source)
         np.copyto(self._previous_action, action)
-        return self._finish(plan, has_invalid)
+        return self._finish(plan, invalid)
 
-    def _advance(self) -> bool:
-        """Step the physics; mark where it diverged or failed. Returns whether any did."""
-        failed = self._no_rows
-        try:
-            self._batch.step(nstep=self.task.frame_skip)
-        except mujoco.batch.SimulationError as error:
-            failed = error.ids
-            self.last_failure = str(error)
-        if self._has_invalid:
-            self._invalid.fill(False)
-            self._has_invalid = False
-        if not len(failed) and not self._bad.any():
-            return False
-        np.copyto(self._invalid, self._bad.any(axis=1))
-        self._invalid[failed] = True
-        self._bad[...] = 0
-        return True
-
-    def _judge_invalid(self) -> bool:
-        """Take merit and end from invalid transitions; one without a finite reward is such, too."""
-        self._has_invalid = True
-        np.logical_or(self._invalid, ~np.isfinite(self._reward), out=self._invalid)
-        self._reward[self._invalid] = 0.0
-        self._terminated[self._invalid] = False
-        self.diverged_total += int(self._invalid.sum())
-        return True
-
-    def _finish(self, plan: _Plan, has_invalid: bool) -> ShardStep:
+    def _finish(self, plan: StepPlan, invalid: Bools | None) -> ShardStep:
         """Judge which episodes ended, report and restart them."""
         episodes = self._episodes
-        truncated = episodes.truncated(self._invalid if has_invalid else None)
+        truncated = episodes.truncated(invalid)
         ended = self._no_rows
         final_obs = self._obs[:0]
         if (done := np.logical_or(self._terminated, truncated)).any():
             ended = np.flatnonzero(done).astype(np.int32)
             final_obs = self._obs[ended]
-            if has_invalid:
+            if invalid is not None:
                 np.nan_to_num(final_obs, copy=False)
         report = episodes.report(ended)
         if len(ended):
@@ -256,7 +178,7 @@ class Shard:
             reward=self._reward,
             terminated=self._terminated,
             truncated=truncated,
-            invalid=self._invalid,
+            invalid=self._physics.invalid,
             ended=ended,
             final_obs=final_obs,
             episode_return=report.episode_return,
@@ -316,9 +238,7 @@ class Shard:
             "state": self._batch.state.copy(),
             "obs": self._obs.copy(),
             "previous_action": self._previous_action.copy(),
-            "counters": np.array(
-                [_as_int64(self._seed), self._t, self.diverged_total], dtype=np.int64
-            ),
+            "counters": np.array([_as_int64(self._seed), self._t, self.diverged_total]),
         }
         arrays |= self._episodes.snapshot()
         for name, keeper in self._table.rates.items():
@@ -340,32 +260,11 @@ class Shard:
         self._batch.state[...] = snapshot["state"]
         self._obs[...] = snapshot["obs"]
         self._previous_action[...] = snapshot["previous_action"]
-        self._seed, self._t, self.diverged_total = (int(x) for x in snapshot["counters"])
+        self._seed, self._t, self._physics.diverged_total = map(int, snapshot["counters"])
         self._episodes.restore(snapshot)
         for name, keeper in self._table.rates.items():
             keeper.before[...] = snapshot[f"rate_before:{name}"]
             keeper.value[...] = snapshot[f"rate:{name}"]
-
-    def _plan(self, requested: tuple[str, ...]) -> _Plan:
-        plan = self._plans.get(requested)
-        if plan is None:
-            plan = self._plans[requested] = self._make_plan(requested)
-        return plan
-
-    def _make_plan(self, requested: tuple[str, ...]) -> _Plan:
-        for name in requested:
-            if name not in self._table.values and name not in self.task.fields:
-                known = ", ".join(field.name for field in self.task.info.fields)
-                raise TaskError(
-                    f"{self.task.info.id} has no field {name!r}", remedy=f"it has {known}"
-                )
-        wanted = {*requested, *self._observer.reads, *self.task.program_fields}
-        refreshes = self._table.plan(wanted)
-        copies = []
-        for name in requested:
-            source = self._table.values[name]
-            copies.append((name, source, np.empty(source.shape)))
-        return _Plan(refreshes, tuple(copies), "obs" in wanted, "previous_obs" in wanted)
 
     def _begin_drawn(self, rows: Ids) -> None:
         draw = self.task.reset.draw
@@ -383,8 +282,9 @@ class Shard:
             batch.forward(rows)
         self._previous_action[rows] = 0.0
         self._episodes.begin(rows)
-        self._table.begin(rows, self._after_reset)
-        self._observer.write_rows(self._obs, rows)
+        with np.errstate(all="ignore"):
+            self._table.begin(rows, self._after_reset)
+            self._observer.write_rows(self._obs, rows)
 
     def _row(self, env_index: int) -> int:
         if not 0 <= env_index < self.num_envs:

@@ -1,8 +1,9 @@
 """Try a task that came from outside in a child process before this one compiles it.
 
-The child has a memory limit, a CPU limit and a deadline, and can neither write files nor start
-processes. It compiles the model, checks its sizes and steps it with random actions; whatever that
-does to it, this process reads one line of judgement.
+The child has a memory limit, a CPU limit and a deadline; once it has read the task it can reach no
+file, no network and start no process, as far as the kernel lets it give that up. It compiles the
+model, checks its sizes and steps it with random actions; whatever that does to it, this process
+reads one line of judgement.
 """
 
 import functools
@@ -18,11 +19,18 @@ from websim.tasks.document import Value
 
 DEADLINE_S = 20.0
 """Wall-clock limit of the child, start of Python included."""
-CPU_LIMIT_S = 10
-"""CPU limit of the child; compilation and probe of a sane model take well under 1 s."""
-MEMORY_LIMIT_BYTES = 2 * 1024**3
 
 _REMEDY = "make the model smaller or simpler"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the child may use; a sane model takes well under 1 s and 300 MiB."""
+
+    cpu_s: int = 10
+    memory_bytes: int = 2 * 1024**3
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class VettingRequest(msgspec.Struct, frozen=True):
@@ -32,6 +40,7 @@ class VettingRequest(msgspec.Struct, frozen=True):
     task_yaml: bytes
     files: dict[str, bytes]
     overrides: dict[str, Value]
+    limits: Limits
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -42,9 +51,12 @@ class Judgement(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def vet(bundle: TaskBundle, overrides: Mapping[str, Value]) -> None:
+def vet(
+    bundle: TaskBundle, overrides: Mapping[str, Value], limits: Limits = DEFAULT_LIMITS
+) -> None:
     """Raise TaskError unless the task compiles and steps within the limits."""
-    request = VettingRequest(bundle.name, bundle.task_yaml, dict(bundle.files), dict(overrides))
+    files, values = dict(bundle.files), dict(overrides)
+    request = VettingRequest(bundle.name, bundle.task_yaml, files, values, limits)
     judgement = _judge(msgspec.msgpack.encode(request))
     if judgement.message:
         raise TaskError(judgement.message, where=judgement.where, remedy=judgement.remedy)
@@ -70,8 +82,8 @@ def _judge(request: bytes) -> Judgement:
             )
     if done.returncode < 0:
         return Judgement(
-            f"compiling and probing the task needs more than {CPU_LIMIT_S} s of CPU time or "
-            f"{MEMORY_LIMIT_BYTES >> 30} GiB of memory (signal {-done.returncode})",
+            "compiling and probing the task needs more CPU time or memory than it may "
+            f"(signal {-done.returncode})",
             remedy=_REMEDY,
         )
     try:

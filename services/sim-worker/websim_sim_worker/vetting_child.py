@@ -10,16 +10,11 @@ import time
 import msgspec
 import numpy as np
 
+from websim.programs import confine
 from websim.tasks import TaskBundle, TaskError
-from websim_sim_worker.limits import check_limits
+from websim_sim_worker.compilation import CompiledTask, compile_prepared, prepare
 from websim_sim_worker.shard import Shard
-from websim_sim_worker.tasks import CompiledTask, compile_trusted
-from websim_sim_worker.vetting import (
-    CPU_LIMIT_S,
-    MEMORY_LIMIT_BYTES,
-    Judgement,
-    VettingRequest,
-)
+from websim_sim_worker.vetting import Judgement, Limits, VettingRequest
 
 PROBE_STEPS = 100
 PROBE_ENVS = 2
@@ -32,34 +27,26 @@ MAX_DIVERGED = 10
 def main() -> int:
     """Judge the request on stdin; the judgement goes to stdout as JSON."""
     request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=VettingRequest)
-    _limit_this_process()
     bundle = TaskBundle(request.name, request.task_yaml, request.files)
     try:
-        task = compile_trusted(bundle, request.overrides)
-        check_limits(task.model, bundle.name)
-        _probe(task)
+        prepared = prepare(bundle, request.overrides)
+        _confine_this_process(request.limits)
+        _probe(compile_prepared(prepared))
         judgement = Judgement()
     except TaskError as error:
         judgement = Judgement(error.message, error.where, error.remedy)
     except MemoryError:
-        judgement = Judgement(f"the task needs more than {MEMORY_LIMIT_BYTES >> 30} GiB of memory")
+        most = request.limits.memory_bytes >> 20
+        judgement = Judgement(f"the task needs more than {most} MiB of memory")
     sys.stdout.buffer.write(msgspec.json.encode(judgement))
     return 0
 
 
-def _limit_this_process() -> None:
-    """Bound what this process may use; only after the imports, which open files."""
-    limits = {
-        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
-        resource.RLIMIT_CPU: CPU_LIMIT_S,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
-    }
-    for kind, most in limits.items():
-        _, hard = resource.getrlimit(kind)
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (bound, bound))
+def _confine_this_process(limits: Limits) -> None:
+    """Give up files, network, processes and most memory; everything is imported and read by now."""
+    confine.confine_forker()
+    confine.limit_resources(limits.memory_bytes)
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s))
 
 
 def _probe(task: CompiledTask) -> None:

@@ -110,7 +110,7 @@ def test_a_good_task_passes_with_overrides(make_bundle):
         (None, ("state.speed\n", "np.log(state.speed)\n"), "diverges|reward is not finite"),
         (
             ("<worldbody>", "<worldbody>" + balls(60)),
-            ("frame_skip: 2", "frame_skip: 100"),
+            ("frame_skip: 2", "frame_skip: 1000"),
             "a step takes [0-9]+ ms; at most 20 ms; lower frame_skip",
         ),
     ],
@@ -123,8 +123,9 @@ def test_the_child_says_what_it_found(make_bundle, slider_model, model_change, t
 
 
 def test_the_child_is_stopped_when_it_computes_too_long(make_bundle, slider_model):
-    model = slider_model.replace("<worldbody>", "<worldbody>" + balls(60), 1)
-    bundle = make_bundle(model=model, changes=[("frame_skip: 2", "frame_skip: 1000")])
+    # A million vertices from a line of text: the compiler would take three times as long.
+    mesh = '<asset><mesh name="ball" builtin="supersphere" params="1000 1 1"/></asset>'
+    bundle = make_bundle(model=slider_model.replace("<worldbody>", mesh + "<worldbody>"))
     start = time.monotonic()
     with pytest.raises(TaskError, match="needs more CPU time or memory than it may"):
         vet(bundle, {}, Limits(cpu_s=2))

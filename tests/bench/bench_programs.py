@@ -111,9 +111,9 @@ def print_once(program: Program, sandbox: Sandbox) -> None:
 def _lose(program: Program, sandbox: Sandbox) -> None:
     """Run into a deadline that nothing can keep, and get a new worker."""
     inputs = make_inputs(SCHEMA, 4096, seed=0)["normal"]
-    with SandboxedProgram(program, sandbox, deadline_s=1e-6, num_rows=4096) as confined:
-        with contextlib.suppress(SandboxError):
-            confined(inputs.fields, inputs.action)
+    confined = SandboxedProgram(program, sandbox, deadline_s=1e-6, num_rows=4096)
+    with confined, contextlib.suppress(SandboxError):
+        confined(inputs.fields, inputs.action)
 
 
 def _median_ms(step: Callable[[], object], rounds: int = 9) -> float:

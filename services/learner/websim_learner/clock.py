@@ -31,11 +31,15 @@ class RunClock:
         if self._running_since_s is None:
             self._running_since_s = time.perf_counter()
 
+    def halt(self) -> None:
+        """Stop the clock; `run` lets it go on."""
+        self._gathered_s, self._running_since_s = self.wall_s, None
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop the clock for a while, if it runs."""
         running = self._running_since_s is not None
-        self._gathered_s, self._running_since_s = self.wall_s, None
+        self.halt()
         try:
             yield
         finally:

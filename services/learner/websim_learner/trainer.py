@@ -79,6 +79,7 @@ class Trainer:
             self.ledger.enter("failed", str(error))
             raise
         finally:
+            self.ledger.clock.halt()
             self._control.close()
             if self._evaluation is not None:
                 self._evaluation.close()
@@ -109,10 +110,10 @@ class Trainer:
 
     def _conclude(self) -> None:
         """End the run: last checkpoint, evaluation, result."""
-        with self.ledger.clock.stopped():
-            self.ledger.write_checkpoint()
-            evaluations = self.ledger.evaluate(self._evaluation_session, self._waiter)
-            self.ledger.write_result(evaluations[0])
+        self.ledger.clock.halt()
+        self.ledger.write_checkpoint()
+        evaluations = self.ledger.evaluate(self._evaluation_session, self._waiter)
+        self.ledger.write_result(evaluations[0])
         self.ledger.enter("finished")
 
     def _evaluation_session(self) -> FleetClient:

@@ -1,0 +1,240 @@
+"""The learner's HTTP, against a run that a test holds still."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from fastapi.testclient import TestClient
+
+from websim.service.errors import UserError
+from websim.service.http import make_app
+from websim.service.metrics import METRICS
+from websim_learner.api import add_run_routes
+from websim_learner.clock import RunClock
+from websim_learner.control import MAX_PENDING, Applied, Control
+from websim_learner.records import (
+    RECORDS_PER_LIFE,
+    EventStream,
+    JournalEntry,
+    MetricsRecord,
+    StateRecord,
+    WarningRecord,
+)
+from websim_learner.reporting import GAUGES, Reporter
+from websim_learner.run_dir import RunDir
+from websim_learner.status import RunStatus, TimeSplit
+
+STATUS = RunStatus(
+    run_id="r1",
+    task="Toy-v0",
+    algo="ppo",
+    seed=1,
+    num_envs=24,
+    state="running",
+    update=3,
+    env_steps=576,
+    total_steps=1000,
+    wall_s=1.0,
+    steps_per_s=576.0,
+    reward_id="task",
+    branches=1,
+    time_split=TimeSplit(physics=0.5, inference=0.25, update=0.25),
+    fleet="",
+    run_dir="runs/r1",
+)
+
+
+class Service:
+    """The application, and a thread that applies commands like a trainer would."""
+
+    def __init__(self):
+        self.control, self.stream = Control(), EventStream(0)
+        self.refuse = None
+        app = make_app("learner", "0")
+        add_run_routes(app, lambda: STATUS, self.control, self.stream)
+        self.http = TestClient(app, base_url="http://127.0.0.1")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._apply, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._over.set()
+        self._thread.join()
+
+    def _apply(self):
+        while not self._over.is_set():
+            if (pending := self.control.take(0.02)) is None:
+                continue
+            if self.refuse:
+                pending.answer.set_exception(UserError(self.refuse))
+            else:
+                kind = pending.command.kind
+                pending.answer.set_result(Applied(kind=kind, update=4, env_steps=768))
+
+
+@pytest.fixture
+def service():
+    with Service() as made:
+        yield made
+
+
+def post(service, **command):
+    return service.http.post("/v1/run/commands", json=command)
+
+
+def test_the_status_is_told(service):
+    answer = service.http.get("/v1/run").json()
+    assert (answer["run_id"], answer["state"], answer["env_steps"]) == ("r1", "running", 576)
+    assert answer["time_split"] == {"physics": 0.5, "inference": 0.25, "update": 0.25}
+    assert answer["return_mean"] is None
+
+
+@pytest.mark.parametrize("kind", ["pause", "resume", "stop", "checkpoint"])
+def test_a_command_is_answered_with_the_update_at_which_it_took_effect(service, kind):
+    answer = post(service, kind=kind)
+    assert answer.status_code == 200
+    assert answer.json() == {"kind": kind, "update": 4, "env_steps": 768, "detail": ""}
+
+
+def test_a_reward_is_passed_on(service):
+    assert post(service, kind="set_reward", source=None).status_code == 200
+    assert post(service, kind="set_reward", source="def ...").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {},
+        {"kind": "explode"},
+        {"kind": "pause", "why": "x"},
+        {"kind": "set_reward"},
+        {"kind": "set_reward", "source": 3},
+        {"kind": "set_reward", "source": None, "branch": "first"},
+    ],
+)
+def test_a_malformed_command_is_refused(service, command):
+    assert post(service, **command).status_code == 422
+
+
+def test_a_refusal_is_told_with_its_reason(service):
+    service.refuse = "the reward program is refused: line 1"
+    answer = post(service, kind="set_reward", source="x")
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == service.refuse
+
+
+def test_a_run_that_is_over_takes_no_commands(service):
+    service.control.close()
+    assert post(service, kind="pause").status_code == 409
+
+
+def test_commands_that_wait_when_the_run_ends_are_answered():
+    control = Control()
+    service = Service.__new__(Service)
+    app = make_app("learner", "0")
+    add_run_routes(app, lambda: STATUS, control, EventStream(0))
+    service.http = TestClient(app, base_url="http://127.0.0.1")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, service, kind="stop")
+        while control._queue.empty():
+            pass
+        control.close()
+        assert waiting.result().status_code == 409
+
+
+def test_too_many_waiting_commands_are_refused():
+    control = Control()
+    app = make_app("learner", "0")
+    add_run_routes(app, lambda: STATUS, control, EventStream(0))
+    for _ in range(MAX_PENDING):
+        control._queue.put(None)
+    http = TestClient(app, base_url="http://127.0.0.1")
+    assert http.post("/v1/run/commands", json={"kind": "pause"}).status_code == 503
+
+
+def test_a_command_that_must_wait_too_long_says_so(monkeypatch):
+    monkeypatch.setattr("websim_learner.api.COMMAND_DEADLINE_S", 0.01)
+    app = make_app("learner", "0")
+    add_run_routes(app, lambda: STATUS, Control(), EventStream(0))
+    http = TestClient(app, base_url="http://127.0.0.1")
+    assert http.post("/v1/run/commands", json={"kind": "pause"}).status_code == 504
+
+
+def test_events_are_told_from_where_a_reader_left_off(service):
+    for k in range(5):
+        service.stream.publish(WarningRecord(update=k, env_steps=0, message=str(k)))
+    first = service.http.get("/v1/events?after=0&limit=2").json()
+    assert [(e["n"], e["kind"], e["message"]) for e in first] == [
+        (1, "warning", "0"),
+        (2, "warning", "1"),
+    ]
+    rest = service.http.get("/v1/events?after=2").json()
+    assert [event["n"] for event in rest] == [3, 4, 5]
+    assert service.http.get("/v1/events?after=5").json() == []
+    assert service.http.get("/v1/events?after=-1").status_code == 422
+
+
+def test_numbers_grow_over_the_lives_of_a_run():
+    stream = EventStream(2)
+    record = stream.publish(StateRecord(update=0, env_steps=0, state="running"))
+    assert record.n == 2 * RECORDS_PER_LIFE + 1
+    assert stream.after(5, 10) == [record]
+
+
+def test_the_stream_is_bounded(monkeypatch):
+    monkeypatch.setattr("websim_learner.records.MAX_RECORDS", 3)
+    stream = EventStream(0)
+    for k in range(10):
+        stream.publish(WarningRecord(update=k, env_steps=0, message=""))
+    assert [record.n for record in stream.after(0, 100)] == [8, 9, 10]
+    assert [record.n for record in stream.after(9, 100)] == [10]
+
+
+def test_the_interface_is_described_with_its_records(service):
+    document = service.http.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert {"MetricsRecord", "CommandRecord", "RunStatus", "Applied"} <= set(schemas)
+    assert json.dumps(document).count("#/components/schemas/MetricsRecord") >= 1
+
+
+def make_metrics(**overrides):
+    numbers = {
+        name: 1
+        for name, hint in MetricsRecord.__annotations__.items()
+        if name not in ("reward_id", "kind")
+    }
+    return MetricsRecord(
+        **{**numbers, "update": 1, "env_steps": 10, "reward_id": "task", **overrides}
+    )
+
+
+def test_every_reading_has_its_row_in_the_table(tmp_path):
+    reporter = Reporter(RunDir(tmp_path), EventStream(0), RunClock())
+    before = list(reporter.readings())
+    reporter.publish(make_metrics(return_mean=None, success_mean=None))
+    after = list(reporter.readings())
+    known = {metric.name: len(metric.labels) for metric in METRICS}
+    assert all(len(reading.labels) == known[reading.name] for reading in [*before, *after])
+    names = {reading.name for reading in after}
+    assert "websim_learner_kl_nats" in names
+    assert "websim_learner_episode_return" not in names  # not known yet: no sample, not 0
+    ours = {m.name for m in METRICS if m.name.startswith("websim_learner_")}
+    possible = names | {f"websim_learner_{value}" for value in GAUGES.values()}
+    assert ours - possible == {
+        "websim_learner_evaluation_return",
+        "websim_learner_evaluation_fitness",
+    }
+
+
+def test_metrics_rows_and_journal_entries_are_plain_json(tmp_path):
+    run_dir = RunDir(tmp_path)
+    run_dir.append_metrics(make_metrics(explained_variance=float("nan"), n=7))
+    row = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert (row["kind"], row["n"], row["explained_variance"]) == ("metrics", 7, None)
+    encoded = msgspec.json.encode(JournalEntry(n=1, update=0, kind="start"))
+    assert json.loads(encoded) == {"n": 1, "update": 0, "kind": "start"}

@@ -1,0 +1,405 @@
+"""Whole runs on the toy task: files, commands, ends, and going on."""
+
+import json
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+
+from websim.service.errors import UserError
+from websim_learner.checkpoint import checkpoint_paths
+from websim_learner.control import Pause, Resume, RunOver, SetReward, Stop, TakeCheckpoint
+from websim_learner.defaults import PPOSettings
+from websim_learner.records import JournalEntry
+from websim_learner.run import Run
+from websim_learner.run_dir import RunConfig, RunDir
+
+NUM_ENVS, LENGTH = 24, 8
+STEPS = NUM_ENVS * LENGTH
+LAZY = "def reward(state, action):\n    return -np.sum(np.square(action), axis=1)\n"
+
+
+def make_config(**overrides):
+    ppo = {"rollout_length": LENGTH, "minibatch_size": 64, "epochs": 2, "hidden": (16,)}
+    ppo |= overrides.pop("ppo", {})
+    defaults = {
+        "task": "Toy-v0",
+        "algo": "ppo",
+        "num_envs": NUM_ENVS,
+        "seed": 1,
+        "total_steps": 10 * STEPS,
+        "device": "cpu",
+        "ppo": PPOSettings(**ppo),
+        "eval_episodes": 5,
+        "eval_every_updates": 4,
+        "checkpoint_every_updates": 3,
+    }
+    return RunConfig(**{**defaults, **overrides})
+
+
+class Harness:
+    """A run, and what a test wants to do at certain updates."""
+
+    def __init__(self, directory, make_client, **overrides):
+        self.client_options = overrides.pop("client", {})
+        self.config = make_config(**overrides)
+        self.make_client = make_client
+        self.run_dir = RunDir(directory)
+        self.stopped = False
+        self.clients = []
+        self.at = {}
+        self.answers = []
+        self.run = Run(self.config, self.run_dir, self._open, self._open_evaluation, self._stop)
+        advance = self.run._branch.advance
+
+        def watched(last=False):
+            result = advance(last)
+            for action in self.at.get(self.run._branch.updates, []):
+                action(self)
+            return result
+
+        self.run._branch.advance = watched
+
+    def _open(self, seed):
+        self.clients.append(self.make_client(self.config.num_envs, seed, **self.client_options))
+        return self.clients[-1]
+
+    def _open_evaluation(self, seed):
+        self.clients.append(self.make_client(self.config.eval_episodes, seed, shard_envs=2))
+        return self.clients[-1]
+
+    def _stop(self):
+        return self.stopped
+
+    def send(self, command):
+        """Submit a command from another thread, as HTTP would; do not wait for it here."""
+
+        def submit():
+            try:
+                self.answers.append(self.run.control.submit(command, 20.0))
+            except (UserError, RunOver) as error:
+                self.answers.append(error)
+
+        before = self.run.control._queue.qsize()
+        thread = threading.Thread(target=submit)
+        thread.start()
+        while self.run.control._queue.qsize() == before and thread.is_alive():
+            pass
+        self.threads = [*getattr(self, "threads", []), thread]
+
+    def go(self):
+        self.run.begin()
+        try:
+            state = self.run.train()
+        finally:
+            self.run.close()
+        for thread in getattr(self, "threads", []):
+            thread.join(20.0)
+        return state
+
+    def result(self):
+        return json.loads((self.run_dir.path / "result.json").read_text())
+
+    def metrics(self):
+        return [
+            json.loads(x) for x in (self.run_dir.path / "metrics.jsonl").read_text().splitlines()
+        ]
+
+    def digest(self):
+        return self.run._branch.weights_sha256()
+
+
+@pytest.fixture
+def harness(tmp_path, make_client):
+    count = iter(range(100))
+
+    def make(directory=None, **overrides):
+        return Harness(directory or tmp_path / f"run-{next(count)}", make_client, **overrides)
+
+    return make
+
+
+def test_a_run_leaves_its_files(harness):
+    run = harness()
+    assert run.go() == "finished"
+    result = run.result()
+    assert result["env_steps"] == 10 * STEPS
+    assert result["updates"] == 10
+    assert result["weights_sha256"] == run.digest()
+    assert 0 < result["eval_return_mean"] <= 40
+    assert result["steps_per_s"] == pytest.approx(result["env_steps"] / result["wall_s"])
+    assert [row["update"] for row in run.metrics()] == list(range(1, 11))
+    assert [row["env_steps"] for row in run.metrics()] == [STEPS * k for k in range(1, 11)]
+    names = [path.name for path in checkpoint_paths(run.run_dir.checkpoints)]
+    assert names == ["update-00000010", "update-00000009", "update-00000006"]
+    config, task = run.run_dir.read_config()
+    assert config == run.config
+    assert task.id == "Toy-v0"
+    assert [entry.kind for entry in run.run_dir.journal()] == ["start"]
+    assert list(run.run_dir.tensorboard.iterdir())
+    assert all(client.closed for client in run.clients)
+
+
+def test_its_records_tell_the_story_in_order(harness):
+    run = harness()
+    run.go()
+    records = run.run.stream.after(0, 10_000)
+    assert [record.n for record in records] == list(range(1, len(records) + 1))
+    states = [record.state for record in records if hasattr(record, "state")]
+    assert states[0] == "running"
+    assert states[-1] == "finished"
+    assert states.count("evaluating") == 3  # after updates 4 and 8 and at the end
+    assert run.run.stream.after(records[-3].n, 2) == records[-2:]
+    assert run.run.stream.after(records[-1].n, 10) == []
+
+
+def test_the_same_seed_gives_the_same_weights_in_any_order_of_arrival(harness):
+    digests = set()
+    for shuffle in (None, 1, 2):
+        run = harness(client={"shuffle": shuffle})
+        run.go()
+        digests.add(run.digest())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_evaluation_changes_nothing_that_is_learned(harness, overlap):
+    digests = set()
+    for every in (0, 1):
+        run = harness(eval_every_updates=every, ppo={"overlap": overlap})
+        run.go()
+        digests.add(run.digest())
+    assert len(digests) == 1
+
+
+def test_overlap_lags_by_exactly_one_update_whatever_is_slow(harness):
+    digests = []
+    for shuffle in (None, 1, 2):
+        run = harness(ppo={"overlap": True}, client={"shuffle": shuffle})
+        assert run.go() == "finished"
+        assert run.result()["env_steps"] == 10 * STEPS
+        digests.append(run.digest())
+    assert len(set(digests)) == 1
+    in_turn = harness()
+    in_turn.go()
+    assert in_turn.digest() != digests[0]
+
+
+def test_a_stop_command_ends_the_run_as_if_its_steps_were_over(harness):
+    run = harness()
+    run.at[4] = [lambda h: h.send(Stop(kind="stop"))]
+    assert run.go() == "finished"
+    assert run.result()["updates"] == 4
+    assert run.answers[0].update == 4
+    assert [entry.kind for entry in run.run_dir.journal()] == ["start", "stop"]
+
+
+def test_a_signal_leaves_a_checkpoint_and_no_result(harness):
+    run = harness()
+    run.at[5] = [lambda h: setattr(h, "stopped", True)]
+    assert run.go() == "stopped"
+    assert not (run.run_dir.path / "result.json").exists()
+    assert checkpoint_paths(run.run_dir.checkpoints)[0].name == "update-00000005"
+
+
+def test_a_checkpoint_is_written_on_demand(harness):
+    run = harness(checkpoint_every_updates=0)
+    run.at[2] = [lambda h: h.send(TakeCheckpoint(kind="checkpoint"))]
+    run.go()
+    assert (run.answers[0].update, run.answers[0].detail) == (2, "update-00000002")
+
+
+def test_a_pause_changes_only_the_time(harness):
+    plain, paused = harness(), harness()
+    plain.go()
+
+    def pause(h):
+        h.send(Pause(kind="pause"))
+        threading.Timer(0.3, lambda: h.send(Resume(kind="resume"))).start()
+
+    paused.at[3] = [pause]
+    paused.go()
+    assert paused.digest() == plain.digest()
+    assert [answer.kind for answer in paused.answers] == ["pause", "resume"]
+    assert {answer.update for answer in paused.answers} == {3}
+    assert [entry.kind for entry in paused.run_dir.journal()] == ["start"]
+
+
+def test_a_paused_run_can_be_stopped(harness):
+    run = harness()
+    run.at[3] = [lambda h: h.send(Pause(kind="pause")), lambda h: h.send(Stop(kind="stop"))]
+    assert run.go() == "finished"
+    assert run.result()["updates"] == 3
+
+
+def test_a_reward_is_swapped_between_rollouts_and_journaled(harness):
+    run, plain = harness(), harness()
+    run.at[5] = [lambda h: h.send(SetReward(kind="set_reward", source=LAZY))]
+    run.go()
+    plain.go()
+    ids = [row["reward_id"] for row in run.metrics()]
+    assert ids[:5] == ["task"] * 5
+    assert ids[5:] == [run.answers[0].detail] * 5
+    assert ids[5].startswith("p_")
+    assert run.digest() != plain.digest()
+    entry = run.run_dir.journal()[1]
+    assert (entry.kind, entry.update) == ("set_reward", 5)
+    assert entry.values == {"branch": 0, "source": LAZY, "reward_id": ids[5]}
+
+
+def test_a_refused_reward_changes_nothing(harness):
+    run = harness()
+    run.at[2] = [
+        lambda h: h.send(SetReward(kind="set_reward", source="import os")),
+        lambda h: h.send(SetReward(kind="set_reward", source=None, branch=3)),
+    ]
+    run.go()
+    assert all(isinstance(answer, UserError) for answer in run.answers)
+    assert [entry.kind for entry in run.run_dir.journal()] == ["start"]
+    assert run.result()["reward_id"] == "task"
+
+
+def test_a_run_may_begin_with_a_reward_program(harness):
+    run = harness(reward_source=LAZY)
+    run.go()
+    assert {row["reward_id"] for row in run.metrics()} == {run.result()["reward_id"]}
+    assert all(row["reward_mean"] < 0 for row in run.metrics())
+
+
+def test_a_reward_that_fails_is_replaced_by_the_tasks_own(harness, monkeypatch):
+    from websim.programs.sandbox import SandboxError
+
+    run = harness()
+    run.at[2] = [lambda h: h.send(SetReward(kind="set_reward", source=LAZY))]
+
+    def fail(*_args):
+        raise SandboxError("deadline", "it took too long")
+
+    run.at[4] = [lambda h: monkeypatch.setattr("websim_learner.rewards.evaluate_guarded", fail)]
+    assert run.go() == "finished"
+    ids = [row["reward_id"] for row in run.metrics()]
+    assert ids[:2] == ["task"] * 2
+    assert ids[4:] == ["task"] * 6
+    assert ids[2] == ids[3] != "task"
+    entry = run.run_dir.journal()[2]
+    assert (entry.kind, entry.update, entry.values["source"]) == ("set_reward", 4, None)
+
+
+def test_a_run_goes_on_from_its_last_checkpoint(harness, tmp_path):
+    first = harness(tmp_path / "run")
+    first.at[5] = [lambda h: setattr(h, "stopped", True)]
+    first.go()
+    second = harness(tmp_path / "run")
+    assert second.run._branch.updates == 5
+    assert second.digest() == first.digest()
+    assert second.go() == "finished"
+    assert second.result()["env_steps"] == 10 * STEPS
+    assert [row["update"] for row in second.metrics()] == list(range(1, 11))
+    numbers = [row["n"] for row in second.metrics()]
+    assert numbers == sorted(set(numbers))
+    assert [entry.kind for entry in second.run_dir.journal()] == ["start", "resume"]
+    assert second.metrics()[5]["wall_s"] > second.metrics()[4]["wall_s"]
+    assert second.result()["wall_s"] >= second.metrics()[-1]["wall_s"]
+
+
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(harness, tmp_path):
+    first = harness(tmp_path / "run")
+    first.go()
+    broken = checkpoint_paths(first.run_dir.checkpoints)[0] / "branch-0.weights.safetensors"
+    data = bytearray(broken.read_bytes())
+    data[-1] ^= 1
+    broken.write_bytes(data)
+    second = harness(tmp_path / "run")
+    assert second.run._branch.updates == 9
+    second.go()
+    warnings = [r.message for r in second.run.stream.after(0, 10**6) if hasattr(r, "message")]
+    assert len(warnings) == 1
+    assert "update-00000010 is damaged" in warnings[0]
+    assert [row["update"] for row in second.metrics()] == list(range(1, 11))
+
+
+def test_commands_after_the_checkpoint_are_applied_again_where_they_were(harness, tmp_path):
+    """A life that died after a swap: the next one swaps at the same update without being told."""
+    run = harness(tmp_path / "run")
+    run.at[6] = [lambda h: setattr(h, "stopped", True)]
+    run.go()
+    entry = {"branch": 0, "source": LAZY, "reward_id": "p_0"}
+    run.run_dir.append_journal(8, "set_reward", entry)
+    again = harness(tmp_path / "run")
+    again.go()
+    ids = [row["reward_id"] for row in again.metrics()]
+    assert ids[:8] == ["task"] * 8
+    assert ids[8] == ids[9] != "task"
+
+
+def test_a_swapped_reward_survives_the_checkpoint(harness, tmp_path):
+    run = harness(tmp_path / "run")
+    run.at[2] = [lambda h: h.send(SetReward(kind="set_reward", source=LAZY))]
+    run.at[6] = [lambda h: setattr(h, "stopped", True)]
+    run.go()
+    again = harness(tmp_path / "run")
+    assert again.run._branch.reward.id == run.answers[0].detail
+    count = again.run._branch.algorithm.return_scale.moments.count
+    assert count == 4 * STEPS  # of the new reward only
+    again.go()
+
+
+def test_a_run_of_another_shape_does_not_take_the_checkpoint(harness, tmp_path):
+    harness(tmp_path / "run").go()
+    with pytest.raises(UserError, match="does not fit"):
+        harness(tmp_path / "run", ppo={"hidden": (8,)})
+
+
+def test_a_fleet_that_is_lost_fails_the_run_and_keeps_its_state(harness, monkeypatch):
+    monkeypatch.setattr("websim_learner.run.Waiter", short_patience)
+    run = harness()
+    run.at[5] = [lambda h: setattr(h.clients[0], "silent", True)]
+    with pytest.raises(UserError, match="answered in time"):
+        run.go()
+    assert run.run.status.read().state in ("failed", "waiting")
+    assert checkpoint_paths(run.run_dir.checkpoints)[0].name == "update-00000005"
+
+
+def short_patience(stop):
+    from websim_learner.fleet import Waiter
+
+    return Waiter(stop, patience_s=0.0)
+
+
+def test_diverged_transitions_are_counted_and_left_out(harness):
+    run = harness(client={"broken": lambda step, env_id: step == 20 and env_id == 3})
+    run.go()
+    assert run.metrics()[-1]["invalid_transitions"] == 1
+    assert all(np.isfinite(row["reward_mean"]) for row in run.metrics())
+
+
+def test_no_command_is_taken_once_the_run_is_over(harness):
+    run = harness()
+    run.go()
+    with pytest.raises(RunOver):
+        run.run.control.submit(Stop(kind="stop"), 1.0)
+
+
+def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
+    run_dir = RunDir(tmp_path)
+    run_dir.append_journal(0, "start", {})
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b'{"n":2,"upda')
+    run_dir.append_journal(3, "stop", {})
+    assert [(e.n, e.kind) for e in run_dir.journal()] == [(1, "start"), (2, "stop")]
+    assert run_dir.journal()[1] == JournalEntry(n=2, update=3, kind="stop")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"config": {}, "task_info": {}}', "\x00"])
+def test_a_damaged_configuration_is_one_clear_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match="damaged"):
+        RunDir(tmp_path).read_config()
+
+
+def test_a_configuration_comes_back_with_unbounded_actions(tmp_path, toy_task):
+    unbounded = msgspec.structs.replace(toy_task, action_low=(-np.inf,), action_high=(np.inf,))
+    RunDir(tmp_path).write_config(make_config(), unbounded)
+    config, task = RunDir(tmp_path).read_config()
+    assert (config, task) == (make_config(), unbounded)

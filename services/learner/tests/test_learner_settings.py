@@ -1,0 +1,161 @@
+import pytest
+import torch
+
+from websim.client import DEFAULT_NUM_ENVS
+from websim.service.errors import UserError
+from websim.service.settings import load_settings
+from websim_learner.__main__ import run
+from websim_learner.configure import new_config, resumed_config
+from websim_learner.defaults import TASKS, PPOSettings, defaults_of
+from websim_learner.randomness import Stream, derived_seed, generator
+from websim_learner.run_dir import RunDir
+from websim_learner.settings import TrainSettings, split_overrides, with_overrides
+
+
+def configure(tmp_path, *argv):
+    return new_config(load_settings(TrainSettings, ["--run-dir", str(tmp_path / "run"), *argv]))[0]
+
+
+def test_what_is_not_said_is_the_tasks_default(tmp_path):
+    config = configure(tmp_path)
+    assert (config.task, config.algo, config.num_envs) == (
+        "HalfCheetah-v5",
+        "ppo",
+        DEFAULT_NUM_ENVS,
+    )
+    assert config.total_steps == defaults_of("HalfCheetah-v5").total_steps
+    assert config.ppo == defaults_of("HalfCheetah-v5").ppo.resolved(DEFAULT_NUM_ENVS)
+    assert config.seed == 0
+
+
+@pytest.mark.parametrize("task", ["HalfCheetah-v5", "Unheard-v0", *TASKS])
+@pytest.mark.parametrize("num_envs", [1, 3, 16, 64, 256, 1000, 1024, 4096, 100_000])
+def test_defaults_make_sense_for_any_number_of_envs(task, num_envs):
+    ppo = defaults_of(task).ppo.resolved(num_envs)
+    batch = num_envs * ppo.rollout_length
+    assert ppo.rollout_length >= 2
+    assert 1 <= ppo.minibatch_size <= batch
+    assert ppo == ppo.resolved(num_envs)
+    assert batch >= 256
+
+
+def test_more_envs_make_larger_batches_of_shorter_rollouts():
+    resolved = [PPOSettings().resolved(n) for n in (1, 16, 64, 256, 1024, 4096)]
+    lengths = [ppo.rollout_length for ppo in resolved]
+    assert lengths == sorted(lengths, reverse=True)
+    sizes = [ppo.minibatch_size for ppo in resolved]
+    assert sizes == sorted(sizes)
+
+
+def test_settings_are_changed_by_name():
+    changed = with_overrides(
+        PPOSettings(),
+        {"learning_rate": "3e-4", "epochs": "3", "hidden": "128,64", "overlap": "true"},
+    )
+    assert changed == PPOSettings(learning_rate=3e-4, epochs=3, hidden=(128, 64), overlap=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ({"speed": "1"}, "ppo has no setting speed"),
+        ({"epochs": "many"}, "ppo.epochs=many"),
+        ({"epochs": "0"}, "epochs is below 1"),
+        ({"gamma": "1.5"}, "gamma must be within"),
+        ({"hidden": ""}, "ppo.hidden"),
+        ({"rollout_length": "1"}, "rollout_length"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(override, reason):
+    with pytest.raises(UserError, match=reason) as refusal:
+        with_overrides(PPOSettings(), override)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_tasks_parameters_are_told_apart():
+    pairs = ("ppo.epochs=3", "task.links=8", "task.noise=0.5", "task.on=true", "task.z=1,2")
+    ppo, task = split_overrides(pairs)
+    assert ppo == {"epochs": "3"}
+    assert task == {"links": 8, "noise": 0.5, "on": True, "z": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("pair", ["epochs=3", "ppo.epochs", "sac.tau=1", "=", "ppo.=1"])
+def test_a_setting_of_nothing_is_refused(pair):
+    with pytest.raises(UserError, match="names no setting"):
+        split_overrides((pair,))
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["--algo", "dqn"], "no algorithm dqn"),
+        (["--device", "tpu"], "--device tpu is not known"),
+        (["--reward", "/nowhere/r.py"], "cannot read the reward program"),
+        (["--num-envs", "0"], "--num-envs 0"),
+        (["--total-steps", "-1"], "--total-steps"),
+        (["--seed", "-1"], "--seed"),
+        (["--spede", "1"], "unknown argument --spede"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, argv, reason):
+    with pytest.raises(UserError, match=reason) as refusal:
+        configure(tmp_path, *argv)
+    assert "\n" not in str(refusal.value)
+
+
+def test_cuda_is_asked_for_where_there_is_none(tmp_path):
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="finds no CUDA device"):
+            configure(tmp_path, "--device", "cuda")
+
+
+def test_a_run_directory_is_needed_and_used_once(tmp_path, toy_task):
+    with pytest.raises(UserError, match="--run-dir is required"):
+        new_config(load_settings(TrainSettings, []))
+    config = configure(tmp_path)
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.create()
+    run_dir.write_config(config, toy_task)
+    with pytest.raises(UserError, match="already holds a run"):
+        configure(tmp_path)
+
+
+def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task):
+    config = configure(tmp_path, "--seed", "3", "--set", "ppo.epochs=2")
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.create()
+    run_dir.write_config(config, toy_task)
+
+    def resume(*argv):
+        return resumed_config(load_settings(TrainSettings, ["--resume", str(run_dir.path), *argv]))[
+            0
+        ]
+
+    assert resume() == config
+    assert resume("--total-steps", "9000000").total_steps == 9_000_000
+    for argv in (["--seed", "4"], ["--num-envs", "8"], ["--set", "ppo.epochs=3"]):
+        with pytest.raises(UserError, match="cannot change when a run goes on"):
+            resume(*argv)
+    with pytest.raises(UserError, match="two directories"):
+        resume("--run-dir", str(tmp_path / "other"))
+    with pytest.raises(UserError, match="not a run directory"):
+        resumed_config(load_settings(TrainSettings, ["--resume", str(tmp_path / "other")]))
+
+
+def test_an_unknown_command_is_one_clear_line(capsys):
+    with pytest.raises(UserError, match="there is no command fly"):
+        run(["fly"])
+    assert run([]) == 0
+    assert "train" in capsys.readouterr().out
+
+
+def test_streams_do_not_overlap_and_repeat():
+    draws = {
+        tuple(generator(seed, stream, counter).integers(2**62, size=2).tolist())
+        for seed in (0, 1, 2**64 - 1)
+        for stream in Stream
+        for counter in (0, 1, 2**40)
+    }
+    assert len(draws) == 3 * len(Stream) * 3
+    assert generator(1, Stream.WEIGHTS, 5).random() == generator(1, Stream.WEIGHTS, 5).random()
+    assert derived_seed(1, Stream.TRAINING_SESSION) != derived_seed(1, Stream.EVALUATION_SESSION)

@@ -45,10 +45,7 @@ def confine_forker() -> list[str]:
     os.environ.clear()
     if sys.platform == "linux" and _unshare():
         locks.append("namespaces")
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+    if _leave_root():
         locks.append("user")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -94,6 +91,19 @@ def mapped_bytes() -> int:
         return 0
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def _leave_root() -> bool:
+    """Become nobody when started by root; needs CAP_SETUID, which containers may drop."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    except PermissionError:
+        return False
+    return True
 
 
 def _unshare() -> bool:

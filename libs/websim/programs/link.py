@@ -1,5 +1,6 @@
 """The caller's end of one worker: its pipes, its shared memory, one call with a deadline."""
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -189,7 +190,10 @@ def _seal(input_fd: int, output_fd: int) -> None:
     if sys.platform == "linux":
         fixed = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
         fcntl.fcntl(output_fd, fcntl.F_ADD_SEALS, fixed)
-        fcntl.fcntl(input_fd, fcntl.F_ADD_SEALS, fixed | _F_SEAL_FUTURE_WRITE)
+        fcntl.fcntl(input_fd, fcntl.F_ADD_SEALS, fixed)
+        # Kernels before 5.1 do not know this one; the worker's mapping is read-only in any case.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(input_fd, fcntl.F_ADD_SEALS, _F_SEAL_FUTURE_WRITE)
 
 
 def _processor_clock(pid: int) -> int:

@@ -1,10 +1,12 @@
 """The fleet's tiers: with random actions by send/recv and by step(), and with the learner's policy.
 
 All tiers of a task share one session; none leaves anything in flight between its blocks. Actions
-are cut into shards before the timing.
+are cut into shards before the timing. Sessions with other shard sizes may be compared with it.
 """
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 import load
@@ -13,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from subject import Count, random_actions
 
-import websim
 from websim.client import ShardResult
+from websim.client.session import FleetSession
 from websim.client.vector_env import FleetVectorEnv
 from websim.local.fleet import ORCHESTRATOR, LocalFleet
+from websim.tasks import load_bundle
 from websim_learner.models import ActionScale, ActorCritic, NumpyActor
 from websim_learner.normalizers import ObservationScale, RunningMoments
 
@@ -26,28 +29,31 @@ LOG_STD = -0.55
 """Its log standard deviation: that of uniform actions, to keep the bodies in the same states."""
 
 
-class FleetSession:
-    """A private fleet with one session of a task."""
+class PrivateFleet:
+    """A fleet of our own for one task; a context manager.
 
-    def __init__(self, task: str, num_envs: int, workers: int, seed: int) -> None:
+    Attributes:
+        sessions: By shard size; 0 is the default size. All of the same number of environments.
+    """
+
+    def __init__(
+        self, task: str, num_envs: int, workers: int, seed: int, shard_sizes: Sequence[int] = (0,)
+    ) -> None:
         self._fleet = LocalFleet(workers)
+        self.sessions: dict[int, Session] = {}
         self._fleet.start()
         try:
             self._fleet.wait_ready()
-            self.env: FleetVectorEnv = websim.make_vec(
-                task, num_envs, seed=seed, fleet=self._fleet.client_address
-            )
+            for size in shard_sizes:
+                self.sessions[size] = Session(self, task, num_envs, seed, size)
         except BaseException:
-            self._fleet.close()
+            self.close()
             raise
-        self.env.reset()
-        info = self.env.task
-        self.actions = random_actions(
-            np.array(info.action_low), np.array(info.action_high), num_envs, seed
-        )
-        self.rows = [
-            slice(span.first_env_id, span.first_env_id + span.num_envs) for span in self.env.shards
-        ]
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return self._fleet.client_address
 
     def memory_bytes(self) -> int:
         """Return what workers and orchestrator hold together."""
@@ -57,11 +63,12 @@ class FleetSession:
         return load.memory_bytes(pids)
 
     def close(self) -> None:
-        """End the session and the fleet."""
-        self.env.close()
+        """End the sessions and the fleet."""
+        for session in self.sessions.values():
+            session.env.close()
         self._fleet.close()
 
-    def __enter__(self) -> "FleetSession":
+    def __enter__(self) -> "PrivateFleet":
         return self
 
     def __exit__(
@@ -73,13 +80,41 @@ class FleetSession:
         self.close()
 
 
+class Session:
+    """The environments of a task, reset, with actions drawn."""
+
+    def __init__(
+        self, fleet: PrivateFleet, task: str, num_envs: int, seed: int, shard_envs: int
+    ) -> None:
+        bundle = load_bundle(Path(task)) if task.endswith((".yaml", ".yml")) else None
+        self.fleet = fleet
+        self.env = FleetVectorEnv(
+            FleetSession(
+                fleet.address,
+                task=task if bundle is None else bundle.name,
+                num_envs=num_envs,
+                seed=seed,
+                shard_envs=shard_envs,
+                files=None if bundle is None else {"task.yaml": bundle.task_yaml, **bundle.files},
+            )
+        )
+        self.env.reset()
+        info = self.env.task
+        self.actions = random_actions(
+            np.array(info.action_low), np.array(info.action_high), num_envs, seed
+        )
+        self.rows = [
+            slice(span.first_env_id, span.first_env_id + span.num_envs) for span in self.env.shards
+        ]
+
+
 class _Tier:
     """One way of driving a session."""
 
     key: str
     label: str
 
-    def __init__(self, session: FleetSession) -> None:
+    def __init__(self, session: Session) -> None:
         self.num_envs = session.env.num_envs
         self._session = session
         self._env = session.env
@@ -89,8 +124,8 @@ class _Tier:
         """Do nothing: the session is open."""
 
     def memory_bytes(self) -> int | None:
-        """Return what workers and orchestrator hold together."""
-        return self._session.memory_bytes()
+        """Return what workers and orchestrator hold together, for all sessions of the fleet."""
+        return self._session.fleet.memory_bytes()
 
     def close(self) -> None:
         """Do nothing: the session is closed by its owner."""
@@ -120,8 +155,11 @@ class SendRecvTier(_Tier):
     key = "fleet_send_recv"
     label = "+ fleet, send/recv"
 
-    def __init__(self, session: FleetSession) -> None:
+    def __init__(self, session: Session, shard_envs: int = 0) -> None:
         super().__init__(session)
+        if shard_envs:
+            self.key = f"{self.key}_{shard_envs}"
+            self.label = f"{self.label}, shards of {shard_envs}"
         self._actions = [
             [np.ascontiguousarray(table[rows]) for rows in session.rows]
             for table in session.actions
@@ -162,7 +200,7 @@ class InferenceTier(SendRecvTier):
     key = "fleet_inference"
     label = "+ inference (64x64)"
 
-    def __init__(self, session: FleetSession) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__(session)
         info = session.env.task
         tile = max(span.num_envs for span in session.env.shards)

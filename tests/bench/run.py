@@ -70,6 +70,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     add("--rounds", type=int, help="blocks of each subject")
     add("--workers", type=int, help="sim workers of the fleet (default: one per core)")
+    add(
+        "--shard-envs",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also measure send/recv with shards of these sizes",
+    )
     add("--seed", type=int, default=0, help="of actions and environments")
     add(
         "--peers-python",
@@ -84,6 +92,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value} must be at least 1")
+    for size in options.shard_envs:
+        if not 1 <= size <= options.num_envs:
+            raise UserError(f"--shard-envs {size} must be 1 to --num-envs")
     return options
 
 
@@ -146,6 +157,7 @@ def _conditions(options: argparse.Namespace) -> Conditions:
         stepping=stepping,
         training=training,
         wants=frozenset(options.only or PARTS),
+        shard_sizes=tuple(dict.fromkeys(options.shard_envs)),
     )
 
 

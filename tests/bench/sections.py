@@ -12,7 +12,7 @@ from pathlib import Path
 
 import interleave
 import peers
-from fleet import FleetSession, InferenceTier, SendRecvTier, StepTier
+from fleet import InferenceTier, PrivateFleet, SendRecvTier, StepTier
 from interleave import Block, Plan
 from physics import MujocoAlone
 from report import TaskFigures
@@ -37,6 +37,8 @@ class Conditions:
     training: Plan
     wants: frozenset[str]
     """Of fleet, peers, training."""
+    shard_sizes: tuple[int, ...] = ()
+    """Shard sizes to compare with the default one."""
 
 
 @dataclass
@@ -76,9 +78,11 @@ class Bencher:
             subjects: list[Subject] = [self._physics(task)]
             if "fleet" in c.wants:
                 self._progress.note(f"{task}: starting a fleet")
-                session = FleetSession(task, c.num_envs, c.workers, c.seed)
-                stack.enter_context(session)
+                fleet = PrivateFleet(task, c.num_envs, c.workers, c.seed, (0, *c.shard_sizes))
+                stack.enter_context(fleet)
+                session = fleet.sessions[0]
                 subjects += [SendRecvTier(session), StepTier(session), InferenceTier(session)]
+                subjects += [SendRecvTier(fleet.sessions[n], n) for n in c.shard_sizes]
             if "peers" in c.wants:
                 subjects += self._peers(task, peers.VECTOR_PEERS)
             self._measure("stepping", task, subjects, c.stepping, figures)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from curve_report import Curve
-from summary import Row
+from summary import REFERENCE, Row
 
 FLOORS = (
     ("HalfCheetah-v5", "fleet_send_recv", 0.90),
@@ -47,34 +47,50 @@ class Verdict:
 
     target: str
     passed: bool | None
-    """None: not measured in this run."""
+    """None: not measured in this run, or not on a quiet machine."""
     measured: str
 
 
 def judge(rows_of: Mapping[str, Sequence[Row]]) -> list[Verdict]:
-    """Judge all targets by the rows of each task."""
+    """Judge all throughput targets by the rows of each task.
+
+    What was not measured on a quiet machine is not judged: the more processes a subject has, the
+    more of a busy machine it gets.
+    """
     verdicts = []
     for task, tier, floor in FLOORS:
-        row = _row(rows_of, task, tier)
-        ratio = row.ratio.median if row is not None and row.ratio is not None else None
-        verdicts.append(
-            Verdict(
-                target=f"{task}: {tier} >= {floor:.2f} of MuJoCo alone",
-                passed=None if ratio is None else ratio >= floor,
-                measured="not measured" if ratio is None else f"{ratio:.3f}",
-            )
-        )
+        row, base = _row(rows_of, task, tier), _row(rows_of, task, REFERENCE)
+        target = f"{task}: {tier} >= {floor:.2f} of MuJoCo alone"
+        if row is None or row.ratio is None or base is None:
+            verdicts.append(_not_measured(target))
+            continue
+        ratio = row.ratio.median
+        verdicts.append(_verdict(target, ratio >= floor, f"{ratio:.3f}", (row, base)))
     for task in dict.fromkeys(task for task, _, _ in FLOORS):
         own = _row(rows_of, task, "fleet_send_recv")
         for rival in RIVALS:
             other = _row(rows_of, task, rival)
             target = f"{task}: fleet_send_recv above {rival}"
             if own is None or other is None or own.num_envs != other.num_envs:
-                verdicts.append(Verdict(target, None, "not measured"))
+                verdicts.append(_not_measured(target))
                 continue
             ours, theirs = own.steps_per_s.median, other.steps_per_s.median
-            verdicts.append(Verdict(target, ours > theirs, f"{ours:,.0f} against {theirs:,.0f}"))
+            measured = f"{ours:,.0f} against {theirs:,.0f}"
+            verdicts.append(_verdict(target, ours > theirs, measured, (own, other)))
     return verdicts
+
+
+def _verdict(target: str, passed: bool, measured: str, rows: Sequence[Row]) -> Verdict:
+    """Return a verdict, or none where the rows' blocks were not mostly quiet."""
+    for row in rows:
+        if 2 * row.num_quiet <= row.num_blocks:
+            noise = f"{measured}, but {row.subject} had only {row.num_quiet} of {row.num_blocks} "
+            return Verdict(target, None, noise + "blocks quiet: not judged")
+    return Verdict(target, passed, measured)
+
+
+def _not_measured(target: str) -> Verdict:
+    return Verdict(target, None, "not measured")
 
 
 def _row(rows_of: Mapping[str, Sequence[Row]], task: str, subject: str) -> Row | None:

@@ -35,9 +35,11 @@ def make_blocks(subject, speeds, *, cpu_per_s=2.0, foreign=0.0):
     ]
 
 
-def make_rows(speeds_of, **num_envs):
+def make_rows(speeds_of, foreign=0.0, **num_envs):
     subjects = [Named(key, num_envs.get(key, 1024)) for key in speeds_of]
-    blocks = [b for key, speeds in speeds_of.items() for b in make_blocks(key, speeds)]
+    blocks = [
+        b for key, speeds in speeds_of.items() for b in make_blocks(key, speeds, foreign=foreign)
+    ]
     return summarise(blocks, subjects, {})
 
 
@@ -142,6 +144,13 @@ def test_a_floor_is_judged_by_the_median_ratio(speed, passed):
     verdicts = judge({"HalfCheetah-v5": rows})
     [floor] = [v for v in verdicts if v.target.startswith("HalfCheetah-v5: fleet_send_recv >=")]
     assert floor.passed is passed
+
+
+def test_what_was_measured_amid_noise_is_not_judged():
+    speeds = {"mujoco": [1000], "fleet_send_recv": [950], "envpool_sync": [990]}
+    verdicts = judge({"Ant-v5": make_rows(speeds, foreign=0.3)})
+    assert {verdict.passed for verdict in verdicts} == {None}
+    assert any("0.950, but fleet_send_recv had only 0 of 1" in v.measured for v in verdicts)
 
 
 def test_rivals_are_judged_at_the_same_number_of_environments():

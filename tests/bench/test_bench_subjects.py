@@ -119,6 +119,7 @@ def test_random_actions_lie_within_the_bounds():
     ("argv", "message"),
     [
         (["--num-envs", "0"], "--num-envs 0 must be at least 1"),
+        (["--num-envs", "64", "--shard-envs", "128"], "--shard-envs 128 must be 1 to --num-envs"),
         (["--task", "HalfCheeta-v5"], "unknown task 'HalfCheeta-v5'"),
         (["curves", "--set", "ppo.gamma"], "--set ppo.gamma is not KEY=VALUE"),
     ],
@@ -134,13 +135,14 @@ def test_curve_times_are_sorted():
 
 def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys):
     argv = ["--quick", "--only", "fleet", "--rounds", "1", "--num-envs", "32", "--workers", "1"]
+    argv += ["--shard-envs", "16"]
     argv += ["--task", "InvertedPendulum-v5", "--out", str(tmp_path), "--check"]
     assert run.main(argv) == 0
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".md", ".png"]
     [path] = tmp_path.glob("*.json")
     [task] = json.loads(path.read_text())["tasks"]
     assert [row["subject"] for row in task["rows"]] == [
-        "mujoco", "fleet_send_recv", "fleet_step", "fleet_inference",
+        "mujoco", "fleet_send_recv", "fleet_step", "fleet_inference", "fleet_send_recv_16",
     ]  # fmt: skip
     assert all(row["steps_per_s"]["median"] > 0 for row in task["rows"])
-    assert "not measured" in capsys.readouterr().out
+    assert "InvertedPendulum-v5, 32 environments" in capsys.readouterr().out

@@ -112,6 +112,7 @@ def test_shared_corpus_has_not_shrunk():
 
 
 def _time(code: str) -> float:
-    start_s = time.perf_counter()
+    """Return the processor time of one verdict: others may keep the machine busy."""
+    start_s = time.thread_time()
     judge(code)
-    return time.perf_counter() - start_s
+    return time.thread_time() - start_s

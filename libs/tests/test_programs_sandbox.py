@@ -323,7 +323,7 @@ def test_hanging_program_costs_little_and_never_the_caller(unchecked):
     with SandboxedProgram(make_probe("while True: pass"), unchecked) as program:
         start_s = time.monotonic()
         fail_with(program, make_batch())
-        assert time.monotonic() - start_s < 2.0
+        assert time.monotonic() - start_s < 5.0
 
 
 def test_starved_machine_is_no_strike(sandbox):

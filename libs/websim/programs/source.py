@@ -20,7 +20,7 @@ _FOREIGN = re.compile(r"[^\t\n\x0c\x20-\x7e\r]|\r(?!\n)")
 _PREFIX_RUN = re.compile(rf"(?:[-+~]\s*|\bnot\b\s*){{{MAX_PREFIX_RUN + 1},}}")
 _MAY_WARN = re.compile(r"\\|[0-9][A-Za-z_]")
 _filters_lock = threading.Lock()
-_DEPTH_STEP = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_BRACKET = re.compile(r"[()\[\]{}]")
 
 
 def parse(source: str) -> ast.Module:
@@ -76,10 +76,10 @@ def _check_text(source: str) -> None:
 
 def _check_brackets(source: str) -> None:
     depth = 0
-    for position, character in enumerate(source):
-        depth = max(0, depth + _DEPTH_STEP.get(character, 0))
+    for bracket in _BRACKET.finditer(source):
+        depth = depth + 1 if bracket.group() in "([{" else max(0, depth - 1)
         if depth > MAX_BRACKET_DEPTH:
-            line, column = _place(source, position)
+            line, column = _place(source, bracket.start())
             raise _refusal(
                 "size",
                 f"brackets are nested deeper than {MAX_BRACKET_DEPTH}; assign parts to names",

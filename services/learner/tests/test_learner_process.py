@@ -1,0 +1,128 @@
+"""The learner as a process, on a real fleet of one worker."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from websim.local.fleet import LocalFleet
+
+TASK = ["--task", "InvertedPendulum-v5", "--num-envs", "16", "--seed", "1"]
+DEADLINE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with LocalFleet(1) as running:
+        yield running.client_address
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts `train`; what it starts is ended with the test."""
+    started = []
+
+    def start_learner(fleet, *argv):
+        command = [sys.executable, "-m", "websim_learner", "train", "--fleet", fleet, *argv]
+        with (tmp_path / "stderr").open("w") as stderr:
+            started.append(subprocess.Popen(command, stderr=stderr, stdout=stderr))
+        return started[-1]
+
+    yield start_learner
+    for learner in started:
+        learner.kill()
+        learner.wait()
+
+
+def wait_for(condition):
+    give_up_s = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < give_up_s, "nothing happened"
+        time.sleep(0.05)
+    return value
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=DEADLINE_S) as answer:
+        return answer.read().decode()
+
+
+def post(url, **body):
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+        return json.load(answer)
+
+
+def test_a_run_is_watched_commanded_ended_by_a_signal_and_goes_on(fleet, start, tmp_path):
+    run_dir, ready = tmp_path / "run", tmp_path / "ready"
+    where = ["--run-dir", str(run_dir), "--ready-file", str(ready)]
+    learner = start(fleet, *TASK, *where, "--total-steps", "100000000")
+    wait_for(lambda: ready.exists() or learner.poll() is not None)
+    url = json.loads(ready.read_text())["http_url"]
+    status = wait_for(lambda: (s := json.loads(get(f"{url}/v1/run")))["update"] >= 2 and s)
+    assert (status["state"], status["num_envs"], status["run_id"]) == ("running", 16, "run")
+    assert sum(status["time_split"].values()) == pytest.approx(1.0)
+    assert get(f"{url}/healthz") == "ok\n"
+    assert get(f"{url}/readyz") == "ready\n"
+    assert "websim_learner_policy_loss" in get(f"{url}/metrics")
+    answer = post(f"{url}/v1/run/commands", kind="checkpoint")
+    assert (run_dir / "checkpoints" / answer["detail"] / "manifest.json").exists()
+    events = json.loads(get(f"{url}/v1/events?after=0"))
+    assert {"metrics", "state", "checkpoint", "command"} <= {event["kind"] for event in events}
+
+    learner.send_signal(signal.SIGTERM)
+    began_s = time.monotonic()
+    assert learner.wait(DEADLINE_S) == 0
+    assert time.monotonic() - began_s < 10.0  # a second or two on an idle machine
+    assert not (run_dir / "result.json").exists()
+    names = sorted(os.listdir(run_dir / "checkpoints"))
+    assert all(name.startswith("update-") for name in names)
+
+    updates = int(names[-1].removeprefix("update-"))
+    steps = (updates + 3) * 16 * 128
+    learner = start(fleet, "--resume", str(run_dir), "--total-steps", str(steps))
+    assert learner.wait(DEADLINE_S) == 0, (tmp_path / "stderr").read_text()
+    result = json.loads((run_dir / "result.json").read_text())
+    assert (result["task"], result["env_steps"]) == ("InvertedPendulum-v5", steps)
+    rows = [
+        json.loads(row)["update"] for row in (run_dir / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert rows == list(range(1, updates + 4))
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["--task", "Nonsense-v9"], "Nonsense-v9"),
+        (["--set", "ppo.speed=1"], "ppo has no setting speed"),
+        (["--http-port", "{taken}"], "--http-port"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(fleet, start, tmp_path, argv, reason):
+    run_dir = tmp_path / "run"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        argv = [text.format(taken=port) for text in argv]
+        learner = start(fleet, *TASK, "--run-dir", str(run_dir), *argv)
+        assert learner.wait(DEADLINE_S) == 2
+    errors = (tmp_path / "stderr").read_text()
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert reason in lines[0]
+    assert "Traceback" not in errors
+    assert not (run_dir / "config.json").exists()
+
+
+def test_a_fleet_that_is_not_there_is_one_line(start, tmp_path):
+    learner = start("tcp://127.0.0.1:9", *TASK, "--run-dir", str(tmp_path / "run"))
+    assert learner.wait(DEADLINE_S) == 2
+    errors = (tmp_path / "stderr").read_text()
+    assert "tcp://127.0.0.1:9" in errors.splitlines()[-1]
+    assert "Traceback" not in errors

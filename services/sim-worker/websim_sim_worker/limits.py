@@ -7,7 +7,7 @@ from websim.tasks import TaskError
 
 TIMESTEP_RANGE_S = (1e-4, 0.05)
 MAX_SOLVER_ITERATIONS = 200
-_MAX_COUNTS = {
+MAX_COUNTS = {
     "nbody": 300,
     "ngeom": 1_000,
     "nq": 600,
@@ -56,7 +56,7 @@ def check_limits(model: mujoco.MjModel, where: str) -> None:
     for option in ("iterations", "ls_iterations", "noslip_iterations", "ccd_iterations"):
         if getattr(model.opt, option) > MAX_SOLVER_ITERATIONS:
             raise TaskError(f"{option} is above {MAX_SOLVER_ITERATIONS}", where=where)
-    for size, most in _MAX_COUNTS.items():
+    for size, most in MAX_COUNTS.items():
         if (count := int(getattr(model, size, 0))) > most:
             raise TaskError(f"{size} is {count}; at most {most}", where=where)
     finite = [(f"option {name}", getattr(model.opt, name)) for name in _FINITE_OPTIONS]

@@ -159,7 +159,7 @@ class SendRecvTier(_Tier):
         super().__init__(session)
         if shard_envs:
             self.key = f"{self.key}_{shard_envs}"
-            self.label = f"{self.label}, shards of {shard_envs}"
+            self.label = f"+ fleet, shards of {shard_envs}"
         self._actions = [
             [np.ascontiguousarray(table[rows]) for rows in session.rows]
             for table in session.actions

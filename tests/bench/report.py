@@ -20,7 +20,7 @@ SCHEMA = 1
 
 HEADINGS = ("", "env-steps/s", "low..high", "ratio", "low..high", "CPU ratio", "MiB", "quiet")
 """Ratios are to MuJoCo alone; the CPU ratio is that of env-steps per CPU-second."""
-TERMINAL_COLUMNS = 96
+TERMINAL_COLUMNS = 100
 """What a table needs where the output is no terminal."""
 
 

@@ -17,7 +17,7 @@ from interleave import Block, Plan
 from physics import MujocoAlone
 from report import TaskFigures
 from subject import NotMeasured, Subject
-from summary import Missing, summarise
+from summary import REFERENCE, Missing, summarise
 from training import TrainingRun
 
 from websim.tasks import load_bundle
@@ -142,7 +142,7 @@ class Bencher:
                 functools.partial(interleave.measure, cores=c.cores),
                 may_repeat=progress.may_repeat,
                 on_block=report_block,
-                short=lambda subject: subject.key == "mujoco",
+                short=lambda subject: subject.key == REFERENCE,
             )
             memory = {
                 subject.key: None if subject.key in failed else subject.memory_bytes()
@@ -154,8 +154,13 @@ class Bencher:
         # The reference has its row from the first section.
         known = {row.subject for row in figures.rows}
         figures.rows += [row for row in rows if row.subject not in known]
+        figures.rows.sort(key=lambda row: row.subject != REFERENCE and not _is_ours(row.subject))
         figures.missing += [
             Missing(subject.key, subject.label, gone[subject.key])
             for subject in subjects
             if subject.key in gone
         ]
+
+
+def _is_ours(subject: str) -> bool:
+    return subject.startswith("fleet")

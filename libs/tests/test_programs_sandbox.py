@@ -384,6 +384,8 @@ def test_dropped_program_ends_its_worker(sandbox):
     pid = program.worker_pid
     del program
     wait_until_gone(pid)
+    with SandboxedProgram(make_program(), sandbox):
+        assert not Path(f"/proc/{pid}").exists(), "a zombie is left"
 
 
 def test_closed_sandbox_ends_its_workers_and_says_so():

@@ -49,27 +49,59 @@ def main(loader: Loader = load_program) -> None:
 
 def _serve(requests: socket.socket, base_bytes: int, loader: Loader) -> None:
     forker = os.getpid()
-    alive: set[int] = set()
+    nursery = _Nursery()
     while True:
         body, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, _NUM_DESCRIPTORS)
         if not body:
-            for pid in alive:
-                os.kill(pid, signal.SIGKILL)
+            nursery.end_all()
             return
         request = json.loads(body)
         if request["do"] == "reap":
-            pid = request["pid"]
-            alive.discard(pid)
-            os.kill(pid, signal.SIGKILL)
-            _send(requests, {"status": os.waitpid(pid, 0)[1]})
+            _send(requests, {"status": nursery.reap(request["worker"])})
             continue
+        nursery.collect()
         pid = os.fork()
         if pid == 0:
             _work_and_exit(descriptors, forker, base_bytes, loader)
-        alive.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
-        _send(requests, {"pid": pid})
+        _send(requests, {"worker": nursery.add(pid), "pid": pid})
+
+
+class _Nursery:
+    """The forker's children, by a number that is used once: the system uses its own again."""
+
+    def __init__(self) -> None:
+        self._alive: dict[int, int] = {}
+        self._statuses: dict[int, int] = {}
+        self._last = 0
+
+    def add(self, pid: int) -> int:
+        """Note a new child and return its number."""
+        self._last += 1
+        self._alive[self._last] = pid
+        return self._last
+
+    def reap(self, worker: int) -> int:
+        """End a child if need be and return its wait status."""
+        if worker in self._alive:
+            pid = self._alive.pop(worker)
+            os.kill(pid, signal.SIGKILL)
+            return os.waitpid(pid, 0)[1]
+        return self._statuses.pop(worker)
+
+    def collect(self) -> None:
+        """Take leave of children that ended by themselves, so that none stays a zombie."""
+        for worker, pid in list(self._alive.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self._alive[worker]
+                self._statuses[worker] = status
+
+    def end_all(self) -> None:
+        """Kill every child; whoever inherits them reaps them."""
+        for pid in self._alive.values():
+            os.kill(pid, signal.SIGKILL)
 
 
 def _work_and_exit(

@@ -74,15 +74,18 @@ class Sandbox:
         """Process id of the forker."""
         return self._process.pid
 
-    def spawn(self, descriptors: Sequence[int]) -> int:
-        """Fork a worker on command pipe, reply pipe, input and output memory; return its pid."""
-        answer = self._request({"do": "spawn"}, descriptors)
-        return int(answer["pid"])
+    def spawn(self, descriptors: Sequence[int]) -> tuple[int, int]:
+        """Fork a worker on command pipe, reply pipe, input and output memory.
 
-    def reap(self, pid: int) -> int:
-        """End the worker `pid` and return its wait status."""
-        answer = self._request({"do": "reap", "pid": pid}, [])
-        return int(answer["status"])
+        Returns:
+            The worker's number in this sandbox, to reap it by, and its process id.
+        """
+        answer = self._request({"do": "spawn"}, descriptors)
+        return answer["worker"], answer["pid"]
+
+    def reap(self, worker: int) -> int:
+        """End the worker of this number and return its wait status; once for each."""
+        return self._request({"do": "reap", "worker": worker}, [])["status"]
 
     def close(self) -> None:
         """Stop the forker and all workers; safe to call more than once."""

@@ -62,7 +62,7 @@ class WorkerLink:
         self._close = weakref.finalize(self, _close_all, self._command_fd, self._reply_fd)
         theirs = [command_read, reply_write, input_fd, output_fd]
         try:
-            self.pid = sandbox.spawn(theirs)
+            self._worker, self.pid = sandbox.spawn(theirs)
         finally:
             _close_all(*theirs)
         self._poll = select.poll()
@@ -104,7 +104,7 @@ class WorkerLink:
         if not self._ended:
             self._close()
             try:
-                self._ended = _describe(self._sandbox.reap(self.pid))
+                self._ended = _describe(self._sandbox.reap(self._worker))
             except SandboxError as error:
                 self._ended = str(error)
         return self._ended

@@ -85,11 +85,8 @@ def _check_body(body: list[ast.stmt], scope: Scope, kind: ProgramKind) -> Checke
         try:
             if isinstance(statement, ast.Return):
                 if position != len(body) - 1:
-                    refuse(
-                        body[position + 1],
-                        "structure",
-                        "nothing may follow the return; move it to the end",
-                    )
+                    message = "nothing may follow the return; move it to the end"
+                    refuse(body[position + 1], "structure", message)
                 result = _result(scope, statement, kind)
             else:
                 assignments.append(_statement(scope, statement, f"v_{position}"))
@@ -197,11 +194,8 @@ def _forget_targets(scope: Scope, statement: ast.stmt) -> None:
 def _target(scope: Scope, node: ast.expr) -> str:
     """Return the name that is assigned, or refuse anything but a free plain name."""
     if not isinstance(node, ast.Name):
-        refuse(
-            node,
-            "assign",
-            "only plain names are assigned to; write name = expression, inputs never change",
-        )
+        message = "only plain names are assigned to; write name = expression, inputs never change"
+        refuse(node, "assign", message)
     if node.id.startswith("_"):
         refuse(node, "name", f"names do not begin with _; call it {node.id.strip('_') or 'x'}")
     if node.id in RESERVED_NAMES or node.id in scope.schema.constants:

@@ -120,6 +120,7 @@ REFUSED = [
     (("id: Slider-v0", "id: &a Slider-v0"), "anchors and aliases are not read"),
     (("id: Slider-v0", "id: !!python/object/apply:os.system [id]"), "the tag .* is not read"),
     (("id: Slider-v0", "id: [Slider-v0"), "not YAML"),
+    (("Push the cart.", "Push: the cart."), "line 3: not YAML: .*; put a text that holds a colon"),
     (("id: Slider-v0", "id: Slider-v0\n--- "), "not YAML"),
     (("id: Slider-v0", "id: " + "[" * 50 + "]" * 50), "nested more than 24 levels deep"),
     (("description: Push", "description: " + "x" * 700), "description: 'xxx"),

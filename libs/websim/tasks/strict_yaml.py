@@ -59,7 +59,10 @@ def read_yaml(source: bytes, file: str = "task.yaml") -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise TaskError(f"not YAML: {error.problem}", where=f"{file} line {line}") from None
+        is_colon = "mapping values" in str(error.problem)
+        remedy = "put a text that holds a colon in quotes" if is_colon else ""
+        where = f"{file} line {line}"
+        raise TaskError(f"not YAML: {error.problem}", where=where, remedy=remedy) from None
     except yaml.YAMLError as error:
         raise TaskError(f"not YAML: {error}", where=file) from None
     if node is None:

@@ -215,6 +215,7 @@ def test_all_locks_hold_that_this_machine_offers(sandbox):
     assert {"seccomp", "no_new_privs", "rlimits"} <= set(sandbox.locks)
     status = Path(f"/proc/{sandbox.pid}/status").read_text(encoding="ascii")
     assert "NoNewPrivs:\t1" in status
+    assert "Threads:\t1\n" in status, "forking from several threads is not safe"
     with SandboxedProgram(make_program(), sandbox) as program:
         status = Path(f"/proc/{program.worker_pid}/status").read_text(encoding="ascii")
         assert "Seccomp:\t2" in status

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -56,6 +57,16 @@ class Curve:
         """Training speed over the seeds; None without any."""
         speeds = [seed.steps_per_s for seed in self.seeds]
         return Spread.of(speeds) if speeds else None
+
+    @property
+    def env_steps(self) -> int:
+        """Length of the shortest run."""
+        return min(seed.points[-1].env_steps for seed in self.seeds)
+
+    @property
+    def foreign_share(self) -> float:
+        """What others used of the machine in the median run."""
+        return median(seed.foreign_share for seed in self.seeds)
 
     @property
     def final(self) -> Spread | None:

@@ -12,6 +12,7 @@ from summary import Missing, Spread, summarise
 from targets import judge, judge_curve
 
 PNG = b"\x89PNG"
+AFTER = ((25.0, 1300.0), (60.0, 4100.0))
 
 
 class Named:
@@ -64,15 +65,15 @@ def make_bench(**overrides):
     return Bench(**{**settings, **overrides})
 
 
-def make_curve(finals, speed=26_000.0, after=((25.0, 1300.0), (60.0, 4100.0))):
+def make_curve(finals, speed=26_000.0, after=AFTER, foreign=0.0, steps=3_000_000):
     seeds = []
     for seed, final in enumerate(finals):
         points = [
             Point(asked_s, asked_s - 0.2, 1000 * int(asked_s), value, 1.0)
             for asked_s, value in after
         ]
-        points.append(Point(None, 110.0, 3_000_000, final, 1.0))
-        seeds.append(SeedCurve(seed, points, speed, 20_000.0, 0.0))
+        points.append(Point(None, 110.0, steps, final, 1.0))
+        seeds.append(SeedCurve(seed, points, speed, 20_000.0, foreign))
     return Curve("websim", "WebSim PPO", seeds)
 
 
@@ -171,8 +172,14 @@ def test_training_goals_are_judged_by_the_median_seed():
     assert [verdict.passed for verdict in good] == [True] * 4
     poor = judge_curve("HalfCheetah-v5", make_curve([5000.0, 5400.0, 6000.0], speed=20_000.0))
     assert [verdict.passed for verdict in poor] == [True, True, False, False]
+    busy = judge_curve(
+        "HalfCheetah-v5", make_curve([5000.0, 5400.0, 6000.0], speed=20_000.0, foreign=0.5)
+    )
+    assert [verdict.passed for verdict in busy] == [True, True, None, False]
     short = judge_curve("HalfCheetah-v5", make_curve([5600.0], after=((25.0, 1300.0),)))
     assert [verdict.passed for verdict in short] == [True, None, True, True]
+    brief = judge_curve("HalfCheetah-v5", make_curve([5600.0], steps=500_000))
+    assert {verdict.passed for verdict in brief} == {None}
     assert judge_curve("Swimmer-v5", make_curve([1.0])) == []
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from websim.tasks import TaskError
+from websim_sim_worker.tasks import bundled_names
 
 DT = 0.02
 """The slider's environment step: two engine steps of 0.01 s."""
@@ -202,6 +203,20 @@ def test_results_do_not_depend_on_threads(make_shard, random_actions):
     one, two = make_shard("Ant-v5", 7), make_shard("Ant-v5", 7, nthread=2)
     for action in random_actions(one, 60):
         assert np.array_equal(one.step(action).obs, two.step(action).obs)
+
+
+@pytest.mark.parametrize("task", bundled_names())
+def test_results_do_not_depend_on_the_size_of_the_shard(make_shard, random_actions, task):
+    one, many = make_shard(task, 1), make_shard(task, 13)
+    start = one.env_state(0)
+    many.set_state(8, start.qpos, start.qvel)
+    one.set_state(0, start.qpos, start.qvel)
+    for action in random_actions(many, 25):
+        whole, single = many.step(action), one.step(action[8:9])
+        assert np.array_equal(whole.reward[8], single.reward[0])
+        if 8 in whole.ended:
+            break
+        assert np.array_equal(whole.obs[8], single.obs[0])
 
 
 def test_env_state_shows_one_environment_and_changes_nothing(make_shard, random_actions):

@@ -14,7 +14,7 @@ from typing import NoReturn
 import msgspec
 
 from websim.service.errors import UserError
-from websim.tasks import TaskBundle, TaskError, load_bundle
+from websim.tasks import AUTOMATIC_FIELDS, TaskBundle, TaskError, load_bundle
 from websim.tasks.document import Value
 from websim.wire.messages import TaskInfo
 from websim_sim_worker.tasks import bundled, bundled_names, compile_task
@@ -131,7 +131,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Value]:
 
 
 def list_of(infos: Sequence[TaskInfo]) -> str:
-    """Write a table of tasks, one a line."""
+    """Write a table of tasks, each with its own fields and their units below it."""
     rows = [("task", "obs", "act", "step", "episode", "what is to be done")]
     rows += [
         (
@@ -144,9 +144,15 @@ def list_of(infos: Sequence[TaskInfo]) -> str:
         )
         for info in infos
     ]
-    return (
-        "\n".join(_aligned(rows)) + "\n\n`websim tasks NAME` shows one with its fields and units."
-    )
+    table = _aligned(rows)
+    lines = [table[0]]
+    for line, info in zip(table[1:], infos, strict=True):
+        own = [field for field in info.fields if field.name not in AUTOMATIC_FIELDS]
+        named = [f"{field.name} ({field.unit})" if field.unit else field.name for field in own]
+        lines += [line, *(f"  {names}" for names in _wrapped(named, separator=", ")), ""]
+    automatic = ", ".join(AUTOMATIC_FIELDS)
+    lines.append(f"Every task also has {automatic}. `websim tasks NAME` shows one in full.")
+    return "\n".join(lines)
 
 
 def describe(info: TaskInfo) -> str:
@@ -215,12 +221,12 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _wrapped(names: Sequence[str], width: int = 96) -> list[str]:
+def _wrapped(names: Sequence[str], separator: str = " ", width: int = 110) -> list[str]:
     lines = [""]
     for name in names:
-        if len(lines[-1]) + len(name) + 1 > width:
+        if len(lines[-1]) + len(name) + len(separator) > width:
             lines.append("")
-        lines[-1] = f"{lines[-1]} {name}".strip()
+        lines[-1] = f"{lines[-1]}{separator}{name}" if lines[-1] else name
     return lines
 
 

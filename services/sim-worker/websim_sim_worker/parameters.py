@@ -11,8 +11,10 @@ from websim.tasks import TaskDocument, TaskError
 from websim.tasks.document import Value
 from websim.tasks.names import OVERRIDABLE
 
-_BOUNDS = {"frame_skip": 1000, "max_episode_steps": 1_000_000}
-"""Largest overrides of the document's own numbers, as in the schema."""
+_BOUNDS = {"frame_skip": (1, 1000), "max_episode_steps": (1, 1_000_000)}
+"""Bounds of the document's own numbers, as in the schema."""
+_EXACT = (-(2**53), 2**53)
+"""Bounds of other whole numbers: beyond them a float64 no longer tells neighbours apart."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ def _converted(name: str, value: object, default: Value) -> Value:
     if isinstance(default, int):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TaskError(f"{value!r} is not a whole number", where=where)
-        if not 1 <= value <= _BOUNDS.get(name, value):
-            raise TaskError(f"{value} is out of bounds (1 to {_BOUNDS.get(name)})", where=where)
+        low, high = _BOUNDS.get(name, _EXACT)
+        if not low <= value <= high:
+            raise TaskError(f"{value} is not from {low} to {high}", where=where)
         return value
     return _number(value, where)
 

@@ -201,8 +201,9 @@ def _named(
 def _columns_of_all(source: Source, rows: Rows, where: str) -> Selection:
     """No object named: the columns of the whole array, flattened in C order."""
     labels = [
-        f"{source.array}.{name}" if len(columns) == 1 else f"{source.array}.{name}[{j}]"
+        label + (f"[{j}]" if len(columns) > 1 else "")
         for name, columns in rows
+        for label in [name if name == source.array else f"{source.array}.{name}"]
         for j in range(len(columns))
     ]
     if source.array == "time":

@@ -17,7 +17,7 @@ import msgspec
 from websim.tasks import TaskBundle, TaskError
 from websim.tasks.document import Value
 
-DEADLINE_S = 20.0
+DEADLINE_S = 15.0
 """Wall-clock limit of the child, start of Python included."""
 
 _REMEDY = "make the model smaller or simpler"
@@ -26,7 +26,7 @@ _REMEDY = "make the model smaller or simpler"
 class Limits(msgspec.Struct, frozen=True):
     """What the child may use; a sane model takes well under 1 s and 300 MiB."""
 
-    cpu_s: int = 10
+    cpu_s: int = 5
     memory_bytes: int = 2 * 1024**3
 
 

@@ -17,10 +17,10 @@ from websim_sim_worker.shard import Shard
 from websim_sim_worker.vetting import Judgement, Limits, VettingRequest
 
 PROBE_STEPS = 100
-PROBE_ENVS = 2
+PROBE_ENVS = 1
 MAX_STEP_S = 0.02
 """Longest environment step on average: 50 per second and core is already hardly trainable."""
-MAX_DIVERGED = 10
+MAX_DIVERGED = 5
 """Most transitions of the probe that may diverge under random actions."""
 
 

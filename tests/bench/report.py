@@ -53,9 +53,8 @@ class Bench:
 def cells(row: Row) -> list[str]:
     """Return a row's cells, one for each of HEADINGS."""
     speed, ratio = row.steps_per_s, row.ratio
-    label = f"{row.label} ({row.note})" if row.note else row.label
     return [
-        label,
+        row.label,
         f"{speed.median:,.0f}",
         f"{speed.low / 1000:,.1f}..{speed.high / 1000:,.1f}k",
         "" if ratio is None else f"{ratio.median:.3f}",
@@ -64,6 +63,15 @@ def cells(row: Row) -> list[str]:
         "" if row.memory_bytes is None else f"{row.memory_bytes / 2**20:,.0f}",
         f"{row.num_quiet}/{row.num_blocks}",
     ]
+
+
+def notes(figures: TaskFigures) -> list[str]:
+    """Return what a reader must know of some rows: each note with the rows that it is about."""
+    of: dict[str, list[str]] = {}
+    for row in figures.rows:
+        if row.note:
+            of.setdefault(row.note, []).append(row.label)
+    return [f"{', '.join(labels)}: {note}" for note, labels in of.items()]
 
 
 def make_console() -> Console:
@@ -82,6 +90,8 @@ def print_task(console: Console, figures: TaskFigures, num_envs: int) -> None:
     for row in figures.rows:
         table.add_row(*cells(row))
     console.print(table)
+    for note in notes(figures):
+        console.print(f"  [dim]{note}[/]")
     for gone in figures.missing:
         console.print(f"  [dim]{gone.label}: {gone.why}[/]")
 
@@ -102,6 +112,7 @@ def markdown(bench: Bench) -> str:
         lines += ["", f"### {figures.task}", "", "| " + " | ".join(HEADINGS) + " |"]
         lines.append("|---" + "|---:" * (len(HEADINGS) - 1) + "|")
         lines += ["| " + " | ".join(cells(row)) + " |" for row in figures.rows]
+        lines += [f"\n{note}" for note in notes(figures)]
         lines += [f"\n{gone.label}: {gone.why}" for gone in figures.missing]
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,17 @@ from curve_report import Curve, Point, SeedCurve, draw_curves, print_curves
 from interleave import Block
 from machine import Machine
 from plot import draw
-from report import HEADINGS, Bench, TaskFigures, cells, make_console, markdown, print_task, to_json
+from report import (
+    HEADINGS,
+    Bench,
+    TaskFigures,
+    cells,
+    make_console,
+    markdown,
+    notes,
+    print_task,
+    to_json,
+)
 from summary import Missing, Spread, summarise
 from targets import judge, judge_curve
 
@@ -130,6 +140,13 @@ def test_tables_say_what_was_measured_and_what_was_not(capsys):
     printed = capsys.readouterr().out
     assert "0.850" in printed
     assert "envpool is not installed" in printed
+
+
+def test_notes_are_told_once_for_all_rows_they_are_about():
+    named = [Named("mujoco"), Named("a", note="runs Ant-v5"), Named("b", note="runs Ant-v5")]
+    blocks = [block for each in named for block in make_blocks(each.key, [10])]
+    figures = TaskFigures("AntFast-v0", summarise(blocks, named, {}))
+    assert notes(figures) == ["A, B: runs Ant-v5"]
 
 
 def test_plots_are_written(tmp_path):

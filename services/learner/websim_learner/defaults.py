@@ -88,8 +88,13 @@ class TaskDefaults:
     ppo: PPOSettings = PPOSettings()
 
 
+# Robots that fall learn to stand still unless the policy tries much and each batch is used well.
+_LEGGED = PPOSettings(minibatch_size=512, epochs=10, learning_rate=5e-4, init_log_std=0.0)
+
 TASKS: dict[str, TaskDefaults] = {
+    "Hopper-v5": TaskDefaults(ppo=_LEGGED),
     "InvertedPendulum-v5": TaskDefaults(400_000),
+    "Walker2d-v5": TaskDefaults(ppo=_LEGGED),
 }
 """Rows for tasks that do better with settings of their own."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import peer_host
 import pytest
 import run
+from interleave import Plan
 from peers import Peer, PeerKind, nearest
 from physics import MujocoAlone
 from sections import compiled
@@ -93,12 +94,15 @@ def test_fast_tasks_meet_their_nearest_kin():
 def test_mujoco_alone_steps_whole_batches_and_ends_episodes():
     physics = MujocoAlone(compiled("Hopper-v5"), num_envs=8, cores=1, seed=0)
     physics.open()
-    count = physics.block(0.2)
-    assert count.env_steps % 8 == 0
-    assert count.seconds >= 0.2
-    assert count.cpu_s > 0
+    vector_steps = 0
+    while vector_steps < 100:
+        count = physics.block(0.01)
+        assert count.env_steps % 8 == 0
+        assert count.seconds >= 0.01
+        assert count.cpu_s > 0
+        vector_steps += count.env_steps // 8
     # Hoppers that act at random fall within a few dozen steps and begin again.
-    assert physics._length.max() < count.env_steps // 8
+    assert physics._length.max() < vector_steps
     physics.close()
 
 
@@ -133,7 +137,9 @@ def test_curve_times_are_sorted():
     assert curves.parse(["--times", "60", "15"]).times == [15.0, 60.0]
 
 
-def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys):
+def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys, monkeypatch):
+    brief = Plan(rounds=2, block_s=0.05, short_block_s=0.05, warm_up_s=0.05, max_attempts=1)
+    monkeypatch.setattr(run, "QUICK_STEPPING", brief)
     argv = ["--quick", "--only", "fleet", "--rounds", "1", "--num-envs", "32", "--workers", "1"]
     argv += ["--shard-envs", "16"]
     argv += ["--task", "InvertedPendulum-v5", "--out", str(tmp_path), "--check"]

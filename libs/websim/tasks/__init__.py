@@ -4,7 +4,8 @@ from websim.tasks.bundle import TaskBundle
 from websim.tasks.document import AUTOMATIC_FIELDS, TaskDocument
 from websim.tasks.errors import TaskError
 from websim.tasks.folder import load_bundle
-from websim.tasks.parser import parse_task, task_schema
+from websim.tasks.parser import parse_task
+from websim.tasks.schema import task_schema
 
 __all__ = [
     "AUTOMATIC_FIELDS",

@@ -174,6 +174,7 @@ class ModelSpec:
     gymnasium: str = ""
     generate: str = ""
     sha256: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,11 @@ JSON Schema, then what a schema cannot say: that names refer to something, exact
 field, no cycles. Sizes, joints and programs are checked by the worker, which has the model.
 """
 
-import difflib
 import functools
-import json
-from importlib.resources import files
 from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError
 
 from websim.tasks.bundle import TASK_FILE, TaskBundle
 from websim.tasks.document import (
-    AUTOMATIC_FIELDS,
     Clip,
     Difference,
     Elementwise,
@@ -40,6 +34,7 @@ from websim.tasks.document import (
 )
 from websim.tasks.errors import TaskError
 from websim.tasks.names import check_names
+from websim.tasks.schema import check_schema
 from websim.tasks.strict_yaml import YamlFile, read_yaml
 
 _OBJECT_KINDS: tuple[ObjectKind, ...] = (
@@ -54,13 +49,6 @@ _OBJECT_KINDS: tuple[ObjectKind, ...] = (
 _FIELD_KINDS = ("source", "rate", "expression", "sin", "cos", "difference")
 
 
-@functools.cache
-def task_schema() -> dict[str, Any]:
-    """The published JSON Schema of a task file."""
-    schema: dict[str, Any] = json.loads(files("websim.tasks").joinpath("schema.json").read_text())
-    return schema
-
-
 def parse_task(bundle: TaskBundle, *, with_files: bool = True) -> TaskDocument:
     """Parse and check `bundle`'s task file.
 
@@ -71,67 +59,22 @@ def parse_task(bundle: TaskBundle, *, with_files: bool = True) -> TaskDocument:
     Raises:
         TaskError: One line: what is wrong, where, and what to do.
     """
-    read = read_yaml(bundle.task_yaml, TASK_FILE)
-    _check_schema(read)
-    assert isinstance(read.data, dict)
-    document = _document(read, read.data)
-    check_names(document)
-    if with_files and document.model.file and document.model.file not in bundle.files:
-        raise TaskError(
-            f"the model {document.model.file!r} is not beside the task file",
-            where=read.where("model", "file"),
-        )
+    document = _parse(bundle.task_yaml)
+    model = document.model
+    if with_files and model.file and model.file not in bundle.files:
+        raise TaskError(f"the model {model.file!r} is not beside the task file", where=model.where)
     return document
 
 
-def _check_schema(read: YamlFile) -> None:
-    if not isinstance(read.data, dict):
-        raise TaskError("a task file is a mapping of keys", where=read.where())
-    errors = sorted(
-        _validator().iter_errors(read.data), key=lambda error: list(map(str, error.path))
-    )
-    if not errors:
-        return
-    error = errors[0]
-    where = read.where(*error.absolute_path)
-    if error.validator == "additionalProperties":
-        schema: Any = error.schema
-        known = list(schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        close = difflib.get_close_matches(unknown, known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        where = read.where(*error.absolute_path, unknown)
-        raise TaskError(f"the key {unknown!r} is not known here", where=where, remedy=remedy)
-    raise TaskError(_complaint(error), where=where)
-
-
-def _complaint(error: ValidationError) -> str:
-    shown = repr(error.instance)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    note = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    note = f" ({note})" if note else ""
-    allowed: Any = error.validator_value
-    match error.validator:
-        case "required":
-            return error.message.replace("is a required property", "is missing")
-        case "anyOf":
-            return f"{shown} does not belong here{note}"
-        case "pattern":
-            if allowed == task_schema()["$defs"]["name"]["pattern"]:
-                return f"{shown} is not a name (lower-case letters, digits and _)"
-            return f"{shown} does not look as it must{note}"
-        case "enum":
-            return f"{shown} is not one of {', '.join(map(str, allowed))}"
-        case "type":
-            return f"{shown} is not of type {allowed}{note}"
-        case "const":
-            return f"{shown} is not {allowed!r}{note}"
-    return error.message if len(error.message) <= 200 else f"{shown} is out of bounds{note}"
-
-
-@functools.cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(task_schema())
+@functools.lru_cache(maxsize=64)
+def _parse(task_yaml: bytes) -> TaskDocument:
+    """Parse a task file. Every shard of a session asks for the same one."""
+    read = read_yaml(task_yaml, TASK_FILE)
+    check_schema(read)
+    assert isinstance(read.data, dict)
+    document = _document(read, read.data)
+    check_names(document)
+    return document
 
 
 def _document(read: YamlFile, data: dict[str, Any]) -> TaskDocument:
@@ -157,7 +100,7 @@ def _model(read: YamlFile, data: dict[str, Any]) -> ModelSpec:
         raise TaskError(
             "a model comes from exactly one of file, gymnasium, generate", where=read.where("model")
         )
-    return ModelSpec(**data)
+    return ModelSpec(**data, where=read.where("model"))
 
 
 def _parameter(name: str, data: Any) -> Parameter:  # noqa: ANN401 - validated by the schema
@@ -294,6 +237,3 @@ def _judge(read: YamlFile, name: str, data: dict[str, Any]) -> Judge:
         unit=data.get("unit", ""),
         description=" ".join(data["description"].split()),
     )
-
-
-__all__ = ["AUTOMATIC_FIELDS", "parse_task", "task_schema"]

@@ -208,8 +208,8 @@ def _columns_of_all(source: Source, rows: Rows, where: str) -> Selection:
     ]
     if source.array == "time":
         return Selection("time", (0,), True, ("time",))
-    index, names = _pick(list(range(len(labels))), source.array, source, where)
-    picked = tuple(labels[i] for i in index) if index else tuple(names)
+    index, _ = _pick(list(range(len(labels))), source.array, source, where)
+    picked = tuple(labels[column] for column in index)
     return Selection(source.array, tuple(index), isinstance(source.columns, int), picked)
 
 

@@ -44,7 +44,7 @@ from websim.wire.messages import (
     Value,
     WasReset,
 )
-from websim.wire.sockets import make_socket
+from websim.wire.sockets import make_socket, receive, send
 
 CLOSE_LINGER_MS = 300
 """How long the last message of a session may take to leave."""
@@ -310,7 +310,7 @@ class FleetSession:
 
     def _transmit(self, parts: list[Any]) -> None:
         try:
-            self._socket.send_multipart(parts, zmq.NOBLOCK)
+            send(self._socket, parts)
         except zmq.Again:
             return  # not connected just now: what is outstanding is sent again
 
@@ -352,7 +352,9 @@ class FleetSession:
 
     def _receive(self) -> Envelope[Any] | None:
         """Take one message that is there; broken ones are dropped."""
-        frames = self._socket.recv_multipart(copy=False)
+        frames = receive(self._socket)
+        if frames is None:
+            return None
         try:
             return self._decoder.decode(frames)
         except UnknownVersion as error:
@@ -388,10 +390,10 @@ class FleetSession:
             if now_s - self._asked_s > lifecycle.CLIENT_PROBE_S:
                 self._asked_s = now_s
                 self._ask_again(again)
-            if not self._socket.poll(min(200, int((until_s - now_s) * 1000) + 1)):
-                continue
             envelope = self._receive()
-            if envelope is not None:
+            if envelope is None:
+                self._socket.poll(min(200, int((until_s - now_s) * 1000) + 1))
+            else:
                 self._heard_s = time.monotonic()
                 if self._file(envelope):
                     self._asked_s = self._heard_s

@@ -1,5 +1,6 @@
 """Sockets with the options of docs/protocol.md. A socket belongs to the thread that made it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
@@ -40,3 +41,40 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
         # Nothing queues for an endpoint that is not there.
         socket.set(zmq.IMMEDIATE, 1)
     return socket
+
+
+# Plain ints: combining pyzmq's enums costs more than the call they are for.
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+_EVENTS = int(zmq.EVENTS)
+_POLLIN = int(zmq.POLLIN)
+
+
+def receive(socket: "zmq.Socket[bytes]") -> list[zmq.Frame] | None:
+    """Take one message without copying it; None when there is none."""
+    events = socket.getsockopt(_EVENTS)
+    if not (isinstance(events, int) and events & _POLLIN):
+        return None
+    frame = socket.recv(_NOBLOCK, copy=False)
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(_NOBLOCK, copy=False)
+        frames.append(frame)
+    return frames
+
+
+def send(socket: "zmq.Socket[bytes]", frames: Sequence[Any], *, copy: bool = True) -> None:
+    """Send one message without waiting.
+
+    Args:
+        socket: where to.
+        frames: bytes, arrays or received frames.
+        copy: False passes received frames on as they are; nothing may write to them.
+
+    Raises:
+        zmq.Again: the queue is full, or a DEALER is not connected.
+        zmq.ZMQError: with errno EHOSTUNREACH, a ROUTER's peer is gone.
+    """
+    last = len(frames) - 1
+    for index, frame in enumerate(frames):
+        socket.send(frame, _NOBLOCK if index == last else _MORE, copy=copy)

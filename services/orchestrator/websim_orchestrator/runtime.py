@@ -22,7 +22,7 @@ from websim.wire import lifecycle
 from websim.wire.codec import Decoder, Envelope, encode
 from websim.wire.errors import WireError
 from websim.wire.messages import FromClient, FromWorker, Message, Refused
-from websim.wire.sockets import make_socket
+from websim.wire.sockets import make_socket, receive, send
 from websim_orchestrator.brain import Brain
 from websim_orchestrator.events import (
     AnswerPerson,
@@ -174,13 +174,12 @@ class Runtime:
         event: type[WorkerMessage] | type[ClientMessage],
     ) -> None:
         for _ in range(BURST):
-            try:
-                identity, *frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            frames = receive(socket)
+            if frames is None:
                 return
-            peer = identity.bytes
+            peer = frames[0].bytes
             try:
-                envelope = decoder.decode(frames)
+                envelope = decoder.decode(frames[1:])
             except WireError as error:
                 self._strike(socket, peer, error)
                 continue
@@ -236,7 +235,7 @@ class Runtime:
     ) -> bool:
         """Send without waiting; False when the peer is gone."""
         try:
-            socket.send_multipart([peer, *encode(message, frames)], zmq.NOBLOCK, copy=False)
+            send(socket, [peer, *encode(message, frames)], copy=False)
         except zmq.Again:
             # The peer does not read. A worker is as good as gone; a client will ask again.
             self.counters["queue_full"] += 1

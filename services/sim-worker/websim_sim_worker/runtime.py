@@ -42,7 +42,7 @@ from websim.wire.messages import (
     WorkerHeartbeat,
     WorkerHello,
 )
-from websim.wire.sockets import make_socket
+from websim.wire.sockets import make_socket, receive, send
 from websim_sim_worker.held import HeldShards
 
 log = get_logger("websim_sim_worker")
@@ -180,9 +180,8 @@ class Runtime:
     def _receive(self) -> None:
         """Handle what has arrived, keeping in touch between commands."""
         while True:
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            frames = receive(self._socket)
+            if frames is None:
                 return
             self._heard_s = time.monotonic()
             try:
@@ -225,6 +224,6 @@ class Runtime:
     def _send(self, message: Message, frames: Sequence[Array] = ()) -> None:
         """Send without waiting; what cannot go to an absent orchestrator is dropped and counted."""
         try:
-            self._socket.send_multipart(encode(message, frames), zmq.NOBLOCK)
+            send(self._socket, encode(message, frames))
         except zmq.Again:
             self.counters["unsent"] += 1

@@ -32,6 +32,7 @@ def make_vec(
     fleet: str | None = None,
     workers: int | None = None,
     obs_dtype: ObsDtype = "float32",
+    shard_envs: int = 0,
     label: str = "",
     **task_overrides: Value,
 ) -> "FleetVectorEnv":
@@ -45,6 +46,7 @@ def make_vec(
             machine, which close() stops.
         workers: processes of the private fleet; None: one per core.
         obs_dtype: "float32" or "float64".
+        shard_envs: environments per shard; 0 takes the default, a function of num_envs alone.
         label: shown to people beside the session.
         **task_overrides: the task's parameters, by Gymnasium's names (reset_noise_scale=0.0).
 
@@ -75,6 +77,7 @@ def make_vec(
             num_envs=num_envs,
             seed=secrets.randbits(32) if seed is None else seed,
             obs_dtype=obs_dtype,
+            shard_envs=shard_envs,
             label=label,
             overrides=task_overrides,
             files=files,

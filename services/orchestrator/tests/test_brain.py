@@ -448,7 +448,7 @@ def test_ended_episodes_are_counted_per_environment():
 
 
 @pytest.mark.parametrize(
-    ("num_envs", "shard_envs"), [(1, 32), (64, 32), (512, 64), (1024, 128), (4096, 256)]
+    ("num_envs", "shard_envs"), [(1, 32), (64, 32), (512, 128), (1024, 256), (4096, 256)]
 )
 def test_the_default_shard_size_is_a_function_of_num_envs(num_envs, shard_envs):
     assert default_shard_envs(num_envs) == shard_envs

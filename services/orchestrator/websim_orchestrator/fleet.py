@@ -28,10 +28,10 @@ MAX_SHARD_ENVS = 256
 def default_shard_envs(num_envs: int) -> int:
     """Environments of a shard: of num_envs alone, so that results never depend on workers.
 
-    An eighth of the environments lets four workers double-buffer; below 32 the messages cost more
-    than they overlap, above 256 the first answer of a step comes late (docs/architecture.md).
+    A message costs the same however small its shard is, so shards are as large as lets two workers
+    double-buffer; above 256 the first answer of a step comes late (docs/architecture.md).
     """
-    return max(MIN_SHARD_ENVS, min(MAX_SHARD_ENVS, -(-num_envs // 8)))
+    return max(MIN_SHARD_ENVS, min(MAX_SHARD_ENVS, -(-num_envs // 4)))
 
 
 def split(num_envs: int, shard_envs: int) -> tuple[ShardSpan, ...]:

@@ -22,7 +22,7 @@ from websim_learner.settings import EvalSettings, ExportSettings, RecordSettings
 @pytest.fixture
 def run(tmp_path, toy_task):
     """Return the directory of a run whose policy has seen something."""
-    ppo_settings = PPOSettings(hidden=(32, 16)).resolved(24)
+    ppo_settings = PPOSettings(hidden=(32, 16))
     config = RunConfig(
         task="Toy-v0",
         algo="ppo",

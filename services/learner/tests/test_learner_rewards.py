@@ -29,7 +29,7 @@ def make_rollout(client, fields=()):
     collector = Collector(client, 0)
     collector.reset(1)
     rollout = Rollout(8, NUM_ENVS, 3, 1)
-    ppo = PPO(PPOSettings(hidden=(8,)).resolved(NUM_ENVS), 3, 1, NUM_ENVS, 0)
+    ppo = PPO(PPOSettings(hidden=(8,)), 3, 1, NUM_ENVS, 0)
     collector.collect(rollout, ppo.actor(collector.tile), 0, fields)
     return rollout
 

@@ -24,26 +24,29 @@ def test_what_is_not_said_is_the_tasks_default(tmp_path):
         DEFAULT_NUM_ENVS,
     )
     assert config.total_steps == defaults_of("HalfCheetah-v5").total_steps
-    assert config.ppo == defaults_of("HalfCheetah-v5").ppo.resolved(DEFAULT_NUM_ENVS)
+    assert config.ppo == defaults_of("HalfCheetah-v5").ppo
     assert config.seed == 0
 
 
 @pytest.mark.parametrize("task", ["HalfCheetah-v5", "Unheard-v0", *TASKS])
 @pytest.mark.parametrize("num_envs", [1, 3, 16, 64, 256, 1000, 1024, 4096, 100_000])
 def test_defaults_make_sense_for_any_number_of_envs(task, num_envs):
-    ppo = defaults_of(task).ppo.resolved(num_envs)
+    ppo = defaults_of(task).ppo.scaled_to(num_envs)
     batch = num_envs * ppo.rollout_length
     assert ppo.rollout_length >= 2
     assert 1 <= ppo.minibatch_size <= batch
-    assert ppo == ppo.resolved(num_envs)
+    at_reference = defaults_of(task).ppo
+    parts = at_reference.rollout_length * DEFAULT_NUM_ENVS / at_reference.minibatch_size
+    assert batch / ppo.minibatch_size == pytest.approx(parts, rel=0.2)
     assert batch >= 256
 
 
 def test_more_envs_make_larger_batches_of_shorter_rollouts():
-    resolved = [PPOSettings().resolved(n) for n in (1, 16, 64, 256, 1024, 4096)]
-    lengths = [ppo.rollout_length for ppo in resolved]
+    scaled = [PPOSettings().scaled_to(n) for n in (1, 16, 64, 256, 1024, 4096)]
+    assert scaled[-2] == PPOSettings()
+    lengths = [ppo.rollout_length for ppo in scaled]
     assert lengths == sorted(lengths, reverse=True)
-    sizes = [ppo.minibatch_size for ppo in resolved]
+    sizes = [ppo.minibatch_size for ppo in scaled]
     assert sizes == sorted(sizes)
 
 

@@ -32,7 +32,7 @@ def new_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     defaults = defaults_of(task)
     num_envs = settings.num_envs or DEFAULT_NUM_ENVS
     overrides, task_overrides = split_overrides(settings.set)
-    ppo = with_overrides(defaults.ppo, overrides).resolved(num_envs)
+    ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
     steps_per_update = num_envs * ppo.rollout_length
     config = RunConfig(
         task=task,

@@ -7,8 +7,8 @@ DEFAULT_TASK = "HalfCheetah-v5"
 DEFAULT_TOTAL_STEPS = 3_000_000
 """Env steps of a run on a task that has no row below."""
 
-MINIBATCHES = 8
-"""Gradient steps per pass over a batch, unless a minibatch size is set."""
+REFERENCE_NUM_ENVS = 1024
+"""Envs for which the settings below are written."""
 
 
 def _require(condition: bool, problem: str) -> None:
@@ -20,10 +20,10 @@ def _require(condition: bool, problem: str) -> None:
 class PPOSettings:
     """Everything PPO can be told; the defaults are those of a task without a row of its own."""
 
-    rollout_length: int = 0
-    """Vector steps per rollout; 0 is a function of the number of envs (`resolved`)."""
-    minibatch_size: int = 0
-    """Transitions per gradient step, about; 0 is an eighth of a batch."""
+    rollout_length: int = 16
+    """Vector steps per rollout; a batch is this times the number of envs."""
+    minibatch_size: int = 2048
+    """Transitions per gradient step; a batch is cut into equal parts of about this size."""
     epochs: int = 5
     """Passes over a batch."""
     learning_rate: float = 1e-3
@@ -52,8 +52,8 @@ class PPOSettings:
     """Collect the next rollout, with the weights from before the update, while the update runs."""
 
     def __post_init__(self) -> None:
-        _require(self.rollout_length == 0 or self.rollout_length >= 2, "rollout_length is below 2")
-        _require(self.minibatch_size >= 0, "minibatch_size is negative")
+        _require(self.rollout_length >= 2, "rollout_length is below 2")
+        _require(self.minibatch_size >= 1, "minibatch_size is below 1")
         _require(self.epochs >= 1, "epochs is below 1")
         _require(self.learning_rate > 0, "learning_rate must be above 0")
         _require(self.final_learning_rate >= 0, "final_learning_rate is negative")
@@ -66,17 +66,20 @@ class PPOSettings:
         finite = (self.value_coefficient, self.entropy_coefficient, self.init_log_std)
         _require(all(math.isfinite(x) for x in finite), "a coefficient is not finite")
 
-    def resolved(self, num_envs: int) -> "PPOSettings":
-        """Return the settings with every number filled in.
+    def scaled_to(self, num_envs: int) -> "PPOSettings":
+        """Return settings written for REFERENCE_NUM_ENVS as they suit another number of envs.
+
+        Few envs need longer rollouts for a batch that says something; many envs make a large
+        batch in few steps. The square root shares it out: where 1024 envs collect 16 steps, 64
+        envs collect 64 and one env 512. A batch is cut into as many minibatches as before.
 
         Args:
             num_envs: envs of the training session.
         """
-        # Few envs need longer rollouts for a batch that says something; many envs make a large
-        # batch in few steps. The square root shares it out: 1024 envs collect 16 steps, 64
-        # envs 64, one env 512.
-        length = self.rollout_length or max(4, round(16 * math.sqrt(1024 / num_envs)))
-        size = self.minibatch_size or max(1, num_envs * length // MINIBATCHES)
+        ratio = math.sqrt(REFERENCE_NUM_ENVS / num_envs)
+        length = max(2, round(self.rollout_length * ratio))
+        batch = self.rollout_length * REFERENCE_NUM_ENVS
+        size = max(1, round(self.minibatch_size * length * num_envs / batch))
         return replace(self, rollout_length=length, minibatch_size=size)
 
 

@@ -13,19 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from subject import Count, random_actions
 
+from websim_sim_worker.engine import time_engine
 from websim_sim_worker.fields import Field
 from websim_sim_worker.table import FieldTable
 from websim_sim_worker.tasks import CompiledTask
 
 
 class MujocoAlone:
-    """`num_envs` simulations of a task's model stepped as one batch."""
+    """`num_envs` simulations of a task's model stepped as one batch.
 
-    key = "mujoco"
-    label = "MuJoCo alone"
+    Args:
+        task: what to simulate.
+        num_envs: simulations of the batch.
+        cores: its threads.
+        seed: of actions and resets.
+        timers: with the engine's profiling timers, as its Python package runs it; workers do
+            without.
+    """
 
-    def __init__(self, task: CompiledTask, num_envs: int, cores: int, seed: int) -> None:
+    def __init__(
+        self, task: CompiledTask, num_envs: int, cores: int, seed: int, *, timers: bool = True
+    ) -> None:
+        self.key = "mujoco" if timers else "mujoco_untimed"
+        self.label = "MuJoCo alone" if timers else "MuJoCo, timers off"
         self.num_envs = num_envs
+        self._timers = timers
         self._task = task
         self._cores = cores
         self._seed = seed
@@ -56,6 +68,7 @@ class MujocoAlone:
         """Step until Batch.step has taken `seconds`."""
         wall_s = cpu_s = 0.0
         steps = 0
+        time_engine(on=self._timers)
         while wall_s < seconds:
             self._t += 1
             action = self._actions[self._t % len(self._actions)]
@@ -66,6 +79,7 @@ class MujocoAlone:
             cpu_s += time.process_time() - cpu_before
             steps += self.num_envs
             self._restart_ended(action)
+        time_engine(on=True)
         return Count(steps, wall_s, steps, cpu_s)
 
     def memory_bytes(self) -> int | None:

@@ -77,6 +77,7 @@ class Bencher:
         with ExitStack() as stack:
             subjects: list[Subject] = [self._physics(task)]
             if "fleet" in c.wants:
+                subjects.append(self._physics(task, timers=False))
                 self._progress.note(f"{task}: starting a fleet")
                 fleet = PrivateFleet(task, c.num_envs, c.workers, c.seed, (0, *c.shard_sizes))
                 stack.enter_context(fleet)
@@ -95,9 +96,9 @@ class Bencher:
         subjects += self._peers(task, peers.TRAINING_PEERS)
         self._measure("training", task, subjects, c.training, figures)
 
-    def _physics(self, task: str) -> MujocoAlone:
+    def _physics(self, task: str, *, timers: bool = True) -> MujocoAlone:
         c = self._conditions
-        return MujocoAlone(compiled(task), c.num_envs, c.cores, c.seed)
+        return MujocoAlone(compiled(task), c.num_envs, c.cores, c.seed, timers=timers)
 
     def _peers(self, task: str, kinds: Sequence[peers.PeerKind]) -> list[Subject]:
         c = self._conditions
@@ -163,4 +164,4 @@ class Bencher:
 
 
 def _is_ours(subject: str) -> bool:
-    return subject.startswith("fleet")
+    return subject.startswith(("fleet", "mujoco"))

@@ -148,7 +148,8 @@ def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys, monkey
     [path] = tmp_path.glob("*.json")
     [task] = json.loads(path.read_text())["tasks"]
     assert [row["subject"] for row in task["rows"]] == [
-        "mujoco", "fleet_send_recv", "fleet_step", "fleet_inference", "fleet_send_recv_16",
+        "mujoco", "mujoco_untimed",
+        "fleet_send_recv", "fleet_step", "fleet_inference", "fleet_send_recv_16",
     ]  # fmt: skip
     assert all(row["steps_per_s"]["median"] > 0 for row in task["rows"])
     assert "InvertedPendulum-v5, 32 environments" in capsys.readouterr().out

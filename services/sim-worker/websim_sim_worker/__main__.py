@@ -11,6 +11,7 @@ from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.settings import load_settings
 from websim.service.shutdown import install_shutdown
+from websim_sim_worker.engine import time_engine
 from websim_sim_worker.readings import read_metrics
 from websim_sim_worker.runtime import Runtime
 from websim_sim_worker.settings import WorkerSettings
@@ -38,6 +39,8 @@ def serve(settings: WorkerSettings) -> int:
     """Register with the orchestrator and step shards until told to stop."""
     configure_logs("sim-worker", json=settings.log_json, file=settings.log_file)
     shutdown = install_shutdown()
+    if not time_engine(on=False):
+        log.warning("cannot turn MuJoCo's timers off: steps take longer")
     release = version("websim-sim-worker")
     app = make_app("MuJoCo WebSim sim worker", release)
     runtime = Runtime(settings.orchestrator, settings.nthread)

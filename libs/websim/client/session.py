@@ -26,6 +26,7 @@ from websim.wire.messages import (
     ClientHeartbeat,
     CloseSession,
     EnvState,
+    GetSnapshot,
     GetState,
     Message,
     ObsDtype,
@@ -33,10 +34,12 @@ from websim.wire.messages import (
     Refused,
     Reset,
     ResetEnv,
+    RestoreShard,
     SessionOpened,
     SessionWaiting,
     SetState,
     ShardSpan,
+    ShardState,
     Step,
     Stepped,
     TaskInfo,
@@ -102,6 +105,8 @@ class FleetSession:
         """Why nothing happens just now, for a person; empty while all is well."""
         self._session = 0
         self._sides: list[_ShardSide] = []
+        self._asking_back: list[Any] | None = None
+        """Frames that ask a restarted orchestrator for the session, until it answers."""
         self._arrived: deque[ShardResult] = deque()
         self._requests = 1
         self._heard_s = self._asked_s = self._waited_s = 0.0
@@ -123,7 +128,7 @@ class FleetSession:
                 for name, content in (files or {}).items()
             }
         )
-        request = OpenSession(
+        self._opening = OpenSession(
             request=self._requests,
             task=task,
             num_envs=num_envs,
@@ -134,8 +139,9 @@ class FleetSession:
             overrides=dict(overrides or {}),
             arrays=specs,
         )
+        self._task_files = frames
         try:
-            opened = self._open(encode(request, frames), deadline_s)
+            opened = self._open(encode(self._opening, frames), deadline_s)
         except BaseException:
             self._disconnect()
             raise
@@ -176,6 +182,30 @@ class FleetSession:
         side = self._free(shard)
         message = Step(session=self._session, shard=shard, t=side.t + 1, fields=tuple(fields))
         self._command(side, message, {"action": action})
+
+    def send_restore(self, shard: int, snapshot: Mapping[str, Array]) -> None:
+        """Continue a shard from a snapshot; `recv` returns its present observations as a reset's.
+
+        Args:
+            shard: index into `shards`.
+            snapshot: what `snapshot` returned for a shard of the same task, envs and dtype, in
+                this session or in another one.
+        """
+        side = self._free(shard)
+        message = RestoreShard(session=self._session, shard=shard, t=side.t + 1)
+        self._command(side, message, snapshot)
+
+    def snapshot(self, shard: int) -> dict[str, Array]:
+        """Return a shard's whole state by name, as copies; nothing is outstanding on it.
+
+        Raises:
+            FleetTimeout: no worker answered within the fleet's deadline.
+        """
+        self._free(shard)
+        self._requests += 1
+        question = GetSnapshot(session=self._session, shard=shard, request=self._requests)
+        arrays = self._question(question).arrays()
+        return {name: array.copy() for name, array in arrays.items()}
 
     def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
         """Wait for the next shard that has an answer, in order of arrival.
@@ -224,16 +254,10 @@ class FleetSession:
         """Ask for one environment's state."""
         shard, _ = self._side_of(env_id)
         self._requests += 1
-        request = self._requests
-        message = GetState(session=self._session, shard=shard, env_id=env_id, request=request)
-        until_s = time.monotonic() + lifecycle.FLEET_DEADLINE_S
-        frames = encode(message)
-        self._transmit(frames)
-        while True:
-            envelope = self._take(until_s, again=frames)
-            state = envelope.message
-            if isinstance(state, EnvState) and state.request == request:
-                break
+        envelope = self._question(
+            GetState(session=self._session, shard=shard, env_id=env_id, request=self._requests)
+        )
+        state = envelope.message
         arrays = envelope.arrays()
         return EnvironmentState(
             env_id=env_id,
@@ -306,6 +330,17 @@ class FleetSession:
                 and answer.t == message.t
             ):
                 side.outstanding = None
+                return envelope
+
+    def _question(self, question: GetState | GetSnapshot) -> Envelope[Any]:
+        """Ask, and wait for the answer of the same request."""
+        until_s = time.monotonic() + lifecycle.FLEET_DEADLINE_S
+        frames = encode(question)
+        self._transmit(frames)
+        while True:
+            envelope = self._take(until_s, again=frames)
+            answer = envelope.message
+            if isinstance(answer, EnvState | ShardState) and answer.request == question.request:
                 return envelope
 
     def _transmit(self, parts: list[Any]) -> None:
@@ -399,7 +434,23 @@ class FleetSession:
                     self._asked_s = self._heard_s
                     return envelope
 
+    def _ask_back(self) -> None:
+        """Ask an orchestrator that does not know the session for it: the workers still hold it."""
+        self.waiting = "the orchestrator was restarted; the session is asked back"
+        self._requests += 1
+        request = msgspec.structs.replace(
+            self._opening,
+            request=self._requests,
+            session=self._session,
+            done=tuple(side.t - (side.outstanding is not None) for side in self._sides),
+        )
+        self._asking_back = encode(request, self._task_files)
+        self._transmit(self._asking_back)
+
     def _ask_again(self, question: list[Any] | None) -> None:
+        if self._asking_back is not None:
+            self._transmit(self._asking_back)
+            return
         self._transmit(encode(ClientHeartbeat(session=self._session)))
         for side in self._sides:
             if side.outstanding is not None:
@@ -420,12 +471,24 @@ class FleetSession:
                 self.waiting = ""
                 self._arrived.append(read_result(envelope, side.span.num_envs))
                 return True
-            case Applied() | EnvState():
+            case Applied() | EnvState() | ShardState():
                 return True
+            case SessionOpened() as opened:
+                if self._asking_back is not None and opened.session == self._session:
+                    self._asking_back = None
+                    self.waiting = ""
+                    self._asked_s = 0.0
+            case Refused(code="unknown_session", session=session) if session == self._session:
+                if self._asking_back is None:
+                    self._ask_back()
             case SessionWaiting(reason=reason):
                 self.waiting = reason
             case Refused() as refusal if refusal.session in (0, self._session):
                 if refusal.code in ("outstanding", "out_of_order"):
                     return False  # an echo of a command that was sent twice
+                if 0 <= refusal.shard < len(self._sides):
+                    side = self._sides[refusal.shard]
+                    if refusal.t == side.t:
+                        side.outstanding = None
                 raise FleetRefused(refusal.code, refusal.message, refusal.remedy)
         return False

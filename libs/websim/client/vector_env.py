@@ -1,7 +1,7 @@
 """A fleet's environments as a gymnasium.vector.VectorEnv: a Gymnasium user needs nothing else."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,14 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
     def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
         """Wait for the next shard that has an answer; see FleetSession.recv."""
         return self._session.recv(timeout_s)
+
+    def snapshot(self, shard: int) -> dict[str, Array]:
+        """Return a shard's whole state; see FleetSession.snapshot."""
+        return self._session.snapshot(shard)
+
+    def send_restore(self, shard: int, snapshot: Mapping[str, Array]) -> None:
+        """Continue a shard from a snapshot; see FleetSession.send_restore."""
+        self._session.send_restore(shard, snapshot)
 
     # --- one environment
 

@@ -3,7 +3,10 @@
 HEARTBEAT_S = 0.25
 """A worker tells at least this often that its loop turns; the orchestrator answers."""
 
-WORKER_SILENCE_S = 1.0
+TICK_S = 0.1
+"""How often the orchestrator judges silences."""
+
+WORKER_SILENCE_S = 0.75
 """A worker silent for this long, beyond the longest command it was seen to need, is lost."""
 
 COMMAND_PATIENCE = 4.0
@@ -13,7 +16,13 @@ BUILD_PATIENCE_S = 30.0
 """Silence granted to a worker that is building a shard: compiling a large model takes seconds."""
 
 ORCHESTRATOR_SILENCE_S = 5.0
-"""A worker that hears nothing for this long drops its shards and registers anew."""
+"""A worker that hears nothing for this long registers anew."""
+
+HELD_GRACE_S = 120.0
+"""A worker that hears nothing for this long drops the shards it holds."""
+
+RECLAIM_S = 5.0
+"""How long after its start an orchestrator waits for the workers that hold a session's shards."""
 
 HELLO_INTERVAL_S = 0.2
 """A worker that is not registered says hello this often."""
@@ -21,7 +30,7 @@ HELLO_INTERVAL_S = 0.2
 CONNECT_DEADLINE_S = 5.0
 """A client that gets no answer within this time says that there is no orchestrator."""
 
-CLIENT_PROBE_S = 1.0
+CLIENT_PROBE_S = 0.5
 """A waiting client that hears nothing for this long re-sends what is outstanding; the orchestrator
 probes silent clients as often."""
 

@@ -78,11 +78,24 @@ class ShardSpan(msgspec.Struct, frozen=True, array_like=True):
     num_envs: int
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """A shard that a worker holds: its last assignment and the last command it carried out."""
+
+    session: int
+    shard: int
+    epoch: int
+    seq: int
+    t: int
+
+
 # --- worker -> orchestrator ---------------------------------------------------------------------
 
 
 class WorkerHello(Message, frozen=True, tag="worker_hello"):
-    """A worker is there. Sent until a Welcome arrives; `instance` is new for each process."""
+    """A worker is there. Sent until a Welcome arrives; `instance` is new for each process.
+
+    `held` are the shards that it still has from an orchestrator that it lost.
+    """
 
     instance: str
     pid: int
@@ -90,6 +103,7 @@ class WorkerHello(Message, frozen=True, tag="worker_hello"):
     nthread: int = 1
     http_url: str = ""
     package_version: str = ""
+    held: tuple[Held, ...] = ()
 
 
 class WorkerHeartbeat(Message, frozen=True, tag="worker_heartbeat"):
@@ -122,13 +136,27 @@ class ShardFailed(Message, frozen=True, tag="shard_failed"):
     remedy: str = ""
 
 
+class Rejected(Message, frozen=True, tag="rejected"):
+    """A command that cannot be carried out changed nothing; it counts as done."""
+
+    session: int
+    shard: int
+    epoch: int
+    seq: int
+    t: int
+    code: str
+    message: str
+    remedy: str = ""
+
+
 class Stepped(Message, frozen=True, tag="stepped"):
     """Worker -> orchestrator -> client: answer to Step.
 
     Arrays: obs (n, obs_dim) obs_dtype, reward (n,) <f8, terminated (n,) |u1, truncated (n,) |u1,
     then, when not empty: invalid (n,) |u1, ended (k,) <i4, final_obs (k, obs_dim) obs_dtype,
     episode (k, 4) <f8 = return, length, fitness, success (NaN: the task defines none), and one
-    `field:<name>` <f8 array of (n,) or (n, c) for each requested field.
+    `field:<name>` <f8 array of (n,) or (n, c) for each requested field. `skipped`: the step was
+    not simulated (see Step); all its transitions are invalid and truncated.
     """
 
     session: int
@@ -136,10 +164,11 @@ class Stepped(Message, frozen=True, tag="stepped"):
     epoch: int
     seq: int
     t: int
+    skipped: bool = False
 
 
 class WasReset(Message, frozen=True, tag="was_reset"):
-    """Worker -> orchestrator -> client: answer to Reset. Arrays: obs (n, obs_dim)."""
+    """Worker -> orchestrator -> client: answer to Reset, RestoreShard. Arrays: obs (n, obs_dim)."""
 
     session: int
     shard: int
@@ -166,6 +195,15 @@ class Snapshot(Message, frozen=True, tag="snapshot"):
     epoch: int
     seq: int
     t: int
+
+
+class ShardState(Message, frozen=True, tag="shard_state"):
+    """Worker -> orchestrator -> client: answer to GetSnapshot. Arrays: those of a Snapshot."""
+
+    session: int
+    shard: int
+    epoch: int
+    request: int
 
 
 class EnvState(Message, frozen=True, tag="env_state"):
@@ -215,6 +253,18 @@ class AssignShard(Message, frozen=True, tag="assign_shard"):
     t: int = 0
 
 
+class KeepShard(Message, frozen=True, tag="keep_shard"):
+    """A shard that the worker held at its hello goes on there, under `new_epoch`.
+
+    Answered by ShardReady, Snapshot, and once more the answer to the client's last command.
+    """
+
+    session: int
+    shard: int
+    epoch: int
+    new_epoch: int
+
+
 class ReleaseShard(Message, frozen=True, tag="release_shard"):
     """Forget a shard."""
 
@@ -250,12 +300,17 @@ class Refused(Message, frozen=True, tag="refused"):
 
 
 class Step(Message, frozen=True, tag="step"):
-    """Act in every environment of a shard. Arrays: action (n, action_dim) <f4."""
+    """Act in every environment of a shard. Arrays: action (n, action_dim) <f4.
+
+    The orchestrator sets `skip` where the command has ended one worker after another: it is not
+    simulated, and all episodes of the shard end and begin anew.
+    """
 
     session: int
     shard: int
     t: int
     fields: tuple[str, ...] = ()
+    skip: bool = False
     seq: int = 0
     epoch: int = 0
     replay: bool = False
@@ -297,6 +352,26 @@ class ResetEnv(Message, frozen=True, tag="reset_env"):
     replay: bool = False
 
 
+class RestoreShard(Message, frozen=True, tag="restore_shard"):
+    """Continue from the state that a ShardState told. Arrays: its arrays."""
+
+    session: int
+    shard: int
+    t: int
+    seq: int = 0
+    epoch: int = 0
+    replay: bool = False
+
+
+class GetSnapshot(Message, frozen=True, tag="get_snapshot"):
+    """Ask for a shard's whole state. Changes nothing, like GetState."""
+
+    session: int
+    shard: int
+    request: int
+    epoch: int = 0
+
+
 class GetState(Message, frozen=True, tag="get_state"):
     """Ask for one environment's state. Changes nothing, so it is neither numbered nor replayed."""
 
@@ -313,7 +388,9 @@ class GetState(Message, frozen=True, tag="get_state"):
 class OpenSession(Message, frozen=True, tag="open_session"):
     """Ask for environments. Arrays: `task:<file>` |u1, the files of a custom task.
 
-    `shard_envs` 0 takes the default, a function of num_envs alone.
+    `shard_envs` 0 takes the default, a function of num_envs alone. A client whose orchestrator was
+    restarted asks for its environments back: `session` is their session, and `done` has, for each
+    shard, the `t` of the last command whose answer it has.
     """
 
     request: int
@@ -324,6 +401,8 @@ class OpenSession(Message, frozen=True, tag="open_session"):
     shard_envs: int = 0
     label: str = ""
     overrides: dict[str, Value] = {}
+    session: int = 0
+    done: tuple[int, ...] = ()
 
 
 class CloseSession(Message, frozen=True, tag="close_session"):
@@ -369,28 +448,42 @@ FromWorker = (
     | WorkerHeartbeat
     | ShardReady
     | ShardFailed
+    | Rejected
     | Stepped
     | WasReset
     | Applied
     | Snapshot
+    | ShardState
     | EnvState
     | WorkerGoodbye
 )
 ToWorker = (
     Welcome
     | AssignShard
+    | KeepShard
     | ReleaseShard
     | TakeSnapshot
     | Step
     | Reset
     | SetState
     | ResetEnv
+    | RestoreShard
     | GetState
+    | GetSnapshot
     | Refused
     | OrchestratorHeartbeat
 )
 FromClient = (
-    OpenSession | CloseSession | ClientHeartbeat | Step | Reset | SetState | ResetEnv | GetState
+    OpenSession
+    | CloseSession
+    | ClientHeartbeat
+    | Step
+    | Reset
+    | SetState
+    | ResetEnv
+    | RestoreShard
+    | GetState
+    | GetSnapshot
 )
 ToClient = (
     SessionOpened
@@ -398,6 +491,7 @@ ToClient = (
     | Stepped
     | WasReset
     | Applied
+    | ShardState
     | EnvState
     | Refused
     | OrchestratorHeartbeat

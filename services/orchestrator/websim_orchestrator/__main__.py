@@ -1,6 +1,7 @@
 """`python -m websim_orchestrator`: the orchestrator as a process."""
 
 import ipaddress
+import secrets
 import sys
 from importlib.metadata import version
 from typing import NoReturn
@@ -21,6 +22,9 @@ from websim_orchestrator.settings import OrchestratorSettings
 
 log = get_logger("websim_orchestrator")
 
+FIRST_SESSION_ID = 100_000
+"""Sessions are numbered from somewhere between this and its double."""
+
 
 def run(argv: list[str]) -> int:
     """Run an orchestrator until it is told to stop.
@@ -36,7 +40,9 @@ def run(argv: list[str]) -> int:
         )
     configure_logs("orchestrator", json=settings.log_json, file=settings.log_file)
     shutdown = install_shutdown()
-    runtime = Runtime(Brain(), settings.host, settings.worker_port, settings.client_port)
+    # Workers may hold shards of sessions that were open before: numbers must not come again.
+    brain = Brain(FIRST_SESSION_ID + secrets.randbelow(FIRST_SESSION_ID))
+    runtime = Runtime(brain, settings.host, settings.worker_port, settings.client_port)
     release = version("websim-orchestrator")
     app = make_app("MuJoCo WebSim orchestrator", release)
     registry = make_registry("orchestrator", release, lambda: read_metrics(runtime))

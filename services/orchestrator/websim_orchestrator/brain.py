@@ -20,18 +20,26 @@ from websim_orchestrator.events import (
 from websim_orchestrator.fleet import Fleet
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
+from websim_orchestrator.reclaim import Reclaim
 from websim_orchestrator.worker_side import WorkerSide
 
 
 class Brain:
     """The fleet's state and the one function that changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_session_id: int = 1) -> None:
+        """Begin without workers and sessions.
+
+        Args:
+            first_session_id: of the first session; after a restart no session may get the number
+                of one that was open before.
+        """
         self.fleet = Fleet()
         self._out = Outbox()
         placement = Placement(self.fleet, self._out)
-        self._clients = ClientSide(self.fleet, self._out, placement)
-        self._workers = WorkerSide(self.fleet, self._out, placement, self._clients)
+        reclaim = Reclaim(self.fleet, self._out)
+        self._clients = ClientSide(self.fleet, self._out, placement, reclaim, first_session_id)
+        self._workers = WorkerSide(self.fleet, self._out, placement, reclaim, self._clients)
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take in one event and say what is to be done about it, in order."""

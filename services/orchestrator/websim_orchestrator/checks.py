@@ -3,7 +3,7 @@
 from typing import Any
 
 from websim.wire.codec import Envelope
-from websim.wire.messages import OpenSession, Refused, Reset, SetState, Step
+from websim.wire.messages import OpenSession, Refused, Reset, RestoreShard, SetState, Step
 from websim_orchestrator.fleet import Command, SessionRecord, ShardRecord
 
 MAX_SESSIONS = 64
@@ -18,7 +18,7 @@ MAX_FIELDS = 48
 """Bound of the fields asked for with a step."""
 
 
-def refuse_session(request: OpenSession, num_sessions: int) -> Refused | None:
+def refuse_session(request: OpenSession, num_sessions: int, num_shards: int) -> Refused | None:
     """Why a session cannot be opened, or None."""
     if num_sessions >= MAX_SESSIONS:
         return Refused(
@@ -42,6 +42,9 @@ def refuse_session(request: OpenSession, num_sessions: int) -> Refused | None:
     elif not 0 <= request.seed < 1 << 63:
         problem = f"seed is {request.seed}"
         remedy = "choose 0 to 2**63 - 1"
+    elif request.session < 0 or (request.session and len(request.done) != num_shards):
+        problem = f"session {request.session} is asked back with {len(request.done)} shards"
+        remedy = f"name the last command of each of its {num_shards} shards"
     if not problem:
         return None
     return Refused(code="bad_session", message=problem, remedy=remedy, request=request.request)
@@ -112,7 +115,7 @@ def _refuse_content(
         case SetState():
             if {"qpos", "qvel"} - set(specs):
                 return "bad_state", "qpos or qvel is missing", "send both"
-    if not isinstance(command, Step | Reset) and shard.span.num_envs <= (
+    if not isinstance(command, Step | Reset | RestoreShard) and shard.span.num_envs <= (
         offset := command.env_id - shard.span.first_env_id
     ) | (offset < 0):
         return "unknown_env", f"environment {command.env_id} is not in the shard", "check env_id"

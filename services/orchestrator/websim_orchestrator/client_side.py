@@ -7,6 +7,7 @@ from websim.wire.codec import Envelope
 from websim.wire.messages import (
     ClientHeartbeat,
     CloseSession,
+    GetSnapshot,
     GetState,
     Message,
     OpenSession,
@@ -14,6 +15,7 @@ from websim.wire.messages import (
     Refused,
     Reset,
     ResetEnv,
+    RestoreShard,
     SessionOpened,
     SetState,
     Step,
@@ -35,16 +37,25 @@ from websim_orchestrator.fleet import (
 )
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
+from websim_orchestrator.reclaim import Reclaim
 
 
 class ClientSide:
     """Takes in what clients and people ask."""
 
-    def __init__(self, fleet: Fleet, out: Outbox, placement: Placement) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        out: Outbox,
+        placement: Placement,
+        reclaim: Reclaim,
+        first_session_id: int,
+    ) -> None:
         self._fleet = fleet
         self._out = out
         self._placement = placement
-        self._next_session_id = 1
+        self._reclaim = reclaim
+        self._next_session_id = first_session_id
         self._next_request = 1
 
     # --- clients
@@ -83,23 +94,36 @@ class ClientSide:
                 self._placement.say_waiting(session)
             case GetState():
                 self._ask_state(session, message.env_id, ClientAsker(message.request))
-            case Step() | Reset() | SetState() | ResetEnv():
+            case GetSnapshot():
+                self._ask_snapshot(session, message)
+            case Step() | Reset() | SetState() | ResetEnv() | RestoreShard():
                 self._command(session, message, event)
 
     def _open(
         self, identity: bytes, request: OpenSession, envelope: Envelope[Message], now_s: float
     ) -> None:
         for session in self._fleet.sessions.values():
-            if session.client == identity and session.request.request == request.request:
+            if session.client == identity and (
+                session.request.request == request.request or session.session_id == request.session
+            ):
                 self.say_opened(session)
                 self._placement.say_waiting(session, always=True)
                 return
-        if refusal := refuse_session(request, len(self._fleet.sessions)):
+        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
+        refusal = refuse_session(request, len(self._fleet.sessions), len(spans))
+        if refusal is None and request.session in self._fleet.sessions:
+            refusal = Refused(
+                code="unknown_session",
+                message=f"session {request.session} belongs to another client",
+                remedy="open a new session",
+                request=request.request,
+                session=request.session,
+            )
+        if refusal is not None:
             self._out.to_client(identity, refusal)
             return
-        session_id = self._next_session_id
-        self._next_session_id += 1
-        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
+        session_id = request.session or self._next_session_id
+        self._next_session_id = max(self._next_session_id, session_id + 1)
         session = SessionRecord(
             session_id=session_id,
             client=identity,
@@ -109,6 +133,13 @@ class ClientSide:
             statistics=EpisodeStatistics.empty(request.num_envs),
         )
         self._fleet.sessions[session_id] = session
+        if request.session:
+            session.reclaim_until_s = now_s + lifecycle.RECLAIM_S
+            for shard in session.shards:
+                shard.awaited = True
+            self._out.log("info", "session asked back", session=session_id)
+            self._reclaim.adopt(session)
+            self._placement.say_waiting(session)
         self._placement.place_waiting(now_s)
 
     def _command(self, session: SessionRecord, command: Command, event: ClientMessage) -> None:
@@ -117,9 +148,10 @@ class ClientSide:
         outstanding = shard.client_t if shard is not None else 0
         if shard is not None and command.t == outstanding != 0:
             return  # the client asks again for what is being done
-        if shard is not None and command.t == shard.done_t and shard.last_answer is not None:
-            answer, frames = shard.last_answer
-            self._out.to_client(session.client, answer, frames)
+        if shard is not None and command.t == shard.done_t != 0:
+            if shard.last_answer is not None:
+                answer, frames = shard.last_answer
+                self._out.to_client(session.client, answer, frames)
             return
         refusal = refuse_command(session, shard, outstanding, event.envelope)
         if refusal is not None or shard is None:
@@ -189,6 +221,19 @@ class ClientSide:
         command = ResetEnv(session=session.session_id, shard=shard.index, env_id=event.env_id)
         self._submit(shard, command, (), asker, event.now_s)
 
+    def _ask_snapshot(self, session: SessionRecord, question: GetSnapshot) -> None:
+        if not 0 <= question.shard < len(session.shards):
+            refusal = Refused(
+                code="unknown_shard",
+                message=f"there is no shard {question.shard}",
+                remedy=f"shard is 0 to {len(session.shards) - 1}",
+                request=question.request,
+                session=session.session_id,
+            )
+            self._out.to_client(session.client, refusal)
+            return
+        self._ask(session.shards[question.shard], None, ClientAsker(question.request))
+
     def _ask_state(self, session: SessionRecord, env_id: int, asker: Asker) -> None:
         shard = session.shard_of(env_id)
         if shard is None:
@@ -201,6 +246,11 @@ class ClientSide:
             )
             self._out.to_client(session.client, refusal)
             return
+        self._ask(shard, env_id, asker)
+
+    def _ask(self, shard: ShardRecord, env_id: int | None, asker: Asker) -> None:
+        if (env_id, asker) in shard.questions.values():
+            return  # the client asks again for what is on its way
         request = self._next_request
         self._next_request += 1
         shard.questions[request] = (env_id, asker)
@@ -215,7 +265,9 @@ class ClientSide:
                 session.unreachable_since_s = now_s
 
     def tick(self, now_s: float) -> None:
-        """Probe clients; close the sessions of those that stay unreachable."""
+        """Probe clients; close the sessions of those that stay unreachable, and lost ones."""
+        for lost, refusal in self._reclaim.tick(now_s):
+            self.close(lost, refusal)
         for session in list(self._fleet.sessions.values()):
             gone_s = session.unreachable_since_s
             if gone_s is not None and now_s - gone_s > lifecycle.CLIENT_GRACE_S:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from websim.wire.messages import (
+    Held,
     OpenSession,
     Reset,
     ResetEnv,
+    RestoreShard,
     SetState,
     ShardSpan,
     Snapshot,
@@ -19,7 +21,7 @@ from websim.wire.messages import (
     TaskInfo,
 )
 
-Command = Step | Reset | SetState | ResetEnv
+Command = Step | Reset | SetState | ResetEnv | RestoreShard
 
 MIN_SHARD_ENVS = 32
 MAX_SHARD_ENVS = 256
@@ -64,6 +66,9 @@ class WorkerRecord:
     """Shards assigned that have not answered ShardReady."""
     shards: set[tuple[int, int]] = field(default_factory=set)
     """(session, shard) it holds."""
+    announced: dict[tuple[int, int], Held] = field(default_factory=dict)
+    """What it still holds of sessions that this orchestrator does not know yet."""
+    announced_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +110,20 @@ class ShardRecord:
     moving: bool = False
     seq: int = 0
     done_t: int = 0
+    awaited: bool = False
+    """A worker holds it that has not announced itself yet (see reclaim.py)."""
+    owes_answer: bool = False
+    """The worker is to repeat the answer to the client's last command."""
+    has_baseline: bool = True
+    """Snapshot and log, or the log alone, lead from the shard's beginning to where it is."""
     snapshot: Snapshot | None = None
     snapshot_frames: Sequence[Any] = ()
     log: dict[int, Logged] = field(default_factory=dict)
     """Commands since the snapshot by seq, in order."""
     pending: dict[int, Asker] = field(default_factory=dict)
     """Commands not answered yet by seq, in order; those of `log` not in here replay in silence."""
-    questions: dict[int, tuple[int, Asker]] = field(default_factory=dict)
-    """GetState by request: (env_id, asker)."""
+    questions: dict[int, tuple[int | None, Asker]] = field(default_factory=dict)
+    """GetState by request: (env_id, asker); GetSnapshot: (None, asker)."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
     deaths: int = 0
@@ -176,6 +187,8 @@ class SessionRecord:
     task: TaskInfo | None = None
     opened: bool = False
     opened_s: float = 0.0
+    reclaim_until_s: float | None = None
+    """Until when the workers are awaited that held its shards before this orchestrator started."""
     env_steps: int = 0
     probed_s: float = 0.0
     unreachable_since_s: float | None = None

@@ -8,6 +8,7 @@ import msgspec
 from websim.wire import lifecycle
 from websim.wire.messages import (
     AssignShard,
+    GetSnapshot,
     GetState,
     ReleaseShard,
     SessionWaiting,
@@ -36,7 +37,7 @@ class Placement:
         """Give every shard without a worker to the least loaded one, if there is any."""
         for session in list(self._fleet.sessions.values()):
             for shard in session.shards:
-                if shard.worker is None:
+                if shard.worker is None and not shard.awaited:
                     worker = self._least_loaded()
                     if worker is None:
                         self.say_waiting(session)
@@ -106,17 +107,23 @@ class Placement:
             )
 
     def ask(self, shard: ShardRecord, request: int) -> None:
-        """Forward a GetState; one that cannot go now goes with the next assignment."""
+        """Forward a question; one that cannot go now goes with the next assignment."""
         if shard.worker is None or shard.moving:
             return
         env_id, _ = shard.questions[request]
-        question = GetState(
-            session=shard.session_id,
-            shard=shard.index,
-            env_id=env_id,
-            request=request,
-            epoch=shard.epoch,
-        )
+        question: GetState | GetSnapshot
+        if env_id is None:
+            question = GetSnapshot(
+                session=shard.session_id, shard=shard.index, request=request, epoch=shard.epoch
+            )
+        else:
+            question = GetState(
+                session=shard.session_id,
+                shard=shard.index,
+                env_id=env_id,
+                request=request,
+                epoch=shard.epoch,
+            )
         self._out.to_worker(shard.worker.identity, question)
 
     def detach(self, shard: ShardRecord) -> None:
@@ -196,9 +203,10 @@ class Placement:
         if session.waiting_said and not always:
             return
         session.waiting_said = True
+        reason = "no sim worker is connected: start one with `websim-sim-worker`"
+        if any(shard.awaited for shard in session.shards):
+            reason = "the orchestrator was restarted: the workers of the environments are awaited"
         message = SessionWaiting(
-            request=session.request.request,
-            session=session.session_id,
-            reason="no sim worker is connected: start one with `websim-sim-worker`",
+            request=session.request.request, session=session.session_id, reason=reason
         )
         self._out.to_client(session.client, message)

@@ -150,7 +150,7 @@ class Runtime:
             while not shutdown.requested:
                 now_s = time.monotonic()
                 if now_s >= next_tick_s:
-                    next_tick_s = now_s + lifecycle.HEARTBEAT_S
+                    next_tick_s = now_s + lifecycle.TICK_S
                     self.pulse.beat()
                     self._handle(Ticked(now_s))
                 ready = dict(poller.poll(math.ceil(max(0.0, next_tick_s - now_s) * 1000)))

@@ -11,8 +11,10 @@ from websim.wire.messages import (
     Message,
     OrchestratorHeartbeat,
     Refused,
+    Rejected,
     ShardFailed,
     ShardReady,
+    ShardState,
     Snapshot,
     Stepped,
     WasReset,
@@ -23,25 +25,39 @@ from websim.wire.messages import (
 )
 from websim_orchestrator.client_side import ClientSide
 from websim_orchestrator.events import WorkerMessage
-from websim_orchestrator.fleet import Fleet, PersonAsker, SessionRecord, ShardRecord, WorkerRecord
+from websim_orchestrator.fleet import (
+    ClientAsker,
+    Fleet,
+    PersonAsker,
+    SessionRecord,
+    ShardRecord,
+    WorkerRecord,
+)
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
+from websim_orchestrator.reclaim import Reclaim, shard_lost
 
 MAX_THREADS = 1024
 """Bound of a worker's threads."""
 
-Answer = Stepped | WasReset | Applied
+Answer = Stepped | WasReset | Applied | Rejected
 
 
 class WorkerSide:
     """Takes in what workers say."""
 
     def __init__(
-        self, fleet: Fleet, out: Outbox, placement: Placement, clients: ClientSide
+        self,
+        fleet: Fleet,
+        out: Outbox,
+        placement: Placement,
+        reclaim: Reclaim,
+        clients: ClientSide,
     ) -> None:
         self._fleet = fleet
         self._out = out
         self._placement = placement
+        self._reclaim = reclaim
         self._clients = clients
         self._next_worker_id = 0
 
@@ -62,7 +78,7 @@ class WorkerSide:
             return
         worker.last_seen_s = event.now_s
         match message:
-            case Stepped() | WasReset() | Applied():
+            case Stepped() | WasReset() | Applied() | Rejected():
                 self._answered(worker, message, event.envelope, event.now_s)
             case WorkerHeartbeat():
                 self._heartbeat(worker, message, event.now_s)
@@ -72,8 +88,8 @@ class WorkerSide:
                 self._shard_ready(worker, message, event.now_s)
             case ShardFailed():
                 self._shard_failed(worker, message, event.now_s)
-            case EnvState():
-                self._env_state(worker, message, event.envelope)
+            case EnvState() | ShardState():
+                self._state(worker, message, event.envelope)
             case WorkerGoodbye():
                 self.lose(worker, "it said goodbye", event.now_s)
 
@@ -108,6 +124,7 @@ class WorkerSide:
             self._next_worker_id += 1
             self._fleet.workers[identity] = worker
             self._out.log("info", "worker joined", worker_id=worker.worker_id, pid=worker.pid)
+            self._reclaim.announce(worker, hello.held, now_s)
         worker.last_seen_s = now_s
         self._out.to_worker(
             identity, Welcome(worker_id=worker.worker_id, heartbeat_s=lifecycle.HEARTBEAT_S)
@@ -140,9 +157,13 @@ class WorkerSide:
             shards=len(worker.shards),
         )
         for session_id, index in sorted(worker.shards):
-            session = self._fleet.sessions[session_id]
+            session = self._fleet.sessions.get(session_id)
+            if session is None:
+                continue  # given up with an earlier shard of this worker
             shard = session.shards[index]
-            if self._placement.bury(shard):
+            if not shard.has_baseline:
+                self._clients.close(session, shard_lost(session, shard))
+            elif self._placement.bury(shard):
                 self._give_up(session, shard)
             else:
                 shard.worker = None
@@ -187,6 +208,8 @@ class WorkerSide:
         if not session.opened and all(each.ready for each in session.shards):
             session.opened = True
             session.opened_s = now_s
+            if not any(each.owes_answer for each in session.shards):
+                session.reclaim_until_s = None
             self._clients.say_opened(session)
             self._out.log(
                 "info",
@@ -233,6 +256,7 @@ class WorkerSide:
         if shard is None:
             return
         self._fleet.counters["snapshots"] += 1
+        shard.has_baseline = True
         shard.snapshot = message
         shard.snapshot_frames = envelope.frames
         shard.log = {seq: logged for seq, logged in shard.log.items() if seq > message.seq}
@@ -246,22 +270,36 @@ class WorkerSide:
         shard = self._shard(worker, message.session, message.shard, message.epoch)
         if shard is None:
             return
+        session = self._fleet.sessions[message.session]
         asker = shard.pending.pop(message.seq, None)
+        if asker is None and shard.owes_answer and message.t == shard.done_t:
+            shard.owes_answer = False
+            asker = ClientAsker(message.t)
         if asker is None:
             self._fleet.counters["stale"] += 1
             return
-        session = self._fleet.sessions[message.session]
         if logged := shard.log.get(message.seq):
             worker.longest_command_s = max(worker.longest_command_s * 0.999, now_s - logged.sent_s)
         if isinstance(message, Stepped):
             session.env_steps += shard.span.num_envs
             self._count_episodes(session, shard, envelope)
         if isinstance(asker, PersonAsker):
-            self._out.answer_person(asker.token, envelope)
+            refused = message.message if isinstance(message, Rejected) else ""
+            self._out.answer_person(asker.token, None if refused else envelope, refused)
             return
+        answer: Message = message
+        if isinstance(message, Rejected):
+            answer = Refused(
+                code=message.code,
+                message=message.message,
+                remedy=message.remedy,
+                session=message.session,
+                shard=message.shard,
+                t=asker.t,
+            )
         shard.done_t = asker.t
-        shard.last_answer = (message, envelope.frames)
-        self._out.to_client(session.client, message, envelope.frames)
+        shard.last_answer = (answer, envelope.frames)
+        self._out.to_client(session.client, answer, envelope.frames)
 
     def _count_episodes(
         self, session: SessionRecord, shard: ShardRecord, envelope: Envelope[Message]
@@ -272,8 +310,8 @@ class WorkerSide:
         if len(ended) and ended.min() >= 0 and ended.max() < shard.span.num_envs:
             session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)
 
-    def _env_state(
-        self, worker: WorkerRecord, message: EnvState, envelope: Envelope[Message]
+    def _state(
+        self, worker: WorkerRecord, message: EnvState | ShardState, envelope: Envelope[Message]
     ) -> None:
         shard = self._shard(worker, message.session, message.shard, message.epoch)
         if shard is None or message.request not in shard.questions:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from websim.service.logs import get_logger
@@ -17,14 +18,20 @@ from websim.wire.messages import (
     Applied,
     AssignShard,
     EnvState,
+    GetSnapshot,
     GetState,
+    Held,
+    KeepShard,
     Message,
+    Rejected,
     ReleaseShard,
     Reset,
     ResetEnv,
+    RestoreShard,
     SetState,
     ShardFailed,
     ShardReady,
+    ShardState,
     Snapshot,
     Step,
     Stepped,
@@ -39,7 +46,7 @@ log = get_logger("websim_sim_worker")
 MAX_COMPILED_TASKS = 16
 """Bound of the compiled tasks kept for further shards."""
 
-Command = Step | Reset | SetState | ResetEnv
+Command = Step | Reset | SetState | ResetEnv | RestoreShard
 Outgoing = tuple[Message, list[Array]]
 """A message with the frames its `arrays` describe."""
 
@@ -54,6 +61,9 @@ class HeldShard:
     snapshot_every: int
     seq: int
     t: int
+    last: Outgoing | None = None
+    """The answer to the client's last command, in the shard's live buffers: valid until the next
+    command, so it can be given once more."""
 
 
 class HeldShards:
@@ -69,6 +79,13 @@ class HeldShards:
 
     def __len__(self) -> int:
         return len(self.by_key)
+
+    def announce(self) -> tuple[Held, ...]:
+        """Tell what is held, for a hello."""
+        return tuple(
+            Held(session, shard, held.epoch, held.seq, held.t)
+            for (session, shard), held in sorted(self.by_key.items())
+        )
 
     def clear(self) -> None:
         """Forget all shards."""
@@ -101,13 +118,29 @@ class HeldShards:
             t=assignment.t,
         )
         self.busy_s += time.monotonic() - started_s
-        ready = ShardReady(
-            session=assignment.session,
-            shard=assignment.shard,
-            epoch=assignment.epoch,
-            task=task.info,
-        )
-        return ready, []
+        return self._ready(assignment, assignment.epoch, task), []
+
+    def keep(self, keep: KeepShard) -> list[Outgoing]:
+        """Go on with a shard for an orchestrator that did not assign it; tell all it must know."""
+        held = self.by_key.get((keep.session, keep.shard))
+        if held is None or held.epoch != keep.epoch:
+            failed = ShardFailed(
+                session=keep.session,
+                shard=keep.shard,
+                epoch=keep.new_epoch,
+                code="shard_lost",
+                message="the worker has dropped it",
+            )
+            return [(failed, [])]
+        held.epoch = keep.new_epoch
+        told: list[Outgoing] = [
+            (self._ready(keep, held.epoch, held.shard.task), []),
+            self._snapshot(keep.session, keep.shard, held),
+        ]
+        if held.last is not None:
+            answer, frames = held.last
+            told.append((msgspec.structs.replace(answer, epoch=held.epoch), frames))
+        return told
 
     def release(self, release: ReleaseShard) -> None:
         """Forget a shard."""
@@ -125,25 +158,18 @@ class HeldShards:
             return []
         started_s = time.monotonic()
         try:
-            kind, arrays = self._carry_out(held, command, envelope)
+            answer = self._carry_out(held, command, envelope)
+        except TaskError as error:
+            answer = self._rejected(held, command, error)
         except (ValueError, MemoryError, RuntimeError) as error:
             del self.by_key[command.session, command.shard]
             return [self._failed(command, "step_failed", error)]
         held.seq = command.seq
-        held.t = command.t or held.t
+        if command.t:
+            held.t = command.t
+            held.last = answer
         self._counters["commands"] += 1
-        outgoing: list[Outgoing] = []
-        if not command.replay:
-            specs, frames = describe(arrays)
-            answer = kind(
-                session=command.session,
-                shard=command.shard,
-                epoch=held.epoch,
-                seq=command.seq,
-                t=command.t,
-                arrays=specs,
-            )
-            outgoing.append((answer, frames))
+        outgoing = [] if command.replay else [answer]
         if held.seq % held.snapshot_every == 0:
             outgoing.append(self._snapshot(command.session, command.shard, held))
         self.busy_s += time.monotonic() - started_s
@@ -158,6 +184,21 @@ class HeldShards:
         if take.release:
             del self.by_key[take.session, take.shard]
         return [outgoing]
+
+    def whole_state(self, question: GetSnapshot) -> list[Outgoing]:
+        """Tell a client a shard's whole state."""
+        held = self._held(question)
+        if held is None:
+            return []
+        specs, frames = describe(held.shard.snapshot())
+        message = ShardState(
+            session=question.session,
+            shard=question.shard,
+            epoch=held.epoch,
+            request=question.request,
+            arrays=specs,
+        )
+        return [(message, frames)]
 
     def state(self, question: GetState) -> list[Outgoing]:
         """Tell one environment's state."""
@@ -181,7 +222,9 @@ class HeldShards:
         )
         return [(message, frames)]
 
-    def _held(self, message: Command | ReleaseShard | TakeSnapshot | GetState) -> HeldShard | None:
+    def _held(
+        self, message: Command | ReleaseShard | TakeSnapshot | GetState | GetSnapshot
+    ) -> HeldShard | None:
         held = self.by_key.get((message.session, message.shard))
         if held is None or held.epoch != message.epoch:
             self._counters["stale"] += 1
@@ -216,33 +259,69 @@ class HeldShards:
         )
         return failed, []
 
+    @staticmethod
+    def _rejected(held: HeldShard, command: Command, error: TaskError) -> Outgoing:
+        rejected = Rejected(
+            session=command.session,
+            shard=command.shard,
+            epoch=held.epoch,
+            seq=command.seq,
+            t=command.t,
+            code="bad_command",
+            message=str(error)[:2000],
+        )
+        return rejected, []
+
+    @staticmethod
+    def _ready(message: AssignShard | KeepShard, epoch: int, task: CompiledTask) -> ShardReady:
+        return ShardReady(session=message.session, shard=message.shard, epoch=epoch, task=task.info)
+
     def _carry_out(
         self, held: HeldShard, command: Command, envelope: Envelope[Message]
-    ) -> tuple[type[Stepped | WasReset | Applied], dict[str, Array]]:
-        shard = held.shard
+    ) -> Outgoing:
+        kind: type[Stepped | WasReset | Applied]
+        shard, skipped, arrays = held.shard, {}, dict[str, Array]()
         match command:
             case Step():
-                action = envelope.array("action")
-                if action is None:
-                    raise ValueError("a step without an action")
-                step = shard.step(action, command.fields)
-                if not command.replay:
-                    self._counters["env_steps"] += shard.num_envs
-                    self._counters["diverged"] += int(step.invalid.sum())
-                return Stepped, _step_arrays(step)
+                step = self._step(shard, command, envelope)
+                kind, arrays = Stepped, _step_arrays(step)
+                skipped = {"skipped": True} if command.skip else {}
             case Reset():
                 mask = envelope.array("mask")
                 obs = shard.reset(command.seed, None if mask is None else mask.astype(bool))
-                return WasReset, {"obs": obs}
+                kind, arrays = WasReset, {"obs": obs}
+            case RestoreShard():
+                kind, arrays = WasReset, {"obs": shard.restore(envelope.arrays())}
             case SetState():
                 qpos, qvel = envelope.array("qpos"), envelope.array("qvel")
                 if qpos is None or qvel is None:
-                    raise ValueError("a set_state without qpos and qvel")
+                    raise TaskError("a set_state without qpos and qvel")
                 obs = shard.set_state(command.env_id - held.first_env_id, qpos, qvel)
-                return Applied, {"obs": obs.reshape(1, -1)}
+                kind, arrays = Applied, {"obs": obs.reshape(1, -1)}
             case ResetEnv():
                 shard.request_reset(command.env_id - held.first_env_id)
-                return Applied, {}
+                kind = Applied
+        specs, frames = describe(arrays)
+        answer = kind(
+            session=command.session,
+            shard=command.shard,
+            epoch=held.epoch,
+            seq=command.seq,
+            t=command.t,
+            arrays=specs,
+            **skipped,
+        )
+        return answer, frames
+
+    def _step(self, shard: Shard, command: Step, envelope: Envelope[Message]) -> ShardStep:
+        action = envelope.array("action")
+        if action is None:
+            raise TaskError("a step without an action")
+        step = shard.skip(command.fields) if command.skip else shard.step(action, command.fields)
+        if not command.replay:
+            self._counters["env_steps"] += shard.num_envs
+            self._counters["diverged"] += int(step.invalid.sum())
+        return step
 
     def _snapshot(self, session: int, shard: int, held: HeldShard) -> Outgoing:
         specs, frames = describe(held.shard.snapshot())

@@ -53,6 +53,10 @@ class Physics:
         self._bad[...] = 0
         return True
 
+    def skip(self) -> None:
+        """Mark all transitions invalid, without stepping anything."""
+        self.invalid.fill(True)
+
     def settle(self, reward: Floats, terminated: Bools) -> None:
         """Take merit and end from invalid transitions, and count them.
 

@@ -26,13 +26,16 @@ from websim.wire.codec import Array, Decoder, Envelope, encode
 from websim.wire.errors import UnknownVersion, WireError
 from websim.wire.messages import (
     AssignShard,
+    GetSnapshot,
     GetState,
+    KeepShard,
     Message,
     OrchestratorHeartbeat,
     Refused,
     ReleaseShard,
     Reset,
     ResetEnv,
+    RestoreShard,
     SetState,
     Step,
     TakeSnapshot,
@@ -138,10 +141,14 @@ class Runtime:
             self._context.term()
 
     def _keep_in_touch(self, now_s: float) -> None:
-        """Say hello until welcomed, then heartbeat; start over after a long silence."""
-        if self.worker_id is not None and now_s - self._heard_s > lifecycle.ORCHESTRATOR_SILENCE_S:
-            log.warning("orchestrator silent", seconds=round(now_s - self._heard_s, 1))
-            self._forget()
+        """Say hello until welcomed, then heartbeat; say hello again after a long silence."""
+        silence_s = now_s - self._heard_s
+        if self.worker_id is not None and silence_s > lifecycle.ORCHESTRATOR_SILENCE_S:
+            log.warning("orchestrator silent", seconds=round(silence_s, 1))
+            self._lose_touch()
+        if len(self.held) and silence_s > lifecycle.HELD_GRACE_S:
+            log.warning("shards dropped: nobody asks for them", shards=len(self.held))
+            self.held.clear()
         interval_s = lifecycle.HELLO_INTERVAL_S if self.worker_id is None else lifecycle.HEARTBEAT_S
         if now_s - self._told_s >= interval_s:
             self._beat(now_s)
@@ -158,6 +165,7 @@ class Runtime:
                         nthread=self.nthread,
                         http_url=self.http_url,
                         package_version=version("websim-sim-worker"),
+                        held=self.held.announce(),
                     )
                 )
             return
@@ -171,9 +179,11 @@ class Runtime:
             )
         )
 
-    def _forget(self) -> None:
-        """Drop everything and start over as a new worker; the shards live in the fleet's log."""
-        self.held.clear()
+    def _lose_touch(self) -> None:
+        """Introduce itself anew, as another instance, with the shards that it still holds.
+
+        An orchestrator that knows them assigns them afresh; one that was restarted keeps them.
+        """
         self.worker_id = None
         self._instance = secrets.token_hex(8)
 
@@ -197,7 +207,7 @@ class Runtime:
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         match envelope.message:
-            case Step() | Reset() | SetState() | ResetEnv() as command:
+            case Step() | Reset() | SetState() | ResetEnv() | RestoreShard() as command:
                 for message, frames in self.held.command(command, envelope):
                     self._send(message, frames)
             case OrchestratorHeartbeat():
@@ -206,6 +216,9 @@ class Runtime:
                 self.worker_id = welcome.worker_id
             case AssignShard() as assignment:
                 self._send(*self.held.assign(assignment, envelope))
+            case KeepShard() as keep:
+                for message, frames in self.held.keep(keep):
+                    self._send(message, frames)
             case ReleaseShard() as release:
                 self.held.release(release)
             case TakeSnapshot() as take:
@@ -214,8 +227,12 @@ class Runtime:
             case GetState() as question:
                 for message, frames in self.held.state(question):
                     self._send(message, frames)
+            case GetSnapshot() as question:
+                for message, frames in self.held.whole_state(question):
+                    self._send(message, frames)
             case Refused(code="unknown_worker"):
-                self._forget()
+                if self.worker_id is not None:
+                    self._lose_touch()
             case Refused(code="broken_version", message=reason):
                 raise UserError(f"the orchestrator at {self.orchestrator} refused: {reason}")
             case Refused() as refusal:

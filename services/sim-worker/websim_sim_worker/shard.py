@@ -159,6 +159,28 @@ class Shard:
         np.copyto(self._previous_action, action)
         return self._finish(plan, invalid)
 
+    def skip(self, fields: Sequence[str] = ()) -> ShardStep:
+        """End all episodes as invalid instead of stepping, and begin new ones.
+
+        For a step that ends every process that tries it.
+
+        Args:
+            fields: Names of fields to return; they are those of the step before.
+
+        Raises:
+            TaskError: A name is not a field of the task. Nothing has happened then.
+        """
+        plan = self._plans.plan(tuple(fields))
+        self._t += 1
+        self._obs, self._next_obs = self._next_obs, self._obs
+        np.copyto(self._obs, self._next_obs)
+        self._physics.skip()
+        self._physics.settle(self._reward, self._terminated)
+        np.add(self._episodes.length, 1, out=self._episodes.length)
+        for _, source, copy in plan.requested:
+            np.copyto(copy, source)
+        return self._finish(plan, self._physics.invalid)
+
     def _finish(self, plan: StepPlan, invalid: Bools | None) -> ShardStep:
         """Judge which episodes ended, report and restart them."""
         episodes = self._episodes
@@ -246,8 +268,11 @@ class Shard:
             arrays[f"rate:{name}"] = keeper.value.copy()
         return arrays
 
-    def restore(self, snapshot: Mapping[str, npt.NDArray[Any]]) -> None:
+    def restore(self, snapshot: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Continue from a snapshot of a shard of the same task, size and dtype, bit for bit.
+
+        Returns:
+            Observations (n, obs_dim), as `reset` does.
 
         Raises:
             TaskError: The snapshot is of another task, size or dtype.
@@ -265,6 +290,7 @@ class Shard:
         for name, keeper in self._table.rates.items():
             keeper.before[...] = snapshot[f"rate_before:{name}"]
             keeper.value[...] = snapshot[f"rate:{name}"]
+        return self._obs
 
     def _begin_drawn(self, rows: Ids) -> None:
         draw = self.task.reset.draw

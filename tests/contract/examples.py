@@ -40,17 +40,34 @@ STEP_ARRAYS = {
 }
 
 EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
-    (m.WorkerHello(instance="00ff", pid=12, host="sim-1", nthread=2, http_url="http://h:1"), {}),
+    (
+        m.WorkerHello(
+            instance="00ff",
+            pid=12,
+            host="sim-1",
+            nthread=2,
+            http_url="http://h:1",
+            held=(m.Held(session=1, shard=2, epoch=1, seq=4, t=3),),
+        ),
+        {},
+    ),
     (m.WorkerHeartbeat(commands=3, env_steps=384, busy_s=0.5, shards=2, draining=True), {}),
     (m.ShardReady(session=1, shard=2, epoch=1, task=TASK), {}),
     (
         m.ShardFailed(session=1, shard=2, epoch=1, code="task_refused", message="no", remedy="yes"),
         {},
     ),
+    (
+        m.Rejected(
+            session=1, shard=2, epoch=1, seq=4, t=3, code="bad_command", message="no", remedy="yes"
+        ),
+        {},
+    ),
     (m.Stepped(session=1, shard=2, epoch=1, seq=4, t=3), STEP_ARRAYS),
     (m.WasReset(session=1, shard=2, epoch=1, seq=1, t=1), {"obs": OBS}),
     (m.Applied(session=1, shard=2, epoch=1, seq=5, t=4), {"obs": OBS[:1]}),
     (m.Snapshot(session=1, shard=2, epoch=1, seq=64, t=63), {"state": np.eye(2)}),
+    (m.ShardState(session=1, shard=2, epoch=1, request=9), {"state": np.eye(2)}),
     (
         m.EnvState(
             session=1,
@@ -83,6 +100,7 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
         ),
         {"task:task.yaml": np.frombuffer(b"id: x", np.uint8), "snapshot:state": np.eye(2)},
     ),
+    (m.KeepShard(session=1, shard=2, epoch=1, new_epoch=2), {}),
     (m.ReleaseShard(session=1, shard=2, epoch=1), {}),
     (m.TakeSnapshot(session=1, shard=2, epoch=1, release=True), {}),
     (m.Refused(code="out_of_order", message="no", remedy="yes", session=1, shard=2, t=9), {}),
@@ -96,6 +114,8 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
         {"qpos": np.zeros(2), "qvel": np.ones(2)},
     ),
     (m.ResetEnv(session=1, shard=2, env_id=65, t=5, seq=6, epoch=1), {}),
+    (m.RestoreShard(session=1, shard=2, t=6, seq=7, epoch=1), {"state": np.eye(2)}),
+    (m.GetSnapshot(session=1, shard=2, request=9, epoch=1), {}),
     (m.GetState(session=1, shard=2, env_id=65, request=9, epoch=1), {}),
     (
         m.OpenSession(
@@ -107,6 +127,8 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
             shard_envs=32,
             label="training",
             overrides={"healthy_z_range": (0.2, 1.0)},
+            session=1,
+            done=(3, 3, 2),
         ),
         {"task:task.yaml": np.frombuffer(b"id: x", np.uint8)},
     ),

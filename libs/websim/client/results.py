@@ -49,6 +49,9 @@ class ShardResult:
     """(k,) 1 or 0, NaN when the task defines no success"""
     fields: Mapping[str, NDArray[np.float64]]
     """The fields asked for, (n,) or (n, columns), where the action led, before any reset."""
+    skipped: bool = False
+    """The step was not simulated, because it ended one worker after another: all its transitions
+    are invalid and truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +92,5 @@ def read_result(envelope: Envelope[Stepped | WasReset], num_envs: int) -> ShardR
         episode_fitness=episode[:, 2],
         episode_success=episode[:, 3],
         fields={name[6:]: array for name, array in arrays.items() if name.startswith("field:")},
+        skipped=isinstance(answer, Stepped) and answer.skipped,
     )

@@ -486,6 +486,8 @@ class FleetSession:
             case Refused() as refusal if refusal.session in (0, self._session):
                 if refusal.code in ("outstanding", "out_of_order"):
                     return False  # an echo of a command that was sent twice
+                if refusal.code == "not_open" and self._asking_back is not None:
+                    return False  # it is sent again when the session is back
                 if 0 <= refusal.shard < len(self._sides):
                     side = self._sides[refusal.shard]
                     if refusal.t == side.t:

@@ -79,6 +79,16 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Commands kept since the shards' last snapshots.",
     ),
+    Metric(
+        "websim_orchestrator_shards_kept_total",
+        "counter",
+        "Shards that went on with their worker after a restart of the orchestrator.",
+    ),
+    Metric(
+        "websim_orchestrator_steps_skipped_total",
+        "counter",
+        "Steps of a shard not simulated because they ended one worker after another.",
+    ),
     Metric("websim_orchestrator_snapshots_total", "counter", "Snapshots received."),
     Metric(
         "websim_orchestrator_stale_messages_total",

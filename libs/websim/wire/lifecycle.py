@@ -44,7 +44,10 @@ DRAIN_DEADLINE_S = 3.0
 """A worker asked to stop leaves after this long even if not all its shards have moved."""
 
 MAX_DEATHS_AT_STEP = 3
-"""A shard whose workers die this often in a row at the same step is given up."""
+"""A step that ends this many workers in a row is skipped: its episodes end as invalid."""
+
+MAX_QUARANTINES = 8
+"""A session with more skipped steps than this is given up."""
 
 SNAPSHOT_EVERY = 64
 """Commands between two snapshots of a shard: the bound of what a replay repeats."""

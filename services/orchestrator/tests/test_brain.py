@@ -2,128 +2,48 @@
 
 import numpy as np
 import pytest
+from scripted_fleet import (
+    TASK,
+    Fleet,
+    answer_to,
+    make_fleet,
+    step,
+    to_clients,
+    to_workers,
+)
 
 from websim.wire import lifecycle
-from websim.wire.codec import Envelope, describe
+from websim.wire.codec import describe
 from websim.wire.messages import (
     Applied,
     AssignShard,
     CloseSession,
     EnvState,
     GetState,
-    Message,
     OpenSession,
     Refused,
     Reset,
     SessionOpened,
     SessionWaiting,
     ShardFailed,
-    ShardReady,
     ShardSpan,
     Snapshot,
     Step,
     Stepped,
     TakeSnapshot,
-    TaskInfo,
-    WasReset,
     Welcome,
     WorkerGoodbye,
     WorkerHeartbeat,
-    WorkerHello,
 )
-from websim_orchestrator.brain import Brain
 from websim_orchestrator.events import (
     AnswerPerson,
-    ClientMessage,
     ClientUnreachable,
     EnvResetAsked,
-    Instruction,
-    SendClient,
     SendWorker,
     StateAsked,
-    Ticked,
-    WorkerMessage,
     WorkerUnreachable,
 )
 from websim_orchestrator.fleet import default_shard_envs, split
-
-TASK = TaskInfo(
-    id="Test-v0",
-    description="",
-    obs_dim=3,
-    action_low=(-1.0, -1.0),
-    action_high=(1.0, 1.0),
-    dt_s=0.05,
-    max_episode_steps=1000,
-)
-
-
-class Fleet:
-    """A brain with scripted workers and one client, and everything it said."""
-
-    def __init__(self) -> None:
-        self.brain = Brain()
-        self.now_s = 0.0
-
-    def worker(self, name: str, message: Message, frames: tuple = ()) -> list[Instruction]:
-        event = WorkerMessage(self.now_s, name.encode(), Envelope(message, frames))
-        return self.brain.handle(event)
-
-    def client(self, message: Message, frames: tuple = (), name: str = "c") -> list[Instruction]:
-        event = ClientMessage(self.now_s, name.encode(), Envelope(message, frames))
-        return self.brain.handle(event)
-
-    def tick(self, now_s: float) -> list[Instruction]:
-        self.now_s = now_s
-        return self.brain.handle(Ticked(now_s))
-
-    def join(self, name: str) -> list[Instruction]:
-        return self.worker(name, WorkerHello(instance=name, pid=1, host="h"))
-
-    def make_ready(self, said: list[Instruction]) -> list[Instruction]:
-        """Answer every AssignShard among the instructions with ShardReady."""
-        answers = []
-        for to, message in to_workers(said):
-            if isinstance(message, AssignShard):
-                ready = ShardReady(
-                    session=message.session, shard=message.shard, epoch=message.epoch, task=TASK
-                )
-                answers += self.worker(to, ready)
-        return answers
-
-
-def to_workers(said: list[Instruction]) -> list[tuple[str, Message]]:
-    return [(each.identity.decode(), each.message) for each in said if isinstance(each, SendWorker)]
-
-
-def to_clients(said: list[Instruction]) -> list[Message]:
-    return [each.message for each in said if isinstance(each, SendClient)]
-
-
-def make_fleet(workers: int = 2, num_envs: int = 64, shard_envs: int = 32) -> Fleet:
-    """Workers a, b, ... and an open session 1 of the client, its shards reset (t = seq = 1)."""
-    fleet = Fleet()
-    for index in range(workers):
-        fleet.join("abcdef"[index])
-    request = OpenSession(
-        request=1, task="Test-v0", num_envs=num_envs, seed=0, shard_envs=shard_envs
-    )
-    said = fleet.make_ready(fleet.client(request))
-    assert any(isinstance(message, SessionOpened) for message in to_clients(said))
-    for shard in range(-(-num_envs // shard_envs)):
-        [(worker, reset)] = to_workers(fleet.client(Reset(session=1, shard=shard, t=1)))
-        fleet.worker(worker, answer_to(reset, WasReset))
-    return fleet
-
-
-def answer_to(command: Message, kind: type = Stepped, **changes: int) -> Message:
-    facts = {name: getattr(command, name) for name in ("session", "shard", "epoch", "seq", "t")}
-    return kind(**(facts | changes))
-
-
-def step(shard: int, t: int, num_envs: int = 32) -> tuple[Step, tuple]:
-    specs, frames = describe({"action": np.zeros((num_envs, 2), np.float32)})
-    return Step(session=1, shard=shard, t=t, arrays=specs), tuple(frames)
 
 
 def test_a_worker_is_welcomed_once_and_again_when_it_repeats_itself():
@@ -291,19 +211,6 @@ def test_a_worker_that_needs_long_for_a_command_is_given_longer():
     assert fleet.brain.fleet.workers
     fleet.tick(0.9 + lifecycle.WORKER_SILENCE_S + 4.0)
     assert not fleet.brain.fleet.workers
-
-
-def test_a_shard_that_ends_three_workers_at_the_same_step_is_given_up():
-    fleet = make_fleet(workers=3, num_envs=32)
-    said = fleet.client(*step(0, 2))
-    for _ in range(2):
-        [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
-        said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder))
-        assert to_clients(said) == []
-    [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
-    [refusal] = to_clients(fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder)))
-    assert refusal.code == "shard_given_up"
-    assert not fleet.brain.fleet.sessions
 
 
 def test_progress_between_deaths_forgives_them():

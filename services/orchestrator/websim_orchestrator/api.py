@@ -12,6 +12,7 @@ from websim.wire.codec import Array, Envelope
 from websim.wire.messages import EnvState, Message
 from websim_orchestrator.brain import Brain
 from websim_orchestrator.events import EnvResetAsked, StateAsked
+from websim_orchestrator.fleet import Quarantine
 from websim_orchestrator.runtime import Runtime, TooManyQuestions
 
 ANSWER_DEADLINE_S = 10.0
@@ -36,6 +37,16 @@ class WorkerView(BaseModel):
     last_seen_s_ago: float
 
 
+class QuarantineView(BaseModel):
+    """A step that was not simulated because it ended one worker after another."""
+
+    first_env_id: int
+    num_envs: int
+    t: int
+    evidence: list[str]
+    """How each worker ended."""
+
+
 class SessionView(BaseModel):
     """A session; the means are over the environments' last ended episodes, null before any."""
 
@@ -53,6 +64,7 @@ class SessionView(BaseModel):
     length_mean: float | None
     fitness_mean: float | None
     success_rate: float | None
+    quarantines: list[QuarantineView]
 
 
 class EnvView(BaseModel):
@@ -144,6 +156,15 @@ def _view_workers(brain: Brain) -> list[WorkerView]:
     ]
 
 
+def _view_quarantine(quarantine: Quarantine) -> QuarantineView:
+    return QuarantineView(
+        first_env_id=quarantine.span.first_env_id,
+        num_envs=quarantine.span.num_envs,
+        t=quarantine.t,
+        evidence=list(quarantine.evidence),
+    )
+
+
 def _view_sessions(brain: Brain) -> list[SessionView]:
     views = []
     for each in brain.fleet.sessions.values():
@@ -168,6 +189,7 @@ def _view_sessions(brain: Brain) -> list[SessionView]:
                 success_rate=int(statistics.successes.sum()) / episodes
                 if has_success and episodes
                 else None,
+                quarantines=[_view_quarantine(every) for every in each.quarantines],
             )
         )
     return views

@@ -6,6 +6,7 @@ that a shard whose worker is gone is rebuilt elsewhere and continues with the ou
 """
 
 from websim_orchestrator.client_side import ClientSide
+from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.events import (
     ClientMessage,
     ClientUnreachable,
@@ -36,10 +37,15 @@ class Brain:
         """
         self.fleet = Fleet()
         self._out = Outbox()
-        placement = Placement(self.fleet, self._out)
+        dispatch = Dispatch(self.fleet, self._out)
+        placement = Placement(self.fleet, self._out, dispatch)
         reclaim = Reclaim(self.fleet, self._out)
-        self._clients = ClientSide(self.fleet, self._out, placement, reclaim, first_session_id)
-        self._workers = WorkerSide(self.fleet, self._out, placement, reclaim, self._clients)
+        self._clients = ClientSide(
+            self.fleet, self._out, placement, dispatch, reclaim, first_session_id
+        )
+        self._workers = WorkerSide(
+            self.fleet, self._out, placement, dispatch, reclaim, self._clients
+        )
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take in one event and say what is to be done about it, in order."""

@@ -8,6 +8,8 @@ from websim_orchestrator.fleet import Command, SessionRecord, ShardRecord
 
 MAX_SESSIONS = 64
 """Bound of the sessions open at a time."""
+MAX_SESSION_ID = 1 << 53
+"""Bound of the number by which a session is asked back."""
 MAX_ENVS = 1 << 20
 """Bound of a session's environments."""
 MAX_SHARDS = 4096
@@ -42,7 +44,9 @@ def refuse_session(request: OpenSession, num_sessions: int, num_shards: int) -> 
     elif not 0 <= request.seed < 1 << 63:
         problem = f"seed is {request.seed}"
         remedy = "choose 0 to 2**63 - 1"
-    elif request.session < 0 or (request.session and len(request.done) != num_shards):
+    elif not 0 <= request.session < MAX_SESSION_ID or (
+        request.session and len(request.done) != num_shards
+    ):
         problem = f"session {request.session} is asked back with {len(request.done)} shards"
         remedy = f"name the last command of each of its {num_shards} shards"
     if not problem:

@@ -21,6 +21,7 @@ from websim.wire.messages import (
     Step,
 )
 from websim_orchestrator.checks import refuse_command, refuse_session
+from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.events import ClientMessage, EnvResetAsked, Frames, StateAsked
 from websim_orchestrator.fleet import (
     Asker,
@@ -48,12 +49,14 @@ class ClientSide:
         fleet: Fleet,
         out: Outbox,
         placement: Placement,
+        dispatch: Dispatch,
         reclaim: Reclaim,
         first_session_id: int,
     ) -> None:
         self._fleet = fleet
         self._out = out
         self._placement = placement
+        self._dispatch = dispatch
         self._reclaim = reclaim
         self._next_session_id = first_session_id
         self._next_request = 1
@@ -169,15 +172,15 @@ class ClientSide:
         asker: Asker,
         now_s: float,
     ) -> None:
-        """Log a command and forward it, unless the shard is on its way to another worker."""
+        """Log a command and forward it, if the shard has a worker that can take it."""
         shard.seq += 1
         numbered = msgspec.structs.replace(command, seq=shard.seq, epoch=shard.epoch, replay=False)
         shard.log[shard.seq] = Logged(numbered, frames, now_s)
         shard.pending[shard.seq] = asker
-        if shard.worker is not None and not shard.moving:
-            self._out.to_worker(shard.worker.identity, numbered, frames)
-        else:
+        if shard.worker is None:
             self._placement.say_waiting(self._fleet.sessions[shard.session_id])
+        else:
+            self._dispatch.forward(shard, shard.seq)
 
     def close(self, session: SessionRecord, refusal: Refused | None = None) -> None:
         """Release a session's shards and forget it; tell the client why, if it did not ask."""

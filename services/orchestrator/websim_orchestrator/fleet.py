@@ -66,6 +66,8 @@ class WorkerRecord:
     """Shards assigned that have not answered ShardReady."""
     shards: set[tuple[int, int]] = field(default_factory=set)
     """(session, shard) it holds."""
+    probes: list[tuple[int, int]] = field(default_factory=list)
+    """Shards whose outstanding command is a suspect, in the order of their trials here."""
     announced: dict[tuple[int, int], Held] = field(default_factory=dict)
     """What it still holds of sessions that this orchestrator does not know yet."""
     announced_s: float = 0.0
@@ -97,6 +99,16 @@ class Logged:
     sent_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A step that is not simulated because it ended one worker after another."""
+
+    span: ShardSpan
+    t: int
+    evidence: tuple[str, ...]
+    """Which workers, and how they ended."""
+
+
 @dataclass(slots=True)
 class ShardRecord:
     """A shard: where it is, and everything needed to rebuild it elsewhere."""
@@ -126,8 +138,13 @@ class ShardRecord:
     """GetState by request: (env_id, asker); GetSnapshot: (None, asker)."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
+    sent_seq: int = 0
+    """The last command sent to the present worker."""
     deaths: int = 0
+    """Workers in a row that ended with the command `death_seq`."""
     death_seq: int = -1
+    evidence: list[str] = field(default_factory=list)
+    """How they ended."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -193,6 +210,7 @@ class SessionRecord:
     probed_s: float = 0.0
     unreachable_since_s: float | None = None
     waiting_said: bool = False
+    quarantines: list[Quarantine] = field(default_factory=list)
 
     def shard_of(self, env_id: int) -> ShardRecord | None:
         """The shard that holds an environment, or None when there is no such environment."""

@@ -14,6 +14,7 @@ from websim.wire.messages import (
     SessionWaiting,
     TakeSnapshot,
 )
+from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.fleet import Fleet, SessionRecord, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
 
@@ -21,9 +22,10 @@ from websim_orchestrator.outbox import Outbox
 class Placement:
     """Places shards on workers by load."""
 
-    def __init__(self, fleet: Fleet, out: Outbox) -> None:
+    def __init__(self, fleet: Fleet, out: Outbox, dispatch: Dispatch) -> None:
         self._fleet = fleet
         self._out = out
+        self._dispatch = dispatch
 
     def load(self, worker: WorkerRecord) -> float:
         """Environments per thread that a worker steps."""
@@ -53,7 +55,7 @@ class Placement:
     def _assign(
         self, session: SessionRecord, shard: ShardRecord, worker: WorkerRecord, now_s: float
     ) -> None:
-        """Send a shard's recipe, then its log; commands already answered replay in silence."""
+        """Send a shard's recipe, then its log."""
         shard.worker = worker
         shard.epoch += 1
         shard.ready = False
@@ -86,12 +88,7 @@ class Placement:
             arrays=tuple(specs),
         )
         self._out.to_worker(worker.identity, assignment, frames)
-        for seq, logged in shard.log.items():
-            command = msgspec.structs.replace(
-                logged.command, epoch=shard.epoch, replay=seq not in shard.pending
-            )
-            logged.sent_s = now_s
-            self._out.to_worker(worker.identity, command, logged.frames)
+        self._dispatch.resume(shard, worker, now_s)
         for question in shard.questions:
             self.ask(shard, question)
         if shard.epoch > 1:
@@ -133,6 +130,7 @@ class Placement:
             worker.shards.discard(shard.key)
             if not shard.ready:
                 worker.building -= 1
+            self._dispatch.left(shard, worker)
         shard.worker = None
         shard.moving = False
 
@@ -142,16 +140,6 @@ class Placement:
             message = ReleaseShard(session=shard.session_id, shard=shard.index, epoch=shard.epoch)
             self._out.to_worker(shard.worker.identity, message)
         self.detach(shard)
-
-    def bury(self, shard: ShardRecord) -> bool:
-        """Count a death of the shard's worker; True when it is one too many at the same command."""
-        suspect = next(iter(shard.pending), -1)
-        if suspect < 0:
-            shard.deaths, shard.death_seq = 0, -1
-            return False
-        shard.deaths = shard.deaths + 1 if suspect == shard.death_seq else 1
-        shard.death_seq = suspect
-        return shard.deaths >= lifecycle.MAX_DEATHS_AT_STEP
 
     def move_all(self, worker: WorkerRecord) -> None:
         """Move a draining worker's shards away; without another worker they wait as snapshots."""

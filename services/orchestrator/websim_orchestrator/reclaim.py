@@ -10,6 +10,9 @@ from websim.wire.messages import Held, KeepShard, Refused, ReleaseShard
 from websim_orchestrator.fleet import Fleet, SessionRecord, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
 
+MAX_NUMBER = 1 << 53
+"""Bound of the numbers that are counted on from what a peer says."""
+
 
 def shard_lost(session: SessionRecord, shard: ShardRecord) -> Refused:
     """What the client is told when nobody has a shard's state any more."""
@@ -40,8 +43,10 @@ class Reclaim:
         """
         worker.announced_s = now_s
         for each in held:
+            if not all(0 <= number < MAX_NUMBER for number in (each.epoch, each.seq, each.t)):
+                continue
             session = self._fleet.sessions.get(each.session)
-            if session is None or session.reclaim_until_s is not None:
+            if session is None or _awaits(session, each.shard):
                 worker.announced[each.session, each.shard] = each
             else:
                 self._release(worker, each)
@@ -102,3 +107,7 @@ class Reclaim:
     def _release(self, worker: WorkerRecord, held: Held) -> None:
         message = ReleaseShard(session=held.session, shard=held.shard, epoch=held.epoch)
         self._out.to_worker(worker.identity, message)
+
+
+def _awaits(session: SessionRecord, index: int) -> bool:
+    return 0 <= index < len(session.shards) and session.shards[index].awaited

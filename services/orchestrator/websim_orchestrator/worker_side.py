@@ -24,6 +24,7 @@ from websim.wire.messages import (
     WorkerHello,
 )
 from websim_orchestrator.client_side import ClientSide
+from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.events import WorkerMessage
 from websim_orchestrator.fleet import (
     ClientAsker,
@@ -51,12 +52,14 @@ class WorkerSide:
         fleet: Fleet,
         out: Outbox,
         placement: Placement,
+        dispatch: Dispatch,
         reclaim: Reclaim,
         clients: ClientSide,
     ) -> None:
         self._fleet = fleet
         self._out = out
         self._placement = placement
+        self._dispatch = dispatch
         self._reclaim = reclaim
         self._clients = clients
         self._next_worker_id = 0
@@ -156,17 +159,23 @@ class WorkerSide:
             why=why,
             shards=len(worker.shards),
         )
-        for session_id, index in sorted(worker.shards):
-            session = self._fleet.sessions.get(session_id)
+        shards = [self._fleet.sessions[s].shards[i] for s, i in sorted(worker.shards)]
+        ended = f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}): {why}"
+        going_on = [self._dispatch.died(shard, ended) for shard in shards]
+        worker.shards.clear()
+        worker.probes.clear()
+        for shard in shards:
+            shard.worker = None
+            shard.moving = False
+            shard.sent_seq = 0
+        for shard, goes_on in zip(shards, going_on, strict=True):
+            session = self._fleet.sessions.get(shard.session_id)
             if session is None:
-                continue  # given up with an earlier shard of this worker
-            shard = session.shards[index]
+                continue  # closed with an earlier shard
             if not shard.has_baseline:
                 self._clients.close(session, shard_lost(session, shard))
-            elif self._placement.bury(shard):
+            elif not goes_on:
                 self._give_up(session, shard)
-            else:
-                shard.worker = None
         self._placement.place_waiting(now_s)
 
     def _give_up(self, session: SessionRecord, shard: ShardRecord, detail: str = "") -> None:
@@ -224,7 +233,11 @@ class WorkerSide:
         if shard is None:
             return
         session = self._fleet.sessions[message.session]
+        goes_on = self._dispatch.died(shard, message.message, certain=True)
         self._placement.detach(shard)
+        if not shard.has_baseline:
+            self._clients.close(session, shard_lost(session, shard))
+            return
         if not session.opened:
             self._clients.close(
                 session,
@@ -244,10 +257,10 @@ class WorkerSide:
             shard=message.shard,
             why=message.message,
         )
-        if self._placement.bury(shard):
-            self._give_up(session, shard, f": {message.message}")
-        else:
+        if goes_on:
             self._placement.place_waiting(now_s)
+        else:
+            self._give_up(session, shard, f": {message.message}")
 
     def _snapshot(
         self, worker: WorkerRecord, message: Snapshot, envelope: Envelope[Message], now_s: float
@@ -283,6 +296,7 @@ class WorkerSide:
         if isinstance(message, Stepped):
             session.env_steps += shard.span.num_envs
             self._count_episodes(session, shard, envelope)
+        self._dispatch.answered(shard, worker)
         if isinstance(asker, PersonAsker):
             refused = message.message if isinstance(message, Rejected) else ""
             self._out.answer_person(asker.token, None if refused else envelope, refused)

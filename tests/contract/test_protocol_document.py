@@ -31,6 +31,7 @@ def test_every_refusal_code_in_the_sources_is_documented():
     sources = [
         *(ROOT / "services" / "orchestrator" / "websim_orchestrator").glob("*.py"),
         ROOT / "services" / "sim-worker" / "websim_sim_worker" / "held.py",
+        ROOT / "services" / "sim-worker" / "websim_sim_worker" / "answers.py",
     ]
     codes = set()
     for path in sources:
@@ -38,7 +39,7 @@ def test_every_refusal_code_in_the_sources_is_documented():
         codes |= set(re.findall(r'code="([a-z_]+)"', text))
         codes |= set(re.findall(r'code, problem = "([a-z_]+)"', text))
         codes |= set(re.findall(r'return\s*\(?\s*"([a-z_]+)",', text))
-        codes |= set(re.findall(r'_failed\(\w+, "([a-z_]+)"', text))
+        codes |= set(re.findall(r'failed\(\w+, "([a-z_]+)"', text))
     assert len(codes) > 10
     missing = {code for code in codes if f"`{code}`" not in TEXT}
     assert not missing

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,22 @@ def split(num_envs: int, shard_envs: int) -> tuple[ShardSpan, ...]:
         ShardSpan(first, min(shard_envs, num_envs - first))
         for first in range(0, num_envs, shard_envs)
     )
+
+
+class OfShard(Protocol):
+    """A worker's message about a shard."""
+
+    @property
+    def session(self) -> int:
+        """Its session."""
+
+    @property
+    def shard(self) -> int:
+        """Its index in the session."""
+
+    @property
+    def epoch(self) -> int:
+        """The assignment under which the worker holds it."""
 
 
 @dataclass(slots=True)
@@ -231,3 +247,13 @@ class Fleet:
     """By session id."""
     counters: Counter[str] = field(default_factory=Counter)
     """What happened, for the metrics."""
+
+    def shard_of(self, worker: WorkerRecord, message: OfShard) -> ShardRecord | None:
+        """The shard a worker speaks of, if it still holds it; a late voice is counted."""
+        session = self.sessions.get(message.session)
+        if session is not None and 0 <= message.shard < len(session.shards):
+            shard = session.shards[message.shard]
+            if shard.epoch == message.epoch and shard.worker is worker:
+                return shard
+        self.counters["stale"] += 1
+        return None

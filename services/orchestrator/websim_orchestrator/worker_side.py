@@ -1,14 +1,9 @@
-"""The brain's side towards the workers: registration, heartbeats, answers, losses."""
-
-import msgspec
-import numpy as np
+"""The brain's side towards the workers: registration, heartbeats, shards, losses."""
 
 from websim.wire import lifecycle
-from websim.wire.codec import Envelope
 from websim.wire.messages import (
     Applied,
     EnvState,
-    Message,
     OrchestratorHeartbeat,
     Refused,
     Rejected,
@@ -23,13 +18,12 @@ from websim.wire.messages import (
     WorkerHeartbeat,
     WorkerHello,
 )
+from websim_orchestrator.answer_side import AnswerSide
 from websim_orchestrator.client_side import ClientSide
 from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.events import WorkerMessage
 from websim_orchestrator.fleet import (
-    ClientAsker,
     Fleet,
-    PersonAsker,
     SessionRecord,
     ShardRecord,
     WorkerRecord,
@@ -40,8 +34,6 @@ from websim_orchestrator.reclaim import Reclaim, shard_lost
 
 MAX_THREADS = 1024
 """Bound of a worker's threads."""
-
-Answer = Stepped | WasReset | Applied | Rejected
 
 
 class WorkerSide:
@@ -62,6 +54,7 @@ class WorkerSide:
         self._dispatch = dispatch
         self._reclaim = reclaim
         self._clients = clients
+        self._answers = AnswerSide(fleet, out, placement, dispatch)
         self._next_worker_id = 0
 
     # --- workers
@@ -82,17 +75,17 @@ class WorkerSide:
         worker.last_seen_s = event.now_s
         match message:
             case Stepped() | WasReset() | Applied() | Rejected():
-                self._answered(worker, message, event.envelope, event.now_s)
+                self._answers.answered(worker, message, event.envelope, event.now_s)
             case WorkerHeartbeat():
                 self._heartbeat(worker, message, event.now_s)
             case Snapshot():
-                self._snapshot(worker, message, event.envelope, event.now_s)
+                self._answers.snapshot(worker, message, event.envelope, event.now_s)
             case ShardReady():
                 self._shard_ready(worker, message, event.now_s)
             case ShardFailed():
                 self._shard_failed(worker, message, event.now_s)
             case EnvState() | ShardState():
-                self._state(worker, message, event.envelope)
+                self._answers.state(worker, message, event.envelope)
             case WorkerGoodbye():
                 self.lose(worker, "it said goodbye", event.now_s)
 
@@ -194,20 +187,8 @@ class WorkerSide:
 
     # --- shards
 
-    def _shard(
-        self, worker: WorkerRecord, session_id: int, index: int, epoch: int
-    ) -> ShardRecord | None:
-        """The shard a worker speaks of, if it still holds it; a late voice is dropped."""
-        session = self._fleet.sessions.get(session_id)
-        if session is not None and 0 <= index < len(session.shards):
-            shard = session.shards[index]
-            if shard.epoch == epoch and shard.worker is worker:
-                return shard
-        self._fleet.counters["stale"] += 1
-        return None
-
     def _shard_ready(self, worker: WorkerRecord, message: ShardReady, now_s: float) -> None:
-        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        shard = self._fleet.shard_of(worker, message)
         if shard is None:
             return
         session = self._fleet.sessions[message.session]
@@ -229,7 +210,7 @@ class WorkerSide:
             )
 
     def _shard_failed(self, worker: WorkerRecord, message: ShardFailed, now_s: float) -> None:
-        shard = self._shard(worker, message.session, message.shard, message.epoch)
+        shard = self._fleet.shard_of(worker, message)
         if shard is None:
             return
         session = self._fleet.sessions[message.session]
@@ -261,81 +242,6 @@ class WorkerSide:
             self._placement.place_waiting(now_s)
         else:
             self._give_up(session, shard, f": {message.message}")
-
-    def _snapshot(
-        self, worker: WorkerRecord, message: Snapshot, envelope: Envelope[Message], now_s: float
-    ) -> None:
-        shard = self._shard(worker, message.session, message.shard, message.epoch)
-        if shard is None:
-            return
-        self._fleet.counters["snapshots"] += 1
-        shard.has_baseline = True
-        shard.snapshot = message
-        shard.snapshot_frames = envelope.frames
-        shard.log = {seq: logged for seq, logged in shard.log.items() if seq > message.seq}
-        if shard.moving:
-            self._placement.detach(shard)
-            self._placement.place_waiting(now_s)
-
-    def _answered(
-        self, worker: WorkerRecord, message: Answer, envelope: Envelope[Message], now_s: float
-    ) -> None:
-        shard = self._shard(worker, message.session, message.shard, message.epoch)
-        if shard is None:
-            return
-        session = self._fleet.sessions[message.session]
-        asker = shard.pending.pop(message.seq, None)
-        if asker is None and shard.owes_answer and message.t == shard.done_t:
-            shard.owes_answer = False
-            asker = ClientAsker(message.t)
-        if asker is None:
-            self._fleet.counters["stale"] += 1
-            return
-        if logged := shard.log.get(message.seq):
-            worker.longest_command_s = max(worker.longest_command_s * 0.999, now_s - logged.sent_s)
-        if isinstance(message, Stepped):
-            session.env_steps += shard.span.num_envs
-            self._count_episodes(session, shard, envelope)
-        self._dispatch.answered(shard, worker)
-        if isinstance(asker, PersonAsker):
-            refused = message.message if isinstance(message, Rejected) else ""
-            self._out.answer_person(asker.token, None if refused else envelope, refused)
-            return
-        answer: Message = message
-        if isinstance(message, Rejected):
-            answer = Refused(
-                code=message.code,
-                message=message.message,
-                remedy=message.remedy,
-                session=message.session,
-                shard=message.shard,
-                t=asker.t,
-            )
-        shard.done_t = asker.t
-        shard.last_answer = (answer, envelope.frames)
-        self._out.to_client(session.client, answer, envelope.frames)
-
-    def _count_episodes(
-        self, session: SessionRecord, shard: ShardRecord, envelope: Envelope[Message]
-    ) -> None:
-        ended, episode = envelope.array("ended"), envelope.array("episode")
-        if ended is None or episode is None or episode.shape != (len(ended), 4):
-            return
-        if len(ended) and ended.min() >= 0 and ended.max() < shard.span.num_envs:
-            session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)
-
-    def _state(
-        self, worker: WorkerRecord, message: EnvState | ShardState, envelope: Envelope[Message]
-    ) -> None:
-        shard = self._shard(worker, message.session, message.shard, message.epoch)
-        if shard is None or message.request not in shard.questions:
-            return
-        _, asker = shard.questions.pop(message.request)
-        if isinstance(asker, PersonAsker):
-            self._out.answer_person(asker.token, envelope)
-            return
-        answer = msgspec.structs.replace(message, request=asker.t)
-        self._out.to_client(self._fleet.sessions[message.session].client, answer, envelope.frames)
 
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""

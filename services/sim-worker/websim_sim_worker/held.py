@@ -23,14 +23,12 @@ from websim.wire.messages import (
     Held,
     KeepShard,
     Message,
-    Rejected,
     ReleaseShard,
     Reset,
     ResetEnv,
     RestoreShard,
     SetState,
     ShardFailed,
-    ShardReady,
     ShardState,
     Snapshot,
     Step,
@@ -38,6 +36,8 @@ from websim.wire.messages import (
     TakeSnapshot,
     WasReset,
 )
+from websim_sim_worker import answers
+from websim_sim_worker.answers import Command
 from websim_sim_worker.shard import Shard, ShardStep
 from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
 
@@ -46,7 +46,6 @@ log = get_logger("websim_sim_worker")
 MAX_COMPILED_TASKS = 16
 """Bound of the compiled tasks kept for further shards."""
 
-Command = Step | Reset | SetState | ResetEnv | RestoreShard
 Outgoing = tuple[Message, list[Array]]
 """A message with the frames its `arrays` describe."""
 
@@ -108,7 +107,7 @@ class HeldShards:
             if snapshot := _named(arrays, "snapshot:"):
                 shard.restore(snapshot)
         except (TaskError, ValueError, MemoryError, RuntimeError) as error:
-            return self._failed(assignment, "task_refused", error)
+            return answers.failed(assignment, "task_refused", error), []
         self.by_key[assignment.session, assignment.shard] = HeldShard(
             shard=shard,
             epoch=assignment.epoch,
@@ -118,7 +117,7 @@ class HeldShards:
             t=assignment.t,
         )
         self.busy_s += time.monotonic() - started_s
-        return self._ready(assignment, assignment.epoch, task), []
+        return answers.ready(assignment, assignment.epoch, task.info), []
 
     def keep(self, keep: KeepShard) -> list[Outgoing]:
         """Go on with a shard for an orchestrator that did not assign it; tell all it must know."""
@@ -134,7 +133,7 @@ class HeldShards:
             return [(failed, [])]
         held.epoch = keep.new_epoch
         told: list[Outgoing] = [
-            (self._ready(keep, held.epoch, held.shard.task), []),
+            (answers.ready(keep, held.epoch, held.shard.task.info), []),
             self._snapshot(keep.session, keep.shard, held),
         ]
         if held.last is not None:
@@ -160,10 +159,10 @@ class HeldShards:
         try:
             answer = self._carry_out(held, command, envelope)
         except TaskError as error:
-            answer = self._rejected(held, command, error)
+            answer = answers.rejected(command, error), []
         except (ValueError, MemoryError, RuntimeError) as error:
             del self.by_key[command.session, command.shard]
-            return [self._failed(command, "step_failed", error)]
+            return [(answers.failed(command, "step_failed", error), [])]
         held.seq = command.seq
         if command.t:
             held.t = command.t
@@ -246,36 +245,6 @@ class HeldShards:
             self._compiled[key] = compile_task(bundle, assignment.overrides)
         return self._compiled[key]
 
-    def _failed(self, message: AssignShard | Command, code: str, error: Exception) -> Outgoing:
-        log.error(
-            "shard failed", session=message.session, shard=message.shard, why=str(error)[:500]
-        )
-        failed = ShardFailed(
-            session=message.session,
-            shard=message.shard,
-            epoch=message.epoch,
-            code=code,
-            message=str(error)[:2000],
-        )
-        return failed, []
-
-    @staticmethod
-    def _rejected(held: HeldShard, command: Command, error: TaskError) -> Outgoing:
-        rejected = Rejected(
-            session=command.session,
-            shard=command.shard,
-            epoch=held.epoch,
-            seq=command.seq,
-            t=command.t,
-            code="bad_command",
-            message=str(error)[:2000],
-        )
-        return rejected, []
-
-    @staticmethod
-    def _ready(message: AssignShard | KeepShard, epoch: int, task: CompiledTask) -> ShardReady:
-        return ShardReady(session=message.session, shard=message.shard, epoch=epoch, task=task.info)
-
     def _carry_out(
         self, held: HeldShard, command: Command, envelope: Envelope[Message]
     ) -> Outgoing:
@@ -284,7 +253,7 @@ class HeldShards:
         match command:
             case Step():
                 step = self._step(shard, command, envelope)
-                kind, arrays = Stepped, _step_arrays(step)
+                kind, arrays = Stepped, answers.step_arrays(step)
                 skipped = {"skipped": True} if command.skip else {}
             case Reset():
                 mask = envelope.array("mask")
@@ -329,31 +298,6 @@ class HeldShards:
             session=session, shard=shard, epoch=held.epoch, seq=held.seq, t=held.t, arrays=specs
         )
         return message, frames
-
-
-def _step_arrays(step: ShardStep) -> dict[str, Array]:
-    """The arrays of a Stepped; what is empty does not travel."""
-    arrays: dict[str, Array] = {
-        "obs": step.obs,
-        "reward": step.reward,
-        "terminated": step.terminated,
-        "truncated": step.truncated,
-    }
-    if step.invalid.any():
-        arrays["invalid"] = step.invalid
-    if len(step.ended):
-        arrays["ended"] = step.ended
-        arrays["final_obs"] = step.final_obs
-        columns = (
-            step.episode_return,
-            step.episode_length,
-            step.episode_fitness,
-            step.episode_success,
-        )
-        arrays["episode"] = np.stack(columns, axis=1, dtype=np.float64)
-    for name, value in step.fields.items():
-        arrays[f"field:{name}"] = value
-    return arrays
 
 
 def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -52,8 +52,6 @@ log = get_logger("websim_sim_worker")
 
 GOODBYE_LINGER_MS = 300
 """How long the last messages may take to leave."""
-MAX_COMPILED_TASKS = 16
-"""Bound of the compiled tasks kept for further shards."""
 
 
 class Runtime:

@@ -1,11 +1,16 @@
-"""Files that are either wholly there or not there at all, whatever is killed meanwhile."""
+"""Files that are either wholly there or not there at all, and secrets only their owner reads."""
 
 import contextlib
 import os
 from pathlib import Path
 
+from websim.service.errors import UserError
 
-def write_atomic(path: Path, data: bytes) -> None:
+SECRET_MODE = 0o400
+"""Permissions of a file that holds a secret."""
+
+
+def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace `path` with `data` so that a reader or a crash never sees a part of it.
 
     Temporary file in the same directory -> fsync -> rename -> fsync of the directory.
@@ -13,10 +18,14 @@ def write_atomic(path: Path, data: bytes) -> None:
     Args:
         path: Where to write; its directory must exist.
         data: The whole new content.
+        mode: Permissions of the file; None takes what the umask leaves. Nobody but the owner
+            can read the file before it has them.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=None if mode is None else _open_private) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -30,3 +39,27 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def check_secret(path: Path) -> None:
+    """Refuse a secret's file that is not there or that others may read or change.
+
+    Raises:
+        UserError: Says what is wrong with it and what to do.
+    """
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {(error.strerror or str(error)).lower()}",
+            "`websim keys` makes keys and tokens; copy this host's part here.",
+        ) from None
+    if mode & 0o077:
+        raise UserError(
+            f"{path} holds a secret, and others may read or change it (mode {mode:04o})",
+            f"Say `chmod 400 {path}`; if somebody may have read it, make a new one.",
+        )
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

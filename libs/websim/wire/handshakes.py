@@ -1,0 +1,81 @@
+"""What became of a socket's handshakes: a peer that is refused learns it nowhere else.
+
+ZeroMQ tells it on a monitor socket only, and a refused peer never tries again by itself. Used by
+workers and clients, which must say why nobody answers, and by the orchestrator, which counts.
+"""
+
+from typing import Any, Literal
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+Failure = Literal["key", "protocol", "broken_off"]
+
+FAILURES: dict[int, Failure] = {
+    int(zmq.EVENT_HANDSHAKE_FAILED_AUTH): "key",
+    int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL): "protocol",
+    int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL): "broken_off",
+}
+"""Why a handshake failed: a key that is not admitted, a peer that speaks otherwise (no keys, other
+keys, no ZeroMQ), a connection that ended before it was done."""
+
+MECHANISM_MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+"""Value of a failed handshake where one side has keys and the other has none."""
+
+EVENTS = sum(FAILURES)
+_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+
+class HandshakeWatch:
+    """Says why a connecting socket is not let in. Belongs to the socket's thread."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", keys: bool) -> None:
+        """Watch a socket that is about to connect.
+
+        Args:
+            socket: the socket.
+            keys: whether it has keys.
+        """
+        self._socket = socket
+        self._keys = keys
+        self._monitor: zmq.Socket[Any] = socket.get_monitor_socket(EVENTS | _SUCCEEDED)
+        self._failure: Failure | None = None
+        self._mismatch = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the socket was refused in a way after which ZeroMQ does not try again."""
+        self._look()
+        return self._failure == "key" or self._mismatch
+
+    def remedy(self) -> str:
+        """Return what to do about the last failed handshake; empty when none failed."""
+        self._look()
+        match self._failure:
+            case "key":
+                return "It refuses this key: put its public part where the orchestrator admits it."
+            case "protocol" if self._mismatch:
+                return (
+                    "It has no keys: leave out --keys."
+                    if self._keys
+                    else "It wants keys: say --keys DIR (`websim keys` makes them)."
+                )
+            case "protocol" | "broken_off" if self._keys:
+                return "It breaks off: is server.key the public key of this orchestrator?"
+            case "protocol" | "broken_off":
+                return "Something else listens there, or it wants keys: --keys DIR."
+        return ""
+
+    def close(self) -> None:
+        """Stop watching."""
+        if not self._monitor.closed:
+            self._socket.disable_monitor()
+            self._monitor.close()
+
+    def _look(self) -> None:
+        while not self._monitor.closed and self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)
+            self._failure = FAILURES.get(event["event"])
+            self._mismatch = (
+                self._failure == "protocol" and event["value"] == MECHANISM_MISMATCH
+            )

@@ -4,11 +4,13 @@ Used by FleetVectorEnv and by learners. One thread at a time; it owns the socket
 loses is asked for again: a command is named by (session, shard, t) and takes effect once.
 """
 
+import logging
 import secrets
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,9 +20,12 @@ from numpy.typing import NDArray
 
 from websim.client.errors import FleetError, FleetRefused, FleetTimeout, FleetUnavailable
 from websim.client.results import EnvironmentState, ShardResult, read_result
+from websim.service.hosts import leaves_machine
 from websim.wire import lifecycle
 from websim.wire.codec import Array, Decoder, Envelope, describe, encode
+from websim.wire.curve import load_peer_keys
 from websim.wire.errors import UnknownVersion, WireError
+from websim.wire.handshakes import HandshakeWatch
 from websim.wire.messages import (
     Applied,
     ClientHeartbeat,
@@ -48,6 +53,8 @@ from websim.wire.messages import (
     WasReset,
 )
 from websim.wire.sockets import make_socket, receive, send
+
+log = logging.getLogger("websim.client")
 
 CLOSE_LINGER_MS = 300
 """How long the last message of a session may take to leave."""
@@ -78,6 +85,7 @@ class FleetSession:
         label: str = "",
         overrides: Mapping[str, Value] | None = None,
         files: Mapping[str, bytes] | None = None,
+        keys: str | Path | None = None,
         deadline_s: float = lifecycle.FLEET_DEADLINE_S,
     ) -> None:
         """Open a session.
@@ -92,13 +100,19 @@ class FleetSession:
             label: shown to people beside the session.
             overrides: values of the task's parameters.
             files: a custom task's files by name, task.yaml among them.
+            keys: directory with server.key and client.key_secret of a key set (`websim keys`),
+                where the orchestrator wants keys.
             deadline_s: how long to wait for workers to build the environments.
 
         Raises:
-            FleetUnavailable: no orchestrator answers at the address.
+            FleetUnavailable: no orchestrator answers at the address, or it does not let us in.
             FleetTimeout: no worker built the environments in time.
             FleetRefused: the fleet refuses the task, an override or a number.
+            UserError: a key cannot be read.
         """
+        peer_keys = None if keys is None else load_peer_keys(Path(keys), "client")
+        if peer_keys is None and leaves_machine(address):
+            log.warning("no keys for %s: an orchestrator that has keys refuses us", address)
         self.address = address
         self.obs_dtype = obs_dtype
         self.waiting = ""
@@ -114,6 +128,9 @@ class FleetSession:
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = make_socket(self._context, zmq.DEALER)
         self._socket.set(zmq.IDENTITY, b"client-" + secrets.token_bytes(8))
+        if peer_keys is not None:
+            peer_keys.apply(self._socket)
+        self._handshakes = HandshakeWatch(self._socket, peer_keys is not None)
         try:
             self._socket.connect(address)
         except zmq.ZMQError as error:
@@ -145,6 +162,7 @@ class FleetSession:
         except BaseException:
             self._disconnect()
             raise
+        self._handshakes.close()
         self.task: TaskInfo = opened.task
         self.shards: tuple[ShardSpan, ...] = opened.shards
         self._session = opened.session
@@ -283,6 +301,7 @@ class FleetSession:
     # --- inside
 
     def _disconnect(self, linger_ms: int = 0) -> None:
+        self._handshakes.close()
         self._socket.close(linger=linger_ms)
         self._context.term()
 
@@ -356,10 +375,13 @@ class FleetSession:
         next_ask_s = 0.0
         while True:
             now_s = time.monotonic()
-            if not answered and now_s - started_s > lifecycle.CONNECT_DEADLINE_S:
+            if not answered and (
+                self._handshakes.final or now_s - started_s > lifecycle.CONNECT_DEADLINE_S
+            ):
                 raise FleetUnavailable(
-                    f"no orchestrator answers at {self.address}",
-                    "Start a fleet with `websim up`, or correct the address.",
+                    *self._handshakes.explain(
+                        self.address, "Start a fleet with `websim up`, or correct the address."
+                    )
                 )
             if now_s - started_s > deadline_s:
                 raise FleetTimeout(

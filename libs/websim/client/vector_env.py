@@ -34,6 +34,7 @@ def make_vec(
     obs_dtype: ObsDtype = "float32",
     shard_envs: int = 0,
     label: str = "",
+    keys: str | Path | None = None,
     **task_overrides: Value,
 ) -> "FleetVectorEnv":
     """Make environments on a fleet.
@@ -48,6 +49,8 @@ def make_vec(
         obs_dtype: "float32" or "float64".
         shard_envs: environments per shard; 0 takes the default, a function of num_envs alone.
         label: shown to people beside the session.
+        keys: directory with this side's part of a key set (`websim keys`), for a fleet that wants
+            keys.
         **task_overrides: the task's parameters, by Gymnasium's names (reset_noise_scale=0.0).
 
     Raises:
@@ -63,7 +66,7 @@ def make_vec(
         bundle = load_bundle(Path(name))
         name = bundle.name
         files = {"task.yaml": bundle.task_yaml, **bundle.files}
-    private = LocalFleet(workers) if fleet is None else None
+    private = LocalFleet(workers, keys=keys) if fleet is None else None
     try:
         if private is not None:
             private.start()
@@ -81,6 +84,7 @@ def make_vec(
             label=label,
             overrides=task_overrides,
             files=files,
+            keys=keys,
         )
     except BaseException:
         if private is not None:

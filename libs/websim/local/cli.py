@@ -60,6 +60,10 @@ Fleet = Annotated[
         "--fleet", help="Use a running fleet, as in tcp://127.0.0.1:5556, not a private one."
     ),
 ]
+Keys = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Directory of the fleet's key set (see `websim keys --help`)."),
+]
 Resume = Annotated[
     Path | None,
     typer.Option("--resume", help="Go on with the run in this directory; its settings hold."),
@@ -81,6 +85,25 @@ Set = Annotated[
 ]
 
 
+KEYS_HELP = """Make the keys and tokens that services need beyond loopback.
+
+With keys all that orchestrator, workers and clients say is encrypted,
+both sides know each other, and nobody else gets in. DIR then holds
+
+- server.key_secret: for the orchestrator only
+- server.key: its public key, for workers and clients
+- worker.key_secret: for sim workers
+- client.key_secret: for learners and notebooks
+- workers/ and clients/: the public keys that the orchestrator admits
+- tokens: for HTTP; the view token reads, the control token commands
+
+Give each machine its part only. To replace a worker's key: put the new
+public key beside the old one in workers/, restart the orchestrator, give
+the workers the new secret, take the old public key away. Clients likewise.
+
+docs/security.md says more."""
+
+
 @app.command()
 def train(
     task: Task = "HalfCheetah-v5",
@@ -91,6 +114,7 @@ def train(
     total_steps: TotalSteps = None,
     run_dir: RunDir = None,
     fleet: Fleet = None,
+    keys: Keys = None,
     resume: Resume = None,
     device: Device = None,
     reward: Reward = None,
@@ -116,6 +140,7 @@ def train(
         settings=_parse_settings(setting or []),
         workers=workers,
         fleet=fleet,
+        keys=keys,
     )
     return drive_train(options)
 
@@ -129,6 +154,7 @@ def up(
     seed: Seed = 0,
     total_steps: TotalSteps = None,
     run_dir: RunDir = None,
+    keys: Keys = None,
     resume: Resume = None,
     device: Device = None,
     reward: Reward = None,
@@ -158,6 +184,7 @@ def up(
         reward=reward,
         settings=_parse_settings(setting or []),
         workers=workers,
+        keys=keys,
     )
     return drive_up(options, FleetPorts() if free_ports else DEFAULT_PORTS)
 
@@ -215,6 +242,20 @@ def check_reward(
     from websim.local.handover import check_rewards
 
     return check_rewards(files, task, as_json=as_json)
+
+
+@app.command("keys", help=KEYS_HELP)
+def make_keys(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the key set goes.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the key set that is there.")
+    ] = False,
+) -> int:
+    """Make the keys and tokens that services need beyond one machine's loopback."""
+    from websim.local.keys import make_key_set
+
+    print(make_key_set(directory, force=force))
+    return 0
 
 
 @app.command(context_settings=PASS_ON)

@@ -40,6 +40,7 @@ class LocalFleet:
         *,
         ports: FleetPorts | None = None,
         log_dir: Path | None = None,
+        keys: str | Path | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Choose and hold the ports; `start` (or `with`) starts the processes.
@@ -48,6 +49,7 @@ class LocalFleet:
             workers: Number of sim workers; None is one per core this process may use.
             ports: Which ports to use; None takes free ones.
             log_dir: Where logs go; None keeps none.
+            keys: Directory of a key set; the fleet then admits its keys only. None wants no keys.
             notify: Called with a line for people when a child has ended; from another thread.
 
         Raises:
@@ -69,6 +71,7 @@ class LocalFleet:
         self._held = held
         self._ports = [port.port for port in held]
         self._log_dir = log_dir
+        self._key_arguments = [] if keys is None else ["--keys", str(keys)]
         self.client_address = f"tcp://127.0.0.1:{self._ports[1]}"
         self.http_url = f"http://127.0.0.1:{self._ports[2]}"
         self.supervisor = Supervisor(log_dir=log_dir, notify=notify)
@@ -131,11 +134,13 @@ class LocalFleet:
         orchestrator = ["-m", "websim_orchestrator"]
         orchestrator += ["--worker-port", worker_port, "--client-port", client_port]
         orchestrator += ["--http-port", http_port]
+        orchestrator += self._key_arguments
         orchestrator += log_arguments(self._log_dir, ORCHESTRATOR)
         specs = [ChildSpec(ORCHESTRATOR, tuple(orchestrator), ORCHESTRATOR_STAGE)]
         for index in range(self.num_workers):
             name = f"sim-worker-{index}"
             worker = ["-m", "websim_sim_worker", "--orchestrator", f"tcp://127.0.0.1:{worker_port}"]
+            worker += self._key_arguments
             worker += ["--http-port", "0", *log_arguments(self._log_dir, name)]
             specs.append(ChildSpec(name, tuple(worker), WORKER_STAGE))
         return specs

@@ -38,6 +38,8 @@ class RunOptions:
     """Sim workers of the private fleet; None is one per core."""
     fleet: str | None = None
     """Address of a running fleet to use instead of a private one, as in tcp://host:5556."""
+    keys: Path | None = None
+    """Directory of the key set that the fleet uses; None uses none."""
 
     def check(self) -> None:
         """Refuse what cannot work before anything is started.
@@ -74,6 +76,8 @@ class RunOptions:
     def learner_arguments(self, run_dir: Path, fleet: str) -> list[str]:
         """Return the command line of `python -m websim_learner` for this run."""
         arguments = ["train", "--fleet", fleet, "--run-dir", str(run_dir)]
+        if self.keys is not None:
+            arguments += ["--keys", str(self.keys)]
         if self.resume is not None:
             arguments += ["--resume", str(self.resume)]
         else:

@@ -90,7 +90,9 @@ class Run:
     ) -> None:
         """Prepare the private fleet, or to use the one that is named."""
         if options.fleet is None:
-            self._fleet = LocalFleet(options.workers, ports=ports, log_dir=log_dir, notify=notify)
+            self._fleet = LocalFleet(
+                options.workers, ports=ports, log_dir=log_dir, keys=options.keys, notify=notify
+            )
             self._supervisor = self._fleet.supervisor
             self._address = self._fleet.client_address
         else:
@@ -101,7 +103,7 @@ class Run:
         fleet = self._address
         after = ["--http-port", str(self._held.port)]
         after += log_arguments(self.directory / "logs", LEARNER)
-        again = RunOptions(resume=self.directory)
+        again = RunOptions(resume=self.directory, keys=options.keys)
         first = options.learner_arguments(self.directory, fleet)
         return ChildSpec(
             LEARNER,

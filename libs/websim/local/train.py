@@ -24,7 +24,7 @@ def train(task: str = "HalfCheetah-v5", **options: Any) -> Run:  # noqa: ANN401 
     for name in options:
         if name not in known:
             raise UserError(f"train has no option {name}", f"It has: {', '.join(known)}.")
-    for name in ("run_dir", "resume", "reward"):
+    for name in ("run_dir", "resume", "reward", "keys"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     run = Run(RunOptions(task=task, **options))

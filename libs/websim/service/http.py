@@ -1,14 +1,14 @@
 """The HTTP side of a service: health, metrics and control, in a thread beside the main loop.
 
-Everything here listens on loopback only, and a request whose Host header names anything else is
-refused (DNS rebinding). Listening elsewhere needs a bearer token in front, so it is refused.
+On loopback a request whose Host header names anything else is refused (DNS rebinding), and nothing
+else is asked for unless there are tokens. Listening elsewhere takes tokens (see tokens.py).
 """
 
-import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -16,6 +16,8 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from websim.service.errors import UserError
+from websim.service.hosts import is_loopback
+from websim.service.tokens import TokenCheck, load_tokens
 
 MAX_BODY_BYTES = 1024 * 1024
 """Requests carry commands, never bulk data."""
@@ -66,10 +68,10 @@ class HttpServer:
 def make_app(title: str, version: str) -> FastAPI:
     """Return the application a service adds its routes to.
 
-    No telemetry leaves it, bodies are bounded, only loopback Host headers are served, and there
-    is no documentation page (it would load scripts from elsewhere); `/openapi.json` is served.
+    No telemetry leaves it, bodies are bounded, and there is no documentation page (it would load
+    scripts from elsewhere); `/openapi.json` is served. Who may ask is decided by `serve_http`.
     """
-    app = FastAPI(
+    return FastAPI(
         title=title,
         version=version,
         docs_url=None,
@@ -77,10 +79,6 @@ def make_app(title: str, version: str) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         max_body_size=MAX_BODY_BYTES,
     )
-    app.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES), www_redirect=False
-    )
-    return app
 
 
 def add_health(
@@ -120,17 +118,20 @@ def add_health(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def serve_http(app: FastAPI, host: str, port: int) -> HttpServer:
+def serve_http(app: FastAPI, host: str, port: int, token_file: Path | None = None) -> HttpServer:
     """Serve an application from a daemon thread.
 
     Args:
         app: What to serve (see `make_app`).
-        host: Address to listen on; must be loopback.
+        host: Address to listen on; beyond loopback it takes tokens.
         port: Port to listen on; 0 takes a free one.
+        token_file: Tokens that requests must bring, but for health and metrics; None asks for none.
 
     Raises:
-        UserError: The address is not loopback, cannot be used, or is taken.
+        UserError: The address takes tokens, cannot be used, or is taken; or the tokens cannot be
+            read.
     """
+    _restrict(app, host, token_file)
     listener = _listen(host, port)
     bound_port = listener.getsockname()[1]
     server = uvicorn.Server(
@@ -160,12 +161,23 @@ def serve_http(app: FastAPI, host: str, port: int) -> HttpServer:
     return HttpServer(f"http://{shown}:{bound_port}", server, thread)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    if not _is_loopback(host):
+def _restrict(app: FastAPI, host: str, token_file: Path | None) -> None:
+    """Have an application serve only those who may ask."""
+    if token_file is not None:
+        app.add_middleware(TokenCheck, tokens=load_tokens(token_file))
+    elif not is_loopback(host):
         raise UserError(
-            f"--http-host {host} is not a loopback address, and this service has no access control",
-            "Use 127.0.0.1 and reach it through an SSH tunnel.",
+            f"--http-host {host} is not a loopback address, so anybody could command this service",
+            "Add --token-file FILE (`websim keys DIR` makes one), or use 127.0.0.1.",
         )
+    if is_loopback(host):
+        # Elsewhere names are many, and a page that rebinds one of them has no token.
+        app.add_middleware(
+            TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES), www_redirect=False
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,10 +191,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "Stop what uses it, or choose another port with --http-port (0 takes a free one).",
         ) from None
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

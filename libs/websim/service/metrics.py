@@ -106,6 +106,13 @@ METRICS: tuple[Metric, ...] = (
         "Messages that could not be decoded.",
         ("reason",),
     ),
+    Metric(
+        "websim_orchestrator_refused_peers_total",
+        "counter",
+        "Connections not let in: their key is not admitted (`key`), they speak otherwise or have "
+        "no keys or other ones (`protocol`), or they ended before it was clear (`broken_off`).",
+        ("socket", "reason"),
+    ),
     # sim worker
     Metric("websim_sim_worker_registered", "gauge", "1 while an orchestrator knows the worker."),
     Metric("websim_sim_worker_shards", "gauge", "Shards the worker holds."),

@@ -45,9 +45,12 @@ class ServiceSettings(BaseSettings):
     )
 
     http_host: str = "127.0.0.1"
-    """Address of the HTTP server (health, metrics, control); loopback only."""
+    """Address of the HTTP server (health, metrics, control); beyond loopback it takes
+    --token-file."""
     http_port: int = Field(0, ge=0, le=65535)
     """Port of the HTTP server; 0 takes a free one."""
+    token_file: Path | None = None
+    """Bearer tokens that HTTP requests must bring, but for health and metrics (`websim keys`)."""
     log_json: bool = False
     """Write log lines to stderr as JSON instead of text for people."""
     log_file: Path | None = None

@@ -46,25 +46,29 @@ class HandshakeWatch:
     def final(self) -> bool:
         """Whether the socket was refused in a way after which ZeroMQ does not try again."""
         self._look()
-        return self._failure == "key" or self._mismatch
+        return self._failure in ("key", "protocol")
 
-    def remedy(self) -> str:
-        """Return what to do about the last failed handshake; empty when none failed."""
+    def explain(self, address: str, otherwise: str) -> tuple[str, str]:
+        """Return why nobody answers and what to do about it.
+
+        Args:
+            address: where the socket connects.
+            otherwise: what to do where nobody is there at all.
+        """
         self._look()
-        match self._failure:
-            case "key":
-                return "It refuses this key: put its public part where the orchestrator admits it."
-            case "protocol" if self._mismatch:
-                return (
-                    "It has no keys: leave out --keys."
-                    if self._keys
-                    else "It wants keys: say --keys DIR (`websim keys` makes them)."
-                )
-            case "protocol" | "broken_off" if self._keys:
-                return "It breaks off: is server.key the public key of this orchestrator?"
-            case "protocol" | "broken_off":
-                return "Something else listens there, or it wants keys: --keys DIR."
-        return ""
+        refused = f"the orchestrator at {address} does not let us in"
+        silent = f"no orchestrator answers at {address}"
+        if self._failure is None:
+            return silent, otherwise
+        if self._failure == "key":
+            return refused, "Put the public part of this key where the orchestrator admits it."
+        if self._mismatch and self._keys:
+            return refused, "It has no keys: leave ours out."
+        if self._mismatch:
+            return refused, "It wants keys: give --keys DIR, or keys=DIR in Python."
+        if self._keys:
+            return silent, "It breaks off: is server.key the public key of this orchestrator?"
+        return silent, "Something else listens there: correct the address."
 
     def close(self) -> None:
         """Stop watching."""
@@ -76,6 +80,4 @@ class HandshakeWatch:
         while not self._monitor.closed and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)
             self._failure = FAILURES.get(event["event"])
-            self._mismatch = (
-                self._failure == "protocol" and event["value"] == MECHANISM_MISMATCH
-            )
+            self._mismatch = self._failure == "protocol" and event["value"] == MECHANISM_MISMATCH

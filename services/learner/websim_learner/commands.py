@@ -28,6 +28,7 @@ def evaluate_run(settings: EvalSettings) -> int:
         settings.episodes,
         seed,
         fleet=settings.fleet,
+        keys=settings.keys,
         workers=settings.workers,
         label=f"evaluation of {settings.run.name}",
     )

@@ -5,6 +5,7 @@ The learner never looks behind this interface; its tests implement it with a few
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +55,7 @@ def open_session(
     seed: int,
     *,
     fleet: str | None,
+    keys: Path | None = None,
     workers: int | None = None,
     label: str = "",
 ) -> FleetClient:
@@ -64,6 +66,7 @@ def open_session(
         num_envs: envs of the session.
         seed: keys their randomness.
         fleet: address of a running fleet; None starts a private one that ends with the session.
+        keys: directory of the key set that the fleet uses.
         workers: of the private fleet.
         label: shown to people beside the session.
 
@@ -76,6 +79,7 @@ def open_session(
         num_envs,
         seed=seed,
         fleet=fleet,
+        keys=keys,
         workers=workers,
         label=label,
         **overrides,

@@ -40,6 +40,7 @@ def record_run(settings: RecordSettings) -> int:
         1,
         settings.seed,
         fleet=settings.fleet,
+        keys=settings.keys,
         workers=settings.workers if settings.fleet else settings.workers or 1,
         label=f"film of {settings.run.name}",
     )

@@ -23,6 +23,9 @@ class TrainSettings(ServiceSettings):
 
     fleet: str = "tcp://127.0.0.1:5556"
     """Where the fleet's orchestrator listens for clients."""
+    keys: Path | None = None
+    """Directory with server.key and client.key_secret of a key set (`websim keys`), where the
+    fleet wants keys."""
     task: str | None = None
     """Name of a bundled task, or the path of a task file; HalfCheetah-v5 when not given."""
     algo: str | None = None
@@ -69,6 +72,8 @@ class EvalSettings(_RunCommandSettings):
 
     fleet: str | None = None
     """Use this running fleet, as in tcp://127.0.0.1:5556; a private one when not given."""
+    keys: Path | None = None
+    """Directory with this side's part of the fleet's key set (`websim keys`)."""
     workers: int | None = Field(None, ge=1)
     """Sim workers of the private fleet; one per core when not given."""
     episodes: int = Field(20, ge=1, le=4096)
@@ -89,6 +94,8 @@ class RecordSettings(_RunCommandSettings):
 
     fleet: str | None = None
     """Use this running fleet, as in tcp://127.0.0.1:5556; a private one when not given."""
+    keys: Path | None = None
+    """Directory with this side's part of the fleet's key set (`websim keys`)."""
     workers: int | None = Field(None, ge=1)
     """Sim workers of the private fleet; one when not given."""
     out: Path | None = None

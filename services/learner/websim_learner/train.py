@@ -32,13 +32,15 @@ def train(settings: TrainSettings) -> int:
     name = run_dir.path.name
     shutdown: Shutdown | None = None
 
+    def open_labelled(num_envs: int, seed: int, label: str) -> FleetClient:
+        fleet, keys = settings.fleet, settings.keys
+        return open_session(config, num_envs, seed, fleet=fleet, keys=keys, label=label)
+
     def open_training(seed: int) -> FleetClient:
-        label = f"training {name}"
-        return open_session(config, config.num_envs, seed, fleet=settings.fleet, label=label)
+        return open_labelled(config.num_envs, seed, f"training {name}")
 
     def open_evaluation(seed: int) -> FleetClient:
-        label = f"evaluation of {name}"
-        return open_session(config, config.eval_episodes, seed, fleet=settings.fleet, label=label)
+        return open_labelled(config.eval_episodes, seed, f"evaluation of {name}")
 
     # Until the session is open a signal ends the process at once: nothing is written yet.
     run = Run(
@@ -69,4 +71,4 @@ def _serve(run: Run, settings: TrainSettings) -> HttpServer:
     registry = make_registry("learner", release, run.reporter.readings)
     add_health(app, alive=run.pulse.alive, ready=run.status.unready_reason, registry=registry)
     add_run_routes(app, run.status.read, run.control, run.stream)
-    return serve_http(app, settings.http_host, settings.http_port)
+    return serve_http(app, settings.http_host, settings.http_port, settings.token_file)

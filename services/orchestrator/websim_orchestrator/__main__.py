@@ -1,12 +1,13 @@
 """`python -m websim_orchestrator`: the orchestrator as a process."""
 
-import ipaddress
+import resource
 import secrets
 import sys
 from importlib.metadata import version
 from typing import NoReturn
 
 from websim.service.errors import UserError
+from websim.service.hosts import is_loopback
 from websim.service.http import add_health, make_app, serve_http
 from websim.service.logs import configure_logs, get_logger
 from websim.service.main import run_service
@@ -14,6 +15,7 @@ from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.settings import load_settings
 from websim.service.shutdown import install_shutdown
+from websim.wire.curve import load_server_keys
 from websim_orchestrator.api import add_fleet_routes
 from websim_orchestrator.brain import Brain
 from websim_orchestrator.readings import read_metrics
@@ -33,22 +35,24 @@ def run(argv: list[str]) -> int:
         UserError: a setting is wrong or a port is taken.
     """
     settings = load_settings(OrchestratorSettings, argv)
-    if not ipaddress.ip_address(settings.host).is_loopback:
+    if settings.keys is None and not is_loopback(settings.host):
         raise UserError(
-            f"--host {settings.host} is not a loopback address, and the wire has no keys here",
-            "Use 127.0.0.1 and reach it through an SSH tunnel.",
+            f"--host {settings.host} is not a loopback address, so anybody could connect",
+            "Add --keys DIR (`websim keys DIR` makes them), or use 127.0.0.1.",
         )
+    keys = None if settings.keys is None else load_server_keys(settings.keys)
     configure_logs("orchestrator", json=settings.log_json, file=settings.log_file)
+    allow_many_connections()
     shutdown = install_shutdown()
     # Workers may hold shards of sessions that were open before: numbers must not come again.
     brain = Brain(FIRST_SESSION_ID + secrets.randbelow(FIRST_SESSION_ID))
-    runtime = Runtime(brain, settings.host, settings.worker_port, settings.client_port)
+    runtime = Runtime(brain, settings.host, settings.worker_port, settings.client_port, keys)
     release = version("websim-orchestrator")
     app = make_app("MuJoCo WebSim orchestrator", release)
     registry = make_registry("orchestrator", release, lambda: read_metrics(runtime))
     add_health(app, alive=runtime.pulse.alive, ready=lambda: None, registry=registry)
     add_fleet_routes(app, runtime)
-    server = serve_http(app, settings.http_host, settings.http_port)
+    server = serve_http(app, settings.http_host, settings.http_port, settings.token_file)
     write_ready(
         settings.ready_file,
         worker_address=runtime.worker_address,
@@ -65,6 +69,12 @@ def run(argv: list[str]) -> int:
     server.stop()
     log.info("orchestrator stopped", reason=shutdown.reason)
     return 0
+
+
+def allow_many_connections() -> None:
+    """Take all the descriptors the system grants: strangers may hold some of them for a while."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main() -> NoReturn:

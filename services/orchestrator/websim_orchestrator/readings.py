@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from websim.service.metrics import Reading
+from websim.wire.curve import DOMAINS
+from websim.wire.handshakes import FAILURES
 from websim_orchestrator.runtime import Runtime
 
 BROKEN_REASONS = ("malformed", "oversized", "version")
@@ -33,3 +35,7 @@ def read_metrics(runtime: Runtime) -> Iterator[Reading]:
     for reason in BROKEN_REASONS:
         count = runtime.counters[f"broken_{reason}"]
         yield Reading(f"{prefix}_broken_messages_total", count, (reason,))
+    for socket in DOMAINS:
+        for why in FAILURES.values():
+            refused = runtime.gate.refused[socket, why]
+            yield Reading(f"{prefix}_refused_peers_total", refused, (socket, why))

@@ -20,6 +20,7 @@ from websim.service.logs import get_logger
 from websim.service.shutdown import Shutdown
 from websim.wire import lifecycle
 from websim.wire.codec import Decoder, Envelope, encode
+from websim.wire.curve import Domain, ServerKeys
 from websim.wire.errors import WireError
 from websim.wire.messages import FromClient, FromWorker, Message, Refused
 from websim.wire.sockets import make_socket, receive, send
@@ -39,6 +40,7 @@ from websim_orchestrator.events import (
     WorkerUnreachable,
     WriteLog,
 )
+from websim_orchestrator.gate import Gate
 
 T = TypeVar("T")
 log = get_logger("websim_orchestrator")
@@ -58,13 +60,22 @@ class TooManyQuestions(Exception):
 class Runtime:
     """Sockets, clock and questions around a Brain."""
 
-    def __init__(self, brain: Brain, host: str, worker_port: int, client_port: int) -> None:
+    def __init__(
+        self,
+        brain: Brain,
+        host: str,
+        worker_port: int,
+        client_port: int,
+        keys: ServerKeys | None = None,
+    ) -> None:
         self.brain = brain
         self.pulse = Pulse()
         self.counters: Counter[str] = Counter()
         self._context: zmq.Context[Any] = zmq.Context()
-        self._workers, self.worker_address = self._bind(host, worker_port, "--worker-port")
-        self._clients, self.client_address = self._bind(host, client_port, "--client-port")
+        self.gate = Gate(self._context, keys)
+        self._workers, self.worker_address = self._bind("workers", host, worker_port)
+        self._clients, self.client_address = self._bind("clients", host, client_port)
+        self.gate.start()
         self._worker_decoder: Decoder[Any] = Decoder(FromWorker)
         self._client_decoder: Decoder[Any] = Decoder(FromClient)
         self._strikes: Counter[bytes] = Counter()
@@ -76,8 +87,10 @@ class Runtime:
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
 
-    def _bind(self, host: str, port: int, flag: str) -> "tuple[zmq.Socket[bytes], str]":
+    def _bind(self, domain: Domain, host: str, port: int) -> "tuple[zmq.Socket[bytes], str]":
+        flag = f"--{domain.removesuffix('s')}-port"
         socket = make_socket(self._context, zmq.ROUTER)
+        self.gate.guard(socket, domain)
         try:
             socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:

@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import version
 from typing import NoReturn
 
+from websim.service.hosts import leaves_machine
 from websim.service.http import add_health, make_app, serve_http
 from websim.service.logs import configure_logs, get_logger
 from websim.service.main import run_service
@@ -11,6 +12,7 @@ from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.settings import load_settings
 from websim.service.shutdown import install_shutdown
+from websim.wire.curve import load_peer_keys
 from websim_sim_worker.engine import time_engine
 from websim_sim_worker.readings import read_metrics
 from websim_sim_worker.runtime import Runtime
@@ -37,16 +39,19 @@ def run(argv: list[str]) -> int:
 
 def serve(settings: WorkerSettings) -> int:
     """Register with the orchestrator and step shards until told to stop."""
+    keys = None if settings.keys is None else load_peer_keys(settings.keys, "worker")
     configure_logs("sim-worker", json=settings.log_json, file=settings.log_file)
     shutdown = install_shutdown()
     if not time_engine(on=False):
         log.warning("cannot turn MuJoCo's timers off: steps take longer")
     release = version("websim-sim-worker")
     app = make_app("MuJoCo WebSim sim worker", release)
-    runtime = Runtime(settings.orchestrator, settings.nthread)
+    if keys is None and leaves_machine(settings.orchestrator):
+        log.warning("no keys: an orchestrator that has keys refuses this worker")
+    runtime = Runtime(settings.orchestrator, settings.nthread, keys)
     registry = make_registry("sim-worker", release, lambda: read_metrics(runtime))
     add_health(app, alive=runtime.pulse.alive, ready=runtime.unready_reason, registry=registry)
-    server = serve_http(app, settings.http_host, settings.http_port)
+    server = serve_http(app, settings.http_host, settings.http_port, settings.token_file)
     runtime.http_url = server.url
 
     def on_registered() -> None:

@@ -5,6 +5,7 @@ assignment is dropped. Several shards per worker make double buffering: while on
 commands of the others wait in the socket.
 """
 
+import contextlib
 import math
 import os
 import secrets
@@ -23,7 +24,9 @@ from websim.service.logs import get_logger
 from websim.service.shutdown import Shutdown
 from websim.wire import lifecycle
 from websim.wire.codec import Array, Decoder, Envelope, encode
+from websim.wire.curve import PeerKeys
 from websim.wire.errors import UnknownVersion, WireError
+from websim.wire.handshakes import HandshakeWatch
 from websim.wire.messages import (
     AssignShard,
     GetSnapshot,
@@ -57,7 +60,7 @@ GOODBYE_LINGER_MS = 300
 class Runtime:
     """A worker's connection to the orchestrator and the shards it steps."""
 
-    def __init__(self, orchestrator: str, nthread: int) -> None:
+    def __init__(self, orchestrator: str, nthread: int, keys: PeerKeys | None = None) -> None:
         self.orchestrator = orchestrator
         self.nthread = nthread
         self.http_url = ""
@@ -70,6 +73,7 @@ class Runtime:
         self._decoder: Decoder[Any] = Decoder(ToWorker)
         self._context: zmq.Context[Any] = zmq.Context()
         self._heard_s = self._told_s = 0.0
+        self._keys = keys
         self._connect()
 
     def unready_reason(self) -> str | None:
@@ -81,6 +85,13 @@ class Runtime:
     def _connect(self) -> None:
         self._socket = make_socket(self._context, zmq.DEALER)
         self._socket.set(zmq.IDENTITY, b"worker-" + secrets.token_bytes(8))
+        if self._keys is not None:
+            self._keys.apply(self._socket)
+        self._handshakes = HandshakeWatch(self._socket, self._keys is not None)
+        self._dial()
+
+    def _dial(self) -> None:
+        self._dialled_s = time.monotonic()
         try:
             self._socket.connect(self.orchestrator)
         except zmq.ZMQError as error:
@@ -126,15 +137,12 @@ class Runtime:
                     registered = True
                     on_registered()
                 if not registered and now_s - started_s > connect_deadline_s:
-                    raise UserError(
-                        f"no orchestrator answers at {self.orchestrator}",
-                        "Start one with `python -m websim_orchestrator`, or correct "
-                        "--orchestrator.",
-                    )
+                    raise UserError(*self._why_nobody_answers())
                 poller.poll(100 if self.worker_id is None else 50)
                 self._receive()
         finally:
             self._send(WorkerGoodbye())
+            self._handshakes.close()
             self._socket.close(linger=GOODBYE_LINGER_MS)
             self._context.term()
 
@@ -147,6 +155,7 @@ class Runtime:
         if len(self.held) and silence_s > lifecycle.HELD_GRACE_S:
             log.warning("shards dropped: nobody asks for them", shards=len(self.held))
             self.held.clear()
+            self._dial_again()
         interval_s = lifecycle.HELLO_INTERVAL_S if self.worker_id is None else lifecycle.HEARTBEAT_S
         if now_s - self._told_s >= interval_s:
             self._beat(now_s)
@@ -184,6 +193,21 @@ class Runtime:
         """
         self.worker_id = None
         self._instance = secrets.token_hex(8)
+
+    def _dial_again(self) -> None:
+        """Connect anew: ZeroMQ by itself does not knock twice where it was refused."""
+        if self._handshakes.final:
+            message, remedy = self._why_nobody_answers()
+            log.warning(message, remedy=remedy)
+        with contextlib.suppress(zmq.ZMQError):  # there is nothing left to disconnect
+            self._socket.disconnect(self.orchestrator)
+        self._dial()
+
+    def _why_nobody_answers(self) -> tuple[str, str]:
+        return self._handshakes.explain(
+            self.orchestrator,
+            "Start one with `python -m websim_orchestrator`, or correct --orchestrator.",
+        )
 
     def _receive(self) -> None:
         """Handle what has arrived, keeping in touch between commands."""

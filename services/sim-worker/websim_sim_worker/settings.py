@@ -1,5 +1,7 @@
 """What a sim worker can be told."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from websim.service.settings import ServiceSettings, SettingsConfigDict
@@ -16,3 +18,6 @@ class WorkerSettings(ServiceSettings):
     """Threads that step a shard; one process per core with one thread each is the fastest."""
     connect_deadline_s: float = Field(30.0, gt=0)
     """Give up when no orchestrator answers within this time."""
+    keys: Path | None = None
+    """Directory with server.key and worker.key_secret of a key set (`websim keys`), where the
+    orchestrator wants keys."""

@@ -5,10 +5,13 @@ from typing import Any
 
 import zmq
 
-from websim.wire.codec import MAX_MESSAGE_BYTES
+from websim.wire.codec import MAX_ARRAYS, MAX_MESSAGE_BYTES
 
 QUEUE_MESSAGES = 4096
 """Bound of the messages queued for one peer: a replay of all shards of a worker fits."""
+
+MAX_FRAMES = MAX_ARRAYS + 3
+"""Frames of a message that are kept: identity, header, arrays, and one by which too many show."""
 
 
 def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
@@ -51,7 +54,10 @@ _POLLIN = int(zmq.POLLIN)
 
 
 def receive(socket: "zmq.Socket[bytes]") -> list[zmq.Frame] | None:
-    """Take one message without copying it; None when there is none."""
+    """Take one message without copying it; None when there is none.
+
+    Frames beyond MAX_FRAMES are dropped: no decoder accepts so many.
+    """
     events = socket.getsockopt(_EVENTS)
     if not (isinstance(events, int) and events & _POLLIN):
         return None
@@ -59,7 +65,8 @@ def receive(socket: "zmq.Socket[bytes]") -> list[zmq.Frame] | None:
     frames = [frame]
     while frame.more:
         frame = socket.recv(_NOBLOCK, copy=False)
-        frames.append(frame)
+        if len(frames) < MAX_FRAMES:
+            frames.append(frame)
     return frames
 
 

@@ -45,6 +45,8 @@ class ServerKeys:
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_SECRETKEY, self.secret)
         socket.set(zmq.ZAP_DOMAIN, domain.encode())
+        # Without it, a socket whose keys nobody judges would let everybody in.
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Gate:
         self._monitors: dict[zmq.Socket[bytes], Domain] = {}
         self._zap: zmq.Socket[bytes] | None = None
         if keys is not None:
-            # Before any socket is bound: a handshake that finds nobody to ask lets everybody in.
+            # Before any socket is bound: the handshakes ask from then on.
             self._zap = context.socket(zmq.REP)
             self._zap.set(zmq.LINGER, 0)
             self._zap.bind(ZAP_ENDPOINT)

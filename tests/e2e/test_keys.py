@@ -93,7 +93,7 @@ def test_who_has_keys_steps_the_same_environments(guarded, fleet, keys):
 
 def test_a_client_without_keys_is_told_that_it_needs_some(guarded):
     began_s = time.monotonic()
-    with pytest.raises(FleetUnavailable, match=r"does not let us in.*wants keys.*--keys DIR"):
+    with pytest.raises(FleetUnavailable, match=r"wants keys.*--keys DIR"):
         make_vec(TASK, 8, fleet=guarded.client_address)
     assert time.monotonic() - began_s < lifecycle.CONNECT_DEADLINE_S + DEADLINE_S
 
@@ -124,13 +124,13 @@ def test_a_workers_key_does_not_open_the_clients_door(guarded, keys, tmp_path):
 
 def test_an_orchestrator_with_another_key_is_not_believed(guarded, other_keys):
     before = refused(guarded, "clients", "protocol")
-    with pytest.raises(FleetUnavailable, match=r"is server.key the public key of this"):
+    with pytest.raises(FleetUnavailable, match=r"server.key is not its public key"):
         make_vec(TASK, 8, fleet=guarded.client_address, keys=other_keys)
     assert refused(guarded, "clients", "protocol") > before
 
 
 def test_keys_where_the_orchestrator_has_none_are_told(fleet, keys):
-    with pytest.raises(FleetUnavailable, match=r"does not let us in.*has no keys"):
+    with pytest.raises(FleetUnavailable, match=r"has no keys"):
         make_vec(TASK, 8, fleet=fleet.client_address, keys=keys)
 
 
@@ -148,7 +148,7 @@ def test_workers_that_are_not_let_in_stop_and_say_why(guarded, keys, tmp_path):
     )
     command = [sys.executable, "-m", "websim_sim_worker", "--orchestrator", worker_address(guarded)]
     command += ["--connect-deadline-s", "3"]
-    cases = [([], "It wants keys"), (["--keys", str(clients_key)], "where the orchestrator admits")]
+    cases = [([], "it wants keys"), (["--keys", str(clients_key)], "where the orchestrator admits")]
     before = readings(guarded.http_url, "websim_orchestrator_workers")
     with ExitStack() as stack:
         workers = [
@@ -161,8 +161,7 @@ def test_workers_that_are_not_let_in_stop_and_say_why(guarded, keys, tmp_path):
             _, stderr = worker.communicate(timeout=DEADLINE_S)
             assert worker.returncode == 2
             error = next(line for line in stderr.splitlines() if line.startswith("error:"))
-            assert "does not let us in" in error
-            assert words in error
+            assert words in error.lower()
             assert "Traceback" not in stderr
     assert refused(guarded, "workers", "key") >= 1
     assert readings(guarded.http_url, "websim_orchestrator_workers") == before

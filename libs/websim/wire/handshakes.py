@@ -66,9 +66,11 @@ class HandshakeWatch:
             return refused, "It has no keys: leave ours out."
         if self._mismatch:
             return refused, "It wants keys: give --keys DIR, or keys=DIR in Python."
+        # Whichever side sees first that they do not fit closes the connection, and may be all
+        # that the other one sees.
         if self._keys:
-            return silent, "It breaks off: is server.key the public key of this orchestrator?"
-        return silent, "Something else listens there: correct the address."
+            return silent, "It breaks off: server.key is not its public key, or it has no keys."
+        return silent, "It breaks off: it wants keys (--keys DIR), or is something else."
 
     def close(self) -> None:
         """Stop watching."""
@@ -80,4 +82,6 @@ class HandshakeWatch:
         while not self._monitor.closed and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)
             self._failure = FAILURES.get(event["event"])
-            self._mismatch = self._failure == "protocol" and event["value"] == MECHANISM_MISMATCH
+            self._mismatch = self._failure is not None and (
+                self._mismatch or event["value"] == MECHANISM_MISMATCH
+            )

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import zmq
+from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from websim.service.logs import get_logger
@@ -21,15 +22,13 @@ log = get_logger("websim_orchestrator")
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_VERSION = b"1.0"
-MAX_REFUSALS_LOGGED = 10
-"""Refused peers that the log names, for each socket and reason; all are counted."""
 
 
 class Gate:
     """Guards the sockets of one context until the context ends."""
 
     def __init__(self, context: "zmq.Context[Any]", keys: ServerKeys | None) -> None:
-        self.refused: Counter[tuple[Domain, Failure]] = Counter()
+        self.refused: Counter[tuple[str, Failure]] = Counter()
         """Handshakes that failed, by socket and reason."""
         self._keys = keys
         self._admitted = {} if keys is None else {k.encode(): v for k, v in keys.admitted.items()}
@@ -64,7 +63,7 @@ class Gate:
                     if socket is self._zap:
                         self._judge()
                     else:
-                        self._count(self._monitors[socket], socket)
+                        self._look(self._monitors[socket], socket)
         except zmq.ContextTerminated:
             pass
         finally:
@@ -74,19 +73,24 @@ class Gate:
 
     def _judge(self) -> None:
         """Answer one question: may this peer talk to that socket?"""
-        _, request, domain, _, _, mechanism, *credentials = self._zap.recv_multipart()
+        _, request, domain, address, _, mechanism, *credentials = self._zap.recv_multipart()
         if self._keys is None:
             good = mechanism == b"NULL"
         else:
             good = mechanism == b"CURVE" and credentials[0] in self._admitted[domain]
         status = [b"200", b"OK"] if good else [b"400", b"this key is not admitted here"]
         self._zap.send_multipart([ZAP_VERSION, request, *status, b"", b""])
+        if not good:
+            key = z85.encode(b"".join(credentials)).decode()
+            self._note(domain.decode(), "key", address=address.decode(), key=key)
 
-    def _count(self, domain: Domain, monitor: "zmq.Socket[bytes]") -> None:
-        event = recv_monitor_message(monitor)
-        reason = FAILURES.get(event["event"])
-        if reason is None:
-            return
-        self.refused[domain, reason] += 1
-        if self.refused[domain, reason] <= MAX_REFUSALS_LOGGED:
-            log.warning("peer refused", socket=domain, reason=reason, endpoint=event["endpoint"])
+    def _look(self, domain: str, monitor: "zmq.Socket[bytes]") -> None:
+        """Count a failed handshake; those for a key's sake are counted where they are judged."""
+        reason = FAILURES.get(recv_monitor_message(monitor)["event"])
+        if reason is not None and reason != "key":
+            self._note(domain, reason)
+
+    def _note(self, domain: str, reason: Failure, **facts: str) -> None:
+        count = self.refused[domain, reason] = self.refused[domain, reason] + 1
+        if count & (count - 1) == 0:  # the first, second, fourth, eighth ...: never a flood
+            log.warning("peer refused", socket=domain, reason=reason, times=count, **facts)

@@ -1,6 +1,7 @@
 """A fleet with keys, with real processes: who gets in, who does not, and what either is told."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 import zmq
 
 from websim.client import FleetTimeout, FleetUnavailable, make_vec
+from websim.client import session as session_module
 from websim.client.session import FleetSession
 from websim.local.fleet import ORCHESTRATOR, LocalFleet
 from websim.local.keys import make_key_set
@@ -29,6 +31,8 @@ from websim_orchestrator.__main__ import run as run_orchestrator
 from websim_sim_worker.__main__ import run as run_worker
 
 TASK = "InvertedPendulum-v5"
+SHOWN = ("cmdline", "environ")
+"""What other processes may see of one."""
 DEADLINE_S = 30.0
 """For what a busy machine takes a second or two for."""
 
@@ -48,8 +52,13 @@ def other_keys(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def guarded(keys) -> Iterator[LocalFleet]:
-    with LocalFleet(1, keys=keys) as running:
+def log_dir(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def guarded(keys, log_dir) -> Iterator[LocalFleet]:
+    with LocalFleet(1, keys=keys, log_dir=log_dir) as running:
         yield running
 
 
@@ -190,6 +199,30 @@ def test_a_flood_of_strangers_never_reaches_the_decoder(guarded, keys):
     assert readings(guarded.http_url, "websim_orchestrator_sessions") == sessions
     assert refused(guarded, "clients", "protocol") + refused(guarded, "clients", "broken_off") >= 20
     env.close()
+
+
+def test_a_refused_key_is_logged_and_no_secret_is_told_anywhere(guarded, keys, log_dir):
+    logs = "".join(path.read_text() for path in log_dir.iterdir())
+    public = re.findall('public-key = "(.*)"', (keys / "workers/worker.key").read_text())
+    assert json.dumps(public[0]) in logs  # it was refused at the clients' door
+    texts = [path.read_text() for path in keys.iterdir() if path.is_file()]
+    secrets = [secret for text in texts for secret in re.findall('secret-key = "(.*)"', text)]
+    secrets += [line.split()[1] for line in (keys / "tokens").read_text().splitlines()]
+    assert len(secrets) == 5
+    pids = [*guarded.worker_pids(), guarded.supervisor.pid(ORCHESTRATOR)]
+    shown = [Path(f"/proc/{pid}/{what}").read_text() for pid in pids for what in SHOWN]
+    with urllib.request.urlopen(f"{guarded.http_url}/metrics", timeout=10) as response:
+        shown += [logs, response.read().decode()]
+    for text in shown:
+        assert not any(secret in text for secret in secrets)
+
+
+def test_without_keys_a_client_says_that_another_machine_may_want_some(fleet, monkeypatch, caplog):
+    monkeypatch.setattr(session_module, "leaves_machine", lambda address: True)
+    make_vec(TASK, 8, fleet=fleet.client_address).close()
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "no keys" in warnings[0].getMessage()
 
 
 class Process:

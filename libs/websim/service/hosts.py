@@ -14,5 +14,8 @@ def is_loopback(host: str) -> bool:
 
 def leaves_machine(address: str) -> bool:
     """Return whether what is sent to an address, as in tcp://HOST:PORT, may leave this machine."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False  # not an address: who connects to it will hear so
     return parts.scheme == "tcp" and not is_loopback(parts.hostname or "")

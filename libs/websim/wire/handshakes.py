@@ -23,11 +23,14 @@ MECHANISM_MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 """Value of a failed handshake where one side has keys and the other has none."""
 
 EVENTS = sum(FAILURES)
-_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+"""What to have a socket's monitor tell."""
 
 
 class HandshakeWatch:
-    """Says why a connecting socket is not let in. Belongs to the socket's thread."""
+    """Says why a connecting socket is not let in. Belongs to the socket's thread.
+
+    Failures wait in a bounded queue for being looked at; ZeroMQ stands still when it is full.
+    """
 
     def __init__(self, socket: "zmq.Socket[bytes]", keys: bool) -> None:
         """Watch a socket that is about to connect.
@@ -38,7 +41,7 @@ class HandshakeWatch:
         """
         self._socket = socket
         self._keys = keys
-        self._monitor: zmq.Socket[Any] = socket.get_monitor_socket(EVENTS | _SUCCEEDED)
+        self._monitor: zmq.Socket[Any] = socket.get_monitor_socket(EVENTS)
         self._failure: Failure | None = None
         self._mismatch = False
 
@@ -72,6 +75,11 @@ class HandshakeWatch:
             return silent, "It breaks off: server.key is not its public key, or it has no keys."
         return silent, "It breaks off: it wants keys (--keys DIR), or is something else."
 
+    def settle(self) -> None:
+        """Forget what failed: the other side answers. Call it each time it begins to."""
+        self._look()
+        self._failure, self._mismatch = None, False
+
     def close(self) -> None:
         """Stop watching."""
         if not self._monitor.closed:
@@ -82,6 +90,4 @@ class HandshakeWatch:
         while not self._monitor.closed and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)
             self._failure = FAILURES.get(event["event"])
-            self._mismatch = self._failure is not None and (
-                self._mismatch or event["value"] == MECHANISM_MISMATCH
-            )
+            self._mismatch = self._mismatch or event["value"] == MECHANISM_MISMATCH

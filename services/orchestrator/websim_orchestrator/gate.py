@@ -2,7 +2,7 @@
 
 It answers ZeroMQ's question about each peer (ZAP, RFC 27): with keys, from the lists of admitted
 ones; without, everybody is let in, but being asked makes ZeroMQ refuse peers without a handshake,
-as which it would take any junk. It reads the sockets' monitors, where alone a failed handshake is
+as which it would take any junk (ZMTP 1). It reads the sockets' monitors, where alone a failed handshake is
 seen, and must never stop: ZeroMQ's I/O thread waits for whoever does not read them.
 """
 

@@ -237,6 +237,7 @@ class Runtime:
                 pass
             case Welcome() as welcome:
                 self.worker_id = welcome.worker_id
+                self._handshakes.settle()
             case AssignShard() as assignment:
                 self._send(*self.held.assign(assignment, envelope))
             case KeepShard() as keep:

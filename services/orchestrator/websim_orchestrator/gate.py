@@ -1,9 +1,9 @@
 """Who is let in, and the count of those who are not: a thread beside the runtime's.
 
 It answers ZeroMQ's question about each peer (ZAP, RFC 27): with keys, from the lists of admitted
-ones; without, everybody is let in, but being asked makes ZeroMQ refuse peers without a handshake,
-as which it would take any junk (ZMTP 1). It reads the sockets' monitors, where alone a failed handshake is
-seen, and must never stop: ZeroMQ's I/O thread waits for whoever does not read them.
+ones; without, everybody is let in, but being asked makes ZeroMQ refuse peers without a handshake
+(ZMTP 1), as which it would take any junk. It reads the sockets' monitors, where alone a failed
+handshake is seen, and must never stop: ZeroMQ's I/O thread waits for whoever does not read them.
 """
 
 import threading

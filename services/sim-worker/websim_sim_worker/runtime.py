@@ -91,7 +91,7 @@ class Runtime:
         self._dial()
 
     def _dial(self) -> None:
-        self._dialled_s = time.monotonic()
+        self._hopeful_since_s = time.monotonic()
         try:
             self._socket.connect(self.orchestrator)
         except zmq.ZMQError as error:
@@ -155,7 +155,8 @@ class Runtime:
         if len(self.held) and silence_s > lifecycle.HELD_GRACE_S:
             log.warning("shards dropped: nobody asks for them", shards=len(self.held))
             self.held.clear()
-        if self.worker_id is None and now_s - self._dialled_s > lifecycle.ORCHESTRATOR_SILENCE_S:
+        hopeful_s = now_s - self._hopeful_since_s
+        if self.worker_id is None and hopeful_s > lifecycle.ORCHESTRATOR_SILENCE_S:
             self._dial_again()
         interval_s = lifecycle.HELLO_INTERVAL_S if self.worker_id is None else lifecycle.HEARTBEAT_S
         if now_s - self._told_s >= interval_s:
@@ -192,6 +193,7 @@ class Runtime:
 
         An orchestrator that knows them assigns them afresh; one that was restarted keeps them.
         """
+        self._hopeful_since_s = time.monotonic()  # ZeroMQ by itself connects again first
         self.worker_id = None
         self._instance = secrets.token_hex(8)
 

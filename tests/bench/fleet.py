@@ -34,12 +34,20 @@ class PrivateFleet:
 
     Attributes:
         sessions: By shard size; 0 is the default size. All of the same number of environments.
+        keys: Directory of its key set, if it has one.
     """
 
     def __init__(
-        self, task: str, num_envs: int, workers: int, seed: int, shard_sizes: Sequence[int] = (0,)
+        self,
+        task: str,
+        num_envs: int,
+        workers: int,
+        seed: int,
+        shard_sizes: Sequence[int] = (0,),
+        keys: Path | None = None,
     ) -> None:
-        self._fleet = LocalFleet(workers)
+        self.keys = keys
+        self._fleet = LocalFleet(workers, keys=keys)
         self.sessions: dict[int, Session] = {}
         self._fleet.start()
         try:
@@ -96,6 +104,7 @@ class Session:
                 seed=seed,
                 shard_envs=shard_envs,
                 files=None if bundle is None else {"task.yaml": bundle.task_yaml, **bundle.files},
+                keys=fleet.keys,
             )
         )
         self.env.reset()
@@ -160,6 +169,9 @@ class SendRecvTier(_Tier):
         if shard_envs:
             self.key = f"{self.key}_{shard_envs}"
             self.label = f"+ fleet, shards of {shard_envs}"
+        if session.fleet.keys is not None:
+            self.key += "_keys"
+            self.label += ", with keys"
         self._actions = [
             [np.ascontiguousarray(table[rows]) for rows in session.rows]
             for table in session.actions

@@ -78,6 +78,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         metavar="N",
         help="also measure send/recv with shards of these sizes",
     )
+    add("--keys", action="store_true", help="also measure send/recv of a fleet with CURVE keys")
     add("--seed", type=int, default=0, help="of actions and environments")
     add(
         "--peers-python",
@@ -158,6 +159,7 @@ def _conditions(options: argparse.Namespace) -> Conditions:
         training=training,
         wants=frozenset(options.only or PARTS),
         shard_sizes=tuple(dict.fromkeys(options.shard_envs)),
+        keys=options.keys,
     )
 
 

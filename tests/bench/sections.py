@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import interleave
 import peers
@@ -20,6 +21,7 @@ from subject import NotMeasured, Subject
 from summary import REFERENCE, Missing, summarise
 from training import TrainingRun
 
+from websim.local.keys import make_key_set
 from websim.tasks import load_bundle
 from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
 
@@ -39,6 +41,8 @@ class Conditions:
     """Of fleet, peers, training."""
     shard_sizes: tuple[int, ...] = ()
     """Shard sizes to compare with the default one."""
+    keys: bool = False
+    """Whether to compare with a fleet whose wire is encrypted."""
 
 
 @dataclass
@@ -84,6 +88,11 @@ class Bencher:
                 session = fleet.sessions[0]
                 subjects += [SendRecvTier(session), StepTier(session), InferenceTier(session)]
                 subjects += [SendRecvTier(fleet.sessions[n], n) for n in c.shard_sizes]
+                if c.keys:
+                    keys = Path(stack.enter_context(TemporaryDirectory()))
+                    make_key_set(keys)
+                    keyed = PrivateFleet(task, c.num_envs, c.workers, c.seed, keys=keys)
+                    subjects.append(SendRecvTier(stack.enter_context(keyed).sessions[0]))
             if "peers" in c.wants:
                 subjects += self._peers(task, peers.VECTOR_PEERS)
             self._measure("stepping", task, subjects, c.stepping, figures)

@@ -141,7 +141,7 @@ def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys, monkey
     brief = Plan(rounds=2, block_s=0.05, short_block_s=0.05, warm_up_s=0.05, max_attempts=1)
     monkeypatch.setattr(run, "QUICK_STEPPING", brief)
     argv = ["--quick", "--only", "fleet", "--rounds", "1", "--num-envs", "32", "--workers", "1"]
-    argv += ["--shard-envs", "16"]
+    argv += ["--shard-envs", "16", "--keys"]
     argv += ["--task", "InvertedPendulum-v5", "--out", str(tmp_path), "--check"]
     assert run.main(argv) == 0
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".md", ".png"]
@@ -150,6 +150,7 @@ def test_a_whole_bench_writes_figures_tables_and_a_plot(tmp_path, capsys, monkey
     assert [row["subject"] for row in task["rows"]] == [
         "mujoco", "mujoco_untimed",
         "fleet_send_recv", "fleet_step", "fleet_inference", "fleet_send_recv_16",
+        "fleet_send_recv_keys",
     ]  # fmt: skip
     assert all(row["steps_per_s"]["median"] > 0 for row in task["rows"])
     assert "InvertedPendulum-v5, 32 environments" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
-from websim.local.run import Run
+from websim.local.run import Run, newest_update
 from websim.local.supervisor import ChildFailedError
 from websim.local.train import train
 from websim.service.errors import UserError
@@ -114,7 +114,8 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_learner_that_crashes_says_why_and_where(tmp_path):
+def test_a_learner_that_crashes_again_and_again_says_why_and_where(tmp_path, monkeypatch):
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 2)
     with train("Crash-v0", workers=1, run_dir=tmp_path / "run") as run:
         with pytest.raises(ChildFailedError, match="ValueError: the weights are gone") as caught:
             list(run)
@@ -122,18 +123,26 @@ def test_a_learner_that_crashes_says_why_and_where(tmp_path):
         assert caught.value.exit_code == 1
 
 
-def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
+def test_a_learner_that_dies_goes_on(tmp_path):
     lines = []
     options = make_options(tmp_path, task="Killed-v0")
-    run = Run(options, restart=True, notify=lines.append)
+    run = Run(options, notify=lines.append)
     try:
         run.wait_ready()
         eventually(lambda: run.status().get("task") == "Resumed-v0")
         argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
-        assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
+        assert "--resume-if-started" in argv
+        assert argv[argv.index("--run-dir") + 1] == str(tmp_path / "run")
         assert any("learner was ended by SIGKILL" in line for line in lines)
     finally:
         run.close()
+
+
+def test_progress_is_the_newest_checkpoint(tmp_path):
+    assert newest_update(tmp_path) == -1
+    for name in ("update-00000009", "update-00000120", ".writing-update-00000130", "update-x"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert newest_update(tmp_path) == 120
 
 
 @pytest.mark.parametrize(

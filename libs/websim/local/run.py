@@ -31,6 +31,12 @@ POLL_S = 0.2
 """How often an iteration asks for new records."""
 
 
+def newest_update(directory: Path) -> int:
+    """Return the number of the newest checkpoint in a run's directory; -1 when there is none."""
+    names = [path.name.removeprefix("update-") for path in directory.glob("checkpoints/update-*")]
+    return max((int(name) for name in names if name.isdigit()), default=-1)
+
+
 class Run:
     """A running learner; iterate it for its metrics, one record per update. A context manager.
 
@@ -43,7 +49,6 @@ class Run:
         options: RunOptions,
         *,
         ports: FleetPorts | None = None,
-        restart: bool = False,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Start all processes, without waiting for them: see `wait_ready`.
@@ -51,7 +56,6 @@ class Run:
         Args:
             options: What to train.
             ports: Which ports to use; None takes free ones.
-            restart: Whether a learner that dies goes on from its last checkpoint.
             notify: Called with a line for people when a process has ended; from another thread.
 
         Raises:
@@ -76,7 +80,7 @@ class Run:
         try:
             if self._fleet is not None:
                 self._fleet.start()
-            self._supervisor.start(self._learner(options, restart))
+            self._supervisor.start(self._learner(options))
         except BaseException:
             self.close()
             raise
@@ -97,22 +101,21 @@ class Run:
             self._supervisor = Supervisor(log_dir=log_dir, notify=notify)
             self._address = options.fleet
 
-    def _learner(self, options: RunOptions, restart: bool) -> ChildSpec:
+    def _learner(self, options: RunOptions) -> ChildSpec:
         fleet = self._address
         after = ["--http-port", str(self._held.port)]
         after += log_arguments(self.directory / "logs", LEARNER)
-        again = RunOptions(resume=self.directory)
-        first = options.learner_arguments(self.directory, fleet)
+        first = ["-m", "websim_learner", *options.learner_arguments(self.directory, fleet)]
+        # The first process may die before there is a run to go on with.
+        again = first if options.resume is not None else [*first, "--resume-if-started"]
         return ChildSpec(
             LEARNER,
-            ("-m", "websim_learner", *first, *after),
+            (*first, *after),
             LEARNER_STAGE,
-            restart="on_failure" if restart else "never",
-            restart_argv=(
-                *("-m", "websim_learner", *again.learner_arguments(self.directory, fleet)),
-                *after,
-            ),
+            restart="on_failure",
+            restart_argv=(*again, *after),
             stop_deadline_s=STOP_DEADLINE_S,
+            progress=lambda: newest_update(self.directory),
         )
 
     @property

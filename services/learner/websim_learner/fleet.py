@@ -153,8 +153,9 @@ class Waiter:
 
         Args:
             client: on which something is outstanding.
-            stop_after_s: a run that is to stop waits for this much of silence first, so that
-                what is under way comes to its end where the fleet lets it.
+            stop_after_s: a run that is to stop waits for this much of silence first, unless
+                there is a reason for it: what is under way comes to its end where the fleet lets
+                it.
 
         Raises:
             RunStopped: the run is to stop.
@@ -187,7 +188,8 @@ class Waiter:
         began_s = silent_since_s = time.monotonic()
         told = False
         while True:
-            if self._stop() and time.monotonic() - began_s >= stop_after_s:
+            waited_s = time.monotonic() - began_s
+            if self._stop() and (waited_s >= stop_after_s or reason()):
                 raise RunStopped
             try:
                 answer = ask()

@@ -27,8 +27,9 @@ def parse(argv):
         parser.add_argument(f"--{flag}", type=Path)
     for flag in ("num-envs", "seed", "total-steps", "http-port"):
         parser.add_argument(f"--{flag}", type=int)
-    parser.add_argument("--task", default="Resumed-v0")
+    parser.add_argument("--task", default="Known-v0")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--resume-if-started", action="store_true")
     return parser.parse_args(argv)
 
 
@@ -76,6 +77,8 @@ def main(argv):
     options = parse(argv)
     if options.task == "Unknown-v0":
         raise UserError("there is no task Unknown-v0", "Did you mean Known-v0?")
+    if options.task == "Killed-v0" and (options.run_dir / "config.json").exists():
+        options.task = "Resumed-v0"
     shutdown = install_shutdown()
     run = FakeRun(options)
     app = make_app("fake learner", "0")
@@ -96,12 +99,11 @@ def main(argv):
     (options.run_dir / "config.json").write_text(json.dumps({"argv": argv}))
     write_ready(options.ready_file, http_url=server.url)
     run.record("warning", message="this learner learns nothing")
-    first = options.resume is None
     while not shutdown.wait(0.1) and not run.over:
         run.turn()
         if options.task == "Crash-v0" and run.update == 30:
             raise ValueError("the weights are gone")
-        if options.task == "Killed-v0" and run.update == 2 and first:
+        if options.task == "Killed-v0" and run.update == 2:
             os.kill(os.getpid(), signal.SIGKILL)
     (options.run_dir / "last_checkpoint").write_text(str(run.update))
     if run.over:

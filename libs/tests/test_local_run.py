@@ -131,9 +131,19 @@ def test_a_learner_that_dies_goes_on(tmp_path):
         run.wait_ready()
         eventually(lambda: run.status().get("task") == "Resumed-v0")
         argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
-        assert "--resume-if-started" in argv
-        assert argv[argv.index("--run-dir") + 1] == str(tmp_path / "run")
+        assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
         assert any("learner was ended by SIGKILL" in line for line in lines)
+    finally:
+        run.close()
+
+
+def test_a_learner_that_dies_before_there_is_a_run_starts_it_again(tmp_path):
+    options = make_options(tmp_path, task="Stillborn-v0")
+    run = Run(options)
+    try:
+        eventually(lambda: run.status().get("task") == "Stillborn-v0")
+        argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+        assert "--resume-if-started" in argv
     finally:
         run.close()
 

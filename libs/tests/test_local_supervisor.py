@@ -98,7 +98,8 @@ with open({str(order)!r}, "a") as file:
 def test_a_killed_child_is_started_again(make_supervisor):
     lines = []
     supervisor = make_supervisor(notify=lines.append)
-    supervisor.start(make_spec(OBEDIENT, restart_argv=("-c", PRELUDE + OBEDIENT, "again")))
+    again = ("-c", PRELUDE + OBEDIENT, "again")
+    supervisor.start(make_spec(OBEDIENT, restart_argv=lambda: again))
     [facts] = supervisor.wait_ready(["kettle"], 15.0)
 
     os.kill(facts["pid"], signal.SIGKILL)

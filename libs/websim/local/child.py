@@ -53,8 +53,8 @@ class ChildSpec:
     restart: Literal["always", "on_failure", "never"] = "always"
     """Whether to start it again when it ends without being asked to; `on_failure` takes exit code
     0 for the end of its work."""
-    restart_argv: tuple[str, ...] | None = None
-    """Arguments of every start but the first, when they differ."""
+    restart_argv: Callable[[], tuple[str, ...]] | None = None
+    """Returns the arguments of every start but the first, when they differ."""
     stop_deadline_s: float = 5.0
     """How long it may take to end by itself."""
     progress: Callable[[], int] | None = None
@@ -110,9 +110,9 @@ class Child:
     def start(self) -> None:
         """Start a process."""
         self._ready_file.unlink(missing_ok=True)
-        restarting = self.num_starts > 0 and self.spec.restart_argv is not None
-        argv = self.spec.restart_argv if restarting else self.spec.argv
-        assert argv is not None
+        argv = self.spec.argv
+        if self.num_starts > 0 and self.spec.restart_argv is not None:
+            argv = self.spec.restart_argv()
         environment = {
             **os.environ,
             **CHILD_ENVIRONMENT,

@@ -49,6 +49,7 @@ class Run:
         options: RunOptions,
         *,
         ports: FleetPorts | None = None,
+        restart: bool = True,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Start all processes, without waiting for them: see `wait_ready`.
@@ -56,6 +57,7 @@ class Run:
         Args:
             options: What to train.
             ports: Which ports to use; None takes free ones.
+            restart: Whether a learner that dies goes on from its last checkpoint.
             notify: Called with a line for people when a process has ended; from another thread.
 
         Raises:
@@ -80,7 +82,7 @@ class Run:
         try:
             if self._fleet is not None:
                 self._fleet.start()
-            self._supervisor.start(self._learner(options))
+            self._supervisor.start(self._learner(options, restart))
         except BaseException:
             self.close()
             raise
@@ -101,22 +103,36 @@ class Run:
             self._supervisor = Supervisor(log_dir=log_dir, notify=notify)
             self._address = options.fleet
 
-    def _learner(self, options: RunOptions) -> ChildSpec:
+    def _learner(self, options: RunOptions, restart: bool) -> ChildSpec:
         fleet = self._address
         after = ["--http-port", str(self._held.port)]
         after += log_arguments(self.directory / "logs", LEARNER)
-        first = ["-m", "websim_learner", *options.learner_arguments(self.directory, fleet)]
-        # The first process may die before there is a run to go on with.
-        again = first if options.resume is not None else [*first, "--resume-if-started"]
+
+        def start(options: RunOptions, *flags: str) -> tuple[str, ...]:
+            arguments = options.learner_arguments(self.directory, fleet)
+            return ("-m", "websim_learner", *arguments, *flags, *after)
+
+        def start_again() -> tuple[str, ...]:
+            if options.resume is not None:
+                return start(options)
+            if self._is_unfinished():
+                return start(RunOptions(resume=self.directory))
+            # It died before there was a run to go on with, or when it had its result.
+            return start(options, "--resume-if-started")
+
         return ChildSpec(
             LEARNER,
-            (*first, *after),
+            start(options),
             LEARNER_STAGE,
-            restart="on_failure",
-            restart_argv=(*again, *after),
+            restart="on_failure" if restart else "never",
+            restart_argv=start_again,
             stop_deadline_s=STOP_DEADLINE_S,
             progress=lambda: newest_update(self.directory),
         )
+
+    def _is_unfinished(self) -> bool:
+        has_result = (self.directory / "result.json").exists()
+        return (self.directory / "config.json").exists() and not has_result
 
     @property
     def fleet(self) -> LocalFleet | None:

@@ -186,7 +186,6 @@ class Rollout:
                 raise ValueError(f"its rollout's {name} has shape {arrays[name].shape}")
             np.copyto(own, arrays[name])
         self._sorted = Ends(**{name: arrays[f"ends.{name}"] for name in ENDS_COLUMNS})
-        self._ends = [self._sorted]
         start = "field."
         self.fields = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
         self.log_std = arrays["log_std"]

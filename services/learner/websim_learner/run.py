@@ -5,6 +5,7 @@ envs for good; each goes on from the newest checkpoint, as if nothing had happen
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from websim.client import FleetRefused
 from websim.service.errors import UserError
@@ -196,6 +197,9 @@ class Run:
         checkpoint = self._checkpoint
         position = checkpoint.counters["journal"] if checkpoint is not None else 0
         self._replay: list[JournalEntry] = to_replay(run_dir.journal(), position)
+        if checkpoint is not None:
+            # Its arrays are where they belong by now; they may be large.
+            self._checkpoint = replace(checkpoint, arrays={})
         self.reporter.open_curves(ledger.env_steps)
         for damage in self._damages:
             ledger.warn(damage)

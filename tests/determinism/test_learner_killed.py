@@ -1,4 +1,4 @@
-"""`websim train` whose learner is killed by its pid ends in the undisturbed run's weights."""
+"""`websim train` whose processes are killed by their pids ends in the undisturbed run's weights."""
 
 import json
 import os
@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 RUN = ["--task", "Hopper-v5", "--workers", "1", "--num-envs", "16", "--seed", "3"]
 # Many small updates, and rollouts collected ahead: the case with the most to bring back.
 SETTINGS = ["--set", "ppo.rollout_length=32", "--set", "ppo.overlap=true", "--set", "ppo.epochs=2"]
-UPDATES, STEPS_PER_UPDATE = 40, 16 * 32
+UPDATES, STEPS_PER_UPDATE = 28, 16 * 32
 DEADLINE_S = 90.0
 
 
@@ -37,18 +39,21 @@ def end_of(process, run_dir):
     return json.loads((run_dir / "result.json").read_text()), out
 
 
-def learner_of(process):
-    """Return the process id of the learner that a `websim train` has started."""
+def kill(process, *packages):
+    """Kill those processes of a `websim train` that run these packages, all at once."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                command = (entry / "cmdline").read_bytes()
+                command = (entry / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if parent == process.pid and b"websim_learner" in command:
-                return int(entry.name)
-    raise AssertionError("there is no learner")
+            if parent == process.pid:
+                found |= {p: int(entry.name) for p in packages if p.encode() in command}
+    assert set(found) == set(packages)
+    for pid in found.values():
+        os.kill(pid, signal.SIGKILL)
 
 
 def updates_of(run_dir):
@@ -65,19 +70,32 @@ def await_update(process, run_dir, update):
         time.sleep(0.01)
 
 
-def test_a_killed_learner_goes_on_and_ends_in_the_same_weights(tmp_path):
-    alone, killed = tmp_path / "alone", tmp_path / "killed"
-    with start_training(alone) as undisturbed, start_training(killed) as process:
-        await_update(process, killed, 12)
-        os.kill(learner_of(process), signal.SIGKILL)
-        result, out = end_of(process, killed)
-        expected, _ = end_of(undisturbed, alone)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("alone") / "run"
+    with start_training(run_dir) as process:
+        result, _ = end_of(process, run_dir)
+    assert updates_of(run_dir) == list(range(1, UPDATES + 1))
+    return result
 
-    assert out.count("learner was ended by SIGKILL; starting it again") == 1
-    journal = [json.loads(line) for line in (killed / "journal.jsonl").read_text().splitlines()]
+
+@pytest.mark.parametrize(
+    "packages",
+    [("websim_learner",), ("websim_orchestrator", "websim_sim_worker")],
+    ids=["the learner", "orchestrator and worker, with all the envs"],
+)
+def test_who_is_killed_leaves_no_trace_in_the_weights(tmp_path, alone, packages):
+    run_dir = tmp_path / "run"
+    with start_training(run_dir) as process:
+        await_update(process, run_dir, 12)
+        kill(process, *packages)
+        result, out = end_of(process, run_dir)
+
+    assert out.count("was ended by SIGKILL; starting it again") == len(packages)
+    journal = [json.loads(line) for line in (run_dir / "journal.jsonl").read_text().splitlines()]
     assert [entry["kind"] for entry in journal] == ["start", "resume"]
     # It goes on from a checkpoint on its way, not from the start.
     assert journal[1]["update"] in (10, 15, 20, 25)
-    assert updates_of(killed) == list(range(1, UPDATES + 1)) == updates_of(alone)
-    assert result["weights_sha256"] == expected["weights_sha256"]
-    assert result["eval_return_mean"] == expected["eval_return_mean"]
+    assert updates_of(run_dir) == list(range(1, UPDATES + 1))
+    assert result["weights_sha256"] == alone["weights_sha256"]
+    assert result["eval_return_mean"] == alone["eval_return_mean"]

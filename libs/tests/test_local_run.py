@@ -14,7 +14,7 @@ import pytest
 from websim.local.keys import make_key_set
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
-from websim.local.run import Run
+from websim.local.run import Run, newest_update
 from websim.local.supervisor import ChildFailedError
 from websim.local.train import train
 from websim.service.errors import UserError
@@ -115,7 +115,8 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_learner_that_crashes_says_why_and_where(tmp_path):
+def test_a_learner_that_crashes_again_and_again_says_why_and_where(tmp_path, monkeypatch):
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 2)
     with train("Crash-v0", workers=1, run_dir=tmp_path / "run") as run:
         with pytest.raises(ChildFailedError, match="ValueError: the weights are gone") as caught:
             list(run)
@@ -123,11 +124,11 @@ def test_a_learner_that_crashes_says_why_and_where(tmp_path):
         assert caught.value.exit_code == 1
 
 
-def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
+def test_a_learner_that_dies_goes_on(tmp_path):
     lines = []
     make_key_set(tmp_path / "keys")
     options = make_options(tmp_path, task="Killed-v0", keys=tmp_path / "keys")
-    run = Run(options, restart=True, notify=lines.append)
+    run = Run(options, notify=lines.append)
     try:
         run.wait_ready()
         eventually(lambda: run.status().get("task") == "Resumed-v0")
@@ -137,6 +138,24 @@ def test_a_learner_that_dies_goes_on_where_it_stays_up(tmp_path):
         assert any("learner was ended by SIGKILL" in line for line in lines)
     finally:
         run.close()
+
+
+def test_a_learner_that_dies_before_there_is_a_run_starts_it_again(tmp_path):
+    options = make_options(tmp_path, task="Stillborn-v0")
+    run = Run(options)
+    try:
+        eventually(lambda: run.status().get("task") == "Stillborn-v0")
+        argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+        assert "--resume-if-started" in argv
+    finally:
+        run.close()
+
+
+def test_progress_is_the_newest_checkpoint(tmp_path):
+    assert newest_update(tmp_path) == -1
+    for name in ("update-00000009", "update-00000120", ".writing-update-00000130", "update-x"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert newest_update(tmp_path) == 120
 
 
 @pytest.mark.parametrize(

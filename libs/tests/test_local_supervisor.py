@@ -98,7 +98,8 @@ with open({str(order)!r}, "a") as file:
 def test_a_killed_child_is_started_again(make_supervisor):
     lines = []
     supervisor = make_supervisor(notify=lines.append)
-    supervisor.start(make_spec(OBEDIENT, restart_argv=("-c", PRELUDE + OBEDIENT, "again")))
+    again = ("-c", PRELUDE + OBEDIENT, "again")
+    supervisor.start(make_spec(OBEDIENT, restart_argv=lambda: again))
     [facts] = supervisor.wait_ready(["kettle"], 15.0)
 
     os.kill(facts["pid"], signal.SIGKILL)
@@ -123,6 +124,41 @@ def test_a_crash_loop_is_given_up_with_the_reason(make_supervisor, monkeypatch):
     assert str(failure) == "kettle ended with exit code 1 (no water)"
     assert failure.exit_code == 1
     assert supervisor.returncode("kettle") == 1
+
+
+def test_deaths_with_progress_are_no_crash_loop(make_supervisor, monkeypatch, tmp_path):
+    monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 3)
+    work = tmp_path / "work"
+    work.write_text("")
+    # Ten lives build on one another, then nothing is achieved any more.
+    body = f"""
+work = Path({str(work)!r})
+write_ready(ready_file)
+if len(work.read_text()) < 10:
+    work.write_text(work.read_text() + "x")
+    os.kill(os.getpid(), 9)
+sys.exit("no water")
+"""
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(body, progress=lambda: len(work.read_text())))
+
+    eventually(supervisor.failures)
+
+    assert supervisor.num_starts("kettle") == 10 + 3
+    assert str(supervisor.failures()[0]) == "kettle ended with exit code 1 (no water)"
+
+
+def test_where_progress_is_measured_a_long_life_without_it_counts(make_supervisor, monkeypatch):
+    monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 2)
+    monkeypatch.setattr("websim.local.child.HEALTHY_AFTER_S", 0.0)
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("write_ready(ready_file); sys.exit(1)", progress=lambda: 7))
+
+    eventually(supervisor.failures)
+
+    assert supervisor.num_starts("kettle") == 2
 
 
 def test_a_refusal_to_start_is_reported_at_once_in_the_childs_words(make_supervisor):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,10 @@ from websim.service.ready import read_ready
 from websim.service.shutdown import PARENT_FD_VARIABLE
 
 HEALTHY_AFTER_S = 5.0
-"""A process that lived this long was not part of a crash loop."""
+"""A process that lived this long was not part of a crash loop, where nobody measures progress."""
 
 CRASH_LIMIT = 8
-"""Deaths in a row, each before HEALTHY_AFTER_S, after which a child is given up."""
+"""Deaths in a row, each before ready or without progress, after which a child is given up."""
 
 FIRST_BACKOFF_S = 0.1
 """Wait before the first restart; doubles with every death of a crash loop."""
@@ -52,10 +53,13 @@ class ChildSpec:
     restart: Literal["always", "on_failure", "never"] = "always"
     """Whether to start it again when it ends without being asked to; `on_failure` takes exit code
     0 for the end of its work."""
-    restart_argv: tuple[str, ...] | None = None
-    """Arguments of every start but the first, when they differ."""
+    restart_argv: Callable[[], tuple[str, ...]] | None = None
+    """Returns the arguments of every start but the first, when they differ."""
     stop_deadline_s: float = 5.0
     """How long it may take to end by itself."""
+    progress: Callable[[], int] | None = None
+    """Returns a number that has grown when a process achieved something that the next one builds
+    on: its death is no part of a crash loop then, however early; others are, however late."""
 
 
 State = Literal["starting", "ready", "waiting", "ended", "failed"]
@@ -85,6 +89,7 @@ class Child:
         self.restart_at_s = 0.0
         self._was_ready = False
         self._deaths_in_a_row = 0
+        self._achieved = spec.progress() if spec.progress is not None else 0
         self._started_s = 0.0
         self._parent_fd = parent_fd
         self._ready_file = directory / f"{spec.name}.ready"
@@ -105,9 +110,9 @@ class Child:
     def start(self) -> None:
         """Start a process."""
         self._ready_file.unlink(missing_ok=True)
-        restarting = self.num_starts > 0 and self.spec.restart_argv is not None
-        argv = self.spec.restart_argv if restarting else self.spec.argv
-        assert argv is not None
+        argv = self.spec.argv
+        if self.num_starts > 0 and self.spec.restart_argv is not None:
+            argv = self.spec.restart_argv()
         environment = {
             **os.environ,
             **CHILD_ENVIRONMENT,
@@ -196,18 +201,25 @@ class Child:
         if finished or self.spec.restart == "never":
             self.state = "ended"
             return None
-        lived_s = time.monotonic() - self._started_s
-        self._deaths_in_a_row = 1 if lived_s >= HEALTHY_AFTER_S else self._deaths_in_a_row + 1
+        self._deaths_in_a_row = 0 if self._progressed() else self._deaths_in_a_row + 1
         # A refusal to start is not cured by starting again, but a kill from outside may be.
         refused = not self._was_ready and self.returncode >= 0
         if refused or self.returncode == EXIT_USER_ERROR or self._deaths_in_a_row >= CRASH_LIMIT:
             self.state = "failed"
             return f"{self.reason}; given up after {self.num_starts} starts"
-        backoff_s = min(FIRST_BACKOFF_S * 2 ** (self._deaths_in_a_row - 1), MAX_BACKOFF_S)
+        doublings = max(0, self._deaths_in_a_row - 1)
+        backoff_s = min(FIRST_BACKOFF_S * 2**doublings, MAX_BACKOFF_S)
         self.state = "waiting"
         self.facts = None
         self.restart_at_s = time.monotonic() + backoff_s
         return f"{self.reason}; starting it again in {backoff_s:.1f} s"
+
+    def _progressed(self) -> bool:
+        """Return whether the process that has ended was worth its start."""
+        if self.spec.progress is None:
+            return time.monotonic() - self._started_s >= HEALTHY_AFTER_S
+        before, self._achieved = self._achieved, self.spec.progress()
+        return self._achieved > before
 
     def _describe_end(self) -> str:
         assert self.returncode is not None

@@ -31,7 +31,7 @@ def _drive(options: RunOptions, ports: FleetPorts | None) -> int:
     shutdown = install_shutdown()
     stays_up = ports is not None
     with make_display() as display:
-        run = Run(options, ports=ports, restart=stays_up, notify=display.note)
+        run = Run(options, ports=ports, notify=display.note)
         try:
             # The dashboard's child joins this run's supervisor here, if it stays up.
             display.note(_head(options, run))

@@ -31,6 +31,12 @@ POLL_S = 0.2
 """How often an iteration asks for new records."""
 
 
+def newest_update(directory: Path) -> int:
+    """Return the number of the newest checkpoint in a run's directory; -1 when there is none."""
+    names = [path.name.removeprefix("update-") for path in directory.glob("checkpoints/update-*")]
+    return max((int(name) for name in names if name.isdigit()), default=-1)
+
+
 class Run:
     """A running learner; iterate it for its metrics, one record per update. A context manager.
 
@@ -43,7 +49,7 @@ class Run:
         options: RunOptions,
         *,
         ports: FleetPorts | None = None,
-        restart: bool = False,
+        restart: bool = True,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Start all processes, without waiting for them: see `wait_ready`.
@@ -103,19 +109,32 @@ class Run:
         fleet = self._address
         after = ["--http-port", str(self._held.port)]
         after += log_arguments(self.directory / "logs", LEARNER)
-        again = RunOptions(resume=self.directory, keys=options.keys)
-        first = options.learner_arguments(self.directory, fleet)
+
+        def start(options: RunOptions, *flags: str) -> tuple[str, ...]:
+            arguments = options.learner_arguments(self.directory, fleet)
+            return ("-m", "websim_learner", *arguments, *flags, *after)
+
+        def start_again() -> tuple[str, ...]:
+            if options.resume is not None:
+                return start(options)
+            if self._is_unfinished():
+                return start(RunOptions(resume=self.directory, keys=options.keys))
+            # It died before there was a run to go on with, or when it had its result.
+            return start(options, "--resume-if-started")
+
         return ChildSpec(
             LEARNER,
-            ("-m", "websim_learner", *first, *after),
+            start(options),
             LEARNER_STAGE,
             restart="on_failure" if restart else "never",
-            restart_argv=(
-                *("-m", "websim_learner", *again.learner_arguments(self.directory, fleet)),
-                *after,
-            ),
+            restart_argv=start_again,
             stop_deadline_s=STOP_DEADLINE_S,
+            progress=lambda: newest_update(self.directory),
         )
+
+    def _is_unfinished(self) -> bool:
+        has_result = (self.directory / "result.json").exists()
+        return (self.directory / "config.json").exists() and not has_result
 
     @property
     def fleet(self) -> LocalFleet | None:

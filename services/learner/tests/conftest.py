@@ -1,14 +1,24 @@
-"""A deterministic toy task on an in-process stand-in of the fleet's client, in plain numpy."""
+"""A deterministic toy task on an in-process stand-in of the fleet's client, in plain numpy.
 
+Runs on it are made by `harness`; toy_host.py lets them die in processes of their own.
+"""
+
+import json
 import math
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from websim.client import EnvironmentState, FleetTimeout, ShardResult
+from websim.client import EnvironmentState, FleetRefused, FleetTimeout, ShardResult
+from websim.service.errors import UserError
 from websim.wire.messages import FieldInfo, ShardSpan, TaskInfo
+from websim_learner.control import RunOver
+from websim_learner.defaults import PPOSettings
+from websim_learner.run import Run
+from websim_learner.run_dir import RunConfig, RunDir
 
 torch.set_num_threads(1)
 
@@ -26,6 +36,9 @@ TOY = TaskInfo(
     fitness_unit="m",
     content_sha256="0" * 64,
 )
+
+
+TOY_STATE = ("x", "v", "returns", "lengths", "counters")
 
 
 class ToyShard:
@@ -48,6 +61,16 @@ class ToyShard:
         start = draw.uniform(-0.3, 0.3, (self.span.num_envs, 2))
         self.x[mask], self.v[mask] = start[mask].T
         self.returns[mask], self.lengths[mask] = 0.0, 0
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        counters = np.array([self.seed, self.commands, self.steps])
+        arrays = (self.x, self.v, self.returns, self.lengths, counters)
+        return {name: a.copy() for name, a in zip(TOY_STATE, arrays, strict=True)}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        arrays = [snapshot[name].copy() for name in TOY_STATE]
+        self.x, self.v, self.returns, self.lengths, counters = arrays
+        self.seed, self.commands, self.steps = counters.tolist()
 
     def step(self, shard: int, action: np.ndarray, fields: Sequence[str]) -> ShardResult:
         assert action.dtype == np.float32
@@ -104,6 +127,7 @@ class ToyClient:
         self.shards = tuple(ShardSpan(s, min(shard_envs, num_envs - s)) for s in starts)
         self.waiting = ""
         self.silent = False
+        self.lost = False
         self.closed = False
         self._rows = [ToyShard(seed, span, broken) for span in self.shards]
         self._outstanding: list[tuple[int, Callable[[], ShardResult]]] = []
@@ -119,39 +143,62 @@ class ToyClient:
             if seed is not None:
                 rows.seed, rows.commands = seed, 0
             rows.reset(mask)
-            none, flags = np.zeros(0), np.zeros(rows.span.num_envs, np.bool_)
-            index = np.zeros(0, np.int32)
-            return ShardResult(
-                shard=shard,
-                t=rows.commands,
-                kind="reset",
-                obs=rows.obs(),
-                reward=np.zeros(rows.span.num_envs),
-                terminated=flags,
-                truncated=flags,
-                invalid=flags,
-                ended=index,
-                final_obs=np.zeros((0, 3), np.float32),
-                episode_return=none,
-                episode_length=index.astype(np.int64),
-                episode_fitness=none,
-                episode_success=none,
-                fields={},
-            )
+            return self._was_reset(shard)
 
         self._send(shard, answer)
+
+    def snapshot(self, shard: int) -> dict[str, np.ndarray]:
+        assert all(shard != other for other, _ in self._outstanding), "shard is busy"
+        self._check_presence()
+        return self._rows[shard].snapshot()
+
+    def send_restore(self, shard: int, snapshot: Mapping[str, np.ndarray]) -> None:
+        kept = {name: array.copy() for name, array in snapshot.items()}
+
+        def answer() -> ShardResult:
+            self._rows[shard].restore(kept)
+            return self._was_reset(shard)
+
+        self._send(shard, answer)
+
+    def _was_reset(self, shard: int) -> ShardResult:
+        rows = self._rows[shard]
+        none, flags = np.zeros(0), np.zeros(rows.span.num_envs, np.bool_)
+        index = np.zeros(0, np.int32)
+        return ShardResult(
+            shard=shard,
+            t=rows.commands,
+            kind="reset",
+            obs=rows.obs(),
+            reward=np.zeros(rows.span.num_envs),
+            terminated=flags,
+            truncated=flags,
+            invalid=flags,
+            ended=index,
+            final_obs=np.zeros((0, 3), np.float32),
+            episode_return=none,
+            episode_length=index.astype(np.int64),
+            episode_fitness=none,
+            episode_success=none,
+            fields={},
+        )
 
     def send(self, shard: int, action: np.ndarray, fields: Sequence[str] = ()) -> None:
         action = action.copy()
         self._send(shard, lambda: self._rows[shard].step(shard, action, fields))
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
-        if self.silent:
-            raise FleetTimeout("no environment answered in time")
+        self._check_presence()
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))
         shard, answer = self._outstanding.pop(place)
         self._rows[shard].commands += 1
         return answer()
+
+    def _check_presence(self) -> None:
+        if self.silent:
+            raise FleetTimeout("no environment answered in time")
+        if self.lost:
+            raise FleetRefused("shard_lost", "environments 0 to 6 are lost")
 
     def get_state(self, env_id: int) -> EnvironmentState:
         shard, i = next(
@@ -180,3 +227,116 @@ def make_client() -> type[ToyClient]:
 def toy_task() -> TaskInfo:
     """Return the toy's task."""
     return TOY
+
+
+NUM_ENVS, LENGTH = 24, 8
+STEPS = NUM_ENVS * LENGTH
+
+
+def _make_config(**overrides) -> RunConfig:
+    ppo = {"rollout_length": LENGTH, "minibatch_size": 64, "epochs": 2, "hidden": (16,)}
+    ppo |= overrides.pop("ppo", {})
+    defaults = {
+        "task": "Toy-v0",
+        "algo": "ppo",
+        "num_envs": NUM_ENVS,
+        "seed": 1,
+        "total_steps": 10 * STEPS,
+        "device": "cpu",
+        "ppo": PPOSettings(**ppo),
+        "eval_episodes": 5,
+        "eval_every_updates": 4,
+        "checkpoint_every_updates": 3,
+    }
+    return RunConfig(**{**defaults, **overrides})
+
+
+class Harness:
+    """A run, and what a test wants to do at certain updates."""
+
+    def __init__(self, directory, make_client, **overrides):
+        self.client_options = overrides.pop("client", {})
+        self.config = _make_config(**overrides)
+        self.make_client = make_client
+        self.run_dir = RunDir(directory)
+        self.stopped = False
+        self.clients = []
+        self.at = {}
+        self.answers = []
+        self.run = Run(self.config, self.run_dir, self._open, self._open_evaluation, self._stop)
+        advance = self.run._trainer._advance
+
+        def watched():
+            advance()
+            for action in self.at.get(self.branch.updates, []):
+                action(self)
+
+        self.run._trainer._advance = watched
+
+    @property
+    def branch(self):
+        return self.run._branches[0]
+
+    def _open(self, seed):
+        self.clients.append(self.make_client(self.config.num_envs, seed, **self.client_options))
+        return self.clients[-1]
+
+    def _open_evaluation(self, seed):
+        self.clients.append(self.make_client(self.config.eval_episodes, seed, shard_envs=2))
+        return self.clients[-1]
+
+    def _stop(self):
+        return self.stopped
+
+    def send(self, command):
+        """Submit a command from another thread, as HTTP would; do not wait for it here."""
+
+        def submit():
+            try:
+                self.answers.append(self.run.control.submit(command, 20.0))
+            except (UserError, RunOver) as error:
+                self.answers.append(error)
+
+        before = self.run.control._queue.qsize()
+        thread = threading.Thread(target=submit)
+        thread.start()
+        while self.run.control._queue.qsize() == before and thread.is_alive():
+            pass
+        self.threads = [*getattr(self, "threads", []), thread]
+
+    def go(self):
+        self.run.begin()
+        try:
+            state = self.run.train()
+        finally:
+            self.run.close()
+        for thread in getattr(self, "threads", []):
+            thread.join(20.0)
+        return state
+
+    def result(self):
+        return json.loads((self.run_dir.path / "result.json").read_text())
+
+    def metrics(self):
+        return [
+            json.loads(x) for x in (self.run_dir.path / "metrics.jsonl").read_text().splitlines()
+        ]
+
+    def digest(self):
+        return self.branch.weights_sha256()
+
+
+@pytest.fixture
+def harness(tmp_path, make_client):
+    count = iter(range(100))
+
+    def make(directory=None, **overrides):
+        return Harness(directory or tmp_path / f"run-{next(count)}", make_client, **overrides)
+
+    return make
+
+
+@pytest.fixture
+def make_config():
+    """Return the factory of the configurations that `harness` runs."""
+    return _make_config

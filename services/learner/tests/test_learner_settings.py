@@ -5,7 +5,7 @@ from websim.client import DEFAULT_NUM_ENVS
 from websim.service.errors import UserError
 from websim.service.settings import load_settings
 from websim_learner.__main__ import run
-from websim_learner.configure import new_config, resumed_config
+from websim_learner.configure import new_config, resumed_config, started_config
 from websim_learner.defaults import TASKS, PPOSettings, defaults_of
 from websim_learner.randomness import Stream, derived_seed, generator
 from websim_learner.run_dir import RunDir
@@ -143,6 +143,30 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
         resume("--run-dir", str(tmp_path / "other"))
     with pytest.raises(UserError, match="not a run directory"):
         resumed_config(load_settings(TrainSettings, ["--resume", str(tmp_path / "other")]))
+
+
+def test_the_same_command_line_starts_a_run_and_goes_on_with_it(tmp_path, toy_task):
+    path = tmp_path / "run"
+    argv = ["--run-dir", str(path), "--seed", "3", "--set", "task.z=1", "--resume-if-started"]
+
+    def started(*more):
+        return started_config(load_settings(TrainSettings, [*argv, *more]))[0]
+
+    config, run_dir = started(), RunDir(path)
+    assert not run_dir.started
+    run_dir.create()
+    run_dir.write_config(config, toy_task)
+    assert run_dir.started
+    assert started() == config
+    with pytest.raises(UserError, match=r"another num_envs and another .*--resume"):
+        started("--num-envs", "8")
+    with pytest.raises(UserError, match=r"a run with another total_steps\."):
+        started("--total-steps", "9")
+    with pytest.raises(UserError, match="--run-dir is required"):
+        started_config(load_settings(TrainSettings, ["--resume-if-started"]))
+    both = load_settings(TrainSettings, ["--resume", str(path), "--resume-if-started"])
+    with pytest.raises(UserError, match="Leave out one of them"):
+        resumed_config(both)
 
 
 def test_an_unknown_command_is_one_clear_line(capsys):

@@ -7,11 +7,11 @@ the others, of HTTP, files or commands.
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from websim_learner.algorithms.ppo import PPO, UpdateStats
-from websim_learner.algorithms.state import Arrays
+from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
 from websim_learner.checkpoint import arrays_sha256
 from websim_learner.collector import CollectionTime, Collector
 from websim_learner.defaults import PPOSettings
@@ -98,6 +98,8 @@ class Branch:
         ]
         self._scaled_for = reward.id
         self._ahead: _Collected | None = None
+        self._envs: dict[str, Arrays] | None = None
+        """Where the envs are to be put at the start; None: at the start of episodes."""
         self._executor = ThreadPoolExecutor(1, "update") if settings.overlap else None
 
     @property
@@ -110,9 +112,21 @@ class Branch:
         """Updates done."""
         return self.algorithm.num_updates
 
-    def start(self) -> None:
-        """Start episodes in all envs."""
+    def start(self) -> bool:
+        """Start episodes in all envs, or put them where they were when a checkpoint was taken.
+
+        Returns:
+            Whether they are exactly where they were.
+
+        Raises:
+            RunStopped: the run is to stop.
+            FleetError: the fleet does not do it.
+        """
+        envs, self._envs = self._envs, None
+        if envs is not None:
+            return self._collector.restore(envs)
         self._collector.reset(self._session_seed)
+        return True
 
     def make_reward(self, source: str | None) -> Reward:
         """Return the reward of a program's text, or the task's own for None.
@@ -122,11 +136,19 @@ class Branch:
         """
         return make_reward(source, self.client.task, self.num_envs)
 
-    def set_reward(self, reward: Reward) -> None:
-        """Judge by another reward, from the next rollout on."""
-        old, self.reward = self.reward, reward
-        if self._ahead is None or self._ahead.reward is not old:
-            old.close()
+    def set_reward(self, reward: Reward, at_once: bool = False) -> None:
+        """Judge by another reward.
+
+        Args:
+            reward: what to judge by.
+            at_once: from the next update on, which may learn from a rollout that was collected
+                for the reward before; otherwise from the next rollout on.
+        """
+        before, self.reward = self._rewards(), reward
+        if at_once and self._ahead is not None:
+            self._ahead = replace(self._ahead, reward=reward)
+        for unused in before - self._rewards():
+            unused.close()
 
     def actor(self, tile: int) -> NumpyActor:
         """Freeze the present policy for forwards of tile rows."""
@@ -161,11 +183,13 @@ class Branch:
         """Give the envs back."""
         if self._executor is not None:
             self._executor.shutdown()
-        self.reward.close()
+        for reward in self._rewards():
+            reward.close()
         self.client.close()
 
     def counters(self) -> dict[str, Any]:
         """Return the branch's numbers, for a checkpoint."""
+        ahead = self._ahead
         return {
             "env_steps": self.env_steps,
             "updates": self.updates,
@@ -174,41 +198,67 @@ class Branch:
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
             "reward_source": self.reward.source,
+            "ahead": ahead and {"reward_source": ahead.reward.source, **asdict(ahead.timing)},
         }
 
     def arrays(self) -> dict[str, Arrays]:
-        """Return the branch's arrays by part, for a checkpoint."""
-        return {f"branch-{self.branch_id}.{k}": v for k, v in self.algorithm.arrays().items()}
-
-    def load(self, counters: Mapping[str, Any], arrays: Mapping[str, Arrays]) -> None:
-        """Take over what `counters` and `arrays` returned, on envs that start afresh.
+        """Return the branch's arrays by part, those of its envs included, for a checkpoint.
 
         Raises:
-            ValueError: it belongs to a branch of another shape.
+            RunStopped: the run is to stop.
+            FleetError: the state of the envs cannot be had.
         """
-        start = f"branch-{self.branch_id}."
-        parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+        parts = {
+            **self.algorithm.arrays(),
+            **self._collector.arrays(),
+            "episodes": self.statistics.arrays(),
+        }
+        if self._ahead is not None:
+            parts["ahead"] = self._ahead.rollout.arrays()
+        return prefixed(f"branch-{self.branch_id}", parts)
+
+    def load(self, counters: Mapping[str, Any], arrays: Mapping[str, Arrays]) -> None:
+        """Take over what `counters` and `arrays` returned; `start` puts the envs there.
+
+        Raises:
+            ValueError, KeyError: it belongs to a branch of another shape.
+        """
+        parts = unprefixed(f"branch-{self.branch_id}", arrays)
         self.algorithm.load(parts, counters["updates"])
-        # The episodes that these were the returns of are over.
-        self.algorithm.return_scale.running[:] = 0.0
+        self._envs = {name: parts[name] for name in ("fleet", "collector")}
         self.env_steps = counters["env_steps"]
         self.invalid_transitions = counters["invalid_transitions"]
-        self.statistics.episodes = counters["episodes"]
+        self.statistics.load(parts["episodes"], counters["episodes"])
         self._scaled_for = counters["scaled_for"]
         if counters["reward_source"] != self.reward.source:
             self.set_reward(self.make_reward(counters["reward_source"]))
+        if (ahead := counters["ahead"]) is not None:
+            rollout = self._buffer(self.updates)
+            rollout.load(parts["ahead"], self.updates * self._settings.rollout_length)
+            source, reward = ahead["reward_source"], self.reward
+            if source != reward.source:
+                reward = self.make_reward(source)
+            timing = CollectionTime(ahead["physics_s"], ahead["inference_s"])
+            self._ahead = _Collected(rollout, reward, timing)
 
     def weights_sha256(self) -> str:
         """Return the digest of all parameters and normalisers."""
         parts = self.algorithm.arrays()
         return arrays_sha256({name: parts[name] for name in ("weights", "normalizers")})
 
+    def _rewards(self) -> set[Reward]:
+        """Return what judges the next rollout and the one that was collected ahead, if any."""
+        return {self.reward} if self._ahead is None else {self.reward, self._ahead.reward}
+
+    def _buffer(self, update: int) -> Rollout:
+        return self._buffers[update % len(self._buffers)]
+
     def _frozen(self) -> NumpyActor:
         return self.algorithm.actor(self._collector.tile)
 
     def _collect(self, update: int, actor: NumpyActor) -> _Collected:
         """Collect the rollout that the update of this number learns from."""
-        rollout, reward = self._buffers[update % len(self._buffers)], self.reward
+        rollout, reward = self._buffer(update), self.reward
         first_t = update * self._settings.rollout_length
         timing = self._collector.collect(rollout, actor, first_t, reward.fields)
         return _Collected(rollout, reward, timing)

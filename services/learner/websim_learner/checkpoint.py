@@ -2,9 +2,10 @@
 
     checkpoints/update-00000120/{manifest.json, weights.safetensors, optimizer.safetensors, ...}
 
-A checkpoint is written beside its place, flushed to disk and renamed into it, so it is there whole
-or not at all. Neither safetensors nor JSON notices a flipped bit, so every byte is covered by a
-digest: parts by the manifest, the manifest by its own. No pickle anywhere.
+A checkpoint is written beside its place, flushed to disk and renamed into it, and renamed away
+before it is removed, so it is there whole or not at all. Neither safetensors nor JSON notices a
+flipped bit, so every byte is covered by a digest: parts by the manifest, the manifest by its own.
+No pickle anywhere.
 """
 
 import hashlib
@@ -20,7 +21,9 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-FORMAT = 1
+from websim_learner.failpoints import failpoint
+
+FORMAT = 2
 """Version of the layout; a reader refuses others."""
 
 KEEP = 3
@@ -46,7 +49,7 @@ class Checkpoint:
     counters: Mapping[str, Any]
     """JSON values: steps, times, the journal's position, the reward of each branch."""
     arrays: Mapping[str, Arrays]
-    """Parts by name, such as "branch-0.weights": arrays by name."""
+    """Parts by name, such as "branch-0.weights": arrays by name, written and not kept."""
 
     @property
     def name(self) -> str:
@@ -62,7 +65,10 @@ def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
         checkpoint: what to write; one of the same update is replaced.
     """
     parts = {
-        f"{name}.safetensors": safetensors.numpy.save(dict(arrays))
+        f"{name}.safetensors": safetensors.numpy.save(
+            # Its writer takes memory as it lies, strides or not.
+            {key: np.asarray(array, order="C") for key, array in arrays.items()}
+        )
         for name, arrays in checkpoint.arrays.items()
     }
     parts["counters.json"] = _canonical(dict(checkpoint.counters))
@@ -75,24 +81,26 @@ def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     }
     manifest = _canonical({"manifest": body, "sha256": _sha256(_canonical(body))})
     temporary = directory / f"{TEMPORARY}{checkpoint.name}"
+    failpoint("checkpoint.before_write")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for name, data in {**parts, MANIFEST: manifest}.items():
-        with open(temporary / name, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(temporary / name, data)
     _sync(temporary)
+    failpoint("checkpoint.after_sync")
     read_checkpoint(temporary)
     final = directory / checkpoint.name
     replaced = directory / f"{TEMPORARY}replaced"
     if final.exists():
         os.rename(final, replaced)
+        failpoint("checkpoint.mid_replace")
     os.rename(temporary, final)
-    shutil.rmtree(replaced, ignore_errors=True)
     _sync(directory)
+    failpoint("checkpoint.after_rename")
+    shutil.rmtree(replaced, ignore_errors=True)
+    failpoint("checkpoint.before_forget")
     for old in checkpoint_paths(directory)[KEEP:]:
-        shutil.rmtree(old, ignore_errors=True)
+        _forget(old)
     return final
 
 
@@ -126,13 +134,14 @@ def newest_checkpoint(directory: Path, report: Callable[[str], None]) -> Checkpo
 
     Args:
         directory: the run's checkpoints directory.
-        report: called with a line for people for each damaged one that is skipped.
+        report: called with a line for people for each one that is skipped, because it is damaged
+            or of another format.
     """
     for path in checkpoint_paths(directory):
         try:
             return read_checkpoint(path)
         except DamagedCheckpoint as damage:
-            report(f"checkpoint {path.name} is damaged and is skipped: {damage}")
+            report(f"checkpoint {path.name} cannot be used and is skipped: {damage}")
     return None
 
 
@@ -156,6 +165,26 @@ def arrays_sha256(parts: Mapping[str, Arrays]) -> str:
             digest.update(f"{part}/{name} {little.dtype.str} {little.shape}\n".encode())
             digest.update(little.tobytes())
     return digest.hexdigest()
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    """Write a file; it is on disk when this returns."""
+    view, half = memoryview(data), len(data) // 2
+    with open(path, "wb") as file:
+        file.write(view[:half])
+        file.flush()
+        failpoint("checkpoint.mid_write")
+        file.write(view[half:])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _forget(path: Path) -> None:
+    forgotten = path.with_name(f"{TEMPORARY}forgotten")
+    shutil.rmtree(forgotten, ignore_errors=True)
+    os.rename(path, forgotten)
+    failpoint("checkpoint.mid_forget")
+    shutil.rmtree(forgotten, ignore_errors=True)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

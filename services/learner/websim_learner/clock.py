@@ -10,13 +10,13 @@ RECENT_UPDATES = 10
 
 
 class RunClock:
-    """Measures training time: from the first step on, evaluations and pauses left out."""
+    """Measures training time: from the first step on; evaluations, pauses, checkpoints left out."""
 
-    def __init__(self, wall_s: float = 0.0) -> None:
-        """Start at the training time of the run's earlier lives; the clock stands."""
+    def __init__(self) -> None:
+        """Start at zero; the clock stands."""
         self.phases = dict.fromkeys(("physics", "inference", "update"), 0.0)
         """Seconds of this process by phase of training; they overlap where the phases do."""
-        self._gathered_s = wall_s
+        self._gathered_s = 0.0
         self._running_since_s: float | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_UPDATES + 1)
 
@@ -25,6 +25,11 @@ class RunClock:
         """Training time so far."""
         since_s = self._running_since_s
         return self._gathered_s + (0.0 if since_s is None else time.perf_counter() - since_s)
+
+    def go_back(self, wall_s: float) -> None:
+        """Stand at an earlier training time: what came after it is done again."""
+        self._gathered_s, self._running_since_s = wall_s, None
+        self._recent.clear()
 
     def run(self) -> None:
         """Let the clock run."""

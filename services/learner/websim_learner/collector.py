@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from websim_learner.fleet import FleetClient, Waiter, num_envs
+from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
+from websim_learner.fleet import STOP_PATIENCE_S, FleetClient, Waiter, num_envs
 from websim_learner.models import ActionScale, NumpyActor
 from websim_learner.randomness import Stream, generator
 from websim_learner.rollout import Rollout
@@ -32,7 +33,10 @@ class CollectionTime:
 
 
 class Collector:
-    """Drives one session of the fleet: resets it once, then fills one rollout after another."""
+    """Drives one session of the fleet: resets it once, then fills one rollout after another.
+
+    Between two rollouts nothing is outstanding, and the session can be asked for its whole state.
+    """
 
     def __init__(self, client: FleetClient, seed: int, waiter: Waiter | None = None) -> None:
         """Drive a session.
@@ -78,6 +82,37 @@ class Collector:
         self._cut_at = 1 + order * self.client.task.max_episode_steps // self.num_envs
         self._steps = 0
 
+    def arrays(self) -> dict[str, Arrays]:
+        """Fetch the state of all envs and return it with the collector's own, for a checkpoint.
+
+        Raises:
+            RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: it cannot be had.
+        """
+        fleet: Arrays = {}
+        for shard in range(len(self._spans)):
+            fleet |= prefixed(str(shard), self._waiter.snapshot(self.client, shard))
+        steps = np.array(self._steps)
+        own: Arrays = {"obs": self._obs, "cut_at": self._cut_at, "steps": steps}
+        return {"fleet": fleet, "collector": own}
+
+    def restore(self, arrays: dict[str, Arrays]) -> bool:
+        """Put all envs, and the collector, where `arrays` was taken.
+
+        Returns:
+            Whether the envs look as they did, bit for bit; they are gone on with anyway.
+
+        Raises:
+            RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: the fleet does not do it.
+        """
+        for shard in range(len(self._spans)):
+            self.client.send_restore(shard, unprefixed(str(shard), arrays["fleet"]))
+        for _ in self._spans:
+            result = self._waiter.receive(self.client)
+            self._obs[self._spans[result.shard]] = result.obs
+        own = arrays["collector"]
+        self._cut_at, self._steps = own["cut_at"].copy(), int(own["steps"])
+        return self._obs.tobytes() == own["obs"].tobytes()
+
     def collect(
         self, rollout: Rollout, actor: NumpyActor, first_t: int, fields: Sequence[str] = ()
     ) -> CollectionTime:
@@ -103,7 +138,7 @@ class Collector:
         while left:
             now = time.perf_counter()
             timing.inference_s += now - clock
-            result = self._waiter.receive(self.client)
+            result = self._waiter.receive(self.client, STOP_PATIENCE_S)
             clock = time.perf_counter()
             timing.physics_s += clock - now
             t, rows = done[result.shard], self._spans[result.shard]

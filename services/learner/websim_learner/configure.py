@@ -21,33 +21,31 @@ def new_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     Raises:
         UserError: something asked for is not there, or the directory holds a run already.
     """
-    if settings.run_dir is None:
-        raise UserError("--run-dir is required", "Name the directory the run is kept in.")
-    run_dir = RunDir(settings.run_dir)
+    run_dir = _run_dir(settings)
     run_dir.check_new()
-    task = settings.task or DEFAULT_TASK
-    algo = settings.algo or "ppo"
-    if algo not in ALGORITHMS:
-        raise UserError(f"there is no algorithm {algo}", f"Choose from: {', '.join(ALGORITHMS)}.")
-    defaults = defaults_of(task)
-    num_envs = settings.num_envs or DEFAULT_NUM_ENVS
-    overrides, task_overrides = split_overrides(settings.set)
-    ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
-    steps_per_update = num_envs * ppo.rollout_length
-    config = RunConfig(
-        task=task,
-        task_overrides=task_overrides,
-        algo=algo,
-        num_envs=num_envs,
-        seed=settings.seed or 0,
-        total_steps=settings.total_steps or defaults.total_steps,
-        device=_checked_device(settings.device or "cpu"),
-        ppo=ppo,
-        reward_source=_reward_source(settings),
-        eval_episodes=settings.eval_episodes,
-        eval_every_updates=_updates(settings.eval_every_steps, steps_per_update),
-        checkpoint_every_updates=_updates(settings.checkpoint_every_steps, steps_per_update),
-    )
+    return _asked(settings), run_dir
+
+
+def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
+    """Return the configuration and the directory of a run, whether it is new or has been started.
+
+    Raises:
+        UserError: something asked for is not there, or a run of other settings is kept there.
+    """
+    run_dir, config = _run_dir(settings), _asked(settings)
+    if run_dir.started:
+        kept, _ = run_dir.read_config()
+        # The device changes what is learned no more than a machine does.
+        others = [
+            name
+            for name in RunConfig.__struct_fields__
+            if name != "device" and getattr(kept, name) != getattr(config, name)
+        ]
+        if others:
+            raise UserError(
+                f"{run_dir.path} holds a run with another {' and another '.join(others)}",
+                f"Go on with it by --resume {run_dir.path}, or choose another --run-dir.",
+            )
     return config, run_dir
 
 
@@ -58,6 +56,8 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         UserError: it is not there, or something is asked for that a run keeps for life.
     """
     assert settings.resume is not None
+    if settings.resume_if_started:
+        raise UserError("--resume is not for a run that may not be there", "Leave out one of them.")
     if settings.run_dir not in (None, settings.resume):
         raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
@@ -75,6 +75,39 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         "device": _checked_device(settings.device or config.device),
     }
     return msgspec.structs.replace(config, **changes), run_dir
+
+
+def _run_dir(settings: TrainSettings) -> RunDir:
+    if settings.run_dir is None:
+        raise UserError("--run-dir is required", "Name the directory the run is kept in.")
+    return RunDir(settings.run_dir)
+
+
+def _asked(settings: TrainSettings) -> RunConfig:
+    """Resolve what was asked."""
+    task = settings.task or DEFAULT_TASK
+    algo = settings.algo or "ppo"
+    if algo not in ALGORITHMS:
+        raise UserError(f"there is no algorithm {algo}", f"Choose from: {', '.join(ALGORITHMS)}.")
+    defaults = defaults_of(task)
+    num_envs = settings.num_envs or DEFAULT_NUM_ENVS
+    overrides, task_overrides = split_overrides(settings.set)
+    ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
+    steps_per_update = num_envs * ppo.rollout_length
+    return RunConfig(
+        task=task,
+        task_overrides=task_overrides,
+        algo=algo,
+        num_envs=num_envs,
+        seed=settings.seed or 0,
+        total_steps=settings.total_steps or defaults.total_steps,
+        device=_checked_device(settings.device or "cpu"),
+        ppo=ppo,
+        reward_source=_reward_source(settings),
+        eval_episodes=settings.eval_episodes,
+        eval_every_updates=_updates(settings.eval_every_steps, steps_per_update),
+        checkpoint_every_updates=_updates(settings.checkpoint_every_steps, steps_per_update),
+    )
 
 
 def _updates(steps: int, steps_per_update: int) -> int:

@@ -4,16 +4,29 @@ The learner never looks behind this interface; its tests implement it with a few
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from websim.client import EnvironmentState, FleetTimeout, ShardResult, make_vec
+from websim.client import (
+    EnvironmentState,
+    FleetRefused,
+    FleetTimeout,
+    FleetUnavailable,
+    ShardResult,
+    make_vec,
+)
+from websim.service.logs import get_logger
+from websim.wire.lifecycle import CLIENT_PROBE_S
 from websim.wire.messages import ShardSpan, TaskInfo
 from websim_learner.run_dir import RunConfig
+
+log = get_logger("websim_learner")
+
+Answer = TypeVar("Answer")
 
 
 class FleetClient(Protocol):
@@ -41,6 +54,12 @@ class FleetClient(Protocol):
 
     def recv(self, timeout_s: float = ...) -> ShardResult:
         """Wait for any shard's result; FleetTimeout when none came in time."""
+
+    def snapshot(self, shard: int) -> dict[str, NDArray[Any]]:
+        """Return a shard's whole state, as copies; nothing is outstanding on it."""
+
+    def send_restore(self, shard: int, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Put a shard where a snapshot was taken; answered by a "reset" with its observations."""
 
     def get_state(self, env_id: int) -> EnvironmentState:
         """Return one env's state."""
@@ -95,15 +114,29 @@ POLL_S = 0.25
 """How long one receive waits before somebody looks whether the run is to stop."""
 
 PATIENCE_S = 60.0
-"""The longest silence of the fleet that is waited out: workers die, and others take over."""
+"""The longest silence of the fleet, without a reason given, that is waited out."""
+
+UNAVAILABLE_PAUSE_S = 1.5 * CLIENT_PROBE_S
+"""Wait before an orchestrator that went silent is tried again; its client needs a pause."""
+
+STOP_PATIENCE_S = 2.0
+"""Silence after which a run that is to stop abandons the rollout under way."""
+
+LOST_CODES = frozenset({"shard_lost", "unknown_session"})
+"""Refusals that say that a session's envs are gone for good."""
 
 
 class RunStopped(Exception):
     """What was under way is abandoned because the run is to stop; what came before it stands."""
 
 
+def is_lost(error: Exception) -> bool:
+    """Return whether an error says that the envs of a session are gone, and nothing worse."""
+    return isinstance(error, FleetRefused) and error.code in LOST_CODES
+
+
 class Waiter:
-    """Waits for results; a slow fleet is waited for, a silent one is an error."""
+    """Waits for the fleet: without limit while it says why nothing comes, else for a while."""
 
     def __init__(
         self, stop: Callable[[], bool] = lambda: False, patience_s: float = PATIENCE_S
@@ -112,30 +145,74 @@ class Waiter:
 
         Args:
             stop: asked at every receive and several times a second; True ends the waiting.
-            patience_s: how long nothing may come.
+            patience_s: how long nothing may come while no reason is given.
         """
         self._stop = stop
         self._patience_s = patience_s
         self.quiet_since_s: float | None = None
         """time.monotonic() since when results are awaited in vain; None while they come."""
 
-    def receive(self, client: FleetClient) -> ShardResult:
+    def receive(self, client: FleetClient, stop_after_s: float = 0.0) -> ShardResult:
         """Return the next result of any shard.
+
+        Args:
+            client: on which something is outstanding.
+            stop_after_s: a run that is to stop waits for this much of silence first, unless
+                there is a reason for it: what is under way comes to its end where the fleet lets
+                it.
 
         Raises:
             RunStopped: the run is to stop.
-            FleetTimeout: nothing came for longer than is patient.
+            FleetTimeout: nothing came for longer than is patient, and nobody says why.
+            FleetUnavailable: there is no orchestrator, for as long.
+            FleetRefused: the fleet says no.
         """
-        started_s = time.monotonic()
+        return self._await(
+            lambda: client.recv(timeout_s=POLL_S), lambda: client.waiting, stop_after_s
+        )
+
+    def snapshot(self, client: FleetClient, shard: int) -> dict[str, NDArray[Any]]:
+        """Return a shard's whole state; raises what `receive` raises."""
+        return self._await(lambda: client.snapshot(shard), lambda: client.waiting, STOP_PATIENCE_S)
+
+    def open(self, open_session: Callable[[int], FleetClient], seed: int) -> FleetClient:
+        """Return a session that a function opens with a seed; raises what `receive` raises."""
+        return self._await(lambda: open_session(seed), lambda: "it has not built the envs yet", 0.0)
+
+    def _await(
+        self, ask: Callable[[], Answer], reason: Callable[[], str], stop_after_s: float
+    ) -> Answer:
+        """Ask until there is an answer.
+
+        Args:
+            ask: asks once.
+            reason: says why the fleet does not answer yet; empty when it gives no reason.
+            stop_after_s: see `receive`.
+        """
+        began_s = silent_since_s = time.monotonic()
+        told = False
         while True:
-            if self._stop():
+            waited_s = time.monotonic() - began_s
+            if self._stop() and (waited_s >= stop_after_s or reason()):
                 raise RunStopped
             try:
-                result = client.recv(timeout_s=POLL_S)
-            except FleetTimeout:
-                self.quiet_since_s = started_s
-                if time.monotonic() - started_s > self._patience_s:
+                answer = ask()
+            except (FleetTimeout, FleetUnavailable) as error:
+                now_s = time.monotonic()
+                gone = isinstance(error, FleetUnavailable)
+                why = str(error) if gone else reason()
+                if why and not gone:
+                    silent_since_s = now_s
+                elif now_s - silent_since_s > self._patience_s:
                     raise
+                if why and not told:
+                    told = True
+                    log.warning("waiting for the fleet", reason=why)
+                self.quiet_since_s = began_s
+                if gone:
+                    time.sleep(UNAVAILABLE_PAUSE_S)
                 continue
+            if told:
+                log.info("the fleet answers again", after_s=round(time.monotonic() - began_s, 1))
             self.quiet_since_s = None
-            return result
+            return answer

@@ -11,6 +11,7 @@ from websim_learner.branch import Advance, Branch
 from websim_learner.checkpoint import Checkpoint, write_checkpoint
 from websim_learner.clock import RunClock
 from websim_learner.evaluation import Evaluation, evaluate
+from websim_learner.failpoints import failpoint
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import (
@@ -40,6 +41,10 @@ class Ledger:
         self.state: RunState = "starting"
         self.reason = ""
         """Why the run is in this state, where there is something to say."""
+        self.evaluated = 0
+        """Updates done when the policy was last evaluated."""
+        self.checkpointed: int | None = None
+        """Updates done when the last checkpoint was taken."""
         self.reporter = reporter
         self.clock = clock
         self._config = config
@@ -116,20 +121,37 @@ class Ledger:
         )
 
     def write_checkpoint(self) -> str:
-        """Write the state between two updates; return the checkpoint's name."""
-        arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
-        counters = {
-            "wall_s": self.clock.wall_s,
-            "journal": len(self._run_dir.journal()),
-            "branches": [branch.counters() for branch in self._branches],
-        }
-        checkpoint = Checkpoint(self.updates, counters, arrays)
-        write_checkpoint(self._run_dir.checkpoints, checkpoint)
-        digest = self._branches[0].weights_sha256()
-        self.reporter.publish(
-            CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
-        )
+        """Write the state between two updates; return the checkpoint's name.
+
+        Training time stands meanwhile.
+
+        Raises:
+            RunStopped: the run is to stop.
+            FleetError: the state of the envs cannot be had.
+        """
+        with self.clock.stopped():
+            arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
+            counters = {
+                "wall_s": self.clock.wall_s,
+                "journal": len(self._run_dir.journal()),
+                "evaluated": self.evaluated,
+                "branches": [branch.counters() for branch in self._branches],
+            }
+            checkpoint = Checkpoint(self.updates, counters, arrays)
+            write_checkpoint(self._run_dir.checkpoints, checkpoint)
+            self.checkpointed = self.updates
+            digest = self._branches[0].weights_sha256()
+            self.reporter.publish(
+                CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
+            )
         return checkpoint.name
+
+    def go_back(self, checkpoint: Checkpoint | None) -> None:
+        """Take over the counters of a checkpoint; None: of nothing done yet."""
+        counters = checkpoint.counters if checkpoint is not None else {}
+        self.checkpointed = checkpoint.update if checkpoint is not None else None
+        self.evaluated = int(counters.get("evaluated", 0))
+        self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
     def evaluate(self, open_session: Callable[[], FleetClient], waiter: Waiter) -> list[Evaluation]:
         """Evaluate every branch on the evaluation session; training time stands meanwhile."""
@@ -154,6 +176,8 @@ class Ledger:
                         success_mean=evaluation.success_mean,
                     )
                 )
+            self.evaluated = self.updates
+            failpoint("evaluation.done")
             self.enter(before)
         return evaluations
 

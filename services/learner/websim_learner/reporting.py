@@ -79,6 +79,7 @@ class Reporter:
 
     def open_curves(self, env_steps: int) -> None:
         """Draw curves from now on; those beyond env_steps, of an earlier life, are drawn anew."""
+        self.close()
         directory = str(self._run_dir.tensorboard)
         self._board = SummaryWriter(directory, purge_step=env_steps, flush_secs=10)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,9 @@ class Ends:
 
 
 ENDS_COLUMNS = tuple(field.name for field in fields(Ends))
+
+TABLES = ("obs", "action", "noise", "task_reward", "terminated", "truncated", "invalid")
+"""The arrays of a rollout that are allocated once."""
 
 
 class Rollout:
@@ -153,3 +157,37 @@ class Rollout:
         order = np.lexsort((columns[1], columns[0]))
         self._sorted = Ends(*(column[order] for column in columns))
         return self._sorted
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything that was collected, for a checkpoint; views, not copies."""
+        ends = self.ends()
+        return {
+            **{name: getattr(self, name) for name in TABLES},
+            **{f"ends.{name}": getattr(ends, name) for name in ENDS_COLUMNS},
+            **{f"field.{name}": table for name, table in self.fields.items()},
+            "log_std": self.log_std,
+            "scale.mean": self.obs_scale.mean,
+            "scale.inverse_std": self.obs_scale.inverse_std,
+        }
+
+    def load(self, arrays: dict[str, NDArray[Any]], first_t: int) -> None:
+        """Take over what `arrays` returned.
+
+        Args:
+            arrays: of a rollout of the same shape.
+            first_t: vector steps of the run before that rollout.
+
+        Raises:
+            ValueError: it is of another shape.
+        """
+        for name in TABLES:
+            own: NDArray[Any] = getattr(self, name)
+            if arrays[name].shape != own.shape:
+                raise ValueError(f"its rollout's {name} has shape {arrays[name].shape}")
+            np.copyto(own, arrays[name])
+        self._sorted = Ends(**{name: arrays[f"ends.{name}"] for name in ENDS_COLUMNS})
+        start = "field."
+        self.fields = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+        self.log_std = arrays["log_std"]
+        self.obs_scale = ObservationScale(arrays["scale.mean"], arrays["scale.inverse_std"])
+        self.first_t = first_t

@@ -1,28 +1,33 @@
 """One life of a run: its branches, books and trainer, put together from a configuration.
 
-A run has as many lives as processes have worked on it; each goes on from the last checkpoint.
+A run has as many lives as processes have worked on it, and one more each time the fleet loses its
+envs for good; each goes on from the newest checkpoint, as if nothing had happened.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from websim.client import FleetRefused
 from websim.service.errors import UserError
 from websim.service.http import Pulse
 from websim_learner.branch import Branch
-from websim_learner.checkpoint import newest_checkpoint, remove_unfinished
+from websim_learner.checkpoint import Checkpoint, newest_checkpoint, remove_unfinished
 from websim_learner.clock import RunClock
 from websim_learner.control import Control
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.failpoints import failpoint
+from websim_learner.fleet import FleetClient, RunStopped, Waiter, is_lost
+from websim_learner.journal import LIVES, is_stopped, to_replay
 from websim_learner.ledger import Ledger
 from websim_learner.randomness import Stream, derived_seed
-from websim_learner.records import EventStream, RunState
+from websim_learner.records import EventStream, JournalEntry, RunState
 from websim_learner.reporting import Reporter
 from websim_learner.rewards import make_reward
 from websim_learner.run_dir import RunConfig, RunDir
 from websim_learner.status import StatusBoard
 from websim_learner.trainer import Trainer
 
-LIVES = ("start", "resume")
-"""Kinds of journal entries of which each life of a run writes one."""
+MAX_LOSSES = 3
+"""Times in a row that the envs may be lost before there is a newer checkpoint."""
 
 
 class Run:
@@ -58,49 +63,28 @@ class Run:
         """
         self._config = config
         self._run_dir = run_dir
+        self._open_training = open_training
         self._stop = stop
-        self._damages: list[str] = []
-        self._checkpoint = newest_checkpoint(run_dir.checkpoints, self._damages.append)
-        self._journal = run_dir.journal()
+        self._losses = 0
+        self._branches: list[Branch] = []
         self.pulse = Pulse()
         self.control = Control()
-        waiter = Waiter(self._beat)
-        # A session that begins at another update must not repeat the first one's randomness.
-        updates = self._checkpoint.update if self._checkpoint is not None else 0
-        session_seed = derived_seed(config.seed, Stream.TRAINING_SESSION, updates)
-        client = open_training(session_seed)
-        try:
-            self._branch = Branch(
-                0,
-                client,
-                config.ppo,
-                seed=config.seed,
-                session_seed=session_seed,
-                total_steps=config.total_steps,
-                reward=make_reward(config.reward_source, client.task, config.num_envs),
-                device=config.device,
-                waiter=waiter,
-                beat=self.pulse.beat,
-            )
-            position, wall_s = self._restore()
-        except BaseException:
-            client.close()
-            raise
-        branches = [self._branch]
-        clock = RunClock(wall_s)
-        self.stream = EventStream(sum(entry.kind in LIVES for entry in self._journal))
+        self._waiter = Waiter(self._beat)
+        self._put_in_place()
+        clock = RunClock()
+        lives = sum(entry.kind in LIVES for entry in run_dir.journal())
+        self.stream = EventStream(lives)
         self.reporter = Reporter(run_dir, self.stream, clock)
-        self._ledger = Ledger(config, run_dir, branches, self.reporter, clock)
-        self.status = StatusBoard(config, run_dir, self._ledger, branches, waiter)
+        self._ledger = Ledger(config, run_dir, self._branches, self.reporter, clock)
+        self.status = StatusBoard(config, run_dir, self._ledger, self._branches, self._waiter)
         self._trainer = Trainer(
             config,
-            branches,
+            self._branches,
             self._ledger,
             self.control,
             open_evaluation=open_evaluation,
-            waiter=waiter,
+            waiter=self._waiter,
             stop=self._beat,
-            replay=self._journal[position:],
         )
 
     def begin(self) -> None:
@@ -109,42 +93,138 @@ class Run:
         Raises:
             UserError: the directory cannot be written.
         """
-        config, run_dir, updates = self._config, self._run_dir, self._branch.updates
-        run_dir.create()
-        remove_unfinished(run_dir.checkpoints)
-        run_dir.write_config(config, self._branch.client.task)
-        run_dir.rewind_metrics(updates)
-        kind = LIVES[1] if self._journal else LIVES[0]
-        run_dir.append_journal(updates, kind, {"total_steps": config.total_steps})
-        self.reporter.open_curves(self._branch.env_steps)
-        for damage in self._damages:
-            self._ledger.warn(damage)
+        self._run_dir.create()
+        remove_unfinished(self._run_dir.checkpoints)
+        self._run_dir.write_config(self._config, self._branches[0].client.task)
+        self._begin_life()
+        failpoint("run.begun")
 
     def train(self) -> RunState:
-        """Train to the end; return "finished", or "stopped" when the process was told to stop."""
-        return self._trainer.run()
+        """Train to the end; return "finished", or "stopped" when the process was told to stop.
+
+        Raises:
+            UserError: the fleet is gone, or loses the envs again and again.
+        """
+        try:
+            while True:
+                try:
+                    return self._trainer.run(self._replay)
+                except FleetRefused as refusal:
+                    if not is_lost(refusal):
+                        raise
+                    self._go_back(refusal)
+        except RunStopped:
+            self._ledger.enter("stopped")
+            return "stopped"
+        finally:
+            self.control.close()
 
     def close(self) -> None:
         """Give the envs back and write out what is buffered."""
         self.control.close()
-        self._branch.close()
+        self._branches[0].close()
         self.reporter.close()
 
     def _beat(self) -> bool:
         self.pulse.beat()
         return self._stop()
 
-    def _restore(self) -> tuple[int, float]:
-        """Load the checkpoint, if any; return its position in the journal and its time."""
-        checkpoint = self._checkpoint
-        if checkpoint is None:
-            return 0, 0.0
-        counters = checkpoint.counters
+    def _go_back(self, loss: FleetRefused) -> None:
+        """Begin another life at the newest checkpoint: the envs are gone, on the fleet's word.
+
+        A process of its own would do the same; this one keeps its HTTP, its records and the
+        commands that wait, and needs nobody to start it.
+        """
+        before = self._checkpoint.update if self._checkpoint is not None else 0
+        self._ledger.enter("waiting", str(loss))
+        self._branches[0].close()
         try:
-            self._branch.load(counters["branches"][0], checkpoint.arrays)
-            return int(counters["journal"]), float(counters["wall_s"])
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"{checkpoint.name} does not fit this run: {error}",
-                "Was config.json or the task's file changed?",
-            ) from None
+            self._put_in_place()
+            progress = self._checkpoint is not None and self._checkpoint.update > before
+            self._losses = 1 if progress else self._losses + 1
+            if self._losses > MAX_LOSSES:
+                raise loss
+        except UserError as error:
+            self._ledger.enter("failed", str(error))
+            raise
+        self._begin_life()
+        self._ledger.warn(f"{loss.message}; going on from update {self._ledger.updates}")
+
+    def _put_in_place(self) -> None:
+        """Open a session and make a branch that stands where the newest checkpoint was taken."""
+        config, run_dir = self._config, self._run_dir
+        self._checkpoint, self._damages = _newest(run_dir)
+        # Every life opens the same session; envs are put where they were by their snapshots.
+        seed = derived_seed(config.seed, Stream.TRAINING_SESSION)
+        # Who starts a run is told at once that there is no fleet; a run that goes on waits for it.
+        going_on = run_dir.started
+        opened = self._waiter.open if going_on else _open_at_once
+        client = opened(self._open_training, seed)
+        try:
+            branch = Branch(
+                0,
+                client,
+                config.ppo,
+                seed=config.seed,
+                session_seed=seed,
+                total_steps=config.total_steps,
+                reward=make_reward(config.reward_source, client.task, config.num_envs),
+                device=config.device,
+                waiter=self._waiter,
+                beat=self.pulse.beat,
+            )
+            if self._checkpoint is not None:
+                _load(branch, self._checkpoint)
+        except BaseException:
+            client.close()
+            raise
+        # In place: status and books look at the same list.
+        self._branches[:] = [branch]
+
+    def _begin_life(self) -> None:
+        """Bring books and files to where the policy stands, and journal the life."""
+        run_dir, ledger = self._run_dir, self._ledger
+        ledger.go_back(self._checkpoint)
+        run_dir.rewind_metrics(ledger.updates)
+        journal = run_dir.journal()
+        values: dict[str, object] = {"total_steps": self._config.total_steps}
+        if is_stopped(journal) and run_dir.finished:
+            # Who goes on with a run that was stopped, and has its result, takes the stop back.
+            values["goes_on"] = True
+        run_dir.append_journal(ledger.updates, LIVES[1] if journal else LIVES[0], values)
+        if ledger.env_steps < self._config.total_steps:
+            run_dir.remove_result()
+        checkpoint = self._checkpoint
+        position = checkpoint.counters["journal"] if checkpoint is not None else 0
+        self._replay: list[JournalEntry] = to_replay(run_dir.journal(), position)
+        if checkpoint is not None:
+            # Its arrays are where they belong by now; they may be large.
+            self._checkpoint = replace(checkpoint, arrays={})
+        self.reporter.open_curves(ledger.env_steps)
+        for damage in self._damages:
+            ledger.warn(damage)
+
+
+def _newest(run_dir: RunDir) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint and what is wrong with those that are newer."""
+    damages: list[str] = []
+    checkpoint = newest_checkpoint(run_dir.checkpoints, damages.append)
+    if checkpoint is None and damages:
+        raise UserError(
+            f"{run_dir.path} cannot go on: {damages[0]}", "Start a new run in another --run-dir."
+        )
+    return checkpoint, damages
+
+
+def _open_at_once(open_session: Callable[[int], FleetClient], seed: int) -> FleetClient:
+    return open_session(seed)
+
+
+def _load(branch: Branch, checkpoint: Checkpoint) -> None:
+    try:
+        branch.load(checkpoint.counters["branches"][0], checkpoint.arrays)
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{checkpoint.name} does not fit this run: {error}",
+            "Was config.json or the task's file changed?",
+        ) from None

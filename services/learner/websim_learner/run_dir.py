@@ -16,6 +16,7 @@ from websim.service.errors import UserError
 from websim.service.files import write_atomic
 from websim.wire.messages import TaskInfo, Value
 from websim_learner.defaults import PPOSettings
+from websim_learner.failpoints import failpoint
 from websim_learner.records import JournalEntry, MetricsRecord
 
 
@@ -75,13 +76,18 @@ class RunDir:
         self._metrics = path / "metrics.jsonl"
         self._result = path / "result.json"
 
+    @property
+    def started(self) -> bool:
+        """Whether a run is kept here already."""
+        return self._config.exists()
+
     def check_new(self) -> None:
         """Refuse to begin a run where one is kept already.
 
         Raises:
             UserError: says what to do instead.
         """
-        if self._config.exists():
+        if self.started:
             raise UserError(
                 f"{self.path} already holds a run",
                 f"Go on with it by --resume {self.path}, or choose another --run-dir.",
@@ -127,12 +133,25 @@ class RunDir:
 
     def write_result(self, result: RunResult) -> None:
         """Write what came of the run."""
+        failpoint("result.before_write")
         write_atomic(self._result, msgspec.json.format(msgspec.json.encode(result), indent=1))
+        failpoint("result.after_write")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its result."""
+        return self._result.exists()
+
+    def remove_result(self) -> None:
+        """Remove the result of a run that goes on."""
+        self._result.unlink(missing_ok=True)
 
     def append_metrics(self, record: MetricsRecord) -> None:
         """Append a row to metrics.jsonl."""
+        failpoint("metrics.before_write")
         with self._metrics.open("ab") as file:
             file.write(msgspec.json.encode(record) + b"\n")
+        failpoint("metrics.after_write")
 
     def rewind_metrics(self, update: int) -> None:
         """Drop the rows of updates that the run is about to do again."""
@@ -144,7 +163,9 @@ class RunDir:
         entry = JournalEntry(n=len(self.journal()) + 1, update=update, kind=kind, values=values)
         lines = [*_lines(self._journal), msgspec.json.encode(entry)]
         # The journal is short: rewriting it whole keeps a cut line out of it for good.
+        failpoint("journal.before_write")
         write_atomic(self._journal, b"".join(line + b"\n" for line in lines))
+        failpoint("journal.after_write")
         return entry
 
     def journal(self) -> list[JournalEntry]:

@@ -41,6 +41,9 @@ class TrainSettings(ServiceSettings):
     resume: Path | None = None
     """Go on with the run in this directory; what it was started with holds, but for
     --total-steps and --device."""
+    resume_if_started: bool = False
+    """Go on with the run in --run-dir if it holds one of the same settings, and end at once if
+    that has its result: for whoever starts a learner that died with the same command line."""
     device: str | None = None
     """Where to learn: cpu or cuda; cpu when not given."""
     reward: Path | None = None
@@ -52,8 +55,9 @@ class TrainSettings(ServiceSettings):
     """Episodes of an evaluation, each on an environment of its own."""
     eval_every_steps: int = Field(500_000, ge=0)
     """Evaluate about this often; 0 evaluates at the end only."""
-    checkpoint_every_steps: int = Field(250_000, ge=0)
-    """Write a checkpoint about this often; 0 writes one at the end only."""
+    checkpoint_every_steps: int = Field(100_000, ge=0)
+    """Write a checkpoint about this often, and what a kill costs is at most as much; 0 writes one
+    at the beginning and one at the end only."""
 
 
 class _RunCommandSettings(ServiceSettings):

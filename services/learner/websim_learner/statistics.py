@@ -1,8 +1,10 @@
 """Statistics of training episodes: means over the last ones, and how fast they improve."""
 
 from collections import deque
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from websim_learner.rollout import Rollout
 
@@ -78,3 +80,27 @@ class EpisodeStatistics:
         x, y = steps[recent] - steps[recent].mean(), returns[recent]
         # slope = sum((x - mean(x)) (y - mean(y))) / sum((x - mean(x))^2)
         return float(1e6 * (x @ (y - y.mean())) / (x @ x))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what the means and the slope are taken over, for a checkpoint."""
+        trend = np.array(self._trend, np.float64).reshape(-1, 2)
+        windows = {name: np.array(window) for name, window in self._windows().items()}
+        # Env steps are whole numbers far below 2**53, so a float holds them exactly.
+        return {**windows, "trend": trend}
+
+    def load(self, arrays: dict[str, NDArray[Any]], episodes: int) -> None:
+        """Take over what `arrays` returned, and the number of episodes."""
+        self.episodes = episodes
+        for name, window in self._windows().items():
+            window.clear()
+            window.extend(arrays[name].tolist())
+        self._trend.clear()
+        self._trend.extend((int(steps), mean) for steps, mean in arrays["trend"].tolist())
+
+    def _windows(self) -> dict[str, deque[float]]:
+        return {
+            "return": self._return,
+            "length": self._length,
+            "fitness": self._fitness,
+            "success": self._success,
+        }

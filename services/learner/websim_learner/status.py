@@ -13,6 +13,9 @@ from websim_learner.run_dir import RunConfig, RunDir
 QUIET_S = 2.0
 """A fleet that answers nothing for this long is waited for, and the status says so."""
 
+SILENT = "the fleet does not answer"
+"""The reason of a wait that nobody gives one for."""
+
 
 class TimeSplit(BaseModel):
     """Parts of the training time that went to what, adding up to 1 (0 before the first update)."""
@@ -90,8 +93,10 @@ class StatusBoard:
         """Return why the run does not go on just now; None while it does."""
         state = self._ledger.state
         if self._quiet():
-            return self._fleet() or "the fleet does not answer"
-        return None if state in ("running", "paused", "evaluating") else f"the run is {state}"
+            return self._fleet() or SILENT
+        if state in ("running", "paused", "evaluating"):
+            return None
+        return f"the run is {state}" + (f": {self._ledger.reason}" if self._ledger.reason else "")
 
     def read(self) -> RunStatus:
         """Return how the run stands."""
@@ -105,7 +110,7 @@ class StatusBoard:
             seed=config.seed,
             num_envs=sum(branch.num_envs for branch in self._branches),
             state="waiting" if quiet else ledger.state,
-            reason=self._fleet() if quiet else ledger.reason,
+            reason=(self._fleet() or SILENT) if quiet else ledger.reason,
             update=ledger.updates,
             env_steps=ledger.env_steps,
             total_steps=config.total_steps,

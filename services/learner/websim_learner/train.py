@@ -10,7 +10,7 @@ from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
 from websim_learner.api import add_run_routes
-from websim_learner.configure import new_config, resumed_config
+from websim_learner.configure import new_config, resumed_config, started_config
 from websim_learner.fleet import FleetClient, open_session
 from websim_learner.run import Run
 from websim_learner.settings import TrainSettings
@@ -27,8 +27,15 @@ def train(settings: TrainSettings) -> int:
     configure_logs("learner", json=settings.log_json, file=settings.log_file)
     # Bits depend on the number of threads, and two of them fight where cores are shared.
     torch.set_num_threads(1)
-    resuming = settings.resume is not None
-    config, run_dir = resumed_config(settings) if resuming else new_config(settings)
+    if settings.resume is not None:
+        config, run_dir = resumed_config(settings)
+    elif settings.resume_if_started:
+        config, run_dir = started_config(settings)
+        if run_dir.started and run_dir.finished:
+            log.info("the run has its result already", run_dir=str(run_dir.path))
+            return 0
+    else:
+        config, run_dir = new_config(settings)
     name = run_dir.path.name
     shutdown: Shutdown | None = None
 

@@ -5,12 +5,15 @@ clock or on the order in which anything arrives; a command from outside is journ
 update at which it takes effect, before it does, and a resumed run applies it there again.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 
+from websim.client import FleetError
 from websim.service.errors import UserError
 from websim_learner.branch import Branch
 from websim_learner.control import Applied, Control, Pause, Pending, Resume, SetReward, Stop
-from websim_learner.fleet import FleetClient, RunStopped, Waiter
+from websim_learner.failpoints import failpoint
+from websim_learner.fleet import FleetClient, RunStopped, Waiter, is_lost
 from websim_learner.ledger import Ledger
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import JournalEntry, RunState
@@ -18,9 +21,6 @@ from websim_learner.run_dir import RunConfig
 
 PAUSE_POLL_S = 0.2
 """How often a paused run looks whether it is to go on or to stop."""
-
-REPLAYED = ("set_reward",)
-"""Kinds of journal entries that change what is learned: a resumed run applies them again."""
 
 
 class Trainer:
@@ -36,7 +36,6 @@ class Trainer:
         open_evaluation: Callable[[int], FleetClient],
         waiter: Waiter,
         stop: Callable[[], bool] = lambda: False,
-        replay: Sequence[JournalEntry] = (),
     ) -> None:
         """Make ready.
 
@@ -48,7 +47,6 @@ class Trainer:
             open_evaluation: opens the evaluation session with a seed, when it is first needed.
             waiter: waits for the evaluation session.
             stop: whether the process was told to stop; asked between updates and in pauses.
-            replay: entries of the journal beyond the checkpoint from which the run goes on.
         """
         self.ledger = ledger
         self.branches = branches
@@ -58,55 +56,86 @@ class Trainer:
         self._evaluation: FleetClient | None = None
         self._waiter = waiter
         self._stop = stop
-        self._replay = [entry for entry in replay if entry.kind in REPLAYED]
+        self._replay: Sequence[JournalEntry] = ()
         self._paused = False
         self._over = False
+        self._between = False
+        """Whether all branches stand between two updates, where a checkpoint can be taken."""
 
-    def run(self) -> RunState:
+    def run(self, replay: Sequence[JournalEntry] = ()) -> RunState:
         """Train to the end; return "finished", or "stopped" when the process was told to stop.
 
+        Args:
+            replay: entries of the journal that are to take effect again, where they did.
+
         Raises:
-            UserError: the fleet is gone; the state between the last two updates is kept.
+            UserError: the fleet is gone, or the envs are (`is_lost`). What the last checkpoint
+                holds is kept.
         """
+        self._replay = replay
+        self._between = False
         try:
             self._train()
             self._conclude()
         except RunStopped:
-            self.ledger.write_checkpoint()
+            self._keep()
             self.ledger.enter("stopped")
         except UserError as error:
-            self.ledger.write_checkpoint()
-            self.ledger.enter("failed", str(error))
+            if not is_lost(error):
+                self.ledger.enter("failed", str(error))
             raise
         finally:
             self.ledger.clock.halt()
-            self._control.close()
             if self._evaluation is not None:
                 self._evaluation.close()
+                self._evaluation = None
         return self.ledger.state
 
     def _train(self) -> None:
         total, ledger = self._config.total_steps, self.ledger
         for branch in self.branches:
-            branch.start()
+            if not branch.start():
+                ledger.warn(
+                    "the envs are not quite where they were: another version of the task or of "
+                    "MuJoCo? What follows is not what an undisturbed run would have done"
+                )
+        self._between = True
+        failpoint("run.restored")
         ledger.enter("running")
         while ledger.env_steps < total:
+            self._do_what_is_due()
             self._between_updates()
             if self._over:
                 return
             ledger.clock.run()
-            for branch in self.branches:
-                last = branch.env_steps + branch.steps_per_update >= total
-                advance = branch.advance(last)
-                ledger.note_advance(branch, advance)
-                if advance.reward_failure:
-                    branch.set_reward(branch.make_reward(None))
-            if ledger.env_steps >= total:
-                return
-            if _due(ledger.updates, self._config.eval_every_updates):
-                ledger.evaluate(self._evaluation_session, self._waiter)
-            if _due(ledger.updates, self._config.checkpoint_every_updates):
-                ledger.write_checkpoint()
+            self._advance()
+
+    def _advance(self) -> None:
+        """Let every branch do one update."""
+        self._between = False
+        for branch in self.branches:
+            last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
+            advance = branch.advance(last)
+            self.ledger.note_advance(branch, advance)
+            if advance.reward_failure:
+                branch.set_reward(branch.make_reward(None), at_once=True)
+        self._between = True
+
+    def _do_what_is_due(self) -> None:
+        """Evaluate and write a checkpoint, where it is time and not done yet."""
+        ledger, updates = self.ledger, self.ledger.updates
+        if _due(updates, self._config.eval_every_updates) and ledger.evaluated != updates:
+            ledger.evaluate(self._evaluation_session, self._waiter)
+        # The first one is written before anything is learned: a kill loses no run.
+        due = updates == 0 or _due(updates, self._config.checkpoint_every_updates)
+        if due and ledger.checkpointed != updates:
+            ledger.write_checkpoint()
+
+    def _keep(self) -> None:
+        """Write a last checkpoint, if the envs can still be asked where they are."""
+        if self._between:
+            with contextlib.suppress(RunStopped, FleetError):
+                self.ledger.write_checkpoint()
 
     def _conclude(self) -> None:
         """End the run: last checkpoint, evaluation, result."""
@@ -119,15 +148,19 @@ class Trainer:
     def _evaluation_session(self) -> FleetClient:
         if self._evaluation is None:
             seed = derived_seed(self._config.seed, Stream.EVALUATION_SESSION)
-            self._evaluation = self._open_evaluation(seed)
+            self._evaluation = self._waiter.open(self._open_evaluation, seed)
         return self._evaluation
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
         for entry in self._replay:
-            if entry.update == self.ledger.updates:
+            if entry.kind == "stop":
+                self._over |= entry.update <= self.ledger.updates
+            elif entry.update == self.ledger.updates:
                 branch = self.branches[entry.values["branch"]]
-                branch.set_reward(branch.make_reward(entry.values["source"]))
+                # Where a reward failed, the update under way was judged by the new one already.
+                failed = "why" in entry.values
+                branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
         if self._stop():
             raise RunStopped
         while (pending := self._control.take()) is not None:
@@ -183,4 +216,4 @@ class Trainer:
 
 
 def _due(updates: int, every: int) -> bool:
-    return every > 0 and updates % every == 0
+    return every > 0 and updates > 0 and updates % every == 0

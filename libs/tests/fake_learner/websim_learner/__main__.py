@@ -29,6 +29,7 @@ def parse(argv):
         parser.add_argument(f"--{flag}", type=int)
     parser.add_argument("--task", default="Resumed-v0")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--resume-if-started", action="store_true")
     return parser.parse_args(argv)
 
 
@@ -76,6 +77,11 @@ def main(argv):
     options = parse(argv)
     if options.task == "Unknown-v0":
         raise UserError("there is no task Unknown-v0", "Did you mean Known-v0?")
+    if options.task == "Stillborn-v0" and not options.resume_if_started:
+        os.kill(os.getpid(), signal.SIGKILL)
+    config = options.run_dir / "config.json"
+    if options.resume and json.loads(config.read_text())["task"] == "Crash-v0":
+        options.task = "Crash-v0"
     shutdown = install_shutdown()
     run = FakeRun(options)
     app = make_app("fake learner", "0")
@@ -93,15 +99,14 @@ def main(argv):
         return run.command(body["kind"])
 
     server = serve_http(app, "127.0.0.1", options.http_port)
-    (options.run_dir / "config.json").write_text(json.dumps({"argv": argv}))
+    config.write_text(json.dumps({"argv": argv, "task": options.task}))
     write_ready(options.ready_file, http_url=server.url)
     run.record("warning", message="this learner learns nothing")
-    first = options.resume is None
     while not shutdown.wait(0.1) and not run.over:
         run.turn()
         if options.task == "Crash-v0" and run.update == 30:
             raise ValueError("the weights are gone")
-        if options.task == "Killed-v0" and run.update == 2 and first:
+        if options.task == "Killed-v0" and run.update == 2:
             os.kill(os.getpid(), signal.SIGKILL)
     (options.run_dir / "last_checkpoint").write_text(str(run.update))
     if run.over:

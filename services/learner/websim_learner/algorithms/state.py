@@ -1,6 +1,7 @@
 """Networks and optimisers as plain arrays by name, for checkpoints and digests."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 Arrays = dict[str, NDArray[Any]]
+
+Part = TypeVar("Part")
 
 
 def module_arrays(module: nn.Module) -> Arrays:
@@ -46,15 +49,15 @@ def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
-def prefixed(prefix: str, arrays: Arrays) -> Arrays:
-    """Return the arrays under longer names: "<prefix>.<name>"."""
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+def prefixed(prefix: str, parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return arrays, or dictionaries of them, under longer names: "<prefix>.<name>"."""
+    return {f"{prefix}.{name}": part for name, part in parts.items()}
 
 
-def unprefixed(prefix: str, arrays: Arrays) -> Arrays:
-    """Return those arrays whose names begin so, under the rest of their names."""
+def unprefixed(prefix: str, parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return those whose names begin so, under the rest of their names."""
     start = f"{prefix}."
-    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+    return {name[len(start) :]: part for name, part in parts.items() if name.startswith(start)}
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:

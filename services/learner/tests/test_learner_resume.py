@@ -1,0 +1,369 @@
+"""A run that dies and goes on ends in the same weights as one that was left alone."""
+
+import threading
+import time
+
+import msgspec
+import pytest
+
+from websim.programs.sandbox import SandboxError
+from websim.service.errors import UserError
+from websim_learner import ledger as ledger_module
+from websim_learner.checkpoint import checkpoint_paths
+from websim_learner.control import SetReward, Stop
+from websim_learner.fleet import Waiter
+from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
+
+LAZY = "def reward(state, action):\n    return -np.sum(np.square(action), axis=1)\n"
+BOLD = "def reward(state, action):\n    return np.sum(np.square(action), axis=1)\n"
+
+TIMES = {"n", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s"}
+"""What may differ between rows of metrics.jsonl of two runs that are the same."""
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the code may catch it."""
+
+
+def die(harness):
+    raise Killed
+
+
+def swap(source):
+    return lambda harness: harness.send(SetReward(kind="set_reward", source=source))
+
+
+def live(harness, directory, *kills, **options):
+    """Let a run die after each of these updates, one life each, and then end; return that life."""
+    for update in kills:
+        life = harness(directory, **options)
+        life.at.setdefault(update, []).append(die)
+        with pytest.raises(Killed):
+            life.go()
+    last = harness(directory, **options)
+    assert last.go() == "finished"
+    return last
+
+
+def rows(harness):
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in harness.metrics()]
+
+
+def records(harness, kind):
+    return [r for r in harness.run.stream.after(0, 10**6) if isinstance(r, kind)]
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+@pytest.mark.parametrize("shuffle", [None, 3], ids=["in order", "shuffled"])
+def test_lives_that_die_anywhere_end_like_the_undisturbed_one(harness, tmp_path, overlap, shuffle):
+    options = {"ppo": {"overlap": overlap}}
+    alone = live(harness, tmp_path / "alone", **options)
+    kills = (1, 2, 4, 4, 5, 8, 9, 10)
+    killed = live(harness, tmp_path / "killed", *kills, client={"shuffle": shuffle}, **options)
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    assert rows(killed) == rows(alone)
+    for name in ("eval_return_mean", "eval_return_std", "eval_length_mean"):
+        assert killed.result()[name] == alone.result()[name]
+    assert [entry.kind for entry in killed.run_dir.journal()] == ["start"] + ["resume"] * 8
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+@pytest.mark.parametrize("results", [1, 5, 30, 333, 500])
+def test_a_life_that_dies_within_a_rollout_is_no_other_case(harness, tmp_path, overlap, results):
+    options = {"ppo": {"overlap": overlap}, "total_steps": 5 * 24 * 8}
+    alone = live(harness, tmp_path / "alone", **options)
+    first = harness(tmp_path / "killed", **options)
+    client = first.clients[0]
+    recv, received = client.recv, 0
+
+    def recv_or_die(timeout_s):
+        nonlocal received
+        received += 1
+        if received > results:
+            raise Killed
+        return recv(timeout_s)
+
+    client.recv = recv_or_die
+    try:
+        first.go()
+    except Killed:
+        assert received == results + 1
+    killed = live(harness, tmp_path / "killed", **options)
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+def test_a_run_that_diverges_and_dies_restores_what_the_envs_count(harness, tmp_path):
+    options = {"client": {"broken": lambda step, env_id: step == 20 and env_id == 3}}
+    alone = live(harness, tmp_path / "alone", **options)
+    killed = live(harness, tmp_path / "killed", 2, 4, **options)
+    assert rows(killed) == rows(alone)
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    assert alone.metrics()[-1]["invalid_transitions"] == 1
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+@pytest.mark.parametrize("update", [2, 5, 7])
+def test_a_signal_ends_the_update_under_way_and_changes_nothing(harness, tmp_path, overlap, update):
+    options = {"ppo": {"overlap": overlap}}
+    alone = live(harness, tmp_path / "alone", **options)
+    first = harness(tmp_path / "stopped", **options)
+    client = first.clients[0]
+
+    def stop_in_the_next_rollout(harness):
+        send = client.send
+
+        def send_and_stop(*command):
+            harness.stopped = True
+            send(*command)
+
+        client.send = send_and_stop
+
+    first.at[update] = [stop_in_the_next_rollout]
+    assert first.go() == "stopped"
+    assert first.branch.updates == update + 1
+    assert checkpoint_paths(first.run_dir.checkpoints)[0].name == f"update-{update + 1:08d}"
+    again = live(harness, tmp_path / "stopped", **options)
+    assert rows(again) == rows(alone)
+    assert again.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+def test_a_signal_during_an_evaluation_has_it_repeated(harness, tmp_path):
+    first = harness(tmp_path / "run")
+    first.at[4] = [lambda h: setattr(h, "stopped", True)]
+    assert first.go() == "stopped"
+    assert records(first, EvaluationRecord) == []
+    second = live(harness, tmp_path / "run")
+    assert [record.update for record in records(second, EvaluationRecord)] == [4, 8, 10]
+
+
+def test_a_silent_fleet_does_not_keep_a_run_from_stopping(harness, monkeypatch):
+    """The rollout under way cannot be ended: the run goes on from the checkpoint before."""
+    monkeypatch.setattr("websim_learner.collector.STOP_PATIENCE_S", 0.05)
+    run = harness()
+
+    def freeze(harness):
+        harness.clients[0].silent = True
+        threading.Timer(0.2, lambda: setattr(harness, "stopped", True)).start()
+
+    run.at[5] = [freeze]
+    assert run.go() == "stopped"
+    assert checkpoint_paths(run.run_dir.checkpoints)[0].name == "update-00000003"
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+@pytest.mark.parametrize("kill", [4, 5, 6, 7])
+def test_rewards_are_swapped_again_where_they_were(harness, tmp_path, overlap, kill):
+    options = {"ppo": {"overlap": overlap}}
+    alone = harness(tmp_path / "alone", **options)
+    alone.at = {3: [swap(LAZY)], 4: [swap(BOLD)]}
+    alone.go()
+    first = harness(tmp_path / "killed", **options)
+    first.at = {3: [swap(LAZY)], 4: [swap(BOLD)]}
+    # After the next boundary, where the command takes effect, and its update.
+    first.at.setdefault(kill + 1, []).append(die)
+    with pytest.raises(Killed):
+        first.go()
+    killed = live(harness, tmp_path / "killed", 8, **options)
+    assert rows(killed) == rows(alone)
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    assert len({row["reward_id"] for row in rows(killed)}) == 3
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+def test_a_reward_that_failed_once_stays_out(harness, tmp_path, monkeypatch, overlap):
+    """A deadline was missed because the machine was busy; the next life does not miss it."""
+    options = {"ppo": {"overlap": overlap}}
+
+    def fail_at_4(life):
+        def fail(*_args):
+            raise SandboxError("deadline", "it took too long")
+
+        life.at[2] = [swap(LAZY)]
+        life.at[4] = [
+            lambda h: monkeypatch.setattr("websim_learner.rewards.evaluate_guarded", fail)
+        ]
+        return life
+
+    alone = fail_at_4(harness(tmp_path / "alone", **options))
+    alone.go()
+    monkeypatch.undo()
+    first = fail_at_4(harness(tmp_path / "killed", **options))
+    first.at[5] = [die]
+    with pytest.raises(Killed):
+        first.go()
+    monkeypatch.undo()
+    killed = live(harness, tmp_path / "killed", **options)
+    assert rows(killed) == rows(alone)
+    assert {row["reward_id"] for row in rows(killed)[4:]} == {"task"}
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+def test_a_run_that_was_told_to_stop_and_dies_is_brought_to_its_end(harness, tmp_path):
+    first = harness(tmp_path / "run")
+    first.at[4] = [lambda h: h.send(Stop(kind="stop"))]
+    first.run._ledger.write_result = die
+    with pytest.raises(Killed):
+        first.go()
+    assert not first.run_dir.finished
+    second = live(harness, tmp_path / "run")
+    assert second.result()["updates"] == 4
+    # Who goes on with it now knows that it was stopped: the stop holds no longer.
+    third = live(harness, tmp_path / "run", 7)
+    assert third.result()["updates"] == 10
+    alone = live(harness, tmp_path / "alone")
+    assert third.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+def lose(harness):
+    harness.clients[-1].lost = True
+
+
+def once(action):
+    """Do it the first time only: a run that goes back comes by again."""
+    left = [action]
+    return lambda harness: left and left.pop()(harness)
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+def test_a_run_whose_envs_are_lost_goes_back_by_itself(harness, tmp_path, overlap):
+    options = {"ppo": {"overlap": overlap}, "eval_every_updates": 0}
+    alone = live(harness, tmp_path / "alone", **options)
+    run = harness(tmp_path / "lost", **options)
+    run.at = {update: [once(lose)] for update in (2, 5, 9)}
+    assert run.go() == "finished"
+    assert rows(run) == rows(alone)
+    assert run.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    assert [entry.update for entry in run.run_dir.journal()] == [0, 0, 3, 6]
+    assert [r.reason for r in records(run, StateRecord) if r.state == "waiting"] == [
+        "environments 0 to 6 are lost"
+    ] * 3
+    assert all(client.closed for client in run.clients)
+
+
+def test_envs_that_are_lost_again_and_again_fail_the_run(harness):
+    run = harness()
+    run.at[2] = [lose]
+    with pytest.raises(UserError, match="are lost"):
+        run.go()
+    assert len(run.clients) == 5
+    assert run.run.status.read().state == "failed"
+
+
+def test_a_lost_evaluation_session_is_opened_again(harness, tmp_path):
+    run = harness(tmp_path / "run")
+
+    def lose_the_next_session(harness):
+        opened = harness._open_evaluation
+
+        def open_lost(seed):
+            client = opened(seed)
+            client.lost = True
+            harness.run._trainer._open_evaluation = opened
+            return client
+
+        harness.run._trainer._open_evaluation = open_lost
+
+    run.at[3] = [lose_the_next_session]
+    assert run.go() == "finished"
+    alone = live(harness, tmp_path / "alone")
+    assert run.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch, capsys):
+    def impatient(stop):
+        return Waiter(stop, patience_s=0.0)
+
+    monkeypatch.setattr("websim_learner.run.Waiter", impatient)
+    monkeypatch.setattr("websim_learner.status.QUIET_S", 0.0)
+    run = harness()
+    seen = []
+
+    def lose_the_workers(harness):
+        client = harness.clients[0]
+        client.silent, client.waiting = True, "no sim worker is connected"
+
+        def look_and_bring_them_back():
+            while harness.run._waiter.quiet_since_s is None:
+                time.sleep(0.001)
+            seen.append((harness.run.status.read(), harness.run.status.unready_reason()))
+            client.silent = False
+            # An answer that was just missed must not find the reason gone already.
+            while harness.run._waiter.quiet_since_s is not None:
+                time.sleep(0.001)
+            client.waiting = ""
+
+        threading.Thread(target=look_and_bring_them_back).start()
+
+    run.at[5] = [lose_the_workers]
+    assert run.go() == "finished"
+    [(status, unready)] = seen
+    assert (status.state, status.reason) == ("waiting", "no sim worker is connected")
+    assert unready == "no sim worker is connected"
+    said = [line for line in capsys.readouterr().out.splitlines() if "waiting for" in line]
+    assert len(said) == 1
+    assert "no sim worker is connected" in said[0]
+
+
+def test_checkpoints_do_not_count_as_training_time(harness, monkeypatch):
+    slept_s = 0.0
+    write = ledger_module.write_checkpoint
+
+    def write_slowly(*args):
+        nonlocal slept_s
+        time.sleep(0.1)
+        slept_s += 0.1
+        return write(*args)
+
+    monkeypatch.setattr(ledger_module, "write_checkpoint", write_slowly)
+    run = harness(checkpoint_every_updates=1)
+    began_s = time.perf_counter()
+    run.go()
+    assert slept_s > 1.0
+    assert run.result()["wall_s"] < time.perf_counter() - began_s - slept_s
+
+
+def test_there_is_a_checkpoint_before_anything_is_learned(harness):
+    run = harness(checkpoint_every_updates=0)
+    run.at[1] = [die]
+    with pytest.raises(Killed):
+        run.go()
+    assert [p.name for p in checkpoint_paths(run.run_dir.checkpoints)] == ["update-00000000"]
+
+
+def test_checkpoints_of_another_format_are_refused_in_one_line(harness, tmp_path, monkeypatch):
+    live(harness, tmp_path / "run")
+    monkeypatch.setattr("websim_learner.checkpoint.FORMAT", 3)
+    with pytest.raises(UserError, match=r"cannot go on.*format 2, this version reads 3") as refusal:
+        harness(tmp_path / "run")
+    assert "\n" not in str(refusal.value)
+
+
+def test_envs_that_come_back_changed_are_reported(harness, tmp_path):
+    first = harness(tmp_path / "run")
+    first.at[4] = [die]
+    with pytest.raises(Killed):
+        first.go()
+    second = harness(tmp_path / "run")
+    client = second.clients[0]
+    restore = client.send_restore
+
+    def restore_otherwise(shard, snapshot):
+        restore(shard, {**snapshot, "x": snapshot["x"] + 1e-6})
+
+    client.send_restore = restore_otherwise
+    second.go()
+    warnings = [record.message for record in records(second, WarningRecord)]
+    assert len(warnings) == 1
+    assert "not quite where they were" in warnings[0]
+
+
+def test_the_result_of_a_run_that_goes_on_is_taken_away(harness, tmp_path):
+    live(harness, tmp_path / "run")
+    longer = harness(tmp_path / "run", total_steps=12 * 24 * 8)
+    longer.at[11] = [die]
+    with pytest.raises(Killed):
+        longer.go()
+    assert not longer.run_dir.finished
+    config, _ = longer.run_dir.read_config()
+    assert config == msgspec.structs.replace(longer.config)
+    assert live(harness, tmp_path / "run", total_steps=12 * 24 * 8).result()["updates"] == 12

@@ -1,0 +1,40 @@
+"""What the entries of a run's journal mean to a later life of it.
+
+An entry counts the updates done when it took effect. A life that begins at a checkpoint does again
+what came after it: entries beyond the checkpoint's position take effect at the same updates.
+"""
+
+from collections.abc import Sequence
+
+from websim_learner.records import JournalEntry
+
+LIVES = ("start", "resume")
+"""Kinds of entries of which each life of a run writes one."""
+
+
+def is_stopped(journal: Sequence[JournalEntry]) -> bool:
+    """Return whether a run was told to end, and nobody has taken that back since."""
+    return _stop(journal) is not None
+
+
+def to_replay(journal: Sequence[JournalEntry], position: int) -> list[JournalEntry]:
+    """Return the entries that take effect again.
+
+    Args:
+        journal: all entries.
+        position: how many there were when the checkpoint was taken.
+    """
+    rewards = [entry for entry in journal[position:] if entry.kind == "set_reward"]
+    # A checkpoint is taken when a run was stopped, before it is evaluated: its end may be missing.
+    stop = _stop(journal)
+    return rewards if stop is None else [*rewards, stop]
+
+
+def _stop(journal: Sequence[JournalEntry]) -> JournalEntry | None:
+    stop = None
+    for entry in journal:
+        if entry.kind == "stop":
+            stop = entry
+        elif entry.values.get("goes_on"):
+            stop = None
+    return stop

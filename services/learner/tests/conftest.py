@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,8 +122,10 @@ class ToyClient:
         shard_envs: int = 7,
         shuffle: int | None = None,
         broken: Callable[[int, int], bool] = lambda step, env_id: False,
+        skipped: Callable[[int, int], bool] = lambda t, shard: False,
     ) -> None:
         self.task = TOY
+        self._skipped = skipped
         starts = range(0, num_envs, shard_envs)
         self.shards = tuple(ShardSpan(s, min(shard_envs, num_envs - s)) for s in starts)
         self.waiting = ""
@@ -185,13 +188,19 @@ class ToyClient:
 
     def send(self, shard: int, action: np.ndarray, fields: Sequence[str] = ()) -> None:
         action = action.copy()
-        self._send(shard, lambda: self._rows[shard].step(shard, action, fields))
+
+        def answer() -> ShardResult:
+            result = self._rows[shard].step(shard, action, fields)
+            return replace(result, skipped=self._skipped(result.t, shard))
+
+        self._send(shard, answer)
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
         self._check_presence()
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))
         shard, answer = self._outstanding.pop(place)
         self._rows[shard].commands += 1
+        self.waiting = ""
         return answer()
 
     def _check_presence(self) -> None:

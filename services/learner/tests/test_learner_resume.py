@@ -287,10 +287,6 @@ def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch, caps
                 time.sleep(0.001)
             seen.append((harness.run.status.read(), harness.run.status.unready_reason()))
             client.silent = False
-            # An answer that was just missed must not find the reason gone already.
-            while harness.run._waiter.quiet_since_s is not None:
-                time.sleep(0.001)
-            client.waiting = ""
 
         threading.Thread(target=look_and_bring_them_back).start()
 
@@ -299,7 +295,9 @@ def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch, caps
     [(status, unready)] = seen
     assert (status.state, status.reason) == ("waiting", "no sim worker is connected")
     assert unready == "no sim worker is connected"
-    said = [line for line in capsys.readouterr().out.splitlines() if "waiting for" in line]
+    captured = capsys.readouterr()
+    lines = (captured.out + captured.err).splitlines()
+    said = [line for line in lines if "waiting for" in line]
     assert len(said) == 1
     assert "no sim worker is connected" in said[0]
 
@@ -355,6 +353,22 @@ def test_envs_that_come_back_changed_are_reported(harness, tmp_path):
     warnings = [record.message for record in records(second, WarningRecord)]
     assert len(warnings) == 1
     assert "not quite where they were" in warnings[0]
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+def test_steps_that_the_fleet_skipped_mark_the_run(harness, tmp_path, overlap):
+    options = {"ppo": {"overlap": overlap}}
+    skips = {"skipped": lambda t, shard: (t, shard) == (27, 2)}
+    first = harness(tmp_path / "run", client=skips, **options)
+    first.at[7] = [die]
+    with pytest.raises(Killed):
+        first.go()
+    [warning] = [record.message for record in records(first, WarningRecord)]
+    assert "1 steps of a shard ended one worker after another" in warning
+    [entry] = [entry for entry in first.run_dir.journal() if entry.kind == "steps_skipped"]
+    assert (entry.update, entry.values) == (3, {"branch": 0, "steps": 1})
+    assert live(harness, tmp_path / "run", **options).result()["skipped_steps"] == 1
+    assert live(harness, tmp_path / "whole", **options).result()["skipped_steps"] == 0
 
 
 def test_the_result_of_a_run_that_goes_on_is_taken_away(harness, tmp_path):

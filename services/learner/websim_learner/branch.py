@@ -31,6 +31,7 @@ class Advance:
     reward_mean: float
     nonfinite_rows: int
     clipped_rows: int
+    skipped_steps: int
     reward_failure: str
     """Why the rollout was judged by the task's own reward after all; empty if it was not."""
     physics_s: float
@@ -119,8 +120,7 @@ class Branch:
             Whether they are exactly where they were.
 
         Raises:
-            RunStopped: the run is to stop.
-            FleetError: the fleet does not do it.
+            RunStopped, FleetError: it was not done.
         """
         envs, self._envs = self._envs, None
         if envs is not None:
@@ -198,15 +198,15 @@ class Branch:
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
             "reward_source": self.reward.source,
-            "ahead": ahead and {"reward_source": ahead.reward.source, **asdict(ahead.timing)},
+            "ahead": ahead
+            and {"reward_source": ahead.reward.source, "timing": asdict(ahead.timing)},
         }
 
     def arrays(self) -> dict[str, Arrays]:
         """Return the branch's arrays by part, those of its envs included, for a checkpoint.
 
         Raises:
-            RunStopped: the run is to stop.
-            FleetError: the state of the envs cannot be had.
+            RunStopped, FleetError: the state of the envs cannot be had.
         """
         parts = {
             **self.algorithm.arrays(),
@@ -230,16 +230,12 @@ class Branch:
         self.invalid_transitions = counters["invalid_transitions"]
         self.statistics.load(parts["episodes"], counters["episodes"])
         self._scaled_for = counters["scaled_for"]
-        if counters["reward_source"] != self.reward.source:
-            self.set_reward(self.make_reward(counters["reward_source"]))
+        self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
             rollout = self._buffer(self.updates)
             rollout.load(parts["ahead"], self.updates * self._settings.rollout_length)
-            source, reward = ahead["reward_source"], self.reward
-            if source != reward.source:
-                reward = self.make_reward(source)
-            timing = CollectionTime(ahead["physics_s"], ahead["inference_s"])
-            self._ahead = _Collected(rollout, reward, timing)
+            reward = self._reward_of(ahead["reward_source"])
+            self._ahead = _Collected(rollout, reward, CollectionTime(**ahead["timing"]))
 
     def weights_sha256(self) -> str:
         """Return the digest of all parameters and normalisers."""
@@ -249,6 +245,9 @@ class Branch:
     def _rewards(self) -> set[Reward]:
         """Return what judges the next rollout and the one that was collected ahead, if any."""
         return {self.reward} if self._ahead is None else {self.reward, self._ahead.reward}
+
+    def _reward_of(self, source: str | None) -> Reward:
+        return self.reward if source == self.reward.source else self.make_reward(source)
 
     def _buffer(self, update: int) -> Rollout:
         return self._buffers[update % len(self._buffers)]
@@ -292,6 +291,7 @@ class Branch:
             reward_mean=float(valid.mean()) if len(valid) else 0.0,
             nonfinite_rows=judgement.nonfinite_rows,
             clipped_rows=judgement.clipped_rows,
+            skipped_steps=collected.timing.skipped_steps,
             reward_failure=failure,
             physics_s=collected.timing.physics_s,
             inference_s=collected.timing.inference_s,

@@ -24,12 +24,15 @@ Float32 = NDArray[np.float32]
 
 @dataclass
 class CollectionTime:
-    """Where a collection's wall time went, in seconds."""
+    """Where a collection's wall time went, in seconds, and what was left out."""
 
     physics_s: float = 0.0
     """Waiting for results of the fleet."""
     inference_s: float = 0.0
     """In the learner: normalising, the actor's forward, storing and sending."""
+    skipped_steps: int = 0
+    """Steps of a shard that the fleet did not simulate, because they ended one worker after
+    another; their transitions are invalid."""
 
 
 class Collector:
@@ -141,6 +144,7 @@ class Collector:
             result = self._waiter.receive(self.client, STOP_PATIENCE_S)
             clock = time.perf_counter()
             timing.physics_s += clock - now
+            timing.skipped_steps += result.skipped
             t, rows = done[result.shard], self._spans[result.shard]
             if result.kind == "reset":
                 rollout.obs[t, rows] = result.obs

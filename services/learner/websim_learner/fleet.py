@@ -199,6 +199,7 @@ class Waiter:
                 answer = ask()
             except (FleetTimeout, FleetUnavailable) as error:
                 now_s = time.monotonic()
+                self.quiet_since_s = began_s
                 gone = isinstance(error, FleetUnavailable)
                 why = str(error) if gone else reason()
                 if why and not gone:
@@ -208,7 +209,6 @@ class Waiter:
                 if why and not told:
                     told = True
                     log.warning("waiting for the fleet", reason=why)
-                self.quiet_since_s = began_s
                 if gone:
                     time.sleep(UNAVAILABLE_PAUSE_S)
                 continue

@@ -45,6 +45,8 @@ class Ledger:
         """Updates done when the policy was last evaluated."""
         self.checkpointed: int | None = None
         """Updates done when the last checkpoint was taken."""
+        self.skipped_steps = 0
+        """Steps of a shard that were learned without; they mark the run."""
         self.reporter = reporter
         self.clock = clock
         self._config = config
@@ -100,6 +102,8 @@ class Ledger:
                 f"reward {advance.reward_id} was not a finite number in {advance.nonfinite_rows} "
                 "transitions; 0 was learned from instead"
             )
+        if advance.skipped_steps:
+            self._mark_skipped(branch, advance.skipped_steps)
         means: dict[str, Any] = {**branch.statistics.means(), **asdict(advance.stats)}
         self.reporter.publish(
             MetricsRecord(
@@ -120,6 +124,16 @@ class Ledger:
             )
         )
 
+    def _mark_skipped(self, branch: Branch, steps: int) -> None:
+        """Note that steps were not simulated: no other run has to leave out the same ones."""
+        self.skipped_steps += steps
+        values = {"branch": branch.branch_id, "steps": steps}
+        self._run_dir.append_journal(branch.updates, "steps_skipped", values)
+        self.warn(
+            f"{steps} steps of a shard ended one worker after another and were skipped: another "
+            "run need not end in the same weights. The fleet's /v1/sessions has the evidence"
+        )
+
     def write_checkpoint(self) -> str:
         """Write the state between two updates; return the checkpoint's name.
 
@@ -135,6 +149,7 @@ class Ledger:
                 "wall_s": self.clock.wall_s,
                 "journal": len(self._run_dir.journal()),
                 "evaluated": self.evaluated,
+                "skipped_steps": self.skipped_steps,
                 "branches": [branch.counters() for branch in self._branches],
             }
             checkpoint = Checkpoint(self.updates, counters, arrays)
@@ -151,6 +166,7 @@ class Ledger:
         counters = checkpoint.counters if checkpoint is not None else {}
         self.checkpointed = checkpoint.update if checkpoint is not None else None
         self.evaluated = int(counters.get("evaluated", 0))
+        self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
     def evaluate(self, open_session: Callable[[], FleetClient], waiter: Waiter) -> list[Evaluation]:
@@ -201,6 +217,7 @@ class Ledger:
                 updates=self.updates,
                 num_envs=branch.num_envs,
                 reward_id=branch.reward.id,
+                skipped_steps=self.skipped_steps,
             )
         )
 

@@ -62,6 +62,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     updates: int
     num_envs: int
     reward_id: str
+    skipped_steps: int
+    """Steps of a shard that the fleet could not simulate. Where there are any, the run depends on
+    more than its configuration, seed and journal."""
 
 
 class RunDir:

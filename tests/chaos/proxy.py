@@ -73,13 +73,12 @@ class Proxy:
         """Reset all connections, with what they carry; new ones are welcome."""
         self._loop.call_soon_threadsafe(self._cut)
 
-    def darken(self) -> None:
-        """Become a black hole: nothing passes, no connection is refused or closed."""
-        self._loop.call_soon_threadsafe(self._light.clear)
+    def darken(self, seconds: float) -> None:
+        """Be a black hole for a while: nothing passes, no connection is refused or closed.
 
-    def lighten(self) -> None:
-        """Pass on what was held back, and go on as before."""
-        self._loop.call_soon_threadsafe(self._light.set)
+        What was held back is passed on afterwards, as when packets are sent again.
+        """
+        self._loop.call_soon_threadsafe(self._darken, seconds)
 
     def close(self) -> None:
         """End all connections and stop listening."""
@@ -115,6 +114,10 @@ class Proxy:
         # A link that was being made ends by itself, too: it looks whether this is over.
         await asyncio.gather(*self._handlers)
         await server.wait_closed()
+
+    def _darken(self, seconds: float) -> None:
+        self._light.clear()
+        self._loop.call_later(seconds, self._light.set)
 
     def _cut(self) -> None:
         for link in self._links:

@@ -98,7 +98,7 @@ def test_recovery_is_soon(name, victim, number):
                 fleet.wait_ready()
                 time.sleep(1.0)
                 pid = fleet.supervisor.pid(victim)
-                recoveries.strike(4, lambda pid=pid: os.kill(pid, number))
+                recoveries.strike(4, lambda pid=pid: os.kill(pid, number), over)
                 if number == signal.SIGSTOP:
                     os.kill(pid, signal.SIGCONT)
 

@@ -25,10 +25,10 @@ DEFAULT_COUNTS: Mapping[str, int] = {
 }
 """Kinds of faults, and how many of each when nobody says."""
 
-FIRST_AT, LAST_AT = 0.05, 0.9
+FIRST_AT, LAST_AT = 0.05, 0.8
 """The share of a run within which faults fall: all of them are to leave traces, if any."""
 
-MAX_LAG_S = 0.5
+MAX_LAG_S = 0.25
 """Longest wait between a fault's falling due and its being done."""
 
 FROZEN_S = (1.5, 4.0)

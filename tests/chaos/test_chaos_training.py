@@ -39,7 +39,7 @@ def test_training_survives_everything_with_the_same_weights(tmp_path, task):
     total_steps, more = 50_000, ("--num-envs", "128", "--workers", "2")
     if LONG:
         faults = "kill-worker=20,freeze-worker=5,kill-learner=5,kill-orchestrator=3,scale"
-        total_steps, more = 3_000_000, ("--num-envs", "256", "--workers", "2")
+        total_steps, more = 30_000 * SCALE, ("--num-envs", "256", "--workers", "2")
     answer, report = verify(tmp_path / "both", task, faults, total_steps, *more)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     done = report["disturbed"]["done"]

@@ -9,7 +9,7 @@ INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/buil
 	$(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint format docs bench clean
+.PHONY: help setup up test chaos lint format docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -21,6 +21,9 @@ up: $(VENV)/.ready ## start the whole stack and train, until Ctrl-C
 
 test: $(VENV)/.ready-dev ## run all tests
 	$(PY) -m pytest $(ARGS)
+
+chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
+	WEBSIM_CHAOS_SCALE=100 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .

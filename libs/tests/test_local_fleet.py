@@ -55,6 +55,22 @@ def test_a_fleet_starts_replaces_a_killed_worker_and_leaves_nothing(tmp_path):
     assert (tmp_path / "sim-worker-1.stderr").read_text() == ""
 
 
+def test_a_fleet_grows_and_shrinks_while_it_runs():
+    with LocalFleet(1) as fleet:
+        [first] = fleet.worker_pids()
+        fleet.scale(2)
+        fleet.wait_ready()
+        assert fleet.num_workers == 2
+        assert workers_of(fleet.http_url) == set(fleet.worker_pids())
+
+        fleet.scale(1)
+        eventually(lambda: workers_of(fleet.http_url) == {first})
+        assert fleet.worker_pids() == [first]
+        assert fleet.failure is None
+        with pytest.raises(UserError, match="0 workers"):
+            fleet.scale(0)
+
+
 UNGUARDED = """
 from websim.local.fleet import LocalFleet
 fleet = LocalFleet(1).start()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -220,6 +221,43 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     assert not running(facts["pid"])
     eventually(lambda: not running(facts["child"]))
     assert supervisor.returncode("kettle") == -signal.SIGKILL
+
+
+def test_a_retired_child_ends_and_its_name_is_free_at_once(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(OBEDIENT))
+    [first] = supervisor.wait_ready(["kettle"], 15.0)
+
+    supervisor.retire("kettle")
+    supervisor.start(make_spec(OBEDIENT))
+    [second] = supervisor.wait_ready(["kettle"], 15.0)
+
+    eventually(lambda: not running(first["pid"]))
+    assert running(second["pid"])
+    assert supervisor.failures() == []
+
+
+def test_a_retired_child_that_will_not_end_is_killed(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(STUBBORN, stop_deadline_s=0.3))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+
+    supervisor.retire("kettle")
+
+    assert running(facts["pid"])
+    eventually(lambda: not running(facts["pid"]))
+
+
+def test_stopping_ends_the_retired_too(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(STUBBORN, stop_deadline_s=30.0))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+    supervisor.retire("kettle")
+    threading.Timer(0.2, os.kill, (facts["pid"], signal.SIGKILL)).start()
+
+    supervisor.stop()
+
+    assert not running(facts["pid"])
 
 
 def test_stopping_twice_and_starting_after_that(make_supervisor):

@@ -45,9 +45,10 @@ class PrivateFleet:
         seed: int,
         shard_sizes: Sequence[int] = (0,),
         keys: Path | None = None,
+        local: LocalFleet | None = None,
     ) -> None:
         self.keys = keys
-        self._fleet = LocalFleet(workers, keys=keys)
+        self._fleet = local or LocalFleet(workers, keys=keys)
         self.sessions: dict[int, Session] = {}
         self._fleet.start()
         try:

@@ -4,8 +4,8 @@
     make bench ARGS="--task Hopper-v5 --only fleet"
     make bench ARGS="--check --peers-python ~/peers/bin/python"
 
-docs/benchmarks.md says how it measures and how to read it. `websim bench curves` is another
-command, in curves.py.
+docs/benchmarks.md says how it measures and how to read it. `websim bench curves` and
+`websim bench exactness` are commands of their own, in curves.py and bench_exactness.py.
 """
 
 import argparse
@@ -109,6 +109,10 @@ def main(argv: list[str]) -> int:
         from curves import main as curves_main
 
         return curves_main(argv[1:])
+    if argv[:1] == ["exactness"]:
+        from bench_exactness import main as exactness_main
+
+        return exactness_main(argv[1:])
     options = parse(argv)
     conditions = _conditions(options)
     tasks = options.task or (QUICK_TASKS if options.quick else TASKS)

@@ -169,6 +169,19 @@ class Child:
             self._process.wait(max(0.0, deadline_s - time.monotonic()))
         self.kill()
 
+    def has_left(self, deadline_s: float) -> bool:
+        """Return whether the process has ended; at the deadline it is killed.
+
+        Args:
+            deadline_s: On the clock of `time.monotonic`.
+        """
+        if self._process is None:
+            return True
+        if self._process.poll() is None and time.monotonic() < deadline_s:
+            return False
+        self.kill()
+        return True
+
     def kill(self) -> None:
         """End the process and everything in its session at once."""
         if self._process is None:

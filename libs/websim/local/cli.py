@@ -8,6 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
+from websim.local.flags import (
+    KEYS_HELP,
+    Algo,
+    Device,
+    Fleet,
+    Keys,
+    NumEnvs,
+    Resume,
+    Reward,
+    RunDir,
+    Seed,
+    Set,
+    Task,
+    TotalSteps,
+    Workers,
+)
 from websim.service.errors import UserError
 
 app = typer.Typer(
@@ -24,84 +40,6 @@ PASS_ON: dict[str, Any] = {
     "help_option_names": [],
 }
 """For commands whose arguments, --help included, another program reads."""
-
-Task = Annotated[
-    str, typer.Option("--task", help="Name of a task (see `websim tasks`), or a task file.")
-]
-Algo = Annotated[str, typer.Option("--algo", help="Learning algorithm.")]
-NumEnvs = Annotated[
-    int | None,
-    typer.Option("--num-envs", show_default="1024", help="Environments simulated side by side."),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option("--workers", show_default="one per core", help="Sim workers to start."),
-]
-Seed = Annotated[
-    int, typer.Option("--seed", help="The same seed gives the same weights, bit for bit.")
-]
-TotalSteps = Annotated[
-    int | None,
-    typer.Option(
-        "--total-steps", show_default="the task's", help="Environment steps to train for."
-    ),
-]
-RunDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--run-dir",
-        show_default="runs/<task>-<algo>-s<seed>-<time>",
-        help="Where checkpoints, metrics, logs and result.json go.",
-    ),
-]
-Fleet = Annotated[
-    str | None,
-    typer.Option(
-        "--fleet", help="Use a running fleet, as in tcp://127.0.0.1:5556, not a private one."
-    ),
-]
-Keys = Annotated[
-    Path | None,
-    typer.Option("--keys", help="Directory of the fleet's key set (see `websim keys --help`)."),
-]
-Resume = Annotated[
-    Path | None,
-    typer.Option("--resume", help="Go on with the run in this directory; its settings hold."),
-]
-Device = Annotated[
-    str | None, typer.Option("--device", show_default="cpu", help="Where to learn: cpu or cuda.")
-]
-Reward = Annotated[
-    Path | None,
-    typer.Option("--reward", help="Train on the reward program in this file, not the task's own."),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="A setting of the algorithm, as in ppo.learning_rate=3e-4; repeatable.",
-    ),
-]
-
-
-KEYS_HELP = """Make the keys and tokens that services need beyond loopback.
-
-With keys all that orchestrator, workers and clients say is encrypted,
-both sides know each other, and nobody else gets in. DIR then holds
-
-- server.key_secret: for the orchestrator only
-- server.key: its public key, for workers and clients
-- worker.key_secret: for sim workers
-- client.key_secret: for learners and notebooks
-- workers/ and clients/: the public keys that the orchestrator admits
-- tokens: for HTTP; the view token reads, the control token commands
-
-Give each machine its part only. To replace a worker's key: put the new
-public key beside the old one in workers/, restart the orchestrator, give
-the workers the new secret, take the old public key away. Clients likewise.
-
-docs/security.md says more."""
 
 
 @app.command()
@@ -187,6 +125,67 @@ def up(
         keys=keys,
     )
     return drive_up(options, FleetPorts() if free_ports else DEFAULT_PORTS)
+
+
+@app.command()
+def verify(
+    faults: Annotated[
+        str,
+        typer.Option(
+            "--faults",
+            metavar="KIND[=COUNT],...",
+            help="What is done to the second run: kill-worker, freeze-worker, kill-learner, "
+            "kill-orchestrator, scale.",
+        ),
+    ] = "kill-worker,freeze-worker,kill-learner,kill-orchestrator,scale",
+    task: Task = "Hopper-v5",
+    algo: Algo = "ppo",
+    seed: Seed = 0,
+    num_envs: Annotated[
+        int, typer.Option("--num-envs", help="Environments simulated side by side.")
+    ] = 256,
+    total_steps: Annotated[
+        int, typer.Option("--total-steps", help="Environment steps of each of the two runs.")
+    ] = 200_000,
+    workers: Workers = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--run-dir",
+            show_default="runs/verify-<task>-s<seed>-<time>",
+            help="Where both runs are kept, and verify.json with what was done.",
+        ),
+    ] = None,
+    reward: Reward = None,
+    setting: Set = None,
+) -> int:
+    """Check that faults change nothing: train twice, once undisturbed, once with faults.
+
+    Prints what was done to the second run and when, and whether the weights of both are the same,
+    bit for bit. Exits with 0 if they are and with 1 if they differ, telling the update at which
+    the runs part.
+
+    The faults fall due at places of the run that --seed chooses: workers, learner and
+    orchestrator are ended by SIGKILL, a worker is frozen by SIGSTOP and woken seconds later,
+    scale adds two workers and lets two leave. More of a kind: --faults kill-worker=20,scale.
+    """
+    from websim.local.nemesis import parse_faults
+    from websim.local.options import RunOptions
+    from websim.local.verify import VerifyOptions
+    from websim.local.verify import verify as verify_runs
+
+    options = RunOptions(
+        task=task,
+        algo=algo,
+        num_envs=num_envs,
+        seed=seed,
+        total_steps=total_steps,
+        run_dir=run_dir,
+        reward=reward,
+        settings=_parse_settings(setting or []),
+        workers=workers,
+    )
+    return verify_runs(VerifyOptions(options, parse_faults(faults)))
 
 
 @app.command("eval", context_settings=PASS_ON)

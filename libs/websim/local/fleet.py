@@ -29,8 +29,8 @@ class LocalFleet:
 
     Attributes:
         client_address: Where clients connect, as in `tcp://127.0.0.1:5556`.
+        worker_address: Where workers connect; more may join from anywhere that reaches it.
         http_url: The orchestrator's HTTP, as in `http://127.0.0.1:8092`.
-        num_workers: Number of workers.
         supervisor: Keeps the processes running; a learner may be added to it.
     """
 
@@ -55,9 +55,7 @@ class LocalFleet:
         Raises:
             UserError: Something is wrong with the arguments, or not installed, or a port is taken.
         """
-        self.num_workers = available_cores() if workers is None else workers
-        if self.num_workers < 1:
-            raise UserError(f"{workers} workers cannot step anything", "Use at least one.")
+        count = _checked(available_cores() if workers is None else workers)
         require_installed("websim_orchestrator", "websim_sim_worker")
         wanted = ports or FleetPorts()
         held: list[HeldPort] = []
@@ -72,15 +70,46 @@ class LocalFleet:
         self._ports = [port.port for port in held]
         self._log_dir = log_dir
         self._key_arguments = [] if keys is None else ["--keys", str(keys)]
+        self._workers = [_worker_name(index) for index in range(count)]
+        self._num_named = count
+        self.worker_address = f"tcp://127.0.0.1:{self._ports[0]}"
         self.client_address = f"tcp://127.0.0.1:{self._ports[1]}"
         self.http_url = f"http://127.0.0.1:{self._ports[2]}"
         self.supervisor = Supervisor(log_dir=log_dir, notify=notify)
 
     def start(self) -> "LocalFleet":
         """Start all processes at once, without waiting for them."""
-        for spec in self._specs():
-            self.supervisor.start(spec)
+        self.supervisor.start(self._orchestrator_spec())
+        for name in self._workers:
+            self.supervisor.start(self._worker_spec(name))
         return self
+
+    @property
+    def num_workers(self) -> int:
+        """Number of workers that there are to be."""
+        return len(self._workers)
+
+    def scale(self, workers: int) -> None:
+        """Add workers, or let the newest leave, until there are so many; returns at once.
+
+        A new worker takes environments over as soon as it is registered, one that leaves hands its
+        own over first; what the environments do stays the same, bit for bit.
+
+        Args:
+            workers: How many there are to be.
+
+        Raises:
+            UserError: It is less than one.
+        """
+        _checked(workers)
+        while len(self._workers) > workers:
+            self.supervisor.retire(self._workers.pop())
+        while len(self._workers) < workers:
+            # A name of its own: the last holder of the old one may still be leaving.
+            name = _worker_name(self._num_named)
+            self._num_named += 1
+            self.supervisor.start(self._worker_spec(name))
+            self._workers.append(name)
 
     def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Wait until all workers are registered.
@@ -91,7 +120,7 @@ class LocalFleet:
         Raises:
             ChildFailedError: A process did not start; says why.
         """
-        names = [spec.name for spec in self._specs()]
+        names = [ORCHESTRATOR, *self._workers]
         self.supervisor.wait_ready(names, START_TIMEOUT_S, cancelled)
 
     @property
@@ -102,8 +131,7 @@ class LocalFleet:
 
     def worker_pids(self) -> list[int]:
         """Return the process ids of the workers that run at this moment."""
-        names = [spec.name for spec in self._specs() if spec.name != ORCHESTRATOR]
-        return [pid for name in names if (pid := self.supervisor.pid(name)) is not None]
+        return [pid for name in self._workers if (pid := self.supervisor.pid(name)) is not None]
 
     def close(self) -> None:
         """Stop all processes; nothing of them is left. Does nothing when called again."""
@@ -129,21 +157,28 @@ class LocalFleet:
         """Stop all processes."""
         self.close()
 
-    def _specs(self) -> list[ChildSpec]:
+    def _orchestrator_spec(self) -> ChildSpec:
         worker_port, client_port, http_port = map(str, self._ports)
-        orchestrator = ["-m", "websim_orchestrator"]
-        orchestrator += ["--worker-port", worker_port, "--client-port", client_port]
-        orchestrator += ["--http-port", http_port]
-        orchestrator += self._key_arguments
-        orchestrator += log_arguments(self._log_dir, ORCHESTRATOR)
-        specs = [ChildSpec(ORCHESTRATOR, tuple(orchestrator), ORCHESTRATOR_STAGE)]
-        for index in range(self.num_workers):
-            name = f"sim-worker-{index}"
-            worker = ["-m", "websim_sim_worker", "--orchestrator", f"tcp://127.0.0.1:{worker_port}"]
-            worker += self._key_arguments
-            worker += ["--http-port", "0", *log_arguments(self._log_dir, name)]
-            specs.append(ChildSpec(name, tuple(worker), WORKER_STAGE))
-        return specs
+        argv = ["-m", "websim_orchestrator", "--worker-port", worker_port]
+        argv += ["--client-port", client_port, "--http-port", http_port]
+        argv += self._key_arguments + log_arguments(self._log_dir, ORCHESTRATOR)
+        return ChildSpec(ORCHESTRATOR, tuple(argv), ORCHESTRATOR_STAGE)
+
+    def _worker_spec(self, name: str) -> ChildSpec:
+        argv = ["-m", "websim_sim_worker", "--orchestrator", self.worker_address]
+        argv += self._key_arguments
+        argv += ["--http-port", "0", *log_arguments(self._log_dir, name)]
+        return ChildSpec(name, tuple(argv), WORKER_STAGE)
+
+
+def _worker_name(index: int) -> str:
+    return f"sim-worker-{index}"
+
+
+def _checked(workers: int) -> int:
+    if workers < 1:
+        raise UserError(f"{workers} workers cannot step anything", "Use at least one.")
+    return workers
 
 
 def log_arguments(log_dir: Path | None, name: str) -> list[str]:

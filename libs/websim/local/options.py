@@ -34,6 +34,8 @@ class RunOptions:
     """File of a reward program to train on instead of the task's own."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Further settings of the algorithm, as in {"ppo.learning_rate": 3e-4}."""
+    checkpoint_every_steps: int | None = None
+    """Write a checkpoint about every so many environment steps."""
     workers: int | None = None
     """Sim workers of the private fleet; None is one per core."""
     fleet: str | None = None
@@ -87,6 +89,7 @@ class RunOptions:
             ("--total-steps", self.total_steps),
             ("--device", self.device),
             ("--reward", self.reward),
+            ("--checkpoint-every-steps", self.checkpoint_every_steps),
         ):
             if value is not None:
                 arguments += [flag, str(value)]

@@ -62,6 +62,8 @@ class Supervisor:
         self._notify = notify
         self._owner_pid = os.getpid()
         self._children: dict[str, Child] = {}
+        self._leaving: dict[Child, float] = {}
+        """Retired children and when they are killed, on the clock of `time.monotonic`."""
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._parent_fd, self._write_fd = os.pipe()
@@ -150,6 +152,16 @@ class Supervisor:
             children = [child for child in self._children.values() if child.failed]
             return [ChildFailedError.of(child, self._keeps_logs) for child in children]
 
+    def retire(self, name: str) -> None:
+        """Ask a child to end for good, without waiting for it, and forget its name.
+
+        It is killed when it has not ended by its deadline.
+        """
+        with self._lock:
+            child = self._children.pop(name)
+            child.terminate()
+            self._leaving[child] = time.monotonic() + child.spec.stop_deadline_s
+
     def stop(self) -> None:
         """End all children, by descending stage; nothing of them is left when this returns.
 
@@ -162,11 +174,11 @@ class Supervisor:
         try:
             if self._watcher.is_alive():
                 self._watcher.join()
-            children = self._children.values()
+            children = [*self._children.values(), *self._leaving]
             for stage in sorted({child.spec.stage for child in children}, reverse=True):
                 self._stop_stage([child for child in children if child.spec.stage == stage])
         finally:
-            for child in self._children.values():
+            for child in [*self._children.values(), *self._leaving]:
                 child.kill()
             os.close(self._write_fd)
             os.close(self._parent_fd)
@@ -183,6 +195,9 @@ class Supervisor:
         while not self._stopping.wait(POLL_S):
             with self._lock:
                 lines = [child.tick() for child in self._children.values()]
+                left = [child for child, by_s in self._leaving.items() if child.has_left(by_s)]
+                for child in left:
+                    del self._leaving[child]
             for line in lines:
                 if line is not None and self._notify is not None:
                     self._notify(line)

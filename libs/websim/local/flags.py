@@ -1,0 +1,83 @@
+"""Flags that several `websim` commands share, each with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Task = Annotated[
+    str, typer.Option("--task", help="Name of a task (see `websim tasks`), or a task file.")
+]
+Algo = Annotated[str, typer.Option("--algo", help="Learning algorithm.")]
+NumEnvs = Annotated[
+    int | None,
+    typer.Option("--num-envs", show_default="1024", help="Environments simulated side by side."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", show_default="one per core", help="Sim workers to start."),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="The same seed gives the same weights, bit for bit.")
+]
+TotalSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--total-steps", show_default="the task's", help="Environment steps to train for."
+    ),
+]
+RunDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--run-dir",
+        show_default="runs/<task>-<algo>-s<seed>-<time>",
+        help="Where checkpoints, metrics, logs and result.json go.",
+    ),
+]
+Fleet = Annotated[
+    str | None,
+    typer.Option(
+        "--fleet", help="Use a running fleet, as in tcp://127.0.0.1:5556, not a private one."
+    ),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Directory of the fleet's key set (see `websim keys --help`)."),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option("--resume", help="Go on with the run in this directory; its settings hold."),
+]
+Device = Annotated[
+    str | None, typer.Option("--device", show_default="cpu", help="Where to learn: cpu or cuda.")
+]
+Reward = Annotated[
+    Path | None,
+    typer.Option("--reward", help="Train on the reward program in this file, not the task's own."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the algorithm, as in ppo.learning_rate=3e-4; repeatable.",
+    ),
+]
+
+KEYS_HELP = """Make the keys and tokens that services need beyond loopback.
+
+With keys all that orchestrator, workers and clients say is encrypted,
+both sides know each other, and nobody else gets in. DIR then holds
+
+- server.key_secret: for the orchestrator only
+- server.key: its public key, for workers and clients
+- worker.key_secret: for sim workers
+- client.key_secret: for learners and notebooks
+- workers/ and clients/: the public keys that the orchestrator admits
+- tokens: for HTTP; the view token reads, the control token commands
+
+Give each machine its part only. To replace a worker's key: put the new
+public key beside the old one in workers/, restart the orchestrator, give
+the workers the new secret, take the old public key away. Clients likewise.
+
+docs/security.md says more."""

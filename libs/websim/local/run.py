@@ -117,7 +117,8 @@ class Run:
         def start_again() -> tuple[str, ...]:
             if options.resume is not None:
                 return start(options)
-            if self._is_unfinished():
+            begun, over = (self.directory / name for name in ("config.json", "result.json"))
+            if begun.exists() and not over.exists():
                 return start(RunOptions(resume=self.directory, keys=options.keys))
             # It died before there was a run to go on with, or when it had its result.
             return start(options, "--resume-if-started")
@@ -131,10 +132,6 @@ class Run:
             stop_deadline_s=STOP_DEADLINE_S,
             progress=lambda: newest_update(self.directory),
         )
-
-    def _is_unfinished(self) -> bool:
-        has_result = (self.directory / "result.json").exists()
-        return (self.directory / "config.json").exists() and not has_result
 
     @property
     def fleet(self) -> LocalFleet | None:

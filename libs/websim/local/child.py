@@ -205,6 +205,8 @@ class Child:
         self.returncode = self._process.returncode
         self._process = None
         self.reason = self._describe_end()
+        if self._was_killed_at_work():
+            self._deaths_in_a_row = 0
         finished = self.spec.restart == "on_failure" and self.returncode == 0
         if finished or self.spec.restart == "never":
             self.state = "ended"
@@ -221,6 +223,15 @@ class Child:
         self.facts = None
         self.restart_at_s = time.monotonic() + backoff_s
         return f"{self.reason}; starting it again in {backoff_s:.1f} s"
+
+    def _was_killed_at_work(self) -> bool:
+        """Return whether a service was ready and then ended by SIGKILL, which is not its doing.
+
+        Where its work is what gets it killed, as for want of memory, the fleet sees to it: it skips
+        a step that ends one worker after another, and gives such a session up.
+        """
+        killed = self.returncode == -signal.SIGKILL
+        return killed and self.state == "ready" and self.spec.restart == "always"
 
     def _describe_end(self) -> str:
         assert self.returncode is not None

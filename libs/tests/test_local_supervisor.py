@@ -162,6 +162,20 @@ def test_where_progress_is_measured_a_long_life_without_it_counts(make_superviso
     assert supervisor.num_starts("kettle") == 2
 
 
+def test_a_service_that_is_killed_at_work_is_started_again_for_ever(make_supervisor, monkeypatch):
+    monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 3)
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(OBEDIENT))
+    for starts in range(1, 6):
+        eventually(lambda starts=starts: supervisor.num_starts("kettle") == starts)
+        [facts] = supervisor.wait_ready(["kettle"], 15.0)
+        os.kill(facts["pid"], signal.SIGKILL)
+
+    eventually(lambda: supervisor.num_starts("kettle") == 6)
+    assert supervisor.failures() == []
+
+
 def test_a_refusal_to_start_is_reported_at_once_in_the_childs_words(make_supervisor):
     supervisor = make_supervisor()
     supervisor.start(make_spec('print("error: no kettle. Buy one."); sys.exit(2)'))

@@ -228,11 +228,17 @@ class Child:
         return f"{self.reason}; starting it again in {backoff_s:.1f} s"
 
     def _progressed(self) -> bool:
-        """Return whether the process that has ended was worth its start."""
-        if self.spec.progress is None:
-            return time.monotonic() - self._started_s >= HEALTHY_AFTER_S
-        before, self._achieved = self._achieved, self.spec.progress()
-        return self._achieved > before
+        """Return whether the process that has ended was worth its start, or its end not its doing.
+
+        A service that was ready and got a SIGKILL is not to blame. Where its work is what gets it
+        killed, as for want of memory, the fleet sees to it: it skips a step that ends one worker
+        after another, and gives such a session up.
+        """
+        if self.spec.progress is not None:
+            before, self._achieved = self._achieved, self.spec.progress()
+            return self._achieved > before
+        killed = self.state == "ready" and self.returncode == -signal.SIGKILL
+        return killed or time.monotonic() - self._started_s >= HEALTHY_AFTER_S
 
     def _describe_end(self) -> str:
         assert self.returncode is not None

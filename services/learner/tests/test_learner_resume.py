@@ -2,6 +2,8 @@
 
 import threading
 import time
+from types import SimpleNamespace
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -269,10 +271,16 @@ def test_a_lost_evaluation_session_is_opened_again(harness, tmp_path):
     assert run.result()["weights_sha256"] == alone.result()["weights_sha256"]
 
 
-def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch, capsys):
+def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch):
     def impatient(stop):
         return Waiter(stop, patience_s=0.0)
 
+    said = []
+
+    def say(event, **facts):
+        said.append((event, facts))
+
+    monkeypatch.setattr("websim_learner.fleet.log", SimpleNamespace(warning=say, info=say))
     monkeypatch.setattr("websim_learner.run.Waiter", impatient)
     monkeypatch.setattr("websim_learner.status.QUIET_S", 0.0)
     run = harness()
@@ -295,11 +303,10 @@ def test_a_fleet_that_says_why_it_waits_is_waited_for(harness, monkeypatch, caps
     [(status, unready)] = seen
     assert (status.state, status.reason) == ("waiting", "no sim worker is connected")
     assert unready == "no sim worker is connected"
-    captured = capsys.readouterr()
-    lines = (captured.out + captured.err).splitlines()
-    said = [line for line in lines if "waiting for" in line]
-    assert len(said) == 1
-    assert "no sim worker is connected" in said[0]
+    assert said == [
+        ("waiting for the fleet", {"reason": "no sim worker is connected"}),
+        ("the fleet answers again", {"after_s": ANY}),
+    ]
 
 
 def test_checkpoints_do_not_count_as_training_time(harness, monkeypatch):

@@ -146,7 +146,7 @@ def _train(
     run_options = replace(options.run, run_dir=directory, checkpoint_every_steps=every)
     began_s = time.monotonic()
     quiet: Say = lambda line: None  # noqa: E731
-    with Run(run_options, restart=True, notify=say if not faults else quiet) as run:
+    with Run(run_options, notify=say if not faults else quiet) as run:
         if run.fleet is None:
             raise UserError("--fleet cannot be hurt", "Leave it out: verify starts its own.")
         with contextlib.suppress(KeyboardInterrupt):

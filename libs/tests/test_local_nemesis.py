@@ -68,11 +68,7 @@ def test_a_schedule_is_a_function_of_counts_and_seed():
     assert schedule != make_schedule(DEFAULT_COUNTS, 4)
     assert [fault.at for fault in schedule] == sorted(fault.at for fault in schedule)
     kinds = [fault.kind for fault in schedule]
-    assert {kind: kinds.count(kind) for kind in kinds} == {
-        **{kind: count for kind, count in DEFAULT_COUNTS.items() if kind != "scale"},
-        **{"scale-up": 1, "scale-down": 1},
-    }
-    assert kinds.index("scale-up") < kinds.index("scale-down")
+    assert {kind: kinds.count(kind) for kind in kinds} == {**DEFAULT_COUNTS, "scale": 2}
 
 
 def test_faults_are_read_with_and_without_counts():
@@ -151,10 +147,11 @@ def test_a_fault_without_a_victim_waits_for_one(fleet):
 
 
 def test_scaling_adds_workers_and_takes_them_away(fleet):
-    nemesis = Nemesis(fleet, (make_fault("scale-up"), make_fault("scale-down", at=0.6)))
-    nemesis.tend(0.5)
+    nemesis = Nemesis(fleet, (make_fault("scale"), make_fault("scale")))
+    nemesis.tend(0.7)
+    nemesis.tend(0.7)
     assert fleet.num_workers == 4
-    nemesis.tend(0.6)
+    nemesis.tend(0.8)
     assert fleet.num_workers == 2
     assert [done.what for done in nemesis.done] == ["2 to 4 workers", "4 to 2 workers"]
 

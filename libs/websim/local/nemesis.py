@@ -35,7 +35,7 @@ FROZEN_S = (1.5, 4.0)
 """A frozen process is woken after this long: it has been given up by then, and comes back late."""
 
 ADDED_WORKERS = 2
-"""How many workers `scale` adds, and takes away later."""
+"""How many workers `scale` adds, and takes away the next time."""
 
 Deed = Callable[[float], str | None]
 """Does a fault to the victim that a number in [0, 1) chooses; returns what was done in a few words,
@@ -90,7 +90,7 @@ def parse_faults(text: str) -> dict[str, int]:
 
 
 def make_schedule(counts: Mapping[str, int], seed: int) -> tuple[Fault, ...]:
-    """Return the faults in the order in which they fall due; `scale` is two of them."""
+    """Return the faults in the order in which they fall due; each `scale` is two of them."""
     draw = random.Random(seed)
 
     def fault(kind: str, at: float) -> Fault:
@@ -99,12 +99,8 @@ def make_schedule(counts: Mapping[str, int], seed: int) -> tuple[Fault, ...]:
     faults = []
     for kind, count in counts.items():
         for _ in range(count):
-            at = draw.uniform(FIRST_AT, LAST_AT)
-            if kind == "scale":
-                at, later = sorted((at, draw.uniform(FIRST_AT, LAST_AT)))
-                faults += [fault("scale-up", at), fault("scale-down", later)]
-            else:
-                faults.append(fault(kind, at))
+            times = 2 if kind == "scale" else 1
+            faults += [fault(kind, draw.uniform(FIRST_AT, LAST_AT)) for _ in range(times)]
     return tuple(sorted(faults, key=lambda each: each.at))
 
 
@@ -138,13 +134,13 @@ class Nemesis:
             "freeze-worker": self._freeze_worker,
             "kill-learner": lambda _: self._kill(learner),
             "kill-orchestrator": lambda _: self._kill(ORCHESTRATOR),
-            "scale-up": lambda _: self._scale(ADDED_WORKERS),
-            "scale-down": lambda _: self._scale(-ADDED_WORKERS),
+            "scale": self._scale,
             **(further or {}),
         }
         self._began_s = time.monotonic()
         self._due_s: dict[Fault, float] = {}
         self._frozen: dict[int, float] = {}
+        self._workers_to_add = ADDED_WORKERS
         self._progress = -1.0
         self._since_progress: set[str] = set()
 
@@ -213,9 +209,10 @@ class Nemesis:
             return None
         return f"{number.name} to process {pid}"
 
-    def _scale(self, change: int) -> str:
+    def _scale(self, _: float) -> str:
         before = self._fleet.num_workers
-        self._fleet.scale(max(1, before + change))
+        self._fleet.scale(before + self._workers_to_add)
+        self._workers_to_add = -self._workers_to_add
         return f"{before} to {self._fleet.num_workers} workers"
 
     def _wake(self, pid: int) -> None:

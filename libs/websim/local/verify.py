@@ -52,6 +52,8 @@ class Trained:
     weights_sha256: str
     env_steps: int
     seconds: float
+    skipped_steps: int
+    """Steps that the fleet could not simulate: such a run is promised to equal no other."""
     done: tuple[Done, ...] = ()
     missed: int = 0
     """Faults that did not happen before the run was over."""
@@ -84,6 +86,9 @@ def verify(options: VerifyOptions, say: Say = print) -> int:
     say(deeds_table(hurt.done))
     if hurt.missed:
         say(f"{hurt.missed} faults fell due too late to happen: give more --total-steps")
+    for trained in (calm, hurt):
+        if trained.skipped_steps:
+            say(f"{trained.skipped_steps} steps ended one worker after another and were skipped")
     equal = calm.weights_sha256 == hurt.weights_sha256
     report = {"equal": equal, "undisturbed": asdict(calm), "disturbed": asdict(hurt)}
     (directory / "verify.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -146,7 +151,7 @@ def _train(
     run_options = replace(options.run, run_dir=directory, checkpoint_every_steps=every)
     began_s = time.monotonic()
     quiet: Say = lambda line: None  # noqa: E731
-    with Run(run_options, restart=True, notify=say if not faults else quiet) as run:
+    with Run(run_options, notify=say if not faults else quiet) as run:
         if run.fleet is None:
             raise UserError("--fleet cannot be hurt", "Leave it out: verify starts its own.")
         with contextlib.suppress(KeyboardInterrupt):
@@ -163,6 +168,7 @@ def _train(
         weights_sha256=result["weights_sha256"],
         env_steps=result["env_steps"],
         seconds=time.monotonic() - began_s,
+        skipped_steps=result["skipped_steps"],
         done=tuple(nemesis.done),
         missed=nemesis.left,
     )

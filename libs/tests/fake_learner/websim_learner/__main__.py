@@ -25,7 +25,7 @@ def parse(argv):
         parser.add_argument(f"--{flag}")
     for flag in ("run-dir", "ready-file"):
         parser.add_argument(f"--{flag}", type=Path)
-    for flag in ("num-envs", "seed", "total-steps", "http-port"):
+    for flag in ("num-envs", "seed", "total-steps", "http-port", "checkpoint-every-steps"):
         parser.add_argument(f"--{flag}", type=int)
     parser.add_argument("--task", default="Resumed-v0")
     parser.add_argument("--set", action="append", default=[])
@@ -65,7 +65,17 @@ class FakeRun:
     def turn(self):
         if self.state == "running":
             self.update += 1
-            self.record("metrics", update=self.update, env_steps=self.update * STEPS_PER_UPDATE)
+            env_steps = self.update * STEPS_PER_UPDATE
+            self.record("metrics", update=self.update, env_steps=env_steps, policy_loss=self.loss)
+
+    @property
+    def fickle(self):
+        """Whether it learns something else than another run of the same seed."""
+        return self.options.task == "Fickle-v0" and self.options.run_dir.name == "disturbed"
+
+    @property
+    def loss(self):
+        return 0.5 if self.fickle and self.update >= 3 else 0.25
 
     @property
     def over(self):
@@ -114,6 +124,7 @@ def main(argv):
             **{"task": options.task, "algo": "ppo", "seed": options.seed},
             **{"env_steps": run.update * STEPS_PER_UPDATE, "steps_per_s": 12345.6},
             **{"eval_return_mean": 5812.3, "eval_return_std": 45.6},
+            **{"weights_sha256": "f1ck1e" if run.fickle else "0dd", "skipped_steps": 0},
         }
         (options.run_dir / "result.json").write_text(json.dumps(result))
     server.stop()

@@ -137,28 +137,27 @@ class Ledger:
     def write_checkpoint(self) -> str:
         """Write the state between two updates; return the checkpoint's name.
 
-        Training time stands meanwhile.
+        It belongs to training, so its time counts.
 
         Raises:
             RunStopped: the run is to stop.
             FleetError: the state of the envs cannot be had.
         """
-        with self.clock.stopped():
-            arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
-            counters = {
-                "wall_s": self.clock.wall_s,
-                "journal": len(self._run_dir.journal()),
-                "evaluated": self.evaluated,
-                "skipped_steps": self.skipped_steps,
-                "branches": [branch.counters() for branch in self._branches],
-            }
-            checkpoint = Checkpoint(self.updates, counters, arrays)
-            write_checkpoint(self._run_dir.checkpoints, checkpoint)
-            self.checkpointed = self.updates
-            digest = self._branches[0].weights_sha256()
-            self.reporter.publish(
-                CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
-            )
+        arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
+        counters = {
+            "wall_s": self.clock.wall_s,
+            "journal": len(self._run_dir.journal()),
+            "evaluated": self.evaluated,
+            "skipped_steps": self.skipped_steps,
+            "branches": [branch.counters() for branch in self._branches],
+        }
+        checkpoint = Checkpoint(self.updates, counters, arrays)
+        write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        self.checkpointed = self.updates
+        digest = self._branches[0].weights_sha256()
+        self.reporter.publish(
+            CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
+        )
         return checkpoint.name
 
     def go_back(self, checkpoint: Checkpoint | None) -> None:

@@ -38,7 +38,7 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
 
     branch: int
     wall_s: float
-    """Training time so far, evaluation, pauses and checkpoints excluded."""
+    """Training time so far, evaluation and pauses excluded."""
     steps_per_s: float
     """Over the last updates."""
     return_mean: float | None

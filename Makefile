@@ -23,7 +23,7 @@ test: $(VENV)/.ready-dev ## run all tests
 	$(PY) -m pytest $(ARGS)
 
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
-	WEBSIM_CHAOS_SCALE=100 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
+	WEBSIM_CHAOS_SCALE=120 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .

@@ -46,8 +46,8 @@ def fleet():
     made.close()
 
 
-def make_fault(kind, at=0.5, draw=0.0):
-    return Fault(at=at, kind=kind, draw=draw, lag_s=0.0)
+def make_fault(kind, at=0.5, draw=0.0, lag=0.0):
+    return Fault(at=at, kind=kind, draw=draw, lag=lag)
 
 
 def frozen(pid):
@@ -100,6 +100,20 @@ def test_nothing_happens_before_it_is_due(fleet):
     assert done.what == f"SIGKILL to process {fleet.workers[0].pid}"
     assert fleet.workers[0].wait() == -signal.SIGKILL
     assert fleet.workers[1].poll() is None
+
+
+def test_a_fault_comes_within_the_time_of_a_step_of_progress(fleet):
+    nemesis = Nemesis(fleet, (make_fault("kill-worker", lag=0.5),))
+    time.sleep(0.2)
+    for progress in (0.1, 0.2, 0.3, 0.4):
+        nemesis.tend(progress)
+        time.sleep(0.2)
+    time.sleep(1.0)
+    nemesis.tend(0.5)
+    assert nemesis.left == 1
+    time.sleep(0.2)
+    nemesis.tend(0.5)
+    assert nemesis.left == 0
 
 
 @pytest.mark.parametrize("who", ["orchestrator", "learner"])

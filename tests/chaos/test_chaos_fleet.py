@@ -16,7 +16,7 @@ from websim.local.fleet import ORCHESTRATOR, LocalFleet
 
 LONG = SCALE > 1
 WORKERS = 8 if LONG else 3
-STORM_S = 6.0 * SCALE
+STORM_S = 5.0 * SCALE
 
 
 def make_counts(**per_minute):

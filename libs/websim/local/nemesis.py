@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ DEFAULT_COUNTS: Mapping[str, int] = {
 FIRST_AT, LAST_AT = 0.05, 0.8
 """The share of a run within which faults fall: all of them are to leave traces, if any."""
 
-MAX_LAG_S = 0.25
+MAX_LAG_S = 2.0
 """Longest wait between a fault's falling due and its being done."""
 
 FROZEN_S = (1.5, 4.0)
@@ -51,8 +52,9 @@ class Fault:
     kind: str
     draw: float
     """In [0, 1): chooses the victim."""
-    lag_s: float
-    """How long after falling due it is done, so that faults hit every phase of an update."""
+    lag: float
+    """In [0, 1): when it is done after falling due, as a share of the time between two steps of
+    progress, so that faults hit every phase of an update."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def make_schedule(counts: Mapping[str, int], seed: int) -> tuple[Fault, ...]:
     draw = random.Random(seed)
 
     def fault(kind: str, at: float) -> Fault:
-        return Fault(at, kind, draw.random(), draw.uniform(0.0, MAX_LAG_S))
+        return Fault(at, kind, draw.random(), draw.random())
 
     faults = []
     for kind, count in counts.items():
@@ -142,6 +144,9 @@ class Nemesis:
         self._frozen: dict[int, float] = {}
         self._workers_to_add = ADDED_WORKERS
         self._progress = -1.0
+        self._progress_s = self._began_s
+        self._strides_s: deque[float] = deque(maxlen=5)
+        """Times between the last steps of progress; a restart makes one of them long."""
         self._since_progress: set[str] = set()
 
     @property
@@ -160,12 +165,14 @@ class Nemesis:
         """
         now_s = time.monotonic()
         if progress != self._progress:
-            self._progress = progress
+            self._strides_s.append(now_s - self._progress_s)
+            self._progress, self._progress_s = progress, now_s
             self._since_progress.clear()
         for pid in [pid for pid, until_s in self._frozen.items() if now_s >= until_s]:
             self._wake(pid)
+        stride_s = min(MAX_LAG_S, *self._strides_s)
         for fault in [fault for fault in self._left if fault.at <= progress]:
-            if now_s < self._due_s.setdefault(fault, now_s + fault.lag_s):
+            if now_s < self._due_s.setdefault(fault, now_s + fault.lag * stride_s):
                 continue
             if fault.kind in self._since_progress:
                 continue

@@ -67,7 +67,7 @@ def test_a_fleet_that_loses_its_orchestrator_loses_no_transition(undisturbed):
 
 
 def test_a_bad_network_costs_time_but_no_transition(undisturbed):
-    toxics = Toxics(latency_s=0.01, jitter_s=0.01, slice_bytes=64 * 64, reset_chance=0.001)
+    toxics = Toxics(latency_s=0.02, jitter_s=0.02, slice_bytes=64, reset_chance=0.002)
     with LocalFleet(1) as fleet, distant_workers(fleet, 2, toxics, seed=3) as proxies:
 
         def cut(draw):
@@ -78,7 +78,7 @@ def test_a_bad_network_costs_time_but_no_transition(undisturbed):
             proxies[int(draw * len(proxies))].darken(5.0 * draw)
             return f"nothing passes for {5 * draw:.1f} s"
 
-        counts = make_counts(cut_worker=12, darken_worker=12)
+        counts = make_counts(cut_worker=60, darken_worker=20)
         further = {"cut-worker": cut, "darken-worker": darken}
         ledger, _ = rage(fleet, counts, STORM_S, seed=3, further=further)
         assert fleet.failure is None

@@ -22,7 +22,9 @@ keys, no ZeroMQ), a connection that ended before it was done."""
 MECHANISM_MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 """Value of a failed handshake where one side has keys and the other has none."""
 
-EVENTS = sum(FAILURES)
+DISCONNECTED = int(zmq.EVENT_DISCONNECTED)
+
+EVENTS = sum(FAILURES) + DISCONNECTED
 """What to have a socket's monitor tell."""
 
 
@@ -44,6 +46,13 @@ class HandshakeWatch:
         self._monitor: zmq.Socket[Any] = socket.get_monitor_socket(EVENTS)
         self._failure: Failure | None = None
         self._mismatch = False
+        self._cut = False
+
+    def cut(self) -> bool:
+        """Return whether a connection has ended, with what it carried, since the last question."""
+        self._look()
+        cut, self._cut = self._cut, False
+        return cut
 
     @property
     def final(self) -> bool:
@@ -89,5 +98,8 @@ class HandshakeWatch:
     def _look(self) -> None:
         while not self._monitor.closed and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)
+            if event["event"] == DISCONNECTED:
+                self._cut = True
+                continue
             self._failure = FAILURES.get(event["event"])
             self._mismatch = self._mismatch or event["value"] == MECHANISM_MISMATCH

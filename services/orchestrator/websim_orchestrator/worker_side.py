@@ -103,7 +103,8 @@ class WorkerSide:
             return
         worker = self._fleet.workers.get(identity)
         if worker is not None and worker.instance != hello.instance:
-            self.lose(worker, "another process took its identity", now_s)
+            # An identity is a process's own: this one lives, and no command is to blame.
+            self.lose(worker, "it lost touch", now_s, died=False)
             worker = None
         if worker is None:
             worker = WorkerRecord(
@@ -141,7 +142,7 @@ class WorkerSide:
             worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
         )
 
-    def lose(self, worker: WorkerRecord, why: str, now_s: float) -> None:
+    def lose(self, worker: WorkerRecord, why: str, now_s: float, *, died: bool = True) -> None:
         """Forget a worker and rebuild its shards elsewhere."""
         del self._fleet.workers[worker.identity]
         self._fleet.counters["workers_lost"] += 1
@@ -154,7 +155,7 @@ class WorkerSide:
         )
         shards = [self._fleet.sessions[s].shards[i] for s, i in sorted(worker.shards)]
         ended = f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}): {why}"
-        going_on = [self._dispatch.died(shard, ended) for shard in shards]
+        going_on = [not died or self._dispatch.died(shard, ended) for shard in shards]
         worker.shards.clear()
         worker.probes.clear()
         for shard in shards:

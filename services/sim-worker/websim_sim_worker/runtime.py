@@ -152,6 +152,11 @@ class Runtime:
         if self.worker_id is not None and silence_s > lifecycle.ORCHESTRATOR_SILENCE_S:
             log.warning("orchestrator silent", seconds=round(silence_s, 1))
             self._lose_touch()
+        if self._handshakes.cut() and self.worker_id is not None:
+            # An orchestrator that still knows this worker would wait for ever for the answers to
+            # commands that never came.
+            log.warning("connection cut")
+            self._lose_touch()
         if len(self.held) and silence_s > lifecycle.HELD_GRACE_S:
             log.warning("shards dropped: nobody asks for them", shards=len(self.held))
             self.held.clear()

@@ -150,8 +150,10 @@ class Ledger:
         return max(0.0, self._caps.day_usd - spent)
 
     def close(self) -> None:
-        """Close the file, which another service may open then."""
-        os.close(self._fd)
+        """Close the file, which another service may open then; once is enough."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def _require_room(self, run: str, day: str, nano_usd: int, tokens: int) -> None:
         caps = self._caps

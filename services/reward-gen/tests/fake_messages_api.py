@@ -55,9 +55,7 @@ def error(status, kind="api_error", text="no", **headers):
     """A step that answers with one of the API's errors."""
     body = {"type": "error", "error": {"type": kind, "message": text}}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Step(
-        status, json.dumps(body).encode(), {"content-type": "application/json", **named}
-    )
+    return Step(status, json.dumps(body).encode(), {"content-type": "application/json", **named})
 
 
 def html(status=200):

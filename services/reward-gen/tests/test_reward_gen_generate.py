@@ -162,7 +162,9 @@ def test_weights_alone_reweight_the_reward_in_force(api, generator):
 
     answer = rewards(generator, current_program=GOOD)
 
-    assert answer.candidates[0].program == GOOD.replace("effort_weight = 0.1", "effort_weight = 0.5")
+    assert answer.candidates[0].program == GOOD.replace(
+        "effort_weight = 0.1", "effort_weight = 0.5"
+    )
     assert answer.candidates[0].verdict.accepted
 
 

@@ -3,8 +3,6 @@
 from pydantic import SecretStr
 
 from websim.service.errors import UserError
-from websim_reward_gen.claude.client import ClaudeClient
-from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.ledger import Ledger
 from websim_reward_gen.library.provider import LibraryProvider
 from websim_reward_gen.prices import PRICES, Price, make_price
@@ -23,8 +21,7 @@ def make_providers(
     """
     providers: dict[str, Provider] = {"library": LibraryProvider()}
     if key is not None and settings.provider in ("auto", "claude"):
-        client = ClaudeClient(settings, key, price_of(settings), ledger)
-        claude: Provider = ClaudeProvider(client)
+        claude = _claude(settings, key, ledger)
         providers["claude"] = (
             RecordingProvider(claude, settings.record) if settings.record else claude
         )
@@ -41,6 +38,14 @@ def make_providers(
     if default == "replay" and "replay" not in providers:
         raise UserError("--provider replay needs a recording", "Name it with --replay.")
     return providers, default
+
+
+def _claude(settings: RewardGenSettings, key: SecretStr, ledger: Ledger) -> Provider:
+    # Imported here: the SDK takes a second to load, for nothing where there is no key.
+    from websim_reward_gen.claude.client import ClaudeClient
+    from websim_reward_gen.claude.provider import ClaudeProvider
+
+    return ClaudeProvider(ClaudeClient(settings, key, price_of(settings), ledger))
 
 
 def price_of(settings: RewardGenSettings) -> Price:

@@ -86,7 +86,7 @@ def _is_plain_forward(wish: Wish) -> bool:
 
 
 def _has_condition(wishes: Sequence[Wish]) -> bool:
-    return any(wish.kind in ("tilt", "height", "stand", "jump", "spin", "flip") for wish in wishes)
+    return any(wish.kind == "tilt" or (wish.kind == "height" and wish.target) for wish in wishes)
 
 
 def _wants(wishes: Sequence[Wish], kind: str) -> bool:

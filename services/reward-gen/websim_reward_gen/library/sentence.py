@@ -1,9 +1,9 @@
 """From a sentence to wishes: clauses, negation, numbers, and what was not understood."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
+from websim_reward_gen.library.vocabulary import STOP_WORDS, find_phrase
 from websim_reward_gen.library.wishes import Part, Wish, read_clause
 from websim_reward_gen.library.words import Token, tokenise
 
@@ -31,7 +31,8 @@ _SIDED = frozenset(
 )
 """What is left or right of a body: "its left leg" is no direction."""
 
-_ENDS_NEGATION = frozenset({"but", "while", "then", "yet", "whilst"})
+_BEGINS_NEGATION = frozenset({"without", "avoid", "avoiding", "instead", "rather"})
+"""A negation that is a clause of its own: "run fast without flipping"."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def understand(sentence: str, familiar: str = "") -> Understanding:
     unknown: list[str] = []
     style = False
     for clause in _clauses(tokenise(sentence)):
-        parts = list(_parts(clause, known))
+        parts = _parts(clause, known)
         style = style or any(part.tag == "style" for part in parts)
         found, left = read_clause(parts, wishes)
         wishes = _merged(wishes, found, left)
@@ -66,7 +67,7 @@ def understand(sentence: str, familiar: str = "") -> Understanding:
 
 
 def _clauses(tokens: list[Token]) -> Iterator[list[Token]]:
-    """Yield the clauses of a sentence, each with the word that joins it as its first."""
+    """Yield the clauses of a sentence; a negation holds to the end of its own."""
     clause: list[Token] = []
     index = 0
     while index < len(tokens):
@@ -75,48 +76,56 @@ def _clauses(tokens: list[Token]) -> Iterator[list[Token]]:
         joins = found is not None and found[0].tag == "clause"
         if token.ends_clause or joins:
             yield clause
-            clause = [token] if token.text in _ENDS_NEGATION else []
+            clause = []
             index += found[1] if found and joins else 1
             continue
+        if found and found[0].tag == "negation" and token.text in _BEGINS_NEGATION:
+            yield clause
+            clause = []
         clause.append(token)
         index += 1
     yield clause
 
 
-def _parts(clause: list[Token], known: set[str]) -> Iterator[Part]:
-    """Yield what a clause is made of; words that say nothing are left out."""
-    negated = False
+def _parts(clause: list[Token], known: set[str]) -> list[Part]:
+    """Return what a clause is made of; words that say nothing are left out."""
+    parts: list[Part] = []
+    negated, negation = False, ""
     index = 0
     while index < len(clause):
         token = clause[index]
         words = [each.text for each in clause[index:]]
         found = None if token.number is not None else find_phrase(words)
         if token.number is not None:
-            yield Part("number", token.text, negated, token.number, token.quantity)
+            parts.append(Part("number", token.text, negated, token.number, token.quantity))
         elif found and found[0].tag == "style":
-            yield Part("style", " ".join(words), negated)
-            return
+            return [*parts, Part("style", " ".join(words), negated)]
         elif _is_sided(words):
-            yield Part("unknown", f"{words[0]} {words[1]}", negated)
+            parts.append(Part("unknown", f"{words[0]} {words[1]}", negated))
             index += 1
         elif _stops_doing(words):
-            negated = True
+            negated, negation = not negated, ""
+        elif token.text == "less" and parts and not found:
+            # "shake less"
+            last = parts.pop()
+            parts.append(replace(last, text=f"{last.text} less", negated=not last.negated))
         elif found:
             meaning, length = found
-            negated = negated or meaning.tag == "negation"
-            yield from _part(meaning, words[:length], negated, words[length:])
+            if meaning.tag == "negation":
+                negated, negation = True, token.text
+            if meaning.tag not in ("negation", "stop"):
+                text = " ".join(words[:length])
+                parts.append(Part(meaning.tag, text, negated, meaning.value))
             index += length - 1
         elif token.text.endswith("-like"):
-            yield Part("style", token.text, negated)
+            parts.append(Part("style", token.text, negated))
         elif token.text not in STOP_WORDS and token.text not in known:
-            yield Part("unknown", token.text, negated)
+            parts.append(Part("unknown", token.text, negated))
         index += 1
-
-
-def _part(meaning: Meaning, words: list[str], negated: bool, after: list[str]) -> Iterator[Part]:
-    if meaning.tag in ("negation", "stop", "clause"):
-        return
-    yield Part(meaning.tag, " ".join(words), negated, meaning.value)
+    if negation and negation not in known and not any(part.negated for part in parts):
+        # What is not to be was not understood, or it would stand here.
+        parts.append(Part("unknown", negation))
+    return parts
 
 
 def _is_sided(words: list[str]) -> bool:
@@ -135,6 +144,6 @@ def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish
         rivals = [each for each in merged if each.excludes(wish)]
         if rivals:
             left.append(f"{wish.text} (excludes: {rivals[0].text})")
-        elif wish not in merged:
+        elif not any(each.repeats(wish) for each in merged):
             merged.append(wish)
     return merged

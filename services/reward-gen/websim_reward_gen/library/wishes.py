@@ -94,6 +94,10 @@ class Wish:
     avoid: bool = False
     """To keep it from happening."""
 
+    def repeats(self, other: "Wish") -> bool:
+        """Tell whether both say the same, in whatever words."""
+        return replace(self, text=other.text) == other
+
     def excludes(self, other: "Wish") -> bool:
         """Tell whether both cannot be had at the same time."""
         kinds = {self.kind, other.kind}
@@ -118,20 +122,21 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         before: wishes of earlier clauses; "at 2 m/s" after a comma changes the motion among them,
             in place.
     """
-    left = [_said(part) for part in parts if part.tag in ("unknown", "style")]
     numbers = [part for part in parts if part.tag == "number"]
     wishes = _plain_wishes(parts)
     wishes += _motion_wishes(parts, {wish.kind for wish in wishes}, before, numbers)
     bounds = [part for part in parts if part.tag in ("most", "least")]
+    unused = []
     for number in numbers:
         targets = [*_fitting(wishes, number), *_fitting(before, number)]
         if not targets:
-            left.append(number.text)
+            unused.append(number)
             continue
         wish = targets[0]
         changed = _with_target(wish, number, bounds)
         for owner in (wishes, before):
             owner[:] = [changed if each is wish else each for each in owner]
+    left = [_said(part) for part in parts if part.tag in ("unknown", "style") or part in unused]
     return wishes, left
 
 
@@ -171,6 +176,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
         if kind == "stand" and tags & {"still", "tilt"}:
             continue
         if kind == "still" and part.negated:
+            wishes.append(Wish("move", _said(part)))
             continue
         wish = _plain(kind, part, parts)
         if not any(each.kind == kind and each.sign == wish.sign for each in wishes):
@@ -214,6 +220,8 @@ def _motion_wishes(
             return []
         if not paces and (not speeds or earlier):
             return []
+    if "move" in kinds and not (directions or sides):
+        return []
     if not directions and not sides and not paces and not speeds and all(m.negated for m in moves):
         return [Wish("still", _said(moves[0]))]
     text = " ".join(_said(part) for part in parts if part in [*moves, *directions, *sides, *paces])

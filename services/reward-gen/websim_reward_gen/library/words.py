@@ -36,6 +36,7 @@ _UNITS: dict[str, tuple[Quantity, float]] = {
     "rpm": ("rate", 2.0 * pi / 60.0),
     "%": ("share", 0.01),
     "percent": ("share", 0.01),
+    "times": ("share", 1.0),
     "s": ("time", 1.0),
     "seconds": ("time", 1.0),
 }
@@ -65,6 +66,7 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     (r"\b(\w+)n't\b", r"\1 not"),
     (r"\b(dont|doesnt)\b", "do not"),
     (r"'(s|d|ll|re|ve|m)\b", ""),
+    (r"\bhalf an? ", "half "),
     (r"\bmet(?:er|re)s?\s*(?:per|/|a)\s*sec(?:ond)?\b", "m/s"),
     (r"\bm\s*/\s*sec(?:ond)?\b|\bm\s+per\s+s(?:ec(?:ond)?)?\b", "m/s"),
     (r"\bkilomet(?:er|re)s?\s*(?:per|/|an)\s*hour\b|\bkm\s*/\s*h(?:our)?\b", "km/h"),
@@ -117,7 +119,8 @@ def stems(word: str) -> set[str]:
         ("ily", ("y",)),
     ):
         base = word.removesuffix(suffix)
-        if base != word and len(base) >= 2:
+        # "goes" is go, but "only" is not on
+        if base != word and len(base) >= (2 if suffix in ("s", "es", "ing") else 3):
             found.update(base + ending for ending in endings)
             if len(base) > 3 and base[-1] == base[-2]:
                 found.add(base[:-1])

@@ -213,6 +213,25 @@ def test_the_prompts_first_part_is_the_same_bytes_whatever_is_asked(api, generat
     assert len(first[0]["text"]) > 8 * 512
 
 
+def test_of_a_long_memory_the_latest_programs_are_told(api, generator):
+    api.then(message(answer_text(written("a"))))
+    memory = [
+        {
+            "name": f"c{n}",
+            "program": GOOD.replace("0.1", f"{n}.5"),
+            "outcome": "lost",
+            "reason": "slow",
+        }
+        for n in range(9)
+    ]
+    rewards(generator, memory=memory)
+
+    told = json.loads(api.requests[0]["messages"][0]["content"])["request"]["earlier_candidates"]
+
+    assert [each["reason"] for each in told] == ["slow"] * 9
+    assert ["program" in each for each in told] == [False] * 3 + [True] * 6
+
+
 def test_one_fifth_faults_and_every_request_is_answered(api, generator):
     faults = [error(529), error(401, "authentication_error"), message("nonsense")]
     for number in range(15):

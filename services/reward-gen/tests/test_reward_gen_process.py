@@ -204,6 +204,8 @@ BAD_SETTINGS = [
     ([], {"ANTHROPIC_API_KEY": "two words"}, "ANTHROPIC_API_KEY holds no API key"),
     (["--model", "claude-next"], {"ANTHROPIC_API_KEY": CANARY}, "price of model claude-next"),
     (["--input-usd-per-mtok", "1"], {"ANTHROPIC_API_KEY": CANARY}, "belong together"),
+    (["--base-url", "http://api.example"], {"ANTHROPIC_API_KEY": CANARY}, "key in the clear"),
+    (["--base-url", "gateway"], {"ANTHROPIC_API_KEY": CANARY}, "key in the clear"),
     (["--usd-per-run", "-1"], {}, "greater than or equal to 0"),
     (["--efort", "low"], {}, "did you mean --effort"),
     ([], {"WEBSIM_REWARD_GEN_PORT": "1"}, "unknown environment variable"),

@@ -62,6 +62,7 @@ CASES = [
     ("Humanoid-v5", "do not move", ["still +"], []),
     ("HalfCheetah-v5", "freeze", ["still +"], []),
     ("Hopper-v5", "jump as high as possible", ["jump +"], []),
+    ("Hopper-v5", "hop on the spot", ["jump +", "still +"], []),
     ("Hopper-v5", "leap forward", ["move +", "jump +"], []),
     ("HalfCheetah-v5", "crouch and creep forward", ["height -", "move + 0.5"], []),
     ("Walker2d-v5", "keep the torso at a height of 0.5 m", ["height + 0.5"], []),
@@ -80,7 +81,7 @@ CASES = [
     # manner
     ("HalfCheetah-v5", "run forward, fast and at little effort", ["move +", "effort +"], []),
     ("HalfCheetah-v5", "save energy while running", ["effort +", "move +"], []),
-    ("Hopper-v5", "hop forward without wasting energy", ["move +", "jump +", "effort +"], []),
+    ("Hopper-v5", "hop forward without wasting energy", ["move +", "effort +"], []),
     ("Walker2d-v5", "walk smoothly", ["move +", "smooth +"], []),
     ("Ant-v5", "walk quietly", ["move +", "impact +"], []),
     ("Walker2d-v5", "walk with stiff joints", ["move +", "joints -"], []),

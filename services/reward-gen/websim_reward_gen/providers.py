@@ -1,5 +1,7 @@
 """Which providers there are, by the settings and the key."""
 
+from urllib.parse import urlsplit
+
 from pydantic import SecretStr
 
 from websim.service.errors import UserError
@@ -41,11 +43,26 @@ def make_providers(
 
 
 def _claude(settings: RewardGenSettings, key: SecretStr, ledger: Ledger) -> Provider:
+    _require_private(settings.base_url)
     # Imported here: the SDK takes a second to load, for nothing where there is no key.
     from websim_reward_gen.claude.client import ClaudeClient
     from websim_reward_gen.claude.provider import ClaudeProvider
 
     return ClaudeProvider(ClaudeClient(settings, key, price_of(settings), ledger))
+
+
+def _require_private(base_url: str | None) -> None:
+    """Refuse to send a key where others can read it on its way."""
+    if base_url is None:
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise UserError(
+            f"--base-url {base_url} would carry the API key in the clear",
+            "Use https, or http on loopback.",
+        )
 
 
 def price_of(settings: RewardGenSettings) -> Price:

@@ -15,10 +15,13 @@ from websim.programs.limits import (
     MAX_NODES,
     MAX_STATEMENTS,
 )
-from websim_reward_gen.bodies import TaskBody
+from websim_reward_gen.bodies import RewardRequest, TaskBody
 from websim_reward_gen.claude.client import Question
 from websim_reward_gen.claude.schema import ANSWER_SCHEMA
 from websim_reward_gen.proposal import Ask
+
+MAX_PROGRAMS_TOLD = 6
+"""Earlier candidates whose programs are told; of the others, what became of them."""
 
 LENSES = (
     "scale: keep the structure of the current reward, correct weights and scales",
@@ -149,6 +152,14 @@ def task_text(task: TaskBody) -> str:
     return "# The task\n\n" + json.dumps(facts, indent=1, sort_keys=True)
 
 
+def _remembered(request: RewardRequest) -> list[dict[str, object]]:
+    """Return the memory, with the programs of the latest only: a prompt is paid by its length."""
+    memory = [each.model_dump(mode="json", exclude_defaults=True) for each in request.memory]
+    for each in memory[:-MAX_PROGRAMS_TOLD]:
+        each.pop("program", None)
+    return memory
+
+
 def make_question(ask: Ask) -> Question:
     """Return what is sent for an ask."""
     request = ask.request
@@ -156,9 +167,7 @@ def make_question(ask: Ask) -> Question:
         "goal": request.description,
         "current_program": request.current_program,
         "telemetry": request.feedback.model_dump(mode="json", exclude_defaults=True),
-        "earlier_candidates": [
-            each.model_dump(mode="json", exclude_defaults=True) for each in request.memory
-        ],
+        "earlier_candidates": _remembered(request),
         "knobs": [each.model_dump(mode="json") for each in request.knobs],
         "num_candidates": request.num_candidates,
         "lenses": LENSES[: request.num_candidates],

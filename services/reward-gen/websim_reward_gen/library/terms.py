@@ -8,6 +8,9 @@ from websim_reward_gen.library.wishes import Wish
 STILL_SPEED = 0.5
 """Speed at which closeness to standing still is nothing, in m/s."""
 
+MUCH_SPEED = 4.0
+"""A high speed for a robot of a metre or so, in m/s."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -20,6 +23,8 @@ class Term:
     purpose: str = ""
     main: bool = True
     """False for what merely accompanies: effort, smoothness, staying alive."""
+    size: float = 1.0
+    """What is much of it, in its unit: where a bounded term begins to saturate."""
 
 
 class Missing(Exception):
@@ -68,7 +73,9 @@ def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
 def _squashed(term: Term) -> str:
     if not term.main or "np.exp(" in term.expression:
         return term.expression
-    return f"np.tanh({term.expression})"
+    if term.size == 1.0:
+        return f"np.tanh({term.expression})"
+    return f"{term.size:.6g} * np.tanh(({term.expression}) / {term.size:.6g})"
 
 
 def _move(wish: Wish, robot: Robot) -> list[Term]:
@@ -76,15 +83,15 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
     if wish.avoid:
         return [Term(f"not_{name}", f"-np.maximum({speed}, 0.0)", purpose=f"never {name}")]
     if wish.target is None:
-        return [Term(name, speed, purpose=f"{name} as fast as possible")]
+        return [Term(name, speed, purpose=f"{name} as fast as possible", size=MUCH_SPEED)]
     target = f"{wish.target:.6g}"
     if wish.bound == "least":
         purpose = f"{name} at {target} m/s or more"
-        return [Term(name, f"np.minimum({speed}, {target})", purpose=purpose)]
+        return [Term(name, f"np.minimum({speed}, {target})", purpose=purpose, size=MUCH_SPEED)]
     if wish.bound == "most":
         # Rises up to the limit, falls beyond it three times as fast.
         shape = f"np.minimum({speed}, {target}) - 3.0 * np.maximum({speed} - {target}, 0.0)"
-        return [Term(name, shape, purpose=f"{name} at {target} m/s at most")]
+        return [Term(name, shape, purpose=f"{name} at {target} m/s at most", size=MUCH_SPEED)]
     # exp(-((v - t) / w)^2) rewards being there, -|v - t| shows the way there.
     width = max(0.25, 0.5 * wish.target)
     near = f"np.exp(-np.square(({speed} - {target}) / {width:.6g}))"

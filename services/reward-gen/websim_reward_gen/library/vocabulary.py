@@ -18,6 +18,7 @@ Tag = Literal[
     "least",
     "still",
     "jump",
+    "hop",
     "height",
     "stand",
     "spin",

@@ -33,6 +33,7 @@ SLOW_SPEED = 0.5
 _PLAIN: dict[Tag, Kind] = {
     "still": "still",
     "jump": "jump",
+    "hop": "jump",
     "height": "height",
     "stand": "stand",
     "spin": "spin",
@@ -168,10 +169,14 @@ def _fitting(wishes: list[Wish], number: Part) -> list[Wish]:
 def _plain_wishes(parts: list[Part]) -> list[Wish]:
     """Return the wishes that one phrase says, with the sides of what turns."""
     tags = {part.tag for part in parts}
+    # To hop somewhere is a way of going there; to hop is to jump.
+    hops_on = tags & {"direction", "side", "fast", "slow"}
     wishes: list[Wish] = []
     for part in parts:
         kind = _PLAIN.get(part.tag)  # type: ignore[arg-type]
         if kind is None or (kind == "height" and "jump" in tags and part.value > 0):
+            continue
+        if part.tag == "hop" and hops_on:
             continue
         if kind == "stand" and tags & {"still", "tilt"}:
             continue

@@ -17,7 +17,6 @@ from reward_gen_samples import (
 )
 from test_reward_gen_claude_client import make_client
 
-from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.generate import Generator
@@ -241,18 +240,3 @@ def test_one_fifth_faults_and_every_request_is_answered(api, generator):
 
     assert all(names(answer, accepted=True) for answer in answers)
     assert {answer.provider for answer in answers} == {"claude", "library"}
-
-
-def goal(generator, words, **task):
-    body = {"task": make_task(**task), "description": words}
-    return asyncio.run(generator.goal(GoalRequest.model_validate(body)))
-
-
-def test_a_goal_has_the_tasks_fitness_a_program_or_none(generator):
-    assert goal(generator, "run forward").kind == "task"
-    backward = goal(generator, "run backwards")
-    assert (backward.kind, backward.accumulate, backward.per_horizon) == ("program", "sum", True)
-    assert backward.program_id.startswith("p_")
-    zombie = goal(generator, "walk like a zombie")
-    assert (zombie.kind, zombie.program) == ("none", None)
-    assert "like a zombie" in zombie.description

@@ -5,13 +5,15 @@ import json
 
 import pytest
 from fake_messages_api import error, message
-from reward_gen_samples import BROKEN, GOOD, answer_text, make_request, written
+from reward_gen_samples import BROKEN, GOOD, answer_text, make_request, make_task, written
 from test_reward_gen_claude_client import make_client
 
 from websim.service.errors import UserError
+from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.generate import Generator
+from websim_reward_gen.goals import Goals
 from websim_reward_gen.library.provider import LibraryProvider
 from websim_reward_gen.replay import RecordingProvider, ReplayProvider
 
@@ -70,6 +72,28 @@ def test_an_answer_for_any_request(gate, tmp_path):
     assert [candidate[0] for candidate in first[1]] == ["a"]
     assert second[2][0][0] == "invalid"
     assert "no recorded answer is left" in second[2][0][1]
+
+
+def test_goals_are_recorded_and_replayed_too(api, gate, open_ledger, tmp_path):
+    path = tmp_path / "recording.jsonl"
+    said = {"kind": "none", "program": "", "accumulate": "sum", "per_horizon": False, "unit": ""}
+    said |= {"description": "a person judges", "not_understood": ["like a zombie"]}
+    api.then(message(json.dumps(said)), error(401, "authentication_error"))
+    recording = RecordingProvider(ClaudeProvider(make_client(api, open_ledger())), path)
+    asked = [{"task": make_task(), "description": words} for words in ("like a zombie", "dance")]
+
+    def answers(provider):
+        providers = {"library": LibraryProvider(), provider.name: provider}
+        goals = Goals(gate, providers, provider.name, Counts())
+        for each in asked:
+            answer = asyncio.run(goals.measure(GoalRequest.model_validate(each)))
+            yield answer.kind, answer.description, [f.kind for f in answer.failures]
+
+    recorded = list(answers(recording))
+
+    assert list(answers(ReplayProvider(path))) == recorded
+    assert recorded[0] == ("none", "a person judges", [])
+    assert recorded[1][2] == ["auth"]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"request_sha256": 3}', '{"proposal": {}}'])

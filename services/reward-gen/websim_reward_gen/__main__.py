@@ -18,6 +18,7 @@ from websim_reward_gen.claude.key import take_key
 from websim_reward_gen.counts import Counts, read_metrics
 from websim_reward_gen.gate import Gate
 from websim_reward_gen.generate import Generator
+from websim_reward_gen.goals import Goals
 from websim_reward_gen.ledger import Caps, Ledger
 from websim_reward_gen.providers import make_providers
 from websim_reward_gen.settings import RewardGenSettings
@@ -58,9 +59,9 @@ def run(argv: list[str]) -> int:
     pulse = Pulse()
     registry = make_registry("reward-gen", release, lambda: read_metrics(counts, ledger))
     add_health(app, alive=pulse.alive, ready=gate.ready, registry=registry)
-    add_reward_routes(
-        app, Generator(gate, providers, default, counts), gate, settings.max_concurrent
-    )
+    generator = Generator(gate, providers, default, counts)
+    goals = Goals(gate, providers, default, counts)
+    add_reward_routes(app, generator, goals, gate, settings.max_concurrent)
     server = serve_http(app, settings.http_host, settings.http_port)
     write_ready(settings.ready_file, http_url=server.url, provider=default)
     log.info("reward-gen ready", http=server.url, provider=default, model=settings.model)

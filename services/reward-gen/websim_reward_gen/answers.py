@@ -13,6 +13,11 @@ GateReason = Reason | Literal["schema", "unchanging", "scale", "time", "repeated
 """A refusal of the language, or: an answer without the parts it must have; a result that does not
 depend on the inputs; results too large; too slow; a program that was tried or is in force."""
 
+ProviderKind = Literal["claude", "library", "replay"]
+
+Accumulate = Literal["sum", "last", "max"]
+"""How an episode's fitness is made of its steps'."""
+
 FailureKind = Literal[
     "auth",
     "budget",
@@ -82,7 +87,7 @@ class Verdict(Answer):
 class Provenance(Answer):
     """Where a candidate comes from."""
 
-    provider: Literal["claude", "library", "replay"]
+    provider: ProviderKind
     model: str = ""
     round: int = 0
     """0 as first written, 1 as corrected after the gate's message."""
@@ -119,7 +124,7 @@ class EnvChange(Answer):
 class Failure(Answer):
     """A provider that gave no proposal, and who stood in."""
 
-    provider: Literal["claude", "library", "replay"]
+    provider: ProviderKind
     kind: FailureKind
     message: str
     fallback: Literal["library"] = "library"
@@ -159,7 +164,7 @@ class RewardAnswer(Answer):
     """What `POST /v1/rewards` answers."""
 
     request_sha256: str
-    provider: Literal["claude", "library", "replay"]
+    provider: ProviderKind
     """Who wrote the candidates."""
     diagnosis: str
     action: Action
@@ -182,7 +187,7 @@ class GoalAnswer(Answer):
     """The task's own fitness, a program, or no number at all: a person judges."""
     program: str | None = None
     program_id: str | None = None
-    accumulate: Literal["sum", "last", "max"] | None = None
+    accumulate: Accumulate | None = None
     per_horizon: bool = False
     """Divided by the nominal horizon: an early end then freezes it."""
     unit: str = ""
@@ -190,6 +195,12 @@ class GoalAnswer(Answer):
     """In words; for `none`, why there is no number."""
     understood: tuple[str, ...] = ()
     not_understood: tuple[str, ...] = ()
+    """Words that the measure leaves out."""
+    provider: ProviderKind = "library"
+    """Who said it."""
+    failures: tuple[Failure, ...] = ()
+    usage: Usage = Usage()
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class CheckAnswer(Answer):

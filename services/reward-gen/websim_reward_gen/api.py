@@ -15,6 +15,7 @@ from websim_reward_gen.answers import CheckAnswer, GoalAnswer, RewardAnswer
 from websim_reward_gen.bodies import CheckRequest, GoalRequest, RewardRequest
 from websim_reward_gen.gate import Gate
 from websim_reward_gen.generate import Generator
+from websim_reward_gen.goals import Goals
 from websim_reward_gen.weights import read_weights
 
 log = get_logger(__name__)
@@ -23,7 +24,9 @@ MAX_PROBLEMS = 8
 """What is told of a body that does not fit, at most."""
 
 
-def add_reward_routes(app: FastAPI, generator: Generator, gate: Gate, max_concurrent: int) -> None:
+def add_reward_routes(
+    app: FastAPI, generator: Generator, goals_: Goals, gate: Gate, max_concurrent: int
+) -> None:
     """Add /v1/rewards, /v1/goals and /v1/checks to the application."""
     seats = anyio.Semaphore(max_concurrent)
     app.add_exception_handler(RequestValidationError, _refuse)
@@ -64,7 +67,9 @@ def add_reward_routes(app: FastAPI, generator: Generator, gate: Gate, max_concur
         """
         _take(seats)
         try:
-            return await generator.goal(request)
+            return await goals_.measure(request)
+        except LookupError as error:
+            raise HTTPException(422, str(error.args[0])) from None
         except SandboxError as error:
             raise HTTPException(503, f"programs cannot be tried just now: {error}") from None
         finally:

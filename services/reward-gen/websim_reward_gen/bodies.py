@@ -180,8 +180,12 @@ class RewardRequest(Body):
 class GoalRequest(Body):
     """What `POST /v1/goals` takes."""
 
+    run: Name = "none"
+    """Whose budget the call counts against."""
     task: TaskBody
     description: Description
+    provider: ProviderName = "auto"
+    """Who says it; `auto` is the library, and the service's default where that leaves words out."""
 
 
 class CheckRequest(Body):

@@ -15,17 +15,15 @@ from websim_reward_gen.answers import (
     Candidate,
     Exchange,
     Failure,
-    GoalAnswer,
     Provenance,
     RewardAnswer,
     Usage,
     Verdict,
     add_usage,
 )
-from websim_reward_gen.bodies import GoalRequest, RewardRequest
+from websim_reward_gen.bodies import RewardRequest
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.gate import Gate, program_ids, refused_by_schema
-from websim_reward_gen.library.provider import measure_goal
 from websim_reward_gen.proposal import Ask, Draft, Proposal, Provider, ProviderFailure, Refusal
 from websim_reward_gen.weights import read_weights, with_weights
 
@@ -71,8 +69,7 @@ class Generator:
             SandboxError: programs cannot be tried just now.
         """
         wanted = self._default if request.provider == "auto" else request.provider
-        if wanted not in self._providers:
-            raise LookupError(f"provider {wanted} is not set up here; there is: {self._names()}")
+        provider_named(self._providers, wanted)
         ask = Ask(request)
         sources = [each.program for each in request.memory if each.program]
         sources += [request.current_program] if request.current_program else []
@@ -88,14 +85,14 @@ class Generator:
             except ProviderFailure as failure:
                 self._counts.failures[provider.name, failure.kind] += 1
                 spent = add_usage(spent, failure.usage)
-                failures.append(_failure(provider, failure))
+                failures.append(failure_view(provider, failure))
                 continue
             spent = add_usage(spent, result.usage)
             exchanges += result.exchanges
             if result.candidates and not result.accepted and name != "library":
                 self._counts.failures[provider.name, "invalid"] += 1
                 reason = ProviderFailure("invalid", "none of its candidates passed the gate")
-                failures.append(_failure(provider, reason))
+                failures.append(failure_view(provider, reason))
                 refused += result.candidates
                 continue
             break
@@ -115,40 +112,6 @@ class Generator:
             failures=tuple(failures),
             usage=spent,
             exchanges=exchanges,
-        )
-
-    async def goal(self, request: GoalRequest) -> GoalAnswer:
-        """Return how a goal is measured.
-
-        Raises:
-            SandboxError: programs cannot be tried just now.
-        """
-        measure, seen = measure_goal(request)
-        answer = functools.partial(
-            GoalAnswer,
-            understood=tuple(wish.text for wish in seen.wishes),
-            not_understood=seen.not_understood,
-        )
-        if measure == "task":
-            description = request.task.fitness_description or "the task's own fitness"
-            return answer(kind="task", unit=request.task.fitness_unit, description=description)
-        if measure is None:
-            return answer(kind="none", description=_no_number(seen.not_understood))
-        judge = functools.partial(
-            self._gate.judge, measure.program, request.task.schema_, "fitness"
-        )
-        verdict = await anyio.to_thread.run_sync(judge)
-        if not verdict.accepted:
-            description = f"the measure of it is refused: {verdict.message}; a person judges"
-            return answer(kind="none", description=description)
-        return answer(
-            kind="program",
-            program=measure.program,
-            program_id=verdict.program_id,
-            accumulate=measure.accumulate,
-            per_horizon=measure.per_horizon,
-            unit=measure.unit,
-            description=measure.description,
         )
 
     async def _ask(self, provider: Provider, ask: Ask, known: Collection[str]) -> _Result:
@@ -204,8 +167,13 @@ class Generator:
             candidates.append(_candidate(draft, source, verdict, provenance))
         return candidates
 
-    def _names(self) -> str:
-        return ", ".join(sorted(self._providers))
+
+def provider_named(providers: Mapping[str, Provider], name: str) -> Provider:
+    """Return a provider; raise LookupError saying which there are when it is not among them."""
+    if name not in providers:
+        there = ", ".join(sorted(providers))
+        raise LookupError(f"provider {name} is not set up here; there is: {there}")
+    return providers[name]
 
 
 def _source(draft: Draft, current: str | None) -> tuple[str, str]:
@@ -248,13 +216,6 @@ def _ids(candidates: Sequence[Candidate]) -> list[str]:
     return [each.verdict.program_id for each in candidates if each.verdict.program_id]
 
 
-def _failure(provider: Provider, failure: ProviderFailure) -> Failure:
+def failure_view(provider: Provider, failure: ProviderFailure) -> Failure:
+    """Return a failure as it is told."""
     return Failure(provider=provider.name, kind=failure.kind, message=str(failure))
-
-
-def _no_number(not_understood: Sequence[str]) -> str:
-    what = ", ".join(f"'{each}'" for each in not_understood[:4])
-    return (
-        f"no measure expresses {what or 'this goal'}; candidates are judged by a person, side by "
-        "side, or write a fitness program"
-    )

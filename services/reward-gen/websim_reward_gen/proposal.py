@@ -5,8 +5,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from websim_reward_gen.answers import EnvChange, Exchange, FailureKind, Usage
-from websim_reward_gen.bodies import Action, RewardRequest
+from websim_reward_gen.answers import (
+    Accumulate,
+    EnvChange,
+    Exchange,
+    FailureKind,
+    ProviderKind,
+    Usage,
+)
+from websim_reward_gen.bodies import Action, GoalRequest, RewardRequest
 
 MAX_FAILURE_TEXT = 400
 
@@ -31,10 +38,7 @@ class Ask:
     @property
     def sha256(self) -> str:
         """Names what is asked, whoever asks: the run and the provider are left out."""
-        body = self.request.model_dump(mode="json", exclude={"run", "provider"})
-        body["refusals"] = [[each.name, each.program, each.message] for each in self.refusals]
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _sha256("rewards", self.request, self.refusals)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,36 @@ class Proposal:
     exchanges: tuple[Exchange, ...] = ()
 
 
+@dataclass(frozen=True)
+class GoalAsk:
+    """A goal to be measured."""
+
+    request: GoalRequest
+    refusals: tuple[Refusal, ...] = ()
+    """The fitness to correct, when it was refused."""
+
+    @property
+    def sha256(self) -> str:
+        """Names what is asked, whoever asks."""
+        return _sha256("goal", self.request, self.refusals)
+
+
+@dataclass(frozen=True)
+class GoalProposal:
+    """How a goal might be measured, not judged yet."""
+
+    kind: Literal["task", "program", "none"]
+    description: str
+    program: str = ""
+    accumulate: Accumulate = "sum"
+    per_horizon: bool = True
+    unit: str = ""
+    understood: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    exchanges: tuple[Exchange, ...] = ()
+
+
 class ProviderFailure(Exception):
     """There is no proposal to be had; ask another provider.
 
@@ -82,7 +116,7 @@ class ProviderFailure(Exception):
 class Provider(Protocol):
     """Writes candidates."""
 
-    name: Literal["claude", "library", "replay"]
+    name: ProviderKind
     corrects: bool
     """Whether it can be asked again with refusals."""
 
@@ -92,3 +126,18 @@ class Provider(Protocol):
         Raises:
             ProviderFailure: there are none.
         """
+
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return how a goal is measured, or a corrected fitness for its refusals.
+
+        Raises:
+            ProviderFailure: it cannot be said.
+        """
+
+
+def _sha256(what: str, request: RewardRequest | GoalRequest, refusals: tuple[Refusal, ...]) -> str:
+    body = request.model_dump(mode="json", exclude={"run", "provider"})
+    body["what"] = what
+    body["refusals"] = [[each.name, each.program, each.message] for each in refusals]
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -3,13 +3,19 @@
 import json
 from collections import defaultdict, deque
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from websim.service.errors import UserError
-from websim_reward_gen.answers import FailureKind
-from websim_reward_gen.proposal import Ask, Proposal, Provider, ProviderFailure
+from websim_reward_gen.answers import FailureKind, ProviderKind
+from websim_reward_gen.proposal import (
+    Ask,
+    GoalAsk,
+    GoalProposal,
+    Proposal,
+    Provider,
+    ProviderFailure,
+)
 
 MAX_RECORDING_BYTES = 64 * 1024 * 1024
 
@@ -27,12 +33,13 @@ class FailureLine(BaseModel):
 
 
 class Line(BaseModel):
-    """One line of a recording: what was asked, and the proposal or the failure."""
+    """One line of a recording: what was asked, and the proposal, the goal or the failure."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_sha256: str
     proposal: Proposal | None = None
+    goal: GoalProposal | None = None
     failure: FailureLine | None = None
 
 
@@ -49,7 +56,7 @@ class RecordingProvider:
             provider: who answers.
             path: the file to append to; its directory is created.
         """
-        self.name: Literal["claude", "library", "replay"] = provider.name
+        self.name: ProviderKind = provider.name
         self.corrects = provider.corrects
         self._provider = provider
         self._path = path
@@ -72,6 +79,17 @@ class RecordingProvider:
         self._write(Line(request_sha256=ask.sha256, proposal=proposal))
         return proposal
 
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return what the provider says of a goal, and keep it."""
+        try:
+            goal = await self._provider.measure(ask)
+        except ProviderFailure as failure:
+            kept = FailureLine(kind=failure.kind, message=str(failure))
+            self._write(Line(request_sha256=ask.sha256, failure=kept))
+            raise
+        self._write(Line(request_sha256=ask.sha256, goal=goal))
+        return goal
+
     def _write(self, line: Line) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line.model_dump_json() + "\n")
@@ -80,7 +98,7 @@ class RecordingProvider:
 class ReplayProvider:
     """Answers each request as it was answered when it was recorded."""
 
-    name: Literal["claude", "library", "replay"] = "replay"
+    name: ProviderKind = "replay"
     corrects = True
 
     def __init__(self, path: Path) -> None:
@@ -108,15 +126,30 @@ class ReplayProvider:
         Raises:
             ProviderFailure: none is left, or the answer was a failure.
         """
-        lines = self._lines.get(ask.sha256) or self._lines.get(ANY_REQUEST)
+        proposal = self._next(ask.sha256).proposal
+        if proposal is None:
+            raise ProviderFailure("invalid", "the recorded line holds no rewards")
+        return proposal
+
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return the next recorded answer to this goal.
+
+        Raises:
+            ProviderFailure: none is left, or the answer was a failure.
+        """
+        goal = self._next(ask.sha256).goal
+        if goal is None:
+            raise ProviderFailure("invalid", "the recorded line holds no goal")
+        return goal
+
+    def _next(self, sha256: str) -> Line:
+        lines = self._lines.get(sha256) or self._lines.get(ANY_REQUEST)
         if not lines:
-            raise ProviderFailure("invalid", f"no recorded answer is left for {ask.sha256}")
+            raise ProviderFailure("invalid", f"no recorded answer is left for {sha256}")
         line = lines.popleft()
         if line.failure is not None:
             raise ProviderFailure(line.failure.kind, line.failure.message)
-        if line.proposal is None:
-            raise ProviderFailure("invalid", "the recorded line holds no answer")
-        return line.proposal
+        return line
 
 
 def _read(path: Path) -> str:

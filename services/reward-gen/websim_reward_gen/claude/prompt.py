@@ -5,7 +5,9 @@ What comes from outside is JSON, escaped: text in it is data, and the rules say 
 """
 
 import json
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from websim.programs.functions import FUNCTIONS
 from websim.programs.limits import (
@@ -17,8 +19,8 @@ from websim.programs.limits import (
 )
 from websim_reward_gen.bodies import RewardRequest, TaskBody
 from websim_reward_gen.claude.client import Question
-from websim_reward_gen.claude.schema import ANSWER_SCHEMA
-from websim_reward_gen.proposal import Ask
+from websim_reward_gen.claude.schema import ANSWER_SCHEMA, GOAL_SCHEMA
+from websim_reward_gen.proposal import Ask, GoalAsk, Refusal
 
 MAX_PROGRAMS_TOLD = 6
 """Earlier candidates whose programs are told; of the others, what became of them."""
@@ -94,6 +96,17 @@ message: correct it under the same name, and return only the refused ones.
    the program and leave weights empty.
 7. env_changes only for knobs in the request, within their bounds.
 8. Words of the goal that no field can express belong in not_understood.
+
+# When the request holds measure_goal
+
+Then no reward is wanted, but the fitness by which the goal is judged: `def fitness(state, action):`
+in the same language, returning one number per environment and step, without components. An
+episode accumulates it as sum, last or max; per_horizon divides a sum by the steps of a full
+episode, so that an early end freezes it. Choose kind task when the task's own fitness says what
+the goal asks; program when a measure does; none when no measure of these fields can ("like a
+zombie"): never invent a number for what it does not say. It must not be gameable: net displacement
+rather than speed, closeness that is 0 when nothing is done, no bonus for being alive. A person
+reads the description, in one sentence with the unit, before it counts.
 
 # Two examples, for a planar runner
 
@@ -173,10 +186,26 @@ def make_question(ask: Ask) -> Question:
         "lenses": LENSES[: request.num_candidates],
     }
     if ask.refusals:
-        body["refused"] = [
-            {"name": each.name, "program": each.program, "gate": each.message}
-            for each in ask.refusals
-        ]
-        body["num_candidates"] = len(ask.refusals)
+        body |= {"refused": _refused(ask.refusals), "num_candidates": len(ask.refusals)}
+    return _question(request.task, body, ANSWER_SCHEMA)
+
+
+def make_goal_question(ask: GoalAsk) -> Question:
+    """Return what is sent for a goal."""
+    task = ask.request.task
+    body: dict[str, object] = {
+        "measure_goal": ask.request.description,
+        "own_fitness": {"description": task.fitness_description, "unit": task.fitness_unit},
+    }
+    if ask.refusals:
+        body["refused"] = _refused(ask.refusals)
+    return _question(task, body, GOAL_SCHEMA)
+
+
+def _question(task: TaskBody, body: dict[str, object], schema: dict[str, Any]) -> Question:
     user = json.dumps({"request": body}, sort_keys=True)
-    return Question((rules(), task_text(request.task)), user, ANSWER_SCHEMA)
+    return Question((rules(), task_text(task)), user, schema)
+
+
+def _refused(refusals: Iterable[Refusal]) -> list[dict[str, str]]:
+    return [{"name": each.name, "program": each.program, "gate": each.message} for each in refusals]

@@ -1,22 +1,31 @@
 """Claude as a provider: the question, the answer checked for form, and nothing taken on trust."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from websim_reward_gen.answers import EnvChange, Exchange
+from websim_reward_gen.answers import EnvChange, Exchange, ProviderKind
 from websim_reward_gen.bodies import Knob
-from websim_reward_gen.claude.client import ClaudeClient, Reply
-from websim_reward_gen.claude.prompt import make_question
-from websim_reward_gen.claude.schema import AnswerPart, CandidatePart, EnvChangePart
-from websim_reward_gen.proposal import Ask, Draft, Proposal, ProviderFailure
+from websim_reward_gen.claude.client import ClaudeClient, Question, Reply
+from websim_reward_gen.claude.prompt import make_goal_question, make_question
+from websim_reward_gen.claude.schema import AnswerPart, CandidatePart, EnvChangePart, GoalPart
+from websim_reward_gen.proposal import (
+    Ask,
+    Draft,
+    GoalAsk,
+    GoalProposal,
+    Proposal,
+    ProviderFailure,
+)
+
+PartT = TypeVar("PartT", bound=BaseModel)
 
 
 class ClaudeProvider:
     """Asks Claude for candidates."""
 
-    name: Literal["claude", "library", "replay"] = "claude"
+    name: ProviderKind = "claude"
     corrects = True
 
     def __init__(self, client: ClaudeClient) -> None:
@@ -31,13 +40,7 @@ class ClaudeProvider:
         """
         question = make_question(ask)
         reply = await self._client.ask(ask.request.run, question)
-        answer = _parse(reply)
-        exchange = Exchange(
-            model=self._client.model,
-            prompt=question.user,
-            response=reply.text,
-            stop_reason=reply.stop_reason,
-        )
+        answer = _parse(AnswerPart, reply)
         return Proposal(
             diagnosis=answer.diagnosis,
             action=answer.action,
@@ -47,13 +50,42 @@ class ClaudeProvider:
             model=self._client.model,
             message_id=reply.message_id,
             usage=reply.usage,
-            exchanges=(exchange,),
+            exchanges=(self._exchange(question, reply),),
+        )
+
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return how Claude would measure a goal.
+
+        Raises:
+            ProviderFailure: there is no usable answer.
+        """
+        question = make_goal_question(ask)
+        reply = await self._client.ask(ask.request.run, question)
+        answer = _parse(GoalPart, reply)
+        return GoalProposal(
+            kind=answer.kind,
+            description=answer.description,
+            program=answer.program,
+            accumulate=answer.accumulate,
+            per_horizon=answer.per_horizon and answer.accumulate == "sum",
+            unit=answer.unit,
+            not_understood=answer.not_understood,
+            usage=reply.usage,
+            exchanges=(self._exchange(question, reply),),
+        )
+
+    def _exchange(self, question: Question, reply: Reply) -> Exchange:
+        return Exchange(
+            model=self._client.model,
+            prompt=question.user,
+            response=reply.text,
+            stop_reason=reply.stop_reason,
         )
 
 
-def _parse(reply: Reply) -> AnswerPart:
+def _parse(part: type[PartT], reply: Reply) -> PartT:
     try:
-        return AnswerPart.model_validate_json(reply.text)
+        return part.model_validate_json(reply.text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "answer"

@@ -1,9 +1,10 @@
 """The form of Claude's answer: what the API is told, and what is checked again here."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from websim_reward_gen.answers import Accumulate
 from websim_reward_gen.bodies import MAX_CANDIDATES, Action, Finite
 
 Text = Annotated[str, StringConstraints(max_length=4000)]
@@ -51,6 +52,20 @@ class AnswerPart(_Part):
     )
 
 
+class GoalPart(_Part):
+    """The answer to a goal."""
+
+    kind: Literal["task", "program", "none"]
+    program: Annotated[str, StringConstraints(max_length=32_000)]
+    accumulate: Accumulate
+    per_horizon: bool
+    unit: Annotated[str, StringConstraints(max_length=64)]
+    description: Text
+    not_understood: tuple[Annotated[str, StringConstraints(max_length=400)], ...] = Field(
+        max_length=32
+    )
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an object; the API knows neither bounds nor optional parts."""
     return {
@@ -86,6 +101,18 @@ ANSWER_SCHEMA = _object(
         "env_changes": _list(
             _object({"name": _TEXT, "low": _NUMBER, "high": _NUMBER, "reason": _TEXT})
         ),
+        "not_understood": _list(_TEXT),
+    }
+)
+
+GOAL_SCHEMA = _object(
+    {
+        "kind": {"type": "string", "enum": ["task", "program", "none"]},
+        "program": _TEXT,
+        "accumulate": {"type": "string", "enum": ["sum", "last", "max"]},
+        "per_horizon": {"type": "boolean"},
+        "unit": _TEXT,
+        "description": _TEXT,
         "not_understood": _list(_TEXT),
     }
 )

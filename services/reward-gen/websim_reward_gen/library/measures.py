@@ -10,8 +10,11 @@ from typing import Literal
 
 from websim_reward_gen.bodies import TaskBody
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.terms import STILL_SPEED, Missing, motion, need, signed
+from websim_reward_gen.library.terms import Missing, motion, need, signed
 from websim_reward_gen.library.wishes import Wish
+
+STILL_SPEED = 0.5
+"""Speed at which closeness to standing still is nothing, in m/s."""
 
 
 @dataclass(frozen=True)

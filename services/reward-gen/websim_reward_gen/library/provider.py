@@ -1,8 +1,10 @@
 """The library as a provider: always there, costs nothing, the same answer to the same question."""
 
+from dataclasses import replace
 from typing import Literal
 
 from websim.programs import ProgramError
+from websim_reward_gen.answers import ProviderKind
 from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
 from websim_reward_gen.library.compose import Composition, compose, split_possible
 from websim_reward_gen.library.diagnosis import diagnose
@@ -11,7 +13,7 @@ from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
 from websim_reward_gen.library.terms import Missing, terms_of
 from websim_reward_gen.library.wishes import Wish
-from websim_reward_gen.proposal import Ask, Draft, Proposal
+from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
 MODEL = "library-1"
@@ -30,7 +32,7 @@ _DEFAULTS = (
 class LibraryProvider:
     """Predefined rewards and templates, matched to words and fields."""
 
-    name: Literal["claude", "library", "replay"] = "library"
+    name: ProviderKind = "library"
     corrects = False
 
     async def propose(self, ask: Ask) -> Proposal:
@@ -62,6 +64,32 @@ class LibraryProvider:
             not_understood,
             MODEL,
         )
+
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return how a goal is measured; honestly not at all where no measure says it."""
+        task = ask.request.task
+        measure, seen = measure_goal(ask.request)
+        if measure is None:
+            words = ", ".join(f"'{each}'" for each in seen.not_understood[:4])
+            proposal = GoalProposal(
+                "none",
+                f"no measure expresses {words or 'this goal'}; candidates are judged by a person, "
+                "side by side, or write a fitness program",
+            )
+        elif measure == "task":
+            description = task.fitness_description or "the task's own fitness"
+            proposal = GoalProposal("task", description, unit=task.fitness_unit)
+        else:
+            proposal = GoalProposal(
+                "program",
+                measure.description,
+                measure.program,
+                measure.accumulate,
+                measure.per_horizon,
+                measure.unit,
+            )
+        understood = tuple(wish.text for wish in seen.wishes)
+        return replace(proposal, understood=understood, not_understood=seen.not_understood)
 
 
 def compose_request(task: TaskBody, description: str) -> tuple[Composition, Understanding]:

@@ -5,9 +5,6 @@ from dataclasses import dataclass, replace
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import Wish
 
-STILL_SPEED = 0.5
-"""Speed at which closeness to standing still is nothing, in m/s."""
-
 MUCH_SPEED = 4.0
 """A high speed for a robot of a metre or so, in m/s."""
 
@@ -66,8 +63,8 @@ def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
             return signed(speed, -wish.sign), "left" if wish.sign > 0 else "right"
         speed = need(robot.side_speed, "sideways speed")
         return signed(speed, wish.sign), "left" if wish.sign > 0 else "right"
-    speed = need(robot.forward_speed, "forward speed")
-    return signed(speed, wish.sign), "forward" if wish.sign > 0 else "backward"
+    forward = signed(need(robot.forward_speed, "forward speed"), wish.sign)
+    return forward, "forward" if wish.sign > 0 else "backward"
 
 
 def _squashed(term: Term) -> str:
@@ -89,7 +86,7 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
         purpose = f"{name} at {target} m/s or more"
         return [Term(name, f"np.minimum({speed}, {target})", purpose=purpose, size=MUCH_SPEED)]
     if wish.bound == "most":
-        # Rises up to the limit, falls beyond it three times as fast.
+        # Beyond the limit it falls three times as fast as it rose.
         shape = f"np.minimum({speed}, {target}) - 3.0 * np.maximum({speed} - {target}, 0.0)"
         return [Term(name, shape, purpose=f"{name} at {target} m/s at most", size=MUCH_SPEED)]
     # exp(-((v - t) / w)^2) rewards being there, -|v - t| shows the way there.
@@ -230,14 +227,10 @@ def _tilt(wish: Wish, robot: Robot) -> list[Term]:
     pitch = need(robot.pitch, "pitch")
     target = wish.sign * (wish.target or 0.0)
     # (1 + cos(pitch - target)) / 2: 1 there, 0 opposite
-    near = f"0.5 + 0.5 * np.cos({pitch} - {_literal(target)})"
+    near = f"0.5 + 0.5 * np.cos({pitch} - ({target:.6g}))"
     if wish.avoid:
         return [Term("not_tilted", f"-({near})", 1.0, "another posture")]
     return [Term("posture", near, 1.5, f"torso pitched by {target:.3g} rad")]
-
-
-def _literal(value: float) -> str:
-    return f"({value:.6g})" if value < 0 else f"{value:.6g}"
 
 
 def _reach(wish: Wish, robot: Robot) -> list[Term]:

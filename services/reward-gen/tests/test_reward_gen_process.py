@@ -162,6 +162,7 @@ def test_the_key_stays_and_the_books_and_a_stop_do_not_wait(api, tmp_path):
     assert not any(CANARY in text for text in texts)
 
     (tmp_path / "key").write_text(CANARY + "\n")
+    (tmp_path / "key").chmod(0o400)
     argv += ["--api-key-file", "key", "--usd-per-run", "0.015", "--attempt-timeout-s", "60"]
     url, service = start(tmp_path, *argv)
     try:
@@ -243,6 +244,23 @@ def test_a_key_is_taken_out_of_the_environment(open_ledger, monkeypatch):
     assert (default, sorted(providers)) == ("claude", ["claude", "library"])
     assert "ANTHROPIC_API_KEY" not in os.environ
     assert CANARY not in repr(vars(providers["claude"]._client))
+
+
+def test_a_key_that_others_may_read_is_not_taken(tmp_path):
+    (tmp_path / "key").write_text(CANARY)
+    (tmp_path / "key").chmod(0o444)
+
+    with pytest.raises(UserError, match="others may read"):
+        take_key(tmp_path / "key", {})
+
+
+def test_the_keys_file_wins_over_the_environment(tmp_path):
+    (tmp_path / "key").write_text("from-the-file\n")
+    (tmp_path / "key").chmod(0o400)
+    environment = {"ANTHROPIC_API_KEY": CANARY}
+
+    assert take_key(tmp_path / "key", environment).get_secret_value() == "from-the-file"
+    assert environment == {}
 
 
 def test_with_the_library_wanted_a_key_is_not_used(open_ledger, monkeypatch):

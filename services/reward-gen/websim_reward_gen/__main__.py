@@ -62,7 +62,7 @@ def run(argv: list[str]) -> int:
     generator = Generator(gate, providers, default, counts)
     goals = Goals(gate, providers, default, counts)
     add_reward_routes(app, generator, goals, gate, settings.max_concurrent)
-    server = serve_http(app, settings.http_host, settings.http_port)
+    server = serve_http(app, settings.http_host, settings.http_port, settings.token_file)
     write_ready(settings.ready_file, http_url=server.url, provider=default)
     log.info("reward-gen ready", http=server.url, provider=default, model=settings.model)
     while not shutdown.wait(BEAT_S):

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from websim.service.errors import UserError
+from websim.service.hosts import is_loopback
 from websim_reward_gen.ledger import Ledger
 from websim_reward_gen.library.provider import LibraryProvider
 from websim_reward_gen.prices import PRICES, Price, make_price
@@ -58,7 +59,7 @@ def _require_private(base_url: str | None) -> None:
     parts = urlsplit(base_url)
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         raise UserError(
             f"--base-url {base_url} would carry the API key in the clear",
             "Use https, or http on loopback.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from websim.service.errors import UserError
+from websim.service.files import check_secret
 
 VARIABLE = "ANTHROPIC_API_KEY"
 MAX_KEY_BYTES = 4096
@@ -22,7 +23,7 @@ def take_key(
         environment: where ANTHROPIC_API_KEY may be; the process's own when not given.
 
     Raises:
-        UserError: the file cannot be read, or what it or the variable holds is no key.
+        UserError: the file cannot be read or others may read it too, or there is no key in it.
     """
     variables = os.environ if environment is None else environment
     # Popped, so that no child inherits it.
@@ -46,9 +47,11 @@ def take_key(
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            return stream.read(MAX_KEY_BYTES + 2).decode("ascii", "replace")
+            text = stream.read(MAX_KEY_BYTES + 2).decode("ascii", "replace")
     except OSError as error:
         raise UserError(
             f"--api-key-file {file}: {(error.strerror or str(error)).lower()}",
             "Name a file that holds the key.",
         ) from None
+    check_secret(file)
+    return text

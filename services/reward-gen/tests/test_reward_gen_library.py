@@ -8,6 +8,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reward_gen_samples import GOOD, bundled_tasks, make_request, make_task
 from test_reward_gen_sentences import CASES
 
@@ -15,6 +17,7 @@ from websim.programs import compile_program
 from websim.programs.dryrun import dry_run
 from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.library.provider import LibraryProvider, compose_request, measure_goal
+from websim_reward_gen.library.vocabulary import PHRASES
 from websim_reward_gen.proposal import Ask
 
 TASKS = """
@@ -235,6 +238,25 @@ def test_candidates_differ_in_kind():
 
     ids = {compile_program(draft.program, task.schema_).id for draft in drafts}
     assert len(ids) == len(drafts) >= 6
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(TASKS.split()),
+    phrases=st.lists(st.sampled_from(sorted(map(" ".join, PHRASES))), min_size=1, max_size=25),
+    joint=st.sampled_from([" ", ", ", " not ", " 2 m/s and ", " 3 rad/s or "]),
+)
+def test_whatever_is_said_the_programs_are_in_the_language(name, phrases, joint):
+    task = bundled_tasks()[name]
+    sentence = joint.join(phrases)
+
+    drafts = compose_request(task, sentence)[0].drafts
+    measure, _ = measure_goal(GoalRequest(task=task, description=sentence))
+
+    for draft in drafts:
+        compile_program(draft.program, task.schema_)
+    if measure not in (None, "task"):
+        compile_program(measure.program, task.schema_, "fitness")
 
 
 def test_words_never_reach_a_program():

@@ -102,6 +102,8 @@ CASES = [
     ("Ant-v5", "lift its left leg", ["height +"], ["left leg"]),
     ("HalfCheetah-v5", "run forward for 20 seconds", ["move +"], ["20 seconds"]),
     ("HalfCheetah-v5", "no moonwalking bananas", ["avoid move -"], ["not bananas"]),
+    ("HalfCheetah-v5", "gallop forward", ["move +"], ["gallop"]),
+    ("HalfCheetah-v5", "run at 99999999 m/s", ["move +"], ["99999999 m/s"]),
     ("HalfCheetah-v5", "run 3 times faster", ["move +"], ["3 times"]),
     ("HalfCheetah-v5", "move only its front legs", ["move +"], ["front"]),
     ("HalfCheetah-v5", "walk with long strides", ["move +"], ["strides"]),

@@ -35,6 +35,10 @@ _BEGINS_NEGATION = frozenset({"without", "avoid", "avoiding", "instead", "rather
 """A negation that is a clause of its own: "run fast without flipping"."""
 
 
+MAX_WISHES = 8
+"""More terms than that fit into no program, and nobody learns so much at once."""
+
+
 @dataclass(frozen=True)
 class Understanding:
     """What a sentence says, as far as the library can tell."""
@@ -144,6 +148,10 @@ def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish
         rivals = [each for each in merged if each.excludes(wish)]
         if rivals:
             left.append(f"{wish.text} (excludes: {rivals[0].text})")
-        elif not any(each.repeats(wish) for each in merged):
+        elif any(each.repeats(wish) for each in merged):
+            continue
+        elif len(merged) == MAX_WISHES:
+            left.append(f"{wish.text} (one wish too many)")
+        else:
             merged.append(wish)
     return merged

@@ -30,6 +30,9 @@ Kind = Literal[
 SLOW_SPEED = 0.5
 """What "slowly" means, in m/s."""
 
+MAX_NUMBER = 1e4
+"""No robot here is as fast, as high or as far, in SI units."""
+
 _PLAIN: dict[Tag, Kind] = {
     "still": "still",
     "jump": "jump",
@@ -129,6 +132,9 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
     bounds = [part for part in parts if part.tag in ("most", "least")]
     unused = []
     for number in numbers:
+        if abs(number.value) > MAX_NUMBER:
+            unused.append(number)
+            continue
         targets = [*_fitting(wishes, number), *_fitting(before, number)]
         if not targets:
             unused.append(number)

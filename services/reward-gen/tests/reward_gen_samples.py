@@ -5,7 +5,15 @@ import json
 import subprocess
 import sys
 
+from pydantic import SecretStr
+
 from websim_reward_gen.bodies import RewardRequest, TaskBody
+from websim_reward_gen.claude.client import ClaudeClient
+from websim_reward_gen.prices import PRICES
+from websim_reward_gen.settings import RewardGenSettings
+
+KEY = "sk-canary-0123456789"
+MODEL = "claude-haiku-5-5"
 
 FIELDS = (
     ("x_position", 0, "m"),
@@ -75,6 +83,21 @@ def answer_text(*candidates, **overrides):
         "not_understood": [],
     }
     return json.dumps(body | overrides)
+
+
+def make_client(api, ledger, **overrides):
+    """A client of the fake API."""
+    values = {
+        "base_url": api.url,
+        "model": MODEL,
+        "attempt_timeout_s": 5.0,
+        "deadline_s": 20.0,
+        "max_output_tokens": 2000,
+    } | overrides
+    settings = RewardGenSettings.model_construct(
+        **{name: info.default for name, info in RewardGenSettings.model_fields.items()} | values
+    )
+    return ClaudeClient(settings, SecretStr(KEY), PRICES[MODEL], ledger)
 
 
 @functools.cache

@@ -5,31 +5,14 @@ import json
 
 import pytest
 from fake_messages_api import USAGE, cut, drop, error, hang, html, message
-from pydantic import SecretStr
+from reward_gen_samples import KEY, MODEL, make_client
 
-from websim_reward_gen.claude.client import ClaudeClient, Question
+from websim_reward_gen.claude.client import Question
 from websim_reward_gen.prices import NANO_USD, PRICES, make_price
 from websim_reward_gen.proposal import ProviderFailure
-from websim_reward_gen.settings import RewardGenSettings
 
-KEY = "sk-canary-0123456789"
 QUESTION = Question(("the rules", "the task"), "the request" * 440, {"type": "object"})
-MODEL = "claude-haiku-5-5"
 PRICE = PRICES[MODEL]
-
-
-def make_client(api, ledger, **overrides):
-    values = {
-        "base_url": api.url,
-        "model": MODEL,
-        "attempt_timeout_s": 5.0,
-        "deadline_s": 20.0,
-        "max_output_tokens": 2000,
-    } | overrides
-    settings = RewardGenSettings.model_construct(
-        **{name: info.default for name, info in RewardGenSettings.model_fields.items()} | values
-    )
-    return ClaudeClient(settings, SecretStr(KEY), PRICE, ledger)
 
 
 def ask(client, run="r1"):

@@ -11,11 +11,11 @@ from reward_gen_samples import (
     GOOD,
     HACKABLE,
     answer_text,
+    make_client,
     make_request,
     make_task,
     written,
 )
-from test_reward_gen_claude_client import make_client
 
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts

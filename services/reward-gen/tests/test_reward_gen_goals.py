@@ -5,8 +5,7 @@ import json
 
 import pytest
 from fake_messages_api import error, message
-from reward_gen_samples import make_task
-from test_reward_gen_claude_client import make_client
+from reward_gen_samples import make_client, make_task
 
 from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.claude.provider import ClaudeProvider

@@ -5,8 +5,15 @@ import json
 
 import pytest
 from fake_messages_api import error, message
-from reward_gen_samples import BROKEN, GOOD, answer_text, make_request, make_task, written
-from test_reward_gen_claude_client import make_client
+from reward_gen_samples import (
+    BROKEN,
+    GOOD,
+    answer_text,
+    make_client,
+    make_request,
+    make_task,
+    written,
+)
 
 from websim.service.errors import UserError
 from websim_reward_gen.bodies import GoalRequest

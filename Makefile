@@ -3,7 +3,7 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PACKAGES := libs services/sim-worker services/orchestrator services/learner
+PACKAGES := libs services/sim-worker services/orchestrator services/learner services/reward-gen
 # What the environment depends on: a change here sets it up again.
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))

@@ -32,3 +32,4 @@ check websim websim torch mujoco
 check websim-orchestrator websim_orchestrator torch mujoco
 check websim-sim-worker websim_sim_worker torch
 check websim-learner websim_learner mujoco
+check websim-reward-gen websim_reward_gen torch mujoco

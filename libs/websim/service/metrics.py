@@ -254,6 +254,38 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Mean standard deviation of the policy, where actions span [-1, 1].",
     ),
+    # reward-gen
+    Metric(
+        "websim_reward_gen_requests_total",
+        "counter",
+        "Requests for rewards that were answered, by who wrote the candidates.",
+        ("provider",),
+    ),
+    Metric(
+        "websim_reward_gen_candidates_total",
+        "counter",
+        "Candidates judged: accepted, or the class of the first reason for refusal.",
+        ("provider", "verdict"),
+    ),
+    Metric(
+        "websim_reward_gen_provider_failures_total",
+        "counter",
+        "Questions to a provider without a usable answer, by kind.",
+        ("provider", "kind"),
+    ),
+    Metric("websim_reward_gen_attempts_total", "counter", "Requests sent to the Messages API."),
+    Metric(
+        "websim_reward_gen_input_tokens_total", "counter", "Input tokens booked, cached included."
+    ),
+    Metric("websim_reward_gen_output_tokens_total", "counter", "Output tokens booked."),
+    Metric(
+        "websim_reward_gen_spent_usd",
+        "gauge",
+        "Spent since the start; unknown costs count with their worst case until they are known.",
+    ),
+    Metric(
+        "websim_reward_gen_budget_left_today_usd", "gauge", "What may still be spent today (UTC)."
+    ),
 )
 
 

@@ -1,0 +1,242 @@
+"""From a request to judged candidates: corrections, stand-ins, memory, and what it cost."""
+
+import asyncio
+import json
+
+import pytest
+from fake_messages_api import error, hang, message
+from reward_gen_samples import (
+    ALSO_GOOD,
+    BROKEN,
+    GOOD,
+    HACKABLE,
+    answer_text,
+    make_client,
+    make_request,
+    make_task,
+    written,
+)
+
+from websim_reward_gen.claude.provider import ClaudeProvider
+from websim_reward_gen.counts import Counts
+from websim_reward_gen.generate import Generator
+from websim_reward_gen.library.provider import LibraryProvider
+
+
+@pytest.fixture
+def generator(api, gate, open_ledger):
+    """A generator whose Claude speaks to the fake API."""
+    claude = ClaudeProvider(make_client(api, open_ledger(), attempt_timeout_s=0.3))
+    providers = {"claude": claude, "library": LibraryProvider()}
+    return Generator(gate, providers, "claude", Counts())
+
+
+def rewards(generator, **overrides):
+    return asyncio.run(generator.rewards(make_request(**overrides)))
+
+
+def names(answer, *, accepted):
+    return [c.name for c in answer.candidates if c.verdict.accepted is accepted]
+
+
+def test_good_candidates_come_back_checked(api, generator):
+    api.then(message(answer_text(written("a"), written("b", ALSO_GOOD))))
+
+    answer = rewards(generator)
+
+    assert (answer.provider, answer.failures) == ("claude", ())
+    assert names(answer, accepted=True) == ["a", "b"]
+    first = answer.candidates[0]
+    assert first.weights == {"speed_weight": 1.0, "effort_weight": 0.1}
+    assert first.verdict.components == ("speed", "effort")
+    assert first.provenance.message_id == "msg_01"
+    assert answer.usage.output_tokens == 900
+    assert json.loads(answer.exchanges[0].prompt)["request"]["goal"] == "run forward"
+
+
+def test_a_refused_candidate_goes_back_once_with_the_gates_message(api, generator):
+    api.then(
+        message(answer_text(written("a"), written("b", BROKEN))),
+        message(answer_text(written("b", ALSO_GOOD))),
+    )
+
+    answer = rewards(generator)
+
+    refused = json.loads(api.requests[1]["messages"][0]["content"])["request"]["refused"]
+    assert [each["name"] for each in refused] == ["b"]
+    assert "state has no field velocity" in refused[0]["gate"]
+    assert names(answer, accepted=True) == ["a", "b"]
+    assert [c.provenance.round for c in answer.candidates] == [0, 1, 0]
+    assert names(answer, accepted=False) == ["b"]
+    assert answer.usage.attempts == 2
+
+
+def test_refused_twice_it_counts_as_failed_with_its_reason(api, generator):
+    api.then(
+        message(answer_text(written("a"), written("b", BROKEN))),
+        message(answer_text(written("b", BROKEN))),
+    )
+
+    answer = rewards(generator)
+
+    assert names(answer, accepted=True) == ["a"]
+    assert [c.verdict.issues[0].reason for c in answer.candidates[1:]] == ["attribute"] * 2
+    assert len(api.requests) == 2
+
+
+def test_when_nothing_passes_the_library_stands_in_and_says_so(api, generator):
+    api.then(*[message(answer_text(written("b", BROKEN)))] * 2)
+
+    answer = rewards(generator)
+
+    assert answer.provider == "library"
+    assert [(f.provider, f.kind) for f in answer.failures] == [("claude", "invalid")]
+    assert len(names(answer, accepted=True)) == 2
+    assert {c.provenance.provider for c in answer.candidates} == {"library", "claude"}
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        (error(401, "authentication_error"), "auth"),
+        (error(400, "invalid_request_error"), "bad_request"),
+        (hang(), "timeout"),
+        (message("", stop_reason="refusal", content=[]), "refusal"),
+        (message('{"diagnosis": "cut', stop_reason="max_tokens"), "truncated"),
+        (message("I cannot do JSON"), "invalid"),
+        (message('{"candidates": []}'), "invalid"),
+        (message(answer_text(action="dance")), "invalid"),
+        (message(answer_text(written("a", weights=[{"name": "w", "value": 1e300}]))), "invalid"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_when_claude_fails_the_library_stands_in_and_says_so(api, generator, step, kind):
+    api.then(*[step] * 3)
+
+    answer = rewards(generator)
+
+    assert (answer.provider, [f.kind for f in answer.failures]) == ("library", [kind])
+    assert len(names(answer, accepted=True)) == 2
+
+
+def test_a_failed_correction_leaves_what_was_accepted(api, generator):
+    api.then(
+        message(answer_text(written("a"), written("b", BROKEN))),
+        error(401, "authentication_error"),
+    )
+
+    answer = rewards(generator)
+
+    assert (answer.provider, names(answer, accepted=True)) == ("claude", ["a"])
+
+
+def test_a_hackable_reward_passes_the_gate_which_judges_form_and_numbers(api, generator):
+    api.then(message(answer_text(written("a", HACKABLE))))
+
+    assert names(rewards(generator), accepted=True) == ["a"]
+
+
+@pytest.mark.parametrize("where", ["current", "memory", "twice"])
+def test_what_is_in_force_or_was_tried_is_refused(api, generator, where):
+    again = GOOD.replace("speed", "v")
+    api.then(*[message(answer_text(written("a", again), written("b", ALSO_GOOD)))] * 2)
+    if where == "twice":
+        api.script.clear()
+        api.then(*[message(answer_text(written("b", ALSO_GOOD), written("a", ALSO_GOOD)))] * 2)
+    overrides = {
+        "current": {"current_program": again},
+        "memory": {"memory": [{"name": "old", "program": again, "outcome": "lost"}]},
+        "twice": {},
+    }[where]
+
+    answer = rewards(generator, **overrides)
+
+    assert names(answer, accepted=True) == ["b"]
+    assert {c.verdict.issues[0].reason for c in answer.candidates[1:]} == {"repeated"}
+
+
+def test_weights_alone_reweight_the_reward_in_force(api, generator):
+    weights = [{"name": "effort_weight", "value": 0.5}]
+    api.then(message(answer_text(written("w", "", weights=weights), action="reweight")))
+
+    answer = rewards(generator, current_program=GOOD)
+
+    assert answer.candidates[0].program == GOOD.replace(
+        "effort_weight = 0.1", "effort_weight = 0.5"
+    )
+    assert answer.candidates[0].verdict.accepted
+
+
+@pytest.mark.parametrize("current", [None, GOOD])
+def test_a_candidate_without_a_program_or_with_unknown_weights_is_refused(api, generator, current):
+    weights = [{"name": "luck_weight", "value": 0.5}]
+    api.then(*[message(answer_text(written("a"), written("w", "", weights=weights)))] * 2)
+
+    answer = rewards(generator, current_program=current)
+
+    [reason] = {c.verdict.issues[0].reason for c in answer.candidates if c.name == "w"}
+    assert reason == "schema"
+
+
+def test_changes_of_the_environment_stay_within_what_is_allowed(api, generator):
+    changes = [
+        {"name": "gravity", "low": 0.0, "high": 99.0, "reason": "harder"},
+        {"name": "colour", "low": 0.0, "high": 1.0, "reason": "prettier"},
+    ]
+    knob = {"name": "gravity", "low": 8.0, "high": 12.0, "current_low": 9.8, "current_high": 9.8}
+    api.then(message(answer_text(action="env_change", env_changes=changes)))
+
+    answer = rewards(generator, knobs=[knob])
+
+    assert answer.action == "env_change"
+    assert [(c.name, c.low, c.high) for c in answer.env_changes] == [("gravity", 8.0, 12.0)]
+
+
+def test_a_provider_that_is_not_there_is_named(gate):
+    generator = Generator(gate, {"library": LibraryProvider()}, "library", Counts())
+
+    with pytest.raises(LookupError, match="claude is not set up here; there is: library"):
+        rewards(generator, provider="claude")
+
+
+def test_the_prompts_first_part_is_the_same_bytes_whatever_is_asked(api, generator):
+    api.then(*[message(answer_text(written("a")))] * 2)
+    rewards(generator)
+    other = make_task(id="Other-v0", description="Something else.")
+    rewards(generator, task=other, description="stand still", run="r2")
+
+    first, second = (request["system"] for request in api.requests)
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    # A prefix below 512 tokens is not cached; no token of English is longer than 8 letters or so.
+    assert len(first[0]["text"]) > 8 * 512
+
+
+def test_of_a_long_memory_the_latest_programs_are_told(api, generator):
+    api.then(message(answer_text(written("a"))))
+    memory = [
+        {
+            "name": f"c{n}",
+            "program": GOOD.replace("0.1", f"{n}.5"),
+            "outcome": "lost",
+            "reason": "slow",
+        }
+        for n in range(9)
+    ]
+    rewards(generator, memory=memory)
+
+    told = json.loads(api.requests[0]["messages"][0]["content"])["request"]["earlier_candidates"]
+
+    assert [each["reason"] for each in told] == ["slow"] * 9
+    assert ["program" in each for each in told] == [False] * 3 + [True] * 6
+
+
+def test_one_fifth_faults_and_every_request_is_answered(api, generator):
+    faults = [error(529), error(401, "authentication_error"), message("nonsense")]
+    for number in range(15):
+        api.then(faults[number // 5] if number % 5 == 4 else message(answer_text(written("a"))))
+
+    answers = [rewards(generator, num_candidates=1) for _ in range(12)]
+
+    assert all(names(answer, accepted=True) for answer in answers)
+    assert {answer.provider for answer in answers} == {"claude", "library"}

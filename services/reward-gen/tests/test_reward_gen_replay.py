@@ -1,0 +1,122 @@
+"""Recordings: the same answers again, in order, and clear words where there are none."""
+
+import asyncio
+import json
+
+import pytest
+from fake_messages_api import error, message
+from reward_gen_samples import (
+    BROKEN,
+    GOOD,
+    answer_text,
+    make_client,
+    make_request,
+    make_task,
+    written,
+)
+
+from websim.service.errors import UserError
+from websim_reward_gen.bodies import GoalRequest
+from websim_reward_gen.claude.provider import ClaudeProvider
+from websim_reward_gen.counts import Counts
+from websim_reward_gen.generate import Generator
+from websim_reward_gen.goals import Goals
+from websim_reward_gen.library.provider import LibraryProvider
+from websim_reward_gen.replay import RecordingProvider, ReplayProvider
+
+
+def make_generator(gate, provider):
+    providers = {"library": LibraryProvider(), provider.name: provider}
+    return Generator(gate, providers, provider.name, Counts())
+
+
+def decisions(generator, **overrides):
+    """What was decided, without times and with whoever wrote it."""
+    answer = asyncio.run(generator.rewards(make_request(**overrides)))
+    return (
+        answer.action,
+        [(c.name, c.program, c.verdict.accepted, c.provenance.round) for c in answer.candidates],
+        [(f.kind, f.message) for f in answer.failures],
+    )
+
+
+def test_a_recording_reproduces_every_decision(api, gate, open_ledger, tmp_path):
+    path = tmp_path / "deep" / "recording.jsonl"
+    api.then(
+        message(answer_text(written("a"), written("b", BROKEN))),
+        message(answer_text(written("b", GOOD.replace("0.1", "0.3")))),
+        error(401, "authentication_error"),
+    )
+    claude = ClaudeProvider(make_client(api, open_ledger()))
+    recording = make_generator(gate, RecordingProvider(claude, path))
+    asked = [{}, {"description": "run backwards"}]
+    recorded = [decisions(recording, **overrides) for overrides in asked]
+
+    replaying = make_generator(gate, ReplayProvider(path))
+
+    assert [decisions(replaying, **overrides) for overrides in asked] == recorded
+    assert len(path.read_text().splitlines()) == len(api.requests) == 3
+
+
+def test_the_run_is_not_part_of_the_question(api, gate, open_ledger, tmp_path):
+    path = tmp_path / "recording.jsonl"
+    api.then(message(answer_text(written("a"))))
+    claude = ClaudeProvider(make_client(api, open_ledger()))
+    recorded = decisions(make_generator(gate, RecordingProvider(claude, path)), run="r1")
+
+    assert decisions(make_generator(gate, ReplayProvider(path)), run="another") == recorded
+
+
+def test_an_answer_for_any_request(gate, tmp_path):
+    path = tmp_path / "recording.jsonl"
+    draft = {"name": "a", "hypothesis": "h", "program": GOOD}
+    proposal = {"diagnosis": "d", "action": "new_reward", "drafts": [draft]}
+    path.write_text(json.dumps({"request_sha256": "*", "proposal": proposal}) + "\n\n")
+    generator = make_generator(gate, ReplayProvider(path))
+
+    first, second = decisions(generator), decisions(generator)
+
+    assert [candidate[0] for candidate in first[1]] == ["a"]
+    assert second[2][0][0] == "invalid"
+    assert "no recorded answer is left" in second[2][0][1]
+
+
+def test_goals_are_recorded_and_replayed_too(api, gate, open_ledger, tmp_path):
+    path = tmp_path / "recording.jsonl"
+    said = {"kind": "none", "program": "", "accumulate": "sum", "per_horizon": False, "unit": ""}
+    said |= {"description": "a person judges", "not_understood": ["like a zombie"]}
+    api.then(message(json.dumps(said)), error(401, "authentication_error"))
+    recording = RecordingProvider(ClaudeProvider(make_client(api, open_ledger())), path)
+    asked = [{"task": make_task(), "description": words} for words in ("like a zombie", "dance")]
+
+    def answers(provider):
+        providers = {"library": LibraryProvider(), provider.name: provider}
+        goals = Goals(gate, providers, provider.name, Counts())
+        for each in asked:
+            answer = asyncio.run(goals.measure(GoalRequest.model_validate(each)))
+            yield answer.kind, answer.description, [f.kind for f in answer.failures]
+
+    recorded = list(answers(recording))
+
+    assert list(answers(ReplayProvider(path))) == recorded
+    assert recorded[0] == ("none", "a person judges", [])
+    assert recorded[1][2] == ["auth"]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"request_sha256": 3}', '{"proposal": {}}'])
+def test_a_line_that_is_no_recording_is_named(tmp_path, line):
+    path = tmp_path / "recording.jsonl"
+    path.write_text('{"request_sha256": "*"}\n' + line + "\n")
+
+    with pytest.raises(UserError, match="line 2 is no recorded answer"):
+        ReplayProvider(path)
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        ReplayProvider(tmp_path / "none.jsonl")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="is not text"):
+        ReplayProvider(tmp_path / "binary")
+    with pytest.raises(UserError, match="--record"):
+        RecordingProvider(LibraryProvider(), tmp_path / "binary" / "recording.jsonl")

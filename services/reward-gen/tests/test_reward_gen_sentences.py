@@ -1,0 +1,173 @@
+"""Sentences, and what the library must make of them: wishes, signs, numbers, what it leaves out.
+
+The expectations are written by hand. A wish reads: kind, direction (+ or -), target in SI units
+(<= and >= are limits); "avoid" is in front of what must not happen.
+"""
+
+import pytest
+from reward_gen_samples import bundled_tasks
+
+from websim_reward_gen.library.compose import compose
+from websim_reward_gen.library.robot import Robot
+from websim_reward_gen.library.sentence import understand
+
+CASES = [
+    # where to
+    ("HalfCheetah-v5", "run forward", ["move +"], []),
+    ("HalfCheetah-v5", "Run Forwards!", ["move +"], []),
+    ("HalfCheetah-v5", "make the cheetah run backwards", ["move -"], []),
+    ("HalfCheetah-v5", "run in reverse", ["move -"], []),
+    ("HalfCheetah-v5", "walk", ["move +"], []),
+    ("Walker2d-v5", "I would like it to go back", ["move -"], []),
+    ("Ant-v5", "sidestep to the left", ["sideways +"], []),
+    ("Ant-v5", "move to the right", ["sideways -"], []),
+    ("InvertedPendulum-v5", "move left", ["sideways +"], []),
+    ("Ant-v5", "walk forward in a straight line", ["move +", "straight +"], []),
+    ("Swimmer-v5", "swim forward without drifting", ["move +", "straight +"], []),
+    # how fast
+    ("HalfCheetah-v5", "run forward as fast as possible", ["move +"], []),
+    ("HalfCheetah-v5", "run forward at 2 m/s", ["move + 2"], []),
+    ("HalfCheetah-v5", "hold 2 m/s", ["move + 2"], []),
+    ("HalfCheetah-v5", "a target speed of 3.5 m/s", ["move + 3.5"], []),
+    ("HalfCheetah-v5", "run backward at 3.6 km/h", ["move - 1"], []),
+    ("HalfCheetah-v5", "run at two meters per second", ["move + 2"], []),
+    ("HalfCheetah-v5", "run at -1.5 m/s", ["move - 1.5"], []),
+    ("Hopper-v5", "walk slowly", ["move + 0.5"], []),
+    ("Hopper-v5", "creep forward", ["move + 0.5"], []),
+    ("HalfCheetah-v5", "run backwards, slowly", ["move - 0.5"], []),
+    ("HalfCheetah-v5", "run forward, at 1 m/s", ["move + 1"], []),
+    ("HalfCheetah-v5", "never go faster than 1.5 m/s", ["move + <=1.5"], []),
+    ("HalfCheetah-v5", "run at no more than 100 cm/s", ["move + <=1"], []),
+    ("HalfCheetah-v5", "run at at least 3 m/s", ["move + >=3"], []),
+    ("HalfCheetah-v5", "run faster than 10 mph", ["move + >=4.4704"], []),
+    ("Ant-v5", "walk sideways at 0.3 m/s", ["sideways + 0.3"], []),
+    # not
+    ("Hopper-v5", "don't fall", ["balance +"], []),
+    ("Hopper-v5", "run forward at 2 m/s without falling", ["move + 2", "balance +"], []),
+    ("Hopper-v5", "Don\u2019t fall over, and don\u2019t move", ["balance +", "still +"], []),
+    ("Hopper-v5", "stop falling over", ["balance +"], []),
+    ("HalfCheetah-v5", "do not run backwards", ["avoid move -"], []),
+    ("HalfCheetah-v5", "run forward but never jump", ["move +", "avoid jump +"], []),
+    ("HalfCheetah-v5", "without jumping or falling", ["avoid jump +", "balance +"], []),
+    ("Ant-v5", "walk forward without spinning", ["move +", "avoid spin +"], []),
+    ("Ant-v5", "run forward instead of sideways", ["move +", "avoid sideways +"], []),
+    ("HalfCheetah-v5", "not jerky", ["smooth +"], []),
+    ("HalfCheetah-v5", "run really fast without flipping over", ["move +", "avoid flip +"], []),
+    ("HalfCheetah-v5", "don't stop moving", ["move +"], []),
+    ("HalfCheetah-v5", "don't stand still", ["move +"], []),
+    ("HalfCheetah-v5", "shake less", ["smooth +"], []),
+    ("HalfCheetah-v5", "don't run too fast", ["move + <=0.5"], []),
+    # on the spot, up and down
+    ("Humanoid-v5", "stand still", ["still +"], []),
+    ("Humanoid-v5", "do not move", ["still +"], []),
+    ("HalfCheetah-v5", "freeze", ["still +"], []),
+    ("Hopper-v5", "jump as high as possible", ["jump +"], []),
+    ("Hopper-v5", "hop on the spot", ["jump +", "still +"], []),
+    ("Hopper-v5", "leap forward", ["move +", "jump +"], []),
+    ("HalfCheetah-v5", "crouch and creep forward", ["height -", "move + 0.5"], []),
+    ("Walker2d-v5", "keep the torso at a height of 0.5 m", ["height + 0.5"], []),
+    ("Walker2d-v5", "walk with the torso high", ["move +", "height +"], []),
+    ("Walker2d-v5", "stay below 90 cm height", ["height + <=0.9"], []),
+    ("HumanoidStandup-v5", "get up", ["stand +"], []),
+    # turning and leaning
+    ("Ant-v5", "spin clockwise", ["spin -"], []),
+    ("Ant-v5", "spin to the left at 3 rad/s", ["spin + 3"], []),
+    ("Ant-v5", "turn on the spot at 30 rpm", ["spin + 3.14159"], []),
+    ("HalfCheetah-v5", "do a backflip", ["flip -"], []),
+    ("HalfCheetah-v5", "flip forward", ["flip +"], []),
+    ("HalfCheetah-v5", "run backwards on its hind leg", ["move -", "tilt - 1.2"], []),
+    ("HalfCheetah-v5", "lie on its back", ["tilt + 3.14159", "height -"], []),
+    ("HalfCheetah-v5", "lean forward by 30 degrees", ["tilt + 0.523599"], []),
+    # manner
+    ("HalfCheetah-v5", "run forward, fast and at little effort", ["move +", "effort +"], []),
+    ("HalfCheetah-v5", "save energy while running", ["effort +", "move +"], []),
+    ("Hopper-v5", "hop forward without wasting energy", ["move +", "effort +"], []),
+    ("Walker2d-v5", "walk smoothly", ["move +", "smooth +"], []),
+    ("Ant-v5", "walk quietly", ["move +", "impact +"], []),
+    ("Walker2d-v5", "walk with stiff joints", ["move +", "joints -"], []),
+    ("Ant-v5", "use as little torque as possible", ["effort +"], []),
+    ("Ant-v5", "move as little as possible", ["still +"], []),
+    # arms and poles
+    ("Reacher-v5", "bring the fingertip to the target", ["reach +"], []),
+    ("Reacher-v5", "stay away from the target", ["reach -"], []),
+    ("Pusher-v5", "push the cylinder to the goal", ["push +", "reach +"], []),
+    ("InvertedPendulum-v5", "keep the pole upright near the center", ["balance +", "center +"], []),
+    ("InvertedPendulum-v5", "stay within 2 m of the start", ["center + <=2"], []),
+    ("InvertedPendulum-v5", "swing the pendulum up", ["balance +"], []),
+    ("InvertedDoublePendulum-v5", "balance the poles smoothly", ["balance +", "smooth +"], []),
+    # what it cannot
+    ("HalfCheetah-v5", "walk like a zombie", ["move +"], ["like a zombie"]),
+    ("HalfCheetah-v5", "please dance the tango", [], ["dance", "tango"]),
+    ("HalfCheetah-v5", "go forward then backward", ["move +"], ["backward (excludes: go forward)"]),
+    ("Ant-v5", "lift its left leg", ["height +"], ["left leg"]),
+    ("HalfCheetah-v5", "run forward for 20 seconds", ["move +"], ["20 seconds"]),
+    ("HalfCheetah-v5", "no moonwalking bananas", ["avoid move -"], ["not bananas"]),
+    ("HalfCheetah-v5", "gallop forward", ["move +"], ["gallop"]),
+    ("HalfCheetah-v5", "run at 99999999 m/s", ["move +"], ["99999999 m/s"]),
+    ("HalfCheetah-v5", "run 3 times faster", ["move +"], ["3 times"]),
+    ("HalfCheetah-v5", "move only its front legs", ["move +"], ["front"]),
+    ("HalfCheetah-v5", "walk with long strides", ["move +"], ["strides"]),
+    ("HalfCheetah-v5", "run forward with minimal joint movement", ["move +"], ["minimal"]),
+    ("HalfCheetah-v5", "use 30 % power", [], ["30 %", "power"]),
+    ("HalfCheetah-v5", "\u8d70\u308a\u306a\u3055\u3044", [], ["\u8d70\u308a\u306a\u3055\u3044"]),
+    ("HalfCheetah-v5", "?!...", [], []),
+]
+
+MISSING = [
+    ("HalfCheetah-v5", "spin", "spin (this task has no field for turning)"),
+    (
+        "HalfCheetah-v5",
+        "move sideways",
+        "move sideways (this task has no field for sideways speed)",
+    ),
+    ("Reacher-v5", "run forward", "run forward (this task has no field for forward speed)"),
+    ("Reacher-v5", "jump", "jump (this task has no field for height)"),
+    (
+        "Ant-v5",
+        "push the puck",
+        "push the puck (this task has no field for a distance from object to goal)",
+    ),
+    ("Pusher-v5", "don't fall", "not fall (this task has no field for falling)"),
+    ("Hopper-v5", "tread softly", "tread softly (this task has no field for contact forces)"),
+]
+
+
+def shown(wish):
+    words = ["avoid"] if wish.avoid else []
+    words += [wish.kind, "+" if wish.sign > 0 else "-"]
+    if wish.target is not None:
+        words.append({"most": "<=", "least": ">=", "": ""}[wish.bound] + f"{wish.target:.6g}")
+    return " ".join(words)
+
+
+@pytest.mark.parametrize(("task", "sentence", "wishes", "left"), CASES, ids=[c[1] for c in CASES])
+def test_a_sentence_means(task, sentence, wishes, left):
+    familiar = bundled_tasks()[task].description
+
+    understanding = understand(sentence, familiar)
+
+    assert sorted(map(shown, understanding.wishes)) == sorted(wishes)
+    assert list(understanding.not_understood) == left
+
+
+@pytest.mark.parametrize(("task", "sentence", "reason"), MISSING, ids=[c[1] for c in MISSING])
+def test_what_a_task_has_no_field_for_is_said(task, sentence, reason):
+    wishes = understand(sentence).wishes
+
+    assert reason in compose(wishes, Robot.of(bundled_tasks()[task])).missing
+
+
+def test_a_likeness_is_no_measure_and_a_liking_is_no_likeness():
+    assert understand("walk like a zombie").style
+    assert understand("run in the style of a horse").style
+    assert not understand("I would like it to run").style
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 400 + " m/s", "run " * 2000, "'" * 500, "\x00\ud800 run", "not " * 500, "-", "1e999"],
+)
+def test_odd_texts_are_read_without_harm(text):
+    understanding = understand(text)
+
+    assert len(understanding.wishes) <= 2

@@ -1,0 +1,1 @@
+"""Claude as a provider: key, prompt, answer, one careful HTTP conversation, budget."""

@@ -1,0 +1,228 @@
+"""The fitness of a goal: how far it was reached, over the nominal horizon, hard to game.
+
+Measures are averages over the full horizon (an early end freezes them) or the best moment. Where
+no measure says what the person wants, there is none: a number invented for it would mislead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from websim_reward_gen.bodies import TaskBody
+from websim_reward_gen.library.robot import Robot
+from websim_reward_gen.library.terms import Missing, motion, need, signed
+from websim_reward_gen.library.wishes import Wish
+
+STILL_SPEED = 0.5
+"""Speed at which closeness to standing still is nothing, in m/s."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A fitness program before it is judged."""
+
+    expression: str
+    accumulate: Literal["sum", "last", "max"]
+    unit: str
+    description: str
+    """What the accumulated value says."""
+
+    @property
+    def program(self) -> str:
+        """The text of the fitness program."""
+        return f"def fitness(state, action):\n    return {self.expression}\n"
+
+    @property
+    def per_horizon(self) -> bool:
+        """Whether the sum is divided by the steps of a full episode."""
+        return self.accumulate == "sum"
+
+
+def measure_of(wishes: Sequence[Wish], robot: Robot) -> Measure | None:
+    """Return the measure of some wishes that the task has fields for; None when they have none.
+
+    One wish is the main one; postures among the others are conditions under which it counts.
+    """
+    for kinds in _RANKS:
+        for wish in wishes:
+            if wish.kind in kinds and not wish.avoid:
+                try:
+                    measure = _measure(wish, robot)
+                except Missing:
+                    continue
+                return _conditioned(measure, wish, wishes, robot)
+    return None
+
+
+def own_fitness_fits(wishes: Sequence[Wish], task: TaskBody) -> bool:
+    """Tell whether the task's own fitness is what the wishes ask for."""
+    own = task.fitness_description.lower()
+    if "forward displacement" in own:
+        return any(_is_plain_forward(wish) for wish in wishes) and not _has_condition(wishes)
+    mains = {wish.kind for wish in wishes}
+    return (
+        ("distance from object" in own and "push" in mains)
+        or ("distance from fingertip" in own and _wants(wishes, "reach"))
+        or (
+            "is up" in own
+            and mains <= {"balance", "effort", "smooth"}
+            and _wants(wishes, "balance")
+        )
+        or ("mean torso height" in own and bool(mains & {"stand"}))
+    )
+
+
+_CALM = frozenset({"balance", "effort", "smooth"})
+
+_RANKS: tuple[frozenset[str], ...] = (
+    frozenset({"move", "sideways"}),
+    frozenset({"jump", "spin", "flip", "reach", "push"}),
+    frozenset({"height", "stand", "tilt"}),
+    frozenset({"still"}),
+    frozenset({"balance"}),
+    frozenset({"center"}),
+)
+
+
+def _is_plain_forward(wish: Wish) -> bool:
+    return wish.kind == "move" and wish.sign > 0 and wish.target is None and not wish.avoid
+
+
+def _has_condition(wishes: Sequence[Wish]) -> bool:
+    return any(wish.kind == "tilt" or (wish.kind == "height" and wish.target) for wish in wishes)
+
+
+def _wants(wishes: Sequence[Wish], kind: str) -> bool:
+    return any(wish.kind == kind and wish.sign > 0 for wish in wishes)
+
+
+def _measure(wish: Wish, robot: Robot) -> Measure:
+    match wish.kind:
+        case "move" | "sideways":
+            return _motion(wish, robot)
+        case "jump":
+            height = need(robot.height, "height")
+            return Measure(height, "max", "m", "greatest height of an episode")
+        case "spin" | "flip":
+            speed = robot.yaw_speed if wish.kind == "spin" else robot.pitch_speed
+            return _turning(wish, need(speed, "turning"))
+        case "reach":
+            distance = need(robot.reach_distance, "a distance to a target")
+            return _distance(signed(distance, -wish.sign), wish.sign)
+        case "push":
+            return _distance(f"-{need(robot.push_distance, 'a distance to a goal')}", 1.0)
+        case "height" | "stand":
+            return _height(wish, need(robot.height, "height"))
+        case "tilt":
+            pitch = need(robot.pitch, "pitch")
+            return _share(_posture(wish, pitch), "share of a full episode spent in the posture")
+        case "still":
+            return _still(robot)
+        case "balance":
+            alive = need(robot.alive or robot.upright, "falling")
+            good = f"({alive}) > 0.5" if wish.sign > 0 else f"({alive}) <= 0.5"
+            state = "upright" if wish.sign > 0 else "fallen"
+            return _share(good, f"share of a full episode spent {state}")
+        case _:
+            position = need(robot.position, "position")
+            reach = f"{wish.target or 1.0:.6g}"
+            near = f"np.abs({position}) < {reach}"
+            return _share(near, f"share of a full episode spent within {reach} m of the start")
+
+
+def _motion(wish: Wish, robot: Robot) -> Measure:
+    speed, name = motion(wish, robot)
+    if wish.target is None:
+        text = f"net {name} displacement of the episode over the time that a full episode lasts"
+        return Measure(speed, "sum", "m/s", text)
+    target = f"{wish.target:.6g}"
+    if wish.bound == "least":
+        text = f"net {name} displacement, counted up to {target} m/s, over a full episode"
+        return Measure(f"np.minimum({speed}, {target})", "sum", "m/s", text)
+    if wish.bound == "most":
+        counted = f"np.where({speed} <= {target}, {speed}, 0.0)"
+        text = f"net {name} displacement made at {target} m/s or less, over a full episode"
+        return Measure(counted, "sum", "m/s", text)
+    # 1 at the target, 0 at a standstill and at twice the target
+    width = f"{max(wish.target, 0.1):.6g}"
+    near = f"np.maximum(1.0 - np.abs({speed} - {target}) / {width}, 0.0)"
+    text = f"closeness to {target} m/s {name} (1 at it, 0 at a standstill), mean of a full episode"
+    return Measure(near, "sum", "", text)
+
+
+def _turning(wish: Wish, speed: str) -> Measure:
+    turning = signed(speed, wish.sign)
+    if wish.target is None:
+        text = f"net {wish.kind} of the episode over the time that a full episode lasts"
+        return Measure(turning, "sum", "rad/s", text)
+    target = f"{wish.target:.6g}"
+    near = f"np.maximum(1.0 - np.abs({turning} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
+    text = f"closeness to {target} rad/s (1 at it, 0 at none), mean of a full episode"
+    return Measure(near, "sum", "", text)
+
+
+def _distance(expression: str, sign: float) -> Measure:
+    which = "minus the distance" if sign > 0 else "the distance"
+    return Measure(expression, "last", "m", f"{which} to the goal at the end")
+
+
+def _height(wish: Wish, height: str) -> Measure:
+    if wish.target is not None and not wish.bound:
+        target = f"{wish.target:.6g}"
+        near = f"np.maximum(1.0 - np.abs({height} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
+        text = f"closeness to a height of {target} m (1 at it), mean of a full episode"
+        return Measure(near, "sum", "", text)
+    if wish.sign < 0:
+        # Falling must not pay: what is counted is height left below 2 m while the episode lasts.
+        low = f"np.maximum(2.0 - {height}, 0.0)"
+        return Measure(low, "sum", "m", "how far the torso stays below 2 m, mean of a full episode")
+    return Measure(height, "sum", "m", "mean torso height over a full episode")
+
+
+def _still(robot: Robot) -> Measure:
+    speeds = [speed for speed in (robot.forward_speed, robot.side_speed) if speed]
+    if not speeds:
+        need(robot.joint_speeds, "motion")
+        speed = f"np.sqrt(np.mean(np.square({robot.joint_speeds}), axis=1))"
+    else:
+        speed = f"np.sqrt({' + '.join(f'np.square({each})' for each in speeds)})"
+    near = f"np.maximum(1.0 - {speed} / {STILL_SPEED:.6g}, 0.0)"
+    if robot.alive:
+        near = f"{near} * {robot.alive}"
+    text = f"closeness to a standstill (0 from {STILL_SPEED:.6g} on), mean of a full episode"
+    return Measure(near, "sum", "", text)
+
+
+def _posture(wish: Wish, pitch: str) -> str:
+    target = wish.sign * (wish.target or 0.0)
+    # within about 45 degrees
+    return f"np.cos({pitch} - ({target:.6g})) > 0.7"
+
+
+def _share(condition: str, description: str) -> Measure:
+    return Measure(f"np.where({condition}, 1.0, 0.0)", "sum", "", description)
+
+
+def _conditioned(measure: Measure, main: Wish, wishes: Sequence[Wish], robot: Robot) -> Measure:
+    """Count the measure only in the postures that other wishes ask for."""
+    conditions = []
+    for wish in wishes:
+        if wish is main or wish.avoid:
+            continue
+        if wish.kind == "tilt" and robot.pitch:
+            conditions.append((_posture(wish, robot.pitch), wish.text))
+        elif wish.kind == "height" and wish.target and not wish.bound and robot.height:
+            width = max(0.05, 0.1 * wish.target)
+            near = f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
+            conditions.append((near, wish.text))
+    if not conditions:
+        return measure
+    both = " & ".join(f"({condition})" for condition, _ in conditions)
+    words = " and ".join(text for _, text in conditions)
+    return Measure(
+        # What is lost outside the posture counts: or rocking to and fro would gain.
+        f"np.where({both}, {measure.expression}, np.minimum({measure.expression}, 0.0))",
+        measure.accumulate,
+        measure.unit,
+        f"{measure.description}; gains count only while '{words}' holds",
+    )

@@ -1,0 +1,135 @@
+"""The library as a provider: always there, costs nothing, the same answer to the same question."""
+
+from dataclasses import replace
+from typing import Literal
+
+from websim.programs import ProgramError
+from websim_reward_gen.answers import ProviderKind
+from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
+from websim_reward_gen.library.compose import Composition, compose, split_possible
+from websim_reward_gen.library.diagnosis import diagnose
+from websim_reward_gen.library.measures import Measure, measure_of, own_fitness_fits
+from websim_reward_gen.library.robot import Robot
+from websim_reward_gen.library.sentence import Understanding, understand
+from websim_reward_gen.library.terms import Missing, terms_of
+from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
+from websim_reward_gen.weights import read_weights
+
+MODEL = "library-1"
+"""Changes with what the library answers."""
+
+_DEFAULTS = (
+    Wish("push", "push"),
+    Wish("reach", "reach"),
+    Wish("move", "forward"),
+    Wish("balance", "balance"),
+    Wish("stand", "stand up"),
+)
+"""What a task is for when its own description does not say: the first it has fields for."""
+
+
+class LibraryProvider:
+    """Predefined rewards and templates, matched to words and fields."""
+
+    name: ProviderKind = "library"
+    corrects = False
+
+    async def propose(self, ask: Ask) -> Proposal:
+        """Return one draft per lens; none when nothing of the description can be expressed."""
+        request = ask.request
+        composition, understanding = compose_request(request.task, request.description)
+        not_understood = (*understanding.not_understood, *composition.missing)
+        if not composition.drafts:
+            return Proposal(
+                "nothing of the description can be put into terms of this task's fields; "
+                "say it in other words, or write a reward",
+                "none",
+                (),
+                not_understood=not_understood,
+                model=MODEL,
+            )
+        weights = _weights(request)
+        diagnosis = diagnose(request.feedback, weights, request.knobs)
+        drafts = composition.drafts if diagnosis.action in ("reweight", "new_reward") else ()
+        if diagnosis.weights:
+            hypothesis = f"Smallest change first: {diagnosis.text}."
+            drafts = (Draft("reweighted", hypothesis, "", diagnosis.weights), *drafts)
+        return Proposal(
+            diagnosis.text,
+            diagnosis.action,
+            drafts,
+            diagnosis.env_changes,
+            composition.understood,
+            not_understood,
+            MODEL,
+        )
+
+    async def measure(self, ask: GoalAsk) -> GoalProposal:
+        """Return how a goal is measured; honestly not at all where no measure says it."""
+        task = ask.request.task
+        measure, seen = measure_goal(ask.request)
+        if measure is None:
+            words = ", ".join(f"'{each}'" for each in seen.not_understood[:4])
+            proposal = GoalProposal(
+                "none",
+                f"no measure expresses {words or 'this goal'}; candidates are judged by a person, "
+                "side by side, or write a fitness program",
+            )
+        elif measure == "task":
+            description = task.fitness_description or "the task's own fitness"
+            proposal = GoalProposal("task", description, unit=task.fitness_unit)
+        else:
+            proposal = GoalProposal(
+                "program",
+                measure.description,
+                measure.program,
+                measure.accumulate,
+                measure.per_horizon,
+                measure.unit,
+            )
+        understood = tuple(wish.text for wish in seen.wishes)
+        return replace(proposal, understood=understood, not_understood=seen.not_understood)
+
+
+def compose_request(task: TaskBody, description: str) -> tuple[Composition, Understanding]:
+    """Return the drafts for a description, and what was understood of it."""
+    understanding = _understand(task, description)
+    return compose(understanding.wishes, Robot.of(task)), understanding
+
+
+def measure_goal(request: GoalRequest) -> tuple[Measure | Literal["task"] | None, Understanding]:
+    """Return how a goal is measured: a program, the task's own fitness, or None for not at all."""
+    task = request.task
+    understanding = _understand(task, request.description)
+    possible, missing = split_possible(understanding.wishes, Robot.of(task))
+    seen = Understanding(
+        tuple(possible), (*understanding.not_understood, *missing), understanding.style
+    )
+    if seen.style:
+        return None, seen
+    if own_fitness_fits(possible, task):
+        return "task", seen
+    return measure_of(possible, Robot.of(task)), seen
+
+
+def _understand(task: TaskBody, description: str) -> Understanding:
+    understanding = understand(description, familiar=task.description)
+    if understanding.wishes or understanding.not_understood:
+        return understanding
+    # Nothing but the task's own words: what the task is for.
+    robot = Robot.of(task)
+    for wish in _DEFAULTS:
+        try:
+            terms_of(wish, robot)
+        except Missing:
+            continue
+        return Understanding((wish,), ())
+    return understanding
+
+
+def _weights(request: RewardRequest) -> dict[str, float]:
+    try:
+        return read_weights(request.current_program or "")
+    except ProgramError:
+        return {}

@@ -1,0 +1,301 @@
+"""Terms: what one wish becomes on one robot. A term is a column to be maximised, with a weight."""
+
+from dataclasses import dataclass, replace
+
+from websim_reward_gen.library.robot import Robot
+from websim_reward_gen.library.wishes import Wish
+
+MUCH_SPEED = 4.0
+"""A high speed for a robot of a metre or so, in m/s."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A named column of a reward."""
+
+    name: str
+    expression: str
+    """Shape (N,); larger is better."""
+    weight: float = 1.0
+    purpose: str = ""
+    main: bool = True
+    """False for what merely accompanies: effort, smoothness, staying alive."""
+    size: float = 1.0
+    """What is much of it, in its unit: where a bounded term begins to saturate."""
+
+
+class Missing(Exception):
+    """The task has no field for a wish; the text names what is missing."""
+
+
+def terms_of(wish: Wish, robot: Robot, *, bounded: bool = False) -> list[Term]:
+    """Return the terms of a wish.
+
+    Args:
+        wish: what is wanted.
+        robot: what the task offers.
+        bounded: let every term saturate rather than grow with its quantity.
+
+    Raises:
+        Missing: the task has no field for it.
+    """
+    terms = _RULES[wish.kind](wish, robot)
+    return [replace(term, expression=_squashed(term)) if bounded else term for term in terms]
+
+
+def need(expression: str | None, what: str) -> str:
+    """Return the expression, or raise Missing."""
+    if expression is None:
+        raise Missing(f"this task has no field for {what}")
+    return expression
+
+
+def signed(expression: str, sign: float) -> str:
+    """Return the expression in a direction."""
+    return expression if sign > 0 else f"-({expression})"
+
+
+def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
+    """Return the speed that a motion wish is about, in its direction, and the term's name."""
+    if wish.kind == "sideways":
+        if robot.side_speed is None and robot.cart:
+            speed = need(robot.forward_speed, "sideways speed")
+            return signed(speed, -wish.sign), "left" if wish.sign > 0 else "right"
+        speed = need(robot.side_speed, "sideways speed")
+        return signed(speed, wish.sign), "left" if wish.sign > 0 else "right"
+    forward = signed(need(robot.forward_speed, "forward speed"), wish.sign)
+    return forward, "forward" if wish.sign > 0 else "backward"
+
+
+def _squashed(term: Term) -> str:
+    if not term.main or "np.exp(" in term.expression:
+        return term.expression
+    if term.size == 1.0:
+        return f"np.tanh({term.expression})"
+    return f"{term.size:.6g} * np.tanh(({term.expression}) / {term.size:.6g})"
+
+
+def _move(wish: Wish, robot: Robot) -> list[Term]:
+    speed, name = motion(wish, robot)
+    if wish.avoid:
+        return [Term(f"not_{name}", f"-np.maximum({speed}, 0.0)", purpose=f"never {name}")]
+    if wish.target is None:
+        return [Term(name, speed, purpose=f"{name} as fast as possible", size=MUCH_SPEED)]
+    target = f"{wish.target:.6g}"
+    if wish.bound == "least":
+        purpose = f"{name} at {target} m/s or more"
+        return [Term(name, f"np.minimum({speed}, {target})", purpose=purpose, size=MUCH_SPEED)]
+    if wish.bound == "most":
+        # Beyond the limit it falls three times as fast as it rose.
+        shape = f"np.minimum({speed}, {target}) - 3.0 * np.maximum({speed} - {target}, 0.0)"
+        return [Term(name, shape, purpose=f"{name} at {target} m/s at most", size=MUCH_SPEED)]
+    # exp(-((v - t) / w)^2) rewards being there, -|v - t| shows the way there.
+    width = max(0.25, 0.5 * wish.target)
+    near = f"np.exp(-np.square(({speed} - {target}) / {width:.6g}))"
+    return [
+        Term("at_speed", near, 1.0, f"{name} at {target} m/s"),
+        Term("towards_speed", f"-np.abs({speed} - {target})", 0.5, "no faster and no slower"),
+    ]
+
+
+def _still(wish: Wish, robot: Robot) -> list[Term]:
+    speeds = [speed for speed in (robot.forward_speed, robot.side_speed) if speed]
+    terms = []
+    if speeds:
+        squares = " + ".join(f"np.square({speed})" for speed in speeds)
+        terms.append(Term("in_place", f"np.exp(-4.0 * ({squares}))", 1.0, "stay in place"))
+    if robot.joint_speeds:
+        calm = f"-np.mean(np.square({robot.joint_speeds}), axis=1)"
+        terms.append(Term("calm", calm, 0.02, "joints at rest", main=not speeds))
+    if not terms:
+        raise Missing("this task has no field for motion")
+    return terms
+
+
+def _jump(wish: Wish, robot: Robot) -> list[Term]:
+    height = need(robot.height, "height")
+    if wish.avoid:
+        if robot.rise_speed is None:
+            raise Missing("this task has no field for vertical speed")
+        return [Term("grounded", f"-np.square({robot.rise_speed})", 0.5, "stay on the ground")]
+    if wish.target is not None:
+        height = f"np.minimum({height}, {wish.target:.6g})"
+    terms = [Term("height", height, 2.0, "torso high")]
+    if robot.rise_speed:
+        rise = f"np.maximum({robot.rise_speed}, 0.0)"
+        terms.append(Term("rise", rise, 1.0, "move upward"))
+    return terms
+
+
+def _height(wish: Wish, robot: Robot) -> list[Term]:
+    height = need(robot.height, "height")
+    if wish.target is not None:
+        target = f"{wish.target:.6g}"
+        if wish.bound:
+            keep = "np.minimum" if wish.bound == "least" else "-np.maximum"
+            return [Term("height", f"{keep}({height}, {target})", 2.0, f"height, bound {target} m")]
+        near = f"np.exp(-np.square(({height} - {target}) / 0.15))"
+        return [
+            Term("at_height", near, 1.0, f"torso at {target} m"),
+            Term("towards_height", f"-np.abs({height} - {target})", 1.0, "neither above nor below"),
+        ]
+    name = "high" if wish.sign > 0 else "low"
+    return [Term(name, signed(height, wish.sign), 2.0, f"torso {name}")]
+
+
+def _stand(wish: Wish, robot: Robot) -> list[Term]:
+    terms = [Term("height", need(robot.height, "height"), 2.0, "torso high")]
+    if robot.upright:
+        terms.append(Term("upright", robot.upright, 0.5, "torso upright"))
+    return terms
+
+
+def _turn(speed: str, name: str, unit_name: str, wish: Wish) -> list[Term]:
+    if wish.avoid:
+        return [Term(f"no_{name}", f"-np.square({speed})", 0.2, f"no {name}")]
+    if wish.target is None:
+        capped = f"np.clip({signed(speed, wish.sign)}, -10.0, 10.0)"
+        return [Term(name, capped, 0.5, f"{name} as fast as possible")]
+    target = f"{wish.target:.6g}"
+    error = f"{signed(speed, wish.sign)} - {target}"
+    width = max(0.5, 0.5 * wish.target)
+    return [
+        Term(f"at_{name}_speed", f"np.exp(-np.square(({error}) / {width:.6g}))", 1.0, unit_name),
+        Term(f"towards_{name}_speed", f"-np.abs({error})", 0.2, "neither faster nor slower"),
+    ]
+
+
+def _spin(wish: Wish, robot: Robot) -> list[Term]:
+    return _turn(need(robot.yaw_speed, "turning"), "spin", "spin at the speed asked for", wish)
+
+
+def _flip(wish: Wish, robot: Robot) -> list[Term]:
+    return _turn(need(robot.pitch_speed, "pitching"), "flip", "flip at the speed asked for", wish)
+
+
+def _balance(wish: Wish, robot: Robot) -> list[Term]:
+    if wish.sign < 0:
+        upright = need(robot.upright or robot.alive, "falling")
+        return [Term("fallen", f"-({upright})", 1.0, "fall over")]
+    terms = []
+    if robot.alive:
+        terms.append(Term("alive", robot.alive, 1.0, "stay in a healthy state"))
+    if robot.upright:
+        terms.append(Term("upright", robot.upright, 0.5, "stay upright"))
+    if not terms:
+        raise Missing("this task has no field for falling")
+    return terms
+
+
+def effort_term(robot: Robot, weight: float) -> Term:
+    """Return the cost of acting: mean of the squared actions, 1 when all are at their limits."""
+    scale = f"{robot.action_scale:.6g}"
+    squares = "action" if scale == "1" else f"action / {scale}"
+    return Term(
+        "effort", f"-np.mean(np.square({squares}), axis=1)", weight, "little effort", main=False
+    )
+
+
+def smooth_term(weight: float) -> Term:
+    """Return the cost of changing the action from one step to the next."""
+    change = "-np.mean(np.square(action - state.previous_action), axis=1)"
+    return Term("smooth", change, weight, "smooth actions", main=False)
+
+
+def _effort(wish: Wish, robot: Robot) -> list[Term]:
+    term = effort_term(robot, 1.0)
+    if wish.sign < 0:
+        return [replace(term, name="vigour", expression=term.expression[1:], purpose="much effort")]
+    return [term]
+
+
+def _smooth(wish: Wish, robot: Robot) -> list[Term]:
+    term = smooth_term(0.5)
+    if wish.sign < 0:
+        return [replace(term, name="jerk", expression=term.expression[1:], purpose="jerky actions")]
+    return [term]
+
+
+def _impact(wish: Wish, robot: Robot) -> list[Term]:
+    contact = need(robot.contact, "contact forces")
+    size = f"np.tanh(0.01 * np.sum(np.square({contact}), axis=1))"
+    name, expression = ("soft", f"-{size}") if wish.sign > 0 else ("impact", size)
+    return [Term(name, expression, 0.5, "soft contacts" if wish.sign > 0 else "hard contacts")]
+
+
+def _tilt(wish: Wish, robot: Robot) -> list[Term]:
+    pitch = need(robot.pitch, "pitch")
+    target = wish.sign * (wish.target or 0.0)
+    # (1 + cos(pitch - target)) / 2: 1 there, 0 opposite
+    near = f"0.5 + 0.5 * np.cos({pitch} - ({target:.6g}))"
+    if wish.avoid:
+        return [Term("not_tilted", f"-({near})", 1.0, "another posture")]
+    return [Term("posture", near, 1.5, f"torso pitched by {target:.3g} rad")]
+
+
+def _reach(wish: Wish, robot: Robot) -> list[Term]:
+    distance = need(robot.reach_distance, "a distance to a target")
+    if wish.sign < 0 or wish.avoid:
+        return [Term("away", f"np.minimum({distance}, 1.0)", 1.0, "away from the target")]
+    near = f"np.exp(-np.square({distance} / 0.05))"
+    return [
+        Term("distance", f"-{distance}", 1.0, "close to the target"),
+        Term("touch", near, 0.2, "at the target"),
+    ]
+
+
+def _push(wish: Wish, robot: Robot) -> list[Term]:
+    distance = need(robot.push_distance, "a distance from object to goal")
+    terms = [Term("goal", f"-{distance}", 1.0, "object close to its goal")]
+    if robot.reach_distance:
+        terms.append(Term("near", f"-{robot.reach_distance}", 0.5, "hand close to the object"))
+    return terms
+
+
+def _center(wish: Wish, robot: Robot) -> list[Term]:
+    positions = [each for each in (robot.position, robot.side_position) if each]
+    if not positions:
+        raise Missing("this task has no field for position")
+    distance = f"np.sqrt({' + '.join(f'np.square({each})' for each in positions)})"
+    if wish.target:
+        distance = f"np.maximum({distance} - {wish.target:.6g}, 0.0)"
+    if wish.avoid:
+        return [Term("away", f"np.minimum({distance}, 10.0)", 0.2, "away from the start")]
+    return [Term("center", f"-np.minimum({distance}, 10.0)", 0.5, "near the start")]
+
+
+def _straight(wish: Wish, robot: Robot) -> list[Term]:
+    speed = need(robot.side_speed, "sideways speed")
+    if wish.sign < 0:
+        return [Term("drift", f"np.abs({speed})", 0.5, "drift sideways")]
+    return [Term("straight", f"-np.square({speed})", 0.5, "no sideways drift")]
+
+
+def _joints(wish: Wish, robot: Robot) -> list[Term]:
+    speeds = need(robot.joint_speeds, "joint speeds")
+    size = f"np.tanh(0.05 * np.mean(np.square({speeds}), axis=1))"
+    if wish.sign < 0:
+        return [Term("stiff", f"-{size}", 1.0, "stiff joints")]
+    return [Term("wiggle", size, 1.0, "lively joints")]
+
+
+_RULES = {
+    "move": _move,
+    "sideways": _move,
+    "still": _still,
+    "jump": _jump,
+    "height": _height,
+    "stand": _stand,
+    "spin": _spin,
+    "flip": _flip,
+    "balance": _balance,
+    "effort": _effort,
+    "smooth": _smooth,
+    "impact": _impact,
+    "tilt": _tilt,
+    "reach": _reach,
+    "push": _push,
+    "center": _center,
+    "straight": _straight,
+    "joints": _joints,
+}

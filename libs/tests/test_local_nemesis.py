@@ -128,10 +128,11 @@ def test_a_frozen_worker_is_woken_in_time_and_at_the_end(fleet, monkeypatch):
     first, second = fleet.worker_pids()
     nemesis.tend(0.5)
     eventually(lambda: frozen(first))
-    time.sleep(0.2)
-    nemesis.tend(0.6)
+    time.sleep(0.25)
+    nemesis.tend(0.5)
     eventually(lambda: not frozen(first))
-    # The one that was just woken may be frozen again; whoever is, is woken by close.
+    nemesis.tend(0.6)
+    eventually(lambda: frozen(first))
     nemesis.close()
     eventually(lambda: not frozen(first) and not frozen(second))
     assert [done.what for done in nemesis.done] == [f"SIGSTOP to process {first} for 0.2 s"] * 2

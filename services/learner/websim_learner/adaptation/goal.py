@@ -1,0 +1,29 @@
+"""What a run is for: a description in words and the fitness it is judged by, fixed together."""
+
+from typing import Literal
+
+import msgspec
+
+GoalKind = Literal["task", "program", "none"]
+"""Judged by the task's own fitness, by a program, or by no number: a person judges."""
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """A goal and its measure. Neither changes once it is set; another goal is a new one."""
+
+    n: int = 0
+    """Number within the run; 0 is what the run started with."""
+    description: str = ""
+    """In words; empty for the task's own purpose."""
+    kind: GoalKind = "task"
+    program: str | None = None
+    """A fitness program, evaluated each step, for kind "program"."""
+    accumulate: Literal["sum", "last", "max"] = "sum"
+    """How an episode's fitness is made of its steps'."""
+    per_horizon: bool = False
+    """Divided by the nominal horizon: an early end then freezes it."""
+    unit: str = ""
+    fitness_description: str = ""
+    """What the fitness measures, for people; for kind "none" why there is no number."""
+    target: float | None = None
+    """Fitness at which the goal is reached; None: there is always a better one."""

@@ -1,0 +1,122 @@
+"""Guards: signs that learning breaks or that a reward is hacked. They speak at any time, once."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
+from websim_learner.adaptation.trend import Slope, mean_of, paired_bounds, theil_sen
+
+PER_MILLION = 1e6
+"""Slopes are told per million env steps."""
+
+
+def guards(
+    points: Sequence[EvalPoint],
+    baseline: EvalPoint | None,
+    preference: Preference | None,
+    state: TriggerState,
+    settings: TriggerSettings,
+    env_steps: int,
+) -> Iterator[Trigger]:
+    """Yield what is wrong, most telling first; arguments as `find_trigger` takes them."""
+    if baseline is not None:
+        yield from _fitness_lost(points, baseline, state, settings, env_steps)
+    if preference is not None and not preference.passed:
+        numbers = {"score": preference.score, "num_pairs": float(preference.num_pairs)}
+        yield _guard("prefers_worse", f"The reward prefers worse: {preference.sentence}", numbers)
+    yield from _hacked(points, settings)
+    yield from _learning_breaks(points, settings)
+
+
+def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
+    """Return the slope of mean fitness over the last window; None: too few evaluations."""
+    return _slope([(p.env_steps, mean_of(p.fitness)) for p in points], settings)
+
+
+def _slope(series: list[tuple[int, float]], settings: TriggerSettings) -> Slope | None:
+    # Of two evaluations at the same step the later one counts: a run that resumes repeats one.
+    last = {x: y for x, y in series if math.isfinite(y)}
+    xs = sorted(last)[-settings.window :]
+    if len(xs) < settings.window:
+        return None
+    return theil_sen(xs, [last[x] for x in xs], settings.trend_confidence)
+
+
+def _fitness_lost(
+    points: Sequence[EvalPoint],
+    baseline: EvalPoint,
+    state: TriggerState,
+    settings: TriggerSettings,
+    env_steps: int,
+) -> Iterator[Trigger]:
+    adopted = baseline.env_steps if state.adopted_env_steps is None else state.adopted_env_steps
+    if not points or env_steps - adopted > settings.probation_env_steps:
+        return
+    before = mean_of(baseline.fitness)
+    recent = points[-settings.losses_in_a_row :]
+    changes = [paired_bounds(baseline.fitness, p.fitness, settings.loss_confidence) for p in recent]
+    slow, fast = -settings.loss_share * abs(before), -settings.loss_share_at_once * abs(before)
+    at_once = changes[-1].high < fast
+    in_a_row = len(changes) == settings.losses_in_a_row and all(c.high < slow for c in changes)
+    if at_once or in_a_row:
+        last = changes[-1]
+        how = "at once" if at_once else f"in {len(changes)} evaluations in a row"
+        yield _guard(
+            "fitness_lost",
+            f"Since the adoption fitness changed by {last.mean:+.4g} from {before:.4g}, by "
+            f"{last.high:+.4g} at best, {how}.",
+            {"before": before, "change_mean": last.mean, "change_high": last.high},
+        )
+
+
+def _hacked(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:
+    if not points:
+        return
+    # Returns of different rewards are in different units.
+    same = [p for p in points if p.reward_id == points[-1].reward_id]
+    fitness = fitness_slope(same, settings)
+    reward = _slope([(p.env_steps, mean_of(p.reward_return)) for p in same], settings)
+    if fitness and reward and reward.low > 0.0 and fitness.high < 0.0:
+        up, down = reward.slope * PER_MILLION, fitness.slope * PER_MILLION
+        yield _guard(
+            "reward_up_fitness_down",
+            f"The reward's return grows by {up:.4g} per million steps while fitness changes by "
+            f"{down:.4g}: the reward is being hacked.",
+            {"reward_per_million": up, "fitness_per_million": down},
+        )
+
+
+def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:
+    if not points:
+        return
+    last, history = points[-1], points[:-1]
+    floor = settings.entropy_floor_nats
+    if len(history) >= settings.min_history:
+        loss = statistics.median(p.value_loss for p in history)
+        if loss > 0.0 and not last.value_loss <= settings.value_loss_factor * loss:
+            yield _guard(
+                "value_loss",
+                f"Value loss is {last.value_loss:.4g}, its median since the change {loss:.4g}.",
+                {"value_loss": last.value_loss, "median": loss},
+            )
+        length = statistics.median(mean_of(p.length) for p in history)
+        if mean_of(last.length) < settings.length_share * length:
+            yield _guard(
+                "length",
+                f"Episodes last {mean_of(last.length):.4g} steps, their median since the change "
+                f"is {length:.4g}.",
+                {"length": mean_of(last.length), "median": length},
+            )
+    if floor is not None and last.entropy_nats < floor:
+        yield _guard(
+            "entropy",
+            f"The policy's entropy is {last.entropy_nats:.4g} nats, below {floor:.4g}.",
+            {"entropy_nats": last.entropy_nats, "floor_nats": floor},
+        )
+
+
+def _guard(what: str, sentence: str, numbers: dict[str, float]) -> Trigger:
+    return Trigger(kind="guard", what=what, sentence=sentence, numbers=numbers)

@@ -1,0 +1,164 @@
+"""`replay-decisions`: make every decision of a run again from its log, and compare.
+
+A log that passes holds what was decided and why, unchanged, and no decision that its own numbers
+do not lead to.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from websim.programs import Program, ProgramError, ProgramSchema, compile_program
+from websim.service.errors import UserError
+from websim_learner.adaptation.chain import LOG_NAME, Row, read_rows, verify
+from websim_learner.adaptation.rows import (
+    LANGUAGE,
+    DecisionValues,
+    RoundValues,
+    TriggerValues,
+    VerdictValues,
+    from_values,
+    plain,
+)
+from websim_learner.adaptation.triggers import find_trigger
+from websim_learner.adaptation.verdicts import decide, halve
+
+TOLERANCE = 1e-9
+"""Relative: the last digits of atan and sqrt differ between machines."""
+
+
+class Replayed(NamedTuple):
+    """One decision, made again."""
+
+    row: Row
+    decided: str
+    """As the log has it, for people."""
+    again: str
+    """As it comes out now, for people."""
+    same: bool
+
+
+def replay_decisions(run_dir: Path) -> int:
+    """Make the decisions of a run again and print how they compare; return the exit code.
+
+    Args:
+        run_dir: directory of the run.
+
+    Raises:
+        UserError: there is no log, or it was changed.
+    """
+    rows = read_rows(run_dir / LOG_NAME)
+    verify(rows)
+    replayed = [again for row in rows if (again := _replay(row)) is not None]
+    print(f"{'row':>5}  {'adaptation':>10}  {'kind':<9} {'same':<4} decided")
+    for item in replayed:
+        print(
+            f"{item.row['n']:>5}  {item.row['adaptation'] or '-':>10}  {item.row['kind']:<9} "
+            f"{'yes' if item.same else 'NO':<4} {item.decided}"
+        )
+    same = sum(item.same for item in replayed)
+    print(f"{same} of {len(replayed)} decisions reproduced; the chain of {len(rows)} rows holds")
+    for item in replayed:
+        if not item.same:
+            print(
+                f"row {item.row['n']} differs first: {item.row['kind']} comes out as {item.again}"
+            )
+            return 1
+    return 0
+
+
+def _replay(row: Row) -> Replayed | None:
+    """Return a row's decision made again; None for a row that holds none."""
+    make = _KINDS.get(row["kind"])
+    if make is None:
+        return None
+    try:
+        return make(row)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise UserError(
+            f"{LOG_NAME}: row {row['n']} does not hold a {row['kind']}: {error}",
+            "replay it with the version of MuJoCo WebSim that wrote it",
+        ) from None
+
+
+def _trigger(row: Row) -> Replayed | None:
+    values = from_values(row["values"], TriggerValues)
+    if values.trigger is not None and values.trigger.kind == "manual":
+        return None  # A person asked; nothing leads to that.
+    again = find_trigger(
+        values.points,
+        values.baseline,
+        values.target,
+        values.preference,
+        values.state,
+        values.settings,
+        values.env_steps,
+    )
+    return Replayed(
+        row,
+        values.trigger.sentence if values.trigger else "no trigger",
+        again.sentence if again else "no trigger",
+        _same({"trigger": values.trigger}, {"trigger": again}),
+    )
+
+
+def _round(row: Row) -> Replayed:
+    values = from_values(row["values"], RoundValues)
+    again = halve(values.results, values.keep, values.control)
+    told = ", ".join(values.stay) or "nobody"
+    decided = f"round {values.round}: {told} of {len(values.results)} stay"
+    return Replayed(row, decided, ", ".join(again) or "nobody", again == values.stay)
+
+
+def _decision(row: Row) -> Replayed:
+    values = from_values(row["values"], DecisionValues)
+    again = decide(values.control, values.finalists, values.settings)
+    same = _same({"decision": values.decision}, {"decision": again})
+    return Replayed(row, values.decision.sentence, again.sentence, same)
+
+
+def _verdict(row: Row) -> Replayed:
+    values = from_values(row["values"], VerdictValues)
+    schema = ProgramSchema(values.schema.fields, values.schema.action_dim, values.schema.constants)
+    name = values.name or "candidate"
+    told = "accepted" if values.accepted else f"refused by {values.refused_by or 'the gate'}"
+    decided = f"{name}: {told}"
+    try:
+        program: Program | None = compile_program(values.source, schema, values.kind)
+        again = f"{name}: compiles"
+    except ProgramError as error:
+        program = None
+        again = f"{name}: refused by {LANGUAGE}: {error}"
+    if program is None:
+        same = not values.accepted and values.refused_by in ("", LANGUAGE)
+    else:
+        # A later gate's refusal depends on what was run there, which the row does not hold.
+        same = values.refused_by != LANGUAGE and values.program_id == program.id
+        again += f" as {program.id}"
+    return Replayed(row, decided, again, same)
+
+
+_KINDS: dict[str, Callable[[Row], Replayed | None]] = {
+    "trigger": _trigger,
+    "round": _round,
+    "decision": _decision,
+    "verdict": _verdict,
+}
+
+
+def _same(logged: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
+    return _equal(plain(logged), plain(again))
+
+
+def _equal(a: object, b: object) -> bool:
+    """Tell whether plain values are equal, floats but for rounding."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return a == b

@@ -1,0 +1,113 @@
+"""What triggers are made of: their settings, their memory, and the trigger itself."""
+
+from typing import Literal
+
+import msgspec
+
+TriggerKind = Literal["stagnation", "target_reached", "schedule", "guard", "manual"]
+
+ENTROPY_FLOOR_NATS_PER_ACTION = -2.0
+"""Of a Gaussian with a standard deviation of 0.033: a policy that explores no more."""
+
+
+class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run asks for a change."""
+
+    window: int = 6
+    """Evaluations a trend is made of; there is none with fewer."""
+    trend_confidence: float = 0.9
+    """Of a slope's two-sided interval: either end holds with 95 %."""
+    schedule_env_steps: int = 0
+    """Ask this long after the last adaptation ended, whatever was measured; 0: never."""
+    cooldown_env_steps: int = 100_000
+    """After an adaptation ended only guards speak."""
+    max_adaptations: int = 8
+    """Per run; after them only guards speak."""
+    reached_in_a_row: int = 2
+    """Evaluations at the target that make it reached."""
+    success_target: float = 0.95
+    """Share of episodes with success that is the target where the goal names none."""
+    rearm_share: float = 0.1
+    """A target is reached anew only after a fall this far below it, as a share of it."""
+    min_history: int = 3
+    """Evaluations since the change whose median the last one is compared with, at least."""
+    value_loss_factor: float = 10.0
+    """Guard: value loss over its median since the change."""
+    entropy_floor_nats: float | None = None
+    """Guard: of the policy. ENTROPY_FLOOR_NATS_PER_ACTION * action_dim is sensible; None: off."""
+    length_share: float = 0.5
+    """Guard: mean episode length over its median since the change, below which it collapsed."""
+    probation_env_steps: int = 300_000
+    """After an adoption: how long lost fitness is held against it."""
+    loss_share: float = 0.1
+    """Guard: fitness lost in evaluations in a row, as a share of |mean before|."""
+    losses_in_a_row: int = 2
+    loss_share_at_once: float = 0.2
+    """Guard: fitness lost in one evaluation."""
+    loss_confidence: float = 0.95
+    """That at least so much is lost."""
+
+
+class TriggerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What triggers remember; replaced, never changed. Kept in checkpoints."""
+
+    adaptations: int = 0
+    """Ended so far; rollbacks are none."""
+    last_end_env_steps: int | None = None
+    """When the last one ended."""
+    adopted_env_steps: int | None = None
+    """When the reward in force was adopted; None: not by an adaptation."""
+    reached: bool = False
+    """The target was reached and told, and fitness has not fallen since."""
+    told: tuple[str, ...] = ()
+    """Guards that spoke since the last change: each speaks once."""
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason to change something, with its numbers."""
+
+    kind: TriggerKind
+    what: str
+    """The kind again, or which guard: value_loss, entropy, length, reward_up_fitness_down,
+    fitness_lost, prefers_worse."""
+    sentence: str
+    """For people."""
+    numbers: dict[str, float] = {}
+
+
+def after_trigger(state: TriggerState, trigger: Trigger) -> TriggerState:
+    """Return the state after a trigger was acted upon or put before a person."""
+    if trigger.kind == "guard":
+        return msgspec.structs.replace(state, told=(*state.told, trigger.what))
+    if trigger.kind == "target_reached":
+        return msgspec.structs.replace(state, reached=True)
+    return state
+
+
+def after_adaptation(state: TriggerState, env_steps: int, *, adopted: bool) -> TriggerState:
+    """Return the state after an adaptation ended: adopted, or nothing better was found.
+
+    Args:
+        state: before.
+        env_steps: training env steps of the run.
+        adopted: whether a reward was adopted, which starts its probation.
+    """
+    return msgspec.structs.replace(
+        state,
+        adaptations=state.adaptations + 1,
+        last_end_env_steps=env_steps,
+        adopted_env_steps=env_steps if adopted else state.adopted_env_steps,
+        told=() if adopted else state.told,
+    )
+
+
+def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
+    """Return the state after a rollback: no adaptation of its own, but it cools down."""
+    return msgspec.structs.replace(
+        state, last_end_env_steps=env_steps, adopted_env_steps=None, told=()
+    )
+
+
+def after_goal(state: TriggerState) -> TriggerState:
+    """Return the state after the goal changed: its target is not reached yet."""
+    return msgspec.structs.replace(state, adopted_env_steps=None, reached=False, told=())

@@ -1,0 +1,110 @@
+"""Who stays in a trial and whether a finalist takes over: pure functions of evaluations."""
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.trend import mean_of, paired_bounds
+
+
+class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How candidates are tried against the reward in force."""
+
+    round_env_steps: tuple[int, ...] = (25_000, 50_000)
+    """Training of every contender in each round."""
+    finalists: int = 2
+    """Candidates that stay after the first round; the control always does."""
+    confidence: float = 0.95
+    """That a finalist which takes over is better, however many finalists there are."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a trial. It speaks of the policies evaluated, not of other training runs."""
+
+    promote: bool
+    winner: str | None
+    """The finalist with the best lower bound, promoted or not; None: every one failed."""
+    gain_mean: float | None
+    """Of its fitness over the control's, mean of the paired episodes; None without a winner."""
+    gain_low: float | None
+    """Lower bound of that gain; -inf where one pair or none bounds nothing."""
+    confidence: float
+    """Of all finalists' lower bounds together."""
+    sentence: str
+    """For people."""
+
+
+def halve(results: Mapping[str, EvalPoint | None], keep: int, control: str) -> list[str]:
+    """Return the names of the candidates that stay, best first.
+
+    They are ordered by their mean paired gain over the control, or by their mean fitness where
+    the control failed; equal ones by name. A failed candidate (None) never stays.
+
+    Args:
+        results: evaluation of every contender, the control's included.
+        keep: how many candidates stay.
+        control: name of the contender with the reward in force; not among those returned.
+    """
+    reference = results.get(control)
+    order: list[tuple[float, str]] = []
+    for name, point in results.items():
+        if name == control or point is None:
+            continue
+        if reference is None:
+            value = mean_of(point.fitness)
+        else:
+            value = paired_bounds(reference.fitness, point.fitness, 0.5).mean
+        if not math.isnan(value):
+            order.append((-value, name))
+    return [name for _, name in sorted(order)[:keep]]
+
+
+def decide(
+    control: EvalPoint, finalists: Mapping[str, EvalPoint | None], settings: TrialSettings
+) -> Decision:
+    """Return whether the best finalist takes over: only if its gain's lower bound is above 0.
+
+    The doubt is shared out over the finalists (Bonferroni), so picking the best of several does
+    not make a lucky one likelier. Equal ones: the higher mean gain, then the first by name.
+    """
+    standing = {name: point for name, point in finalists.items() if point is not None}
+    if not standing:
+        return _nobody(settings)
+    confidence = 1.0 - (1.0 - settings.confidence) / len(standing)
+    ranking: list[tuple[float, float, str]] = []
+    for name, point in standing.items():
+        gain = paired_bounds(control.fitness, point.fitness, confidence)
+        if not math.isnan(gain.mean):
+            ranking.append((-gain.low, -gain.mean, name))
+    if not ranking:
+        return _nobody(settings)
+    negative_low, negative_mean, winner = min(ranking)
+    low, mean = -negative_low, -negative_mean
+    promote = low > 0.0
+    surely = f"at least {low:+.4g} with {settings.confidence:.0%} confidence"
+    if promote:
+        sentence = f"{winner} gains {mean:+.4g} in fitness, {surely}: it takes over."
+    else:
+        bound = surely if math.isfinite(low) else "too few episodes to bound it"
+        sentence = f"{winner} gains {mean:+.4g} in fitness, {bound}: the reward in force stays."
+    return Decision(
+        promote=promote,
+        winner=winner,
+        gain_mean=mean,
+        gain_low=low,
+        confidence=settings.confidence,
+        sentence=sentence,
+    )
+
+
+def _nobody(settings: TrialSettings) -> Decision:
+    return Decision(
+        promote=False,
+        winner=None,
+        gain_mean=None,
+        gain_low=None,
+        confidence=settings.confidence,
+        sentence="Every finalist failed: the reward in force stays.",
+    )

@@ -10,33 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from websim_learner.algorithms.ppo import PPO, UpdateStats
+import numpy as np
+
+from websim_learner.advance import Advance
+from websim_learner.algorithms.ppo import PPO
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
+from websim_learner.algorithms.swap import Swap
 from websim_learner.checkpoint import arrays_sha256
 from websim_learner.collector import CollectionTime, Collector
 from websim_learner.defaults import PPOSettings
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.models import NumpyActor
+from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import Reward, RewardFailed, TaskReward, make_reward
 from websim_learner.rollout import Rollout
 from websim_learner.statistics import EpisodeStatistics
-
-
-@dataclass(frozen=True)
-class Advance:
-    """What one update of a branch did."""
-
-    stats: UpdateStats
-    reward_id: str
-    reward_mean: float
-    nonfinite_rows: int
-    clipped_rows: int
-    skipped_steps: int
-    reward_failure: str
-    """Why the rollout was judged by the task's own reward after all; empty if it was not."""
-    physics_s: float
-    inference_s: float
-    update_s: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +50,7 @@ class Branch:
         device: str = "cpu",
         waiter: Waiter | None = None,
         beat: Callable[[], None] = lambda: None,
+        first_env_steps: int = 0,
     ) -> None:
         """Make a branch with the first policy of a seed.
 
@@ -76,14 +65,15 @@ class Branch:
             device: torch device of the update.
             waiter: waits for the fleet; it may stop a rollout.
             beat: called now and then during an update.
+            first_env_steps: env steps of the run done before this branch began.
         """
         self.branch_id = branch_id
         self.client = client
         self.reward = reward
         """What rollouts are judged by, from the next one on."""
         self.statistics = EpisodeStatistics()
-        self.env_steps = 0
-        """Training env steps learned from."""
+        self.env_steps = first_env_steps
+        """Training env steps of the run done by now; the learning rate falls with them."""
         self.invalid_transitions = 0
         self._settings = settings
         self._session_seed = session_seed
@@ -150,6 +140,45 @@ class Branch:
         for unused in before - self._rewards():
             unused.close()
 
+    def count_steps(self, steps: int) -> None:
+        """Count env steps that were done elsewhere on this branch's behalf."""
+        self.env_steps += steps
+
+    def policy_state(self) -> PolicyState:
+        """Return copies of everything but the envs, between two updates."""
+        return PolicyState(
+            parts=self.algorithm.arrays(),
+            num_updates=self.updates,
+            reward_source=self.reward.source,
+            scaled_for=self._scaled_for,
+            swap=self.algorithm.swap.counters(),
+        )
+
+    def take_over(self, state: PolicyState, reward: Reward | None = None) -> None:
+        """Go on with another policy, its optimiser, normalisers and reward, between two updates.
+
+        The envs go on with their episodes, and updates are counted on. A rollout that was
+        collected ahead was the policy's before, so it is thrown away.
+
+        Args:
+            state: of a branch of the same task and settings, perhaps with other envs.
+            reward: what to judge by from now on; None for what the state's branch judged by.
+
+        Raises:
+            UserError: the state's reward is refused.
+            ValueError: the state belongs to a learner of another shape.
+        """
+        reward = reward or self._reward_of(state.reward_source)
+        parts = state.arrays()
+        if parts["returns"]["running"].shape != (self.num_envs,):
+            parts["returns"] = {"running": np.zeros(self.num_envs)}
+        self.algorithm.load(parts, self.updates)
+        self.algorithm.swap = Swap(**state.swap)
+        self._scaled_for = state.scaled_for
+        before, self._ahead, self.reward = self._rewards(), None, reward
+        for unused in before - self._rewards():
+            unused.close()
+
     def actor(self, tile: int) -> NumpyActor:
         """Freeze the present policy for forwards of tile rows."""
         return self.algorithm.actor(tile)
@@ -197,6 +226,7 @@ class Branch:
             "episodes": self.statistics.episodes,
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
+            "swap": self.algorithm.swap.counters(),
             "reward_source": self.reward.source,
             "ahead": ahead
             and {"reward_source": ahead.reward.source, "timing": asdict(ahead.timing)},
@@ -230,6 +260,7 @@ class Branch:
         self.invalid_transitions = counters["invalid_transitions"]
         self.statistics.load(parts["episodes"], counters["episodes"])
         self._scaled_for = counters["scaled_for"]
+        self.algorithm.swap = Swap(**counters.get("swap", {}))
         self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
             rollout = self._buffer(self.updates)
@@ -289,6 +320,8 @@ class Branch:
             stats=stats,
             reward_id=reward.id,
             reward_mean=float(valid.mean()) if len(valid) else 0.0,
+            reward_std=float(valid.std()) if len(valid) else 0.0,
+            component_shares={k: v.share for k, v in judgement.components.items()},
             nonfinite_rows=judgement.nonfinite_rows,
             clipped_rows=judgement.clipped_rows,
             skipped_steps=collected.timing.skipped_steps,

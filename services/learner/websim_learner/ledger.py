@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from websim_learner.branch import Advance, Branch
+from websim_learner.advance import Advance
+from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint, write_checkpoint
 from websim_learner.clock import RunClock
 from websim_learner.evaluation import Evaluation, evaluate
@@ -116,6 +117,8 @@ class Ledger:
                 improvement_per_million=branch.statistics.improvement_per_million,
                 reward_id=advance.reward_id,
                 reward_mean=advance.reward_mean,
+                reward_std=advance.reward_std,
+                component_shares=advance.component_shares,
                 invalid_transitions=branch.invalid_transitions,
                 physics_s=advance.physics_s,
                 inference_s=advance.inference_s,

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     TRAINING_SESSION = 5
     EVALUATION_SESSION = 6
     GOLDEN = 7
+    PROBE_ACTIONS = 8
 
 
 def generator(seed: int, stream: Stream, counter: int) -> np.random.Generator:

@@ -70,6 +70,10 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """Of this update: waiting for the fleet."""
     inference_s: float
     update_s: float
+    reward_std: float = 0.0
+    """Standard deviation of the reward per transition."""
+    component_shares: dict[str, float] = {}
+    """Of the sum of magnitudes of all components of the reward, by name."""
 
 
 class StateRecord(Record, frozen=True, kw_only=True, tag="state"):

@@ -28,7 +28,7 @@ CURVES = {
     "learning": (
         "policy_loss", "value_loss", "entropy_nats", "kl_nats", "clip_fraction", "gradient_norm",
         "explained_variance", "learning_rate", "epochs", "action_std", "reward_mean",
-        "improvement_per_million", "invalid_transitions",
+        "reward_std", "improvement_per_million", "invalid_transitions",
     ),
     "time": ("steps_per_s", "physics_s", "inference_s", "update_s"),
 }  # fmt: skip
@@ -142,6 +142,9 @@ class Reporter:
                 if (value := getattr(record, attribute)) is not None:
                     name = f"branch-{record.branch}/{group}/{attribute}"
                     self._draw(name, value, record.env_steps)
+        for component, share in record.component_shares.items():
+            name = f"branch-{record.branch}/reward/share/{component}"
+            self._draw(name, share, record.env_steps)
 
     def _draw(self, name: str, value: float, env_steps: int) -> None:
         if self._board is not None:

@@ -5,7 +5,8 @@ asked for with every step, so that changing the reward needs no word with the fl
 ever mixes two.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +17,13 @@ from websim.programs.guard import GuardedReward, evaluate_guarded
 from websim.programs.sandbox import STRIKES, SandboxedProgram, SandboxError
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.points import ComponentTally
 from websim_learner.models import ActionScale
 from websim_learner.rollout import Rollout
+from websim_learner.tallies import tally
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 TASK_REWARD_ID = "task"
 
@@ -34,6 +38,8 @@ class Judgement:
     """Transitions whose reward was not a finite number; it became 0."""
     clipped_rows: int = 0
     """Transitions whose reward was beyond the limit."""
+    components: dict[str, ComponentTally] = field(default_factory=dict)
+    """Of a program that names components, over the valid transitions."""
 
 
 class RewardFailed(Exception):
@@ -62,6 +68,20 @@ class Reward(Protocol):
             RewardFailed: there is none to be had; judge by another reward.
         """
 
+    def judge_step(
+        self, fields: Mapping[str, Float64], action: Float32, task_reward: Float64
+    ) -> GuardedReward:
+        """Return the rewards, and their components, of one step of n envs.
+
+        Args:
+            fields: at least those it reads. Shape: (n,) or (n, columns).
+            action: as the envs received it. Shape: (n, action_dim).
+            task_reward: the task's own. Shape: (n,).
+
+        Raises:
+            RewardFailed: there is none to be had.
+        """
+
     def close(self) -> None:
         """Give back what it holds; it judges no more."""
 
@@ -76,6 +96,12 @@ class TaskReward:
     def judge(self, rollout: Rollout) -> Judgement:
         """Return the reward of every transition."""
         return Judgement(rollout.task_reward)
+
+    def judge_step(
+        self, fields: Mapping[str, Float64], action: Float32, task_reward: Float64
+    ) -> GuardedReward:
+        """Return the rewards of one step."""
+        return GuardedReward(task_reward)
 
     def close(self) -> None:
         """Do nothing."""
@@ -105,20 +131,28 @@ class ProgramReward:
         """Return the reward of every transition."""
         reward = np.empty_like(rollout.task_reward)
         nonfinite = clipped = 0
+        parts: list[dict[str, Float64]] = []
         action = self._action_scale(rollout.action)
         for t in range(rollout.num_steps):
             fields = {name: values[t] for name, values in rollout.fields.items()}
-            guarded = self._evaluate(fields, action[t])
+            guarded = self.judge_step(fields, action[t], rollout.task_reward[t])
             reward[t] = guarded.total
+            valid = ~rollout.invalid[t]
+            parts.append({name: part[valid] for name, part in guarded.components.items()})
             nonfinite += guarded.nonfinite_rows
             clipped += guarded.clipped_rows
-        return Judgement(reward, nonfinite, clipped)
+        names = parts[0] if parts else {}
+        components = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return Judgement(reward, nonfinite, clipped, tally(components))
 
     def close(self) -> None:
         """End the child."""
         self._program.close()
 
-    def _evaluate(self, fields: dict[str, NDArray[np.float64]], action: Float32) -> GuardedReward:
+    def judge_step(
+        self, fields: Mapping[str, Float64], action: Float32, task_reward: Float64
+    ) -> GuardedReward:
+        """Return the rewards of one step."""
         # A deadline can be missed because the machine was busy, so a call is made again.
         problem = ""
         for _ in range(STRIKES):

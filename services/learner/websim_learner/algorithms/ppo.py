@@ -24,6 +24,7 @@ from websim_learner.algorithms.state import (
     prefixed,
     unprefixed,
 )
+from websim_learner.algorithms.swap import Swap, matched, rescale
 from websim_learner.defaults import PPOSettings
 from websim_learner.models import ActorCritic, NumpyActor
 from websim_learner.normalizers import ObservationScale, ReturnScale, RunningMoments
@@ -100,17 +101,16 @@ class PPO:
         self.return_scale = ReturnScale(num_envs, settings.gamma)
         self.num_updates = 0
         """Updates done; the counter of the minibatch order."""
+        self.swap = Swap()
 
     def actor(self, tile: int) -> NumpyActor:
         """Freeze the present policy for a rollout whose forwards have tile rows."""
         return NumpyActor(self.model, ObservationScale.of(self.obs_moments), tile)
 
     def reward_changed(self) -> None:
-        """Prepare for another reward: its returns have a scale of their own.
-
-        The critic stays: its targets are scaled returns, of the same size as before.
-        """
+        """Prepare for another reward, by which the next rollout is judged; see swap.py."""
         self.return_scale.restart()
+        self.swap.begin()
 
     def arrays(self) -> dict[str, Arrays]:
         """Return the whole state of the learner by part, but for `num_updates`."""
@@ -157,6 +157,7 @@ class PPO:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch, explained = self._batch(rollout, reward)
+        critic_alone = self.swap.warms_up(explained)
         sums = np.zeros(5)
         steps = epochs = 0
         kl = 0.0
@@ -166,7 +167,8 @@ class PPO:
             kl = 0.0
             for index in np.array_split(order.permutation(len(batch.obs)), parts):
                 beat()
-                losses = self._step(batch, torch.from_numpy(index).to(self.device))
+                rows = torch.from_numpy(index).to(self.device)
+                losses = self._warm_up(batch, rows) if critic_alone else self._step(batch, rows)
                 kl += losses[2] / parts
                 sums += losses
                 steps += 1
@@ -215,25 +217,30 @@ class PPO:
             row = torch.stack((policy_loss, value_loss, kl, clipped, norm))
         return row.double().cpu().numpy()
 
+    def _warm_up(self, batch: _Batch, index: Tensor) -> NDArray[np.float64]:
+        """Take one gradient step of the critic; return what `_step` returns."""
+        value_loss = torch.square(self.model.value(batch.obs[index]) - batch.target[index]).mean()
+        # Adam would move the actor by its momentum even where gradients are zero; it leaves
+        # parameters alone, and their momentum as it is, only where there is no gradient at all.
+        self.optimizer.zero_grad(set_to_none=True)
+        (self.settings.value_coefficient * value_loss).backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
+        self.optimizer.step()
+        return np.array([0.0, float(value_loss.detach()), 0.0, 0.0, float(norm)])
+
     @torch.no_grad()
     def _batch(self, rollout: Rollout, reward: Float64) -> tuple[_Batch, float]:
         """Estimate advantages and targets; merge the rollout's statistics."""
-        s = self.settings
         scale = rollout.obs_scale
         value, next_value = self._values(rollout, scale)
         ended = rollout.terminated | rollout.truncated
         self.return_scale.merge(reward, ended, rollout.invalid)
         self.obs_moments.merge(rollout.obs[:-1][~rollout.invalid])
-        advantage = generalized_advantage(
-            np.where(rollout.invalid, 0.0, reward) * self.return_scale.inverse_std,
-            value,
-            next_value,
-            rollout.terminated,
-            rollout.truncated,
-            rollout.invalid,
-            s.gamma,
-            s.gae_lambda,
-        )
+        scaled = np.where(rollout.invalid, 0.0, reward) * self.return_scale.inverse_std
+        if self.swap.due:
+            self._match_critic(rollout, scaled, value, next_value)
+            value, next_value = self._values(rollout, scale)
+        advantage = self._advantage(rollout, scaled, value, next_value)
         valid = ~rollout.invalid
         target = (advantage + value)[valid]
         spread = target.var() if len(target) else 0.0
@@ -255,6 +262,28 @@ class PPO:
             target=self._tensor(target),
         )
         return batch, float(explained)
+
+    def _advantage(
+        self, rollout: Rollout, reward: Float64, value: Float64, next_value: Float64
+    ) -> Float64:
+        """Return the advantage of every transition; all of shape (T, N)."""
+        ends = rollout.terminated, rollout.truncated, rollout.invalid
+        gamma, gae_lambda = self.settings.gamma, self.settings.gae_lambda
+        return generalized_advantage(reward, value, next_value, *ends, gamma, gae_lambda)
+
+    def _match_critic(
+        self, rollout: Rollout, reward: Float64, value: Float64, next_value: Float64
+    ) -> None:
+        """Fit the critic's output, by slope and offset, to the first rewards of another kind."""
+        zero, one = np.zeros_like(value), np.ones_like(value)
+        valid = ~rollout.invalid
+        a, b = matched(
+            value[valid],
+            self._advantage(rollout, reward, zero, zero)[valid],
+            (self._advantage(rollout, zero, value, next_value) + value)[valid],
+            (self._advantage(rollout, zero, one, one) + one)[valid],
+        )
+        rescale(self.model.critic, a, b)
 
     def _values(self, rollout: Rollout, scale: ObservationScale) -> tuple[Float64, Float64]:
         """Return V of every observation and of where every action led. Shape: (T, N) each."""

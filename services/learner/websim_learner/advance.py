@@ -1,0 +1,26 @@
+"""What one update of a branch did."""
+
+from dataclasses import dataclass
+
+from websim_learner.algorithms.ppo import UpdateStats
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What one update of a branch did."""
+
+    stats: UpdateStats
+    reward_id: str
+    reward_mean: float
+    reward_std: float
+    """Per transition, like the mean."""
+    component_shares: dict[str, float]
+    """Of the sum of magnitudes of all components; empty where the reward names none."""
+    nonfinite_rows: int
+    clipped_rows: int
+    skipped_steps: int
+    reward_failure: str
+    """Why the rollout was judged by the task's own reward after all; empty if it was not."""
+    physics_s: float
+    inference_s: float
+    update_s: float

@@ -1,0 +1,126 @@
+"""One episode of each env of a session, and what is kept of its steps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from websim_learner.fleet import FleetClient, Waiter, num_envs
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+Act = Callable[[int, int, Float32], Float32]
+"""Gives the action to send (n, action_dim), of (shard, step, observations (n, obs_dim))."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a shard of n envs; copies."""
+
+    running: Bool
+    """Envs whose first episode this step belongs to. Shape: (n,)."""
+    action: Float32
+    """As sent. Shape: (n, action_dim)."""
+    task_reward: Float64
+    """Shape: (n,)."""
+    invalid: Bool
+    """Shape: (n,)."""
+    fields: dict[str, Float64]
+    """Where the action led, before any reset. Shape: (n,) or (n, columns)."""
+
+    @property
+    def counted(self) -> Bool:
+        """Transitions of first episodes in which the engine did not diverge. Shape: (n,)."""
+        return self.running & ~self.invalid
+
+
+@dataclass(frozen=True)
+class FirstEpisodes:
+    """The first episode of each env, by env_id; NaN where it was not wanted."""
+
+    episode_return: Float64
+    """Shape: (num_envs,), like the next three."""
+    episode_length: Float64
+    episode_fitness: Float64
+    episode_success: Float64
+    first_env_id: tuple[int, ...]
+    """Of each shard."""
+    steps: tuple[list[Step], ...]
+    """Of each shard; empty lists when steps were not kept."""
+
+
+@dataclass
+class _Shard:
+    running: Bool
+    steps: list[Step] = field(default_factory=list)
+    done: int = 0
+    action: Float32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+def run_first_episodes(
+    client: FleetClient,
+    act: Act,
+    seed: int,
+    waiter: Waiter,
+    *,
+    fields: Sequence[str] = (),
+    keep: bool = False,
+    only: int | None = None,
+) -> FirstEpisodes:
+    """Let every env of a session do one episode; nothing is outstanding afterwards.
+
+    Nothing is judged here: a program that fails later leaves a session that can be used again.
+
+    Args:
+        client: the session; nothing is outstanding on it.
+        act: decides.
+        seed: re-keys the session, so that episodes start from the same states every time.
+        waiter: waits for results; it may stop the whole.
+        fields: names of the fields to ask for.
+        keep: whether steps are kept.
+        only: wait for this env alone, and leave other shards alone; None for all.
+
+    Raises:
+        RunStopped: it was stopped; the session's state is unknown.
+    """
+    table = np.full((4, num_envs(client)), np.nan)
+    wanted = np.ones(num_envs(client), np.bool_)
+    if only is not None:
+        wanted = np.arange(num_envs(client)) == only
+    spans = [slice(s.first_env_id, s.first_env_id + s.num_envs) for s in client.shards]
+    shards = [_Shard(wanted[rows].copy()) for rows in spans]
+    outstanding = 0
+    for index, shard in enumerate(shards):
+        if shard.running.any():
+            client.send_reset(index, seed)
+            outstanding += 1
+    while outstanding:
+        result = waiter.receive(client)
+        shard, rows = shards[result.shard], spans[result.shard]
+        if result.kind != "reset":
+            if keep:
+                kept = {name: result.fields[name].copy() for name in fields}
+                reward, invalid = result.reward.copy(), result.invalid.copy()
+                shard.steps.append(Step(shard.running.copy(), shard.action, reward, invalid, kept))
+            shard.done += 1
+        for k, index in enumerate(result.ended.tolist()):
+            if shard.running[index]:
+                shard.running[index] = False
+                table[:, rows.start + index] = (
+                    result.episode_return[k],
+                    result.episode_length[k],
+                    result.episode_fitness[k],
+                    result.episode_success[k],
+                )
+        if shard.running.any():
+            shard.action = act(result.shard, shard.done, result.obs)
+            client.send(result.shard, shard.action, tuple(fields))
+        else:
+            outstanding -= 1
+    starts = tuple(rows.start for rows in spans)
+    returns, lengths, fitness, success = table
+    steps = tuple(shard.steps for shard in shards)
+    return FirstEpisodes(returns, lengths, fitness, success, starts, steps)

@@ -46,17 +46,33 @@ class Tokens:
 
 
 def load_tokens(path: Path) -> Tokens:
-    """Read a token file.
+    """Read a token file, to tell who may ask.
 
     Raises:
         UserError: It is missing, not kept secret, or not a token file; says what to do.
     """
+    digests = [(hashlib.sha256(token.encode()).digest(), role) for role, token in _read(path)]
+    return Tokens(tuple(digests))
+
+
+def load_token(path: Path) -> str:
+    """Read a token file, to ask: return its first control token, else its first view token.
+
+    Raises:
+        UserError: It is missing, not kept secret, or not a token file; says what to do.
+    """
+    roles = _read(path)
+    return next((token for role, token in roles if role == "control"), roles[0][1])
+
+
+def _read(path: Path) -> list[tuple[Role, str]]:
+    """Return the roles and tokens of a file, at least one."""
     check_secret(path)
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{path} cannot be read as a token file") from None
-    roles: list[tuple[bytes, Role]] = []
+    roles: list[tuple[Role, str]] = []
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -64,14 +80,14 @@ def load_tokens(path: Path) -> Tokens:
         roles.append(_parse(words, f"{path}, line {number}"))
     if not roles:
         raise UserError(f"{path} holds no token", "`websim keys` makes token files.")
-    return Tokens(tuple(roles))
+    return roles
 
 
-def _parse(words: list[str], where: str) -> tuple[bytes, Role]:
+def _parse(words: list[str], where: str) -> tuple[Role, str]:
     if len(words) == 2:
         for role in get_args(Role):
             if words[0] == role and len(words[1]) >= MIN_TOKEN_CHARS:
-                return hashlib.sha256(words[1].encode()).digest(), role
+                return role, words[1]
     # The line itself is not shown: it may hold a token.
     raise UserError(
         f"{where} is not `view TOKEN` or `control TOKEN`",

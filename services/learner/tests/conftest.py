@@ -5,9 +5,11 @@ Runs on it are made by `harness`; toy_host.py lets them die in processes of thei
 
 import json
 import math
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,9 @@ from websim_learner.control import RunOver
 from websim_learner.defaults import PPOSettings
 from websim_learner.run import Run
 from websim_learner.run_dir import RunConfig, RunDir
+
+# Lets the tests share their helpers.
+sys.path.insert(0, str(Path(__file__).parent))
 
 torch.set_num_threads(1)
 

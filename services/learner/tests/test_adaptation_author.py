@@ -1,0 +1,340 @@
+"""The learner's client of reward-gen: against the real one, and against one that is hostile."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hostile_reward_gen import CHECK, HostileServer, reply
+from msgspec import structs
+
+from websim.service.errors import UserError
+from websim.wire.messages import FieldInfo, TaskInfo
+from websim_learner.adaptation import author as author_module
+from websim_learner.adaptation.answers import CheckAnswer, GoalAnswer, RewardAnswer
+from websim_learner.adaptation.author import MAX_ANSWER_BYTES, Answered, Author, AuthorFailed
+from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.requests import (
+    Feedback,
+    KnobBounds,
+    Remembered,
+    check_request,
+    goal_request,
+    reward_request,
+)
+
+DEADLINE_S = 60.0
+TOY = TaskInfo(
+    id="Toy-v0",
+    description="keep a point near the origin",
+    obs_dim=3,
+    action_low=(-2.0,),
+    action_high=(2.0,),
+    dt_s=0.1,
+    max_episode_steps=40,
+    fields=(FieldInfo("x", 0, "m"), FieldInfo("velocity", 2, "m/s")),
+    fitness_unit="m",
+)
+SOURCE = (
+    "def reward(state, action):\n    x_weight = 1.0\n    return -x_weight * state.x * state.x\n"
+)
+QUESTION = check_request(TOY, SOURCE)
+
+
+def outcome_of(author, within_s=DEADLINE_S):
+    give_up_s = time.monotonic() + within_s
+    while (outcome := author.poll()) is None:
+        assert time.monotonic() < give_up_s
+        time.sleep(0.01)
+    return outcome
+
+
+@pytest.fixture
+def make_author():
+    authors = []
+
+    def make(url, token_file=None, **options):
+        authors.append(Author(url, token_file, **options))
+        return authors[-1]
+
+    yield make
+    for author in authors:
+        author.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(author_module, "FIRST_BACKOFF_S", 0.02)
+    monkeypatch.setattr(author_module, "LOOK_UP_S", 0.02)
+
+
+@pytest.fixture(scope="module")
+def reward_gen(tmp_path_factory):
+    """The address of a real reward-gen without a key."""
+    place = tmp_path_factory.mktemp("reward-gen")
+    ready = place / "ready.json"
+    command = [sys.executable, "-m", "websim_reward_gen", "--http-port", "0"]
+    command += ["--ready-file", str(ready), "--ledger", str(place / "ledger.jsonl")]
+    plain = {name: value for name, value in os.environ.items() if "ANTHROPIC" not in name}
+    with subprocess.Popen(command, cwd=place, env=plain, stderr=subprocess.DEVNULL) as service:
+        give_up_s = time.monotonic() + DEADLINE_S
+        while not ready.exists():
+            assert service.poll() is None
+            assert time.monotonic() < give_up_s
+            time.sleep(0.05)
+        yield json.loads(ready.read_text())["http_url"]
+        service.terminate()
+
+
+def test_a_real_reward_gen_writes_rewards_for_a_goal(reward_gen, make_author):
+    author = make_author(reward_gen)
+    memory = [Remembered(name="first", program=SOURCE, outcome="lost", fitness_gain=float("nan"))]
+    knobs = [KnobBounds(name="mass", low=0.5, high=2.0, current_low=1.0, current_high=1.0)]
+    feedback = Feedback(trigger="stagnation", evidence="no gain", fitness=1.0)
+    goal = Goal(description="keep x at 0")
+    author.ask(
+        "/v1/rewards",
+        reward_request("run 1 of Jürgen", TOY, goal, SOURCE, feedback, memory, 2, knobs),
+    )
+    assert author.busy
+    outcome = outcome_of(author)
+    assert isinstance(outcome, Answered), outcome
+    assert isinstance(outcome.body, RewardAnswer)
+    assert outcome.body.provider == "library"
+    assert (author.busy, author.banner, author.poll()) == (False, "", None)
+
+
+def test_a_real_reward_gen_measures_a_goal_and_judges_a_program(reward_gen, make_author):
+    author = make_author(reward_gen)
+    author.ask("/v1/goals", goal_request("r", TOY, "walk like a zombie"))
+    goal = outcome_of(author).body
+    assert isinstance(goal, GoalAnswer)
+    assert goal.kind == "none"
+
+    author.ask("/v1/checks", QUESTION)
+    check = outcome_of(author).body
+    assert isinstance(check, CheckAnswer)
+    assert (check.verdict.accepted, check.weights) == (True, {"x_weight": 1.0})
+
+    author.ask("/v1/checks", check_request(TOY, "def reward(state, action):\n    return state.q\n"))
+    verdict = outcome_of(author).body.verdict
+    assert not verdict.accepted
+    assert verdict.message.startswith("attribute: line 2: ")
+
+
+def test_a_real_reward_gen_refuses_what_does_not_fit(reward_gen, make_author):
+    author = make_author(reward_gen)
+    author.ask("/v1/goals", goal_request("r", TOY, "x" * 2001))
+    outcome = outcome_of(author)
+    assert outcome == AuthorFailed(
+        "refused",
+        "reward-gen refuses the question: description: String should have at most 2000 characters",
+    )
+
+
+def test_an_open_task_fits_too(reward_gen, make_author):
+    """Bounds of actions may be open, texts long, and a run's name anything."""
+    open_task = structs.replace(
+        TOY,
+        action_low=(-math.inf,),
+        action_high=(math.inf,),
+        description="d" * 5000,
+        reward_source="x" * 9000,
+        fitness_description="f" * 5000,
+    )
+    author = make_author(reward_gen)
+    author.ask("/v1/rewards", reward_request("", open_task, Goal(), "x" * 9000, Feedback()))
+    assert isinstance(outcome_of(author), Answered)
+
+
+WRONG = [
+    (reply(200, "<html>welcome</html>", content="text/html"), "not of its form"),
+    (reply(200, '{"verdict": {"accepted": 1}, "weights": {}}'), "bool"),
+    (reply(200, '{"weights": {}}'), "verdict"),
+    (reply(200, '{"verdict": {"accepted": true}, "weights": {"a": "heavy"}}'), "float"),
+    (reply(200, '{"verdict": {"accepted": true}, "weights": {"a": NaN}}'), "not of its form"),
+    (reply(200, b"\xff\xfe\x00"), "not of its form"),
+    (reply(200, ""), "not of its form"),
+    (reply(200, "x" * (MAX_ANSWER_BYTES + 1)), "longer than 4 MiB"),
+    (reply(204, ""), "HTTP 204"),
+    (reply(302, "", head="Location: http://127.0.0.1:1/\r\n"), "HTTP 302"),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), WRONG)
+def test_an_answer_that_is_none_is_invalid_and_not_asked_again(make_author, said, why):
+    with HostileServer(said) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        outcome = outcome_of(author)
+        assert (outcome.kind, len(server.questions), author.banner) == ("invalid", 1, "")
+        assert why in outcome.message
+        assert "\n" not in outcome.message
+
+
+def test_unknown_names_in_an_answer_are_ignored(make_author):
+    more = json.dumps(json.loads(CHECK) | {"colour": "blue"})
+    with HostileServer(reply(200, more)) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        assert outcome_of(author).body.weights == {"a_weight": 1.0}
+
+
+REFUSED = [
+    (reply(422, '{"detail": "provider claude is not set up here"}'), "provider claude is not set"),
+    (reply(422, '{"detail": [{"loc": ["body", "run"], "msg": "bad", "type": "x"}]}'), "run: bad"),
+    (reply(404, '{"detail": "Not Found"}'), "Not Found"),
+    (reply(401, '{"detail": "bring a token"}'), "--reward-gen-token-file"),
+    (reply(413, "Request body too large", content="text/plain"), "Request body too large"),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), REFUSED)
+def test_a_refusal_is_told_in_its_own_words_and_not_asked_again(make_author, said, why):
+    with HostileServer(said) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        outcome = outcome_of(author)
+        assert (outcome.kind, len(server.questions)) == ("refused", 1)
+        assert why in outcome.message
+
+
+BUSY = reply(503, '{"detail": "too many requests are being answered"}')
+GOOD = reply(200, CHECK)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        BUSY,
+        reply(500, "Internal Server Error", content="text/plain"),
+        reply(200, CHECK, length=len(CHECK) + 100),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"",
+    ],
+)
+def test_what_may_pass_is_asked_again(make_author, said):
+    with HostileServer(said, said, GOOD) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        outcome = outcome_of(author)
+        assert isinstance(outcome, Answered), outcome
+        assert (len(server.questions), author.banner) == (3, "")
+        assert [question[2] for question in server.questions] == [server.questions[0][2]] * 3
+
+
+def test_the_banner_says_that_it_is_tried_again(make_author):
+    with HostileServer(BUSY) as server:
+        author = make_author(server.url, timeout_s=0.5)
+        author.ask("/v1/checks", QUESTION)
+        seen = set()
+        while (outcome := author.poll()) is None:
+            seen.add(author.banner)
+            time.sleep(0.005)
+    reason = "reward-gen does not answer: HTTP 503, too many requests are being answered"
+    assert f"{reason}; trying again" in seen
+    assert author.banner == reason
+    assert outcome == AuthorFailed(
+        "unreachable", f"{reason}; given up. Is it running at {author._url}?"
+    )
+
+
+def test_backoff_grows_to_its_bound(make_author, monkeypatch):
+    monkeypatch.setattr(author_module, "MAX_BACKOFF_S", 0.05)
+    with HostileServer(BUSY) as server:
+        author = make_author(server.url, timeout_s=1.0)
+        author.ask("/v1/checks", QUESTION)
+        outcome_of(author)
+        # Waits of 0.02, 0.04 and then 0.05 s: no more than 2 + 1 / 0.05 tries fit.
+        assert 3 <= len(server.questions) <= 22
+
+
+def test_a_server_that_is_not_there_yet_is_waited_for(make_author):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    author = make_author(f"http://127.0.0.1:{port}")
+    author.ask("/v1/checks", QUESTION)
+    while not author.banner:
+        time.sleep(0.005)
+    assert author.banner == "reward-gen does not answer: connection refused; trying again"
+    with HostileServer(GOOD, port=port):
+        assert isinstance(outcome_of(author), Answered)
+
+
+@pytest.mark.parametrize(
+    "said", [None, [b"H", *[b"T"] * 10_000], [reply(200, CHECK)[:90], *[b" "] * 10_000]]
+)
+def test_a_silent_or_dripping_server_costs_no_more_than_the_deadline(make_author, said):
+    with HostileServer(said) as server:
+        author = make_author(server.url, timeout_s=0.4)
+        began_s = time.monotonic()
+        author.ask("/v1/checks", QUESTION)
+        outcome = outcome_of(author)
+        assert outcome.kind == "unreachable"
+        assert time.monotonic() - began_s < 3.0
+
+
+@pytest.mark.parametrize("said", [None, BUSY])
+def test_close_ends_a_question_at_once(make_author, said):
+    with HostileServer(said) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        while not server.questions:
+            time.sleep(0.005)
+        began_s = time.monotonic()
+        author.close()
+        assert time.monotonic() - began_s < 1.0
+        assert author.poll().kind == "unreachable"
+        assert not [t for t in threading.enumerate() if t.name == "author"]
+        with pytest.raises(RuntimeError):
+            author.ask("/v1/checks", QUESTION)
+
+
+def test_one_question_at_a_time(make_author):
+    with HostileServer(GOOD) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        with pytest.raises(RuntimeError):
+            author.ask("/v1/checks", QUESTION)
+        outcome_of(author)
+        author.ask("/v1/checks", QUESTION)
+        outcome_of(author)
+
+
+def test_a_learner_that_fails_without_closing_ends_all_the_same():
+    """The interpreter waits for threads at its end; this one notices that nobody is left."""
+    with HostileServer(None) as server:
+        script = (
+            "from websim_learner.adaptation.author import Author\n"
+            f"Author({server.url!r}).ask('/v1/checks', {{}})\n"
+            "raise SystemExit(3)\n"
+        )
+        began_s = time.monotonic()
+        assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3
+        assert time.monotonic() - began_s < 20.0
+
+
+def test_the_token_travels_in_its_header(make_author, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"view {'v' * 32}\ncontrol {'c' * 32}\n")
+    tokens.chmod(0o400)
+    with HostileServer(GOOD) as server:
+        author = make_author(server.url, tokens)
+        author.ask("/v1/checks", QUESTION)
+        outcome_of(author)
+        assert server.questions[0][1]["authorization"] == f"Bearer {'c' * 32}"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8090", "ftp://a", "http://", "http://a b", "http://a:x", "http://a/v1"]
+)
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(UserError, match="is no address of a service"):
+        Author(url)

@@ -20,6 +20,8 @@ class Stream(IntEnum):
     TRAINING_SESSION = 5
     EVALUATION_SESSION = 6
     GOLDEN = 7
+    CONTEST_SESSION = 8
+    PROBES = 9
 
 
 def generator(seed: int, stream: Stream, counter: int) -> np.random.Generator:

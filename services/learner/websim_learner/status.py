@@ -94,7 +94,7 @@ class StatusBoard:
         state = self._ledger.state
         if self._quiet():
             return self._fleet() or SILENT
-        if state in ("running", "paused", "evaluating"):
+        if state in ("running", "adapting", "paused", "evaluating"):
             return None
         return f"the run is {state}" + (f": {self._ledger.reason}" if self._ledger.reason else "")
 

@@ -21,6 +21,7 @@ usage: python -m websim_learner COMMAND ...
   eval RUN    evaluate a run's policy: its mean action, episode by episode
   export RUN  write a run's policy as safetensors and ONNX, with golden vectors
   record RUN  render an episode of a run's policy as a film
+  replay-decisions RUN  make a run's decisions again from its log, and compare
 
 `python -m websim_learner COMMAND --help` lists the flags of a command."""
 
@@ -59,6 +60,11 @@ def run(argv: list[str]) -> int:
             from websim_learner.record import record_run
 
             return record_run(record_settings)
+        case "replay-decisions":
+            replay_settings = load_settings(settings.ReplaySettings, rest, command)
+            from websim_learner.adaptation.replay import replay_decisions
+
+            return replay_decisions(replay_settings.run)
     raise UserError(f"there is no command {command}", "--help lists the commands.")
 
 

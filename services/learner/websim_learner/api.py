@@ -7,6 +7,7 @@ import msgspec
 from fastapi import Body, FastAPI, HTTPException, Query, Response
 
 from websim.service.errors import UserError
+from websim_learner.adaptation.view import AdaptationView, GoalView, RewardsView
 from websim_learner.control import Applied, Command, Control, RunOver, TooManyCommands
 from websim_learner.records import AnyRecord, EventStream
 from websim_learner.status import RunStatus
@@ -19,15 +20,20 @@ MAX_EVENTS = 1000
 
 
 def add_run_routes(
-    app: FastAPI, status: Callable[[], RunStatus], control: Control, stream: EventStream
+    app: FastAPI,
+    status: Callable[[], RunStatus],
+    control: Control,
+    stream: EventStream,
+    adaptation: AdaptationView,
 ) -> None:
-    """Add `/v1/run`, `/v1/run/commands` and `/v1/events`.
+    """Add the routes of the run, of its records, and of its adaptation.
 
     Args:
         app: the learner's application.
         status: returns how the run stands; called in HTTP threads.
         control: takes commands.
         stream: holds the records.
+        adaptation: how the run's adaptation stands.
     """
     schemas, components = msgspec.json.schema_components(
         [AnyRecord], ref_template="#/components/schemas/{name}"
@@ -72,6 +78,24 @@ def add_run_routes(
         """
         records = stream.after(after, limit)
         return Response(msgspec.json.encode(records), media_type="application/json")
+
+    @app.get("/v1/rewards", tags=["adaptation"])
+    def get_rewards() -> RewardsView:
+        """Answer the rewards of the run and what became of each."""
+        return adaptation.rewards()
+
+    @app.get("/v1/goal", tags=["adaptation"])
+    def get_goal() -> GoalView:
+        """Answer what the run is for, what is going on, and what waits for a yes."""
+        return adaptation.goal()
+
+    @app.get("/v1/adaptations", tags=["adaptation"])
+    def get_adaptations(
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = MAX_EVENTS,
+    ) -> list[dict[str, Any]]:
+        """Answer the rows of the log of adaptations beyond number `after`."""
+        return adaptation.rows(after, limit)
 
     describe = app.openapi
 

@@ -11,7 +11,11 @@ from websim_learner.settings import TrainSettings, split_overrides, with_overrid
 
 ALGORITHMS = ("ppo",)
 
-FIXED_ON_RESUME = ("task", "algo", "num_envs", "seed", "reward")
+EVAL_EVERY_STEPS = 500_000
+EVAL_EVERY_STEPS_ADAPTING = 50_000
+"""Decisions of an adapting run rest on evaluations."""
+
+FIXED_ON_RESUME = ("task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target")
 """Settings that a run keeps for life."""
 
 
@@ -94,6 +98,10 @@ def _asked(settings: TrainSettings) -> RunConfig:
     overrides, task_overrides = split_overrides(settings.set)
     ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
     steps_per_update = num_envs * ppo.rollout_length
+    adapt = settings.adapt or ("auto" if settings.goal else "off")
+    eval_every_steps = settings.eval_every_steps
+    if eval_every_steps is None:
+        eval_every_steps = EVAL_EVERY_STEPS if adapt == "off" else EVAL_EVERY_STEPS_ADAPTING
     return RunConfig(
         task=task,
         task_overrides=task_overrides,
@@ -104,8 +112,11 @@ def _asked(settings: TrainSettings) -> RunConfig:
         device=_checked_device(settings.device or "cpu"),
         ppo=ppo,
         reward_source=_reward_source(settings),
+        adapt=adapt,
+        goal=settings.goal,
+        target=settings.target,
         eval_episodes=settings.eval_episodes,
-        eval_every_updates=_updates(settings.eval_every_steps, steps_per_update),
+        eval_every_updates=_updates(eval_every_steps, steps_per_update),
         checkpoint_every_updates=_updates(settings.checkpoint_every_steps, steps_per_update),
     )
 

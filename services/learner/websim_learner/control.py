@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from websim.programs.limits import MAX_SOURCE_BYTES
+
+AdaptMode = Literal["auto", "approve", "off"]
+"""Whether a run adapts by itself, only after a person's yes, or not at all."""
+
+MAX_GOAL = 2000
+"""Characters of a goal."""
+
 MAX_PENDING = 64
 """Commands that may wait for the end of an update."""
 
@@ -49,7 +57,91 @@ class SetReward(_Command):
     """The branch whose reward it is."""
 
 
-Command = Annotated[Pause | Resume | Stop | TakeCheckpoint | SetReward, Field(discriminator="kind")]
+class FitnessProgram(BaseModel):
+    """A measure that a person writes for a goal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    program: str = Field(max_length=MAX_SOURCE_BYTES)
+    """def fitness(state, action): evaluated each step."""
+    accumulate: Literal["sum", "last", "max"] = "sum"
+    per_horizon: bool = False
+    """Divided by the nominal horizon: an early end then freezes it."""
+    unit: str = Field(default="", max_length=64)
+
+
+class SetGoal(_Command):
+    """Say what the run is for: what it learned before stays with the goal before."""
+
+    kind: Literal["set_goal"]
+    description: str = Field(max_length=MAX_GOAL)
+    fitness: FitnessProgram | None = None
+    """How it is measured; null: as reward-gen says from the words."""
+    target: float | None = Field(default=None, allow_inf_nan=False)
+    """Fitness at which the goal is reached."""
+
+
+class Ask(_Command):
+    """Ask for candidates now, without another trigger."""
+
+    kind: Literal["ask"]
+    reason: str = Field(default="", max_length=400)
+
+
+class TryReward(_Command):
+    """Try a person's reward: the gate, then a trial beside the one in force."""
+
+    kind: Literal["try_reward"]
+    source: str = Field(max_length=4 * MAX_SOURCE_BYTES)
+    name: str = Field(default="by hand", max_length=100)
+
+
+class AdoptReward(_Command):
+    """Adopt a reward without a trial; the gate holds, and the guards watch what comes of it."""
+
+    kind: Literal["adopt_reward"]
+    reward: str = Field(max_length=4 * MAX_SOURCE_BYTES)
+    """Id of a known reward ("task" is the task's own), or a program's text."""
+    force: bool = False
+    """Adopt it although it prefers worse behaviour."""
+
+
+class Rollback(_Command):
+    """Take back the last adoption: reward, policy and optimiser, in one step."""
+
+    kind: Literal["rollback"]
+
+
+class Approve(_Command):
+    """Say yes to what waits for it."""
+
+    kind: Literal["approve"]
+    adaptation: int = Field(ge=1)
+    name: str = Field(default="", max_length=100)
+    """Which candidate, where a person chooses between several."""
+
+
+class Reject(_Command):
+    """Say no to what waits for a yes."""
+
+    kind: Literal["reject"]
+    adaptation: int = Field(ge=1)
+    reason: str = Field(default="", max_length=400)
+
+
+class SetAdapt(_Command):
+    """Adapt by itself, only after a yes, or not at all."""
+
+    kind: Literal["set_adapt"]
+    mode: AdaptMode
+
+
+AdaptCommand = SetGoal | Ask | TryReward | AdoptReward | Rollback | Approve | Reject | SetAdapt
+"""Commands that the adapter carries out."""
+
+AnyCommand = Pause | Resume | Stop | TakeCheckpoint | SetReward | AdaptCommand
+
+Command = Annotated[AnyCommand, Field(discriminator="kind")]
 
 
 class Applied(BaseModel):
@@ -75,7 +167,7 @@ class TooManyCommands(Exception):
 class Pending:
     """A command and where its answer is awaited."""
 
-    command: Pause | Resume | Stop | TakeCheckpoint | SetReward
+    command: AnyCommand
     answer: "Future[Applied]"
 
 

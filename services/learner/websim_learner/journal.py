@@ -8,6 +8,12 @@ from collections.abc import Sequence
 
 from websim_learner.records import JournalEntry
 
+REPLAYED = frozenset(
+    {"set_reward", "goal", "ask", "candidates", "adopt", "rollback", "approve", "reject"}
+    | {"adapt_mode"}
+)
+"""Kinds of entries that take effect again where they did."""
+
 LIVES = ("start", "resume")
 """Kinds of entries of which each life of a run writes one."""
 
@@ -24,7 +30,7 @@ def to_replay(journal: Sequence[JournalEntry], position: int) -> list[JournalEnt
         journal: all entries.
         position: how many there were when the checkpoint was taken.
     """
-    rewards = [entry for entry in journal[position:] if entry.kind == "set_reward"]
+    rewards = [entry for entry in journal[position:] if entry.kind in REPLAYED]
     # A checkpoint is taken when a run was stopped, before it is evaluated: its end may be missing.
     stop = _stop(journal)
     return rewards if stop is None else [*rewards, stop]

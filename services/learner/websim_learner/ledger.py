@@ -8,13 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from websim_learner.advance import Advance
+from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint, write_checkpoint
 from websim_learner.clock import RunClock
-from websim_learner.evaluation import Evaluation, evaluate
+from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
-from websim_learner.fleet import FleetClient, Waiter
-from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import (
     CheckpointRecord,
     CommandRecord,
@@ -48,6 +47,8 @@ class Ledger:
         """Updates done when the last checkpoint was taken."""
         self.skipped_steps = 0
         """Steps of a shard that were learned without; they mark the run."""
+        self.keep_also: Callable[[], tuple[dict[str, Any], dict[str, Arrays]]] = lambda: ({}, {})
+        """Returns further counters and arrays for checkpoints."""
         self.reporter = reporter
         self.clock = clock
         self._config = config
@@ -154,6 +155,9 @@ class Ledger:
             "skipped_steps": self.skipped_steps,
             "branches": [branch.counters() for branch in self._branches],
         }
+        more_counters, more_arrays = self.keep_also()
+        counters |= more_counters
+        arrays |= more_arrays
         checkpoint = Checkpoint(self.updates, counters, arrays)
         write_checkpoint(self._run_dir.checkpoints, checkpoint)
         self.checkpointed = self.updates
@@ -171,16 +175,14 @@ class Ledger:
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
-    def evaluate(self, open_session: Callable[[], FleetClient], waiter: Waiter) -> list[Evaluation]:
-        """Evaluate every branch on the evaluation session; training time stands meanwhile."""
+    def evaluate(self, examine: Callable[[Branch], Evaluation]) -> list[Evaluation]:
+        """Evaluate every branch; training time stands meanwhile."""
         before = self.state
         evaluations = []
         with self.clock.stopped():
             self.enter("evaluating")
-            client = open_session()
-            seed = derived_seed(self._config.seed, Stream.EVALUATION_SESSION)
             for branch in self._branches:
-                evaluation = evaluate(client, branch.actor, seed, waiter)
+                evaluation = examine(branch)
                 evaluations.append(evaluation)
                 self.reporter.publish(
                     EvaluationRecord(

@@ -21,6 +21,7 @@ class Stream(IntEnum):
     EVALUATION_SESSION = 6
     GOLDEN = 7
     PROBE_ACTIONS = 8
+    CONTEST_SESSION = 9
 
 
 def generator(seed: int, stream: Stream, counter: int) -> np.random.Generator:

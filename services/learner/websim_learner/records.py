@@ -18,8 +18,17 @@ RECORDS_PER_LIFE = 1_000_000_000
 """Numbers set aside for each process of a run."""
 
 RunState = Literal[
-    "starting", "waiting", "running", "paused", "evaluating", "finished", "stopped", "failed"
+    "starting",
+    "waiting",
+    "running",
+    "adapting",
+    "paused",
+    "evaluating",
+    "finished",
+    "stopped",
+    "failed",
 ]
+"""adapting: candidates are on trial, on groups of environments of their own."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -115,6 +124,18 @@ class WarningRecord(Record, frozen=True, kw_only=True, tag="warning"):
     message: str
 
 
+class AdaptationRecord(Record, frozen=True, kw_only=True, tag="adaptation"):
+    """Something happened in an adaptation of the run; adaptations.jsonl has all of it."""
+
+    adaptation: int
+    """Number of the turn of the loop; 0 outside of one."""
+    event: str
+    """goal, trigger, candidates, refused, round, decision, adopted, rolled_back, waiting, ..."""
+    message: str
+    """For people."""
+    values: dict[str, Any] = {}
+
+
 AnyRecord = (
     MetricsRecord
     | StateRecord
@@ -122,6 +143,7 @@ AnyRecord = (
     | EvaluationRecord
     | CommandRecord
     | WarningRecord
+    | AdaptationRecord
 )
 
 

@@ -10,6 +10,7 @@ from websim.service.logs import get_logger
 from websim.service.metrics import Reading
 from websim_learner.clock import RunClock
 from websim_learner.records import (
+    AdaptationRecord,
     AnyRecord,
     CheckpointRecord,
     CommandRecord,
@@ -108,6 +109,9 @@ class Reporter:
             case WarningRecord():
                 self.counts["warnings"] += 1
                 log.warning(numbered.message, update=numbered.update)
+            case AdaptationRecord():
+                self.counts[f"adaptation_{numbered.event}"] += 1
+                log.info(numbered.message, adaptation=numbered.adaptation, event_=numbered.event)
             case StateRecord():
                 log.info("entered state", **_facts(numbered))
 

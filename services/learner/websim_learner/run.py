@@ -10,6 +10,17 @@ from dataclasses import replace
 from websim.client import FleetRefused
 from websim.service.errors import UserError
 from websim.service.http import Pulse
+from websim_learner.adaptation.adapter import Adapter
+from websim_learner.adaptation.author import Author
+from websim_learner.adaptation.books import Books, LazyLog
+from websim_learner.adaptation.chain import LOG_NAME
+from websim_learner.adaptation.examiner import Examiner
+from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.signals import TriggerSettings
+from websim_learner.adaptation.state import AdaptState
+from websim_learner.adaptation.trial import Trials
+from websim_learner.adaptation.verdicts import TrialSettings
+from websim_learner.adaptation.view import AdaptationView
 from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint, newest_checkpoint, remove_unfinished
 from websim_learner.clock import RunClock
@@ -25,6 +36,9 @@ from websim_learner.rewards import make_reward
 from websim_learner.run_dir import RunConfig, RunDir
 from websim_learner.status import StatusBoard
 from websim_learner.trainer import Trainer
+
+ROUND_ENV_STEPS = (50_000, 100_000)
+"""Training of every contender in each round of a trial."""
 
 MAX_LOSSES = 3
 """Times in a row that the envs may be lost before there is a newer checkpoint."""
@@ -48,6 +62,9 @@ class Run:
         open_training: Callable[[int], FleetClient],
         open_evaluation: Callable[[int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
+        *,
+        open_group: Callable[[int, int], FleetClient] | None = None,
+        author: Author | None = None,
     ) -> None:
         """Open the training session and put the policy where the run stands; write nothing yet.
 
@@ -57,6 +74,8 @@ class Run:
             open_training: opens the training session with a seed.
             open_evaluation: opens the evaluation session with a seed, when it is first needed.
             stop: whether the process was told to stop.
+            open_group: opens a session of so many envs, with a seed, for a trial's contender.
+            author: asks reward-gen; None: there is none.
 
         Raises:
             UserError: there is no fleet, it refuses the task, or the checkpoint does not fit.
@@ -70,20 +89,44 @@ class Run:
         self.pulse = Pulse()
         self.control = Control()
         self._waiter = Waiter(self._beat)
+        self._adapter: Adapter | None = None
         self._put_in_place()
         clock = RunClock()
         lives = sum(entry.kind in LIVES for entry in run_dir.journal())
         self.stream = EventStream(lives)
         self.reporter = Reporter(run_dir, self.stream, clock)
         self._ledger = Ledger(config, run_dir, self._branches, self.reporter, clock)
-        self.status = StatusBoard(config, run_dir, self._ledger, self._branches, self._waiter)
+        examiner = Examiner(open_evaluation, self._waiter, config.seed)
+        self.adaptation = AdaptState(mode=config.adapt)
+        self._log = LazyLog(run_dir.path / LOG_NAME)
+        books = Books(self._log, self._ledger, self.adaptation)
+        questions = Questions(run_dir.path.name, author, books)
+        trials = Trials(
+            config,
+            examiner,
+            books,
+            open_group or (lambda num_envs, seed: open_training(seed)),
+            self._waiter,
+            lambda: self._trainer.during_trial(),
+            TrialSettings(round_env_steps=ROUND_ENV_STEPS),
+        )
+        self._adapter = Adapter(
+            self._branches, self._ledger, self.adaptation, books, examiner, trials, questions,
+            TriggerSettings(),
+        )  # fmt: skip
+        self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log)
+        self._ledger.keep_also = self._adapter.kept
+        self._load_adapter()
+        self.status = StatusBoard(
+            config, run_dir, self._ledger, self._branches, self._waiter, books
+        )
         self._trainer = Trainer(
             config,
             self._branches,
             self._ledger,
             self.control,
-            open_evaluation=open_evaluation,
-            waiter=self._waiter,
+            examiner=examiner,
+            adapter=self._adapter,
             stop=self._beat,
         )
 
@@ -122,6 +165,9 @@ class Run:
     def close(self) -> None:
         """Give the envs back and write out what is buffered."""
         self.control.close()
+        if self._adapter is not None:
+            self._adapter.close()
+        self._log.close()
         self._branches[0].close()
         self.reporter.close()
 
@@ -180,6 +226,14 @@ class Run:
             raise
         # In place: status and books look at the same list.
         self._branches[:] = [branch]
+        self._load_adapter()
+
+    def _load_adapter(self) -> None:
+        """Put the adapter where the newest checkpoint was taken."""
+        checkpoint = self._checkpoint
+        if checkpoint is not None and self._adapter is not None:
+            kept = checkpoint.counters.get("adapter")
+            self._adapter.load(kept, dict(checkpoint.arrays))
 
     def _begin_life(self) -> None:
         """Bring books and files to where the policy stands, and journal the life."""
@@ -197,6 +251,10 @@ class Run:
         checkpoint = self._checkpoint
         position = checkpoint.counters["journal"] if checkpoint is not None else 0
         self._replay: list[JournalEntry] = to_replay(run_dir.journal(), position)
+        if self._adapter is not None:
+            self._adapter.questions.expect(
+                {e.values["adaptation"] for e in self._replay if e.kind == "candidates"}
+            )
         if checkpoint is not None:
             # Its arrays are where they belong by now; they may be large.
             self._checkpoint = replace(checkpoint, arrays={})

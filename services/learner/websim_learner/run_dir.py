@@ -15,6 +15,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim.service.files import write_atomic
 from websim.wire.messages import TaskInfo, Value
+from websim_learner.control import AdaptMode
 from websim_learner.defaults import PPOSettings
 from websim_learner.failpoints import failpoint
 from websim_learner.records import JournalEntry, MetricsRecord
@@ -35,6 +36,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     ppo: PPOSettings
     reward_source: str | None = None
     """The reward program the run started with; None is the task's own reward."""
+    adapt: AdaptMode = "off"
+    goal: str | None = None
+    """What the run is for, in words; None: the task's own purpose."""
+    target: float | None = None
+    """Fitness at which the goal is reached."""
     eval_episodes: int
     eval_every_updates: int
     """0: only at the end."""

@@ -11,6 +11,7 @@ from pydantic_settings import CliPositionalArg
 from websim.service.errors import UserError
 from websim.service.settings import ServiceSettings, SettingsConfigDict
 from websim.wire.messages import Value
+from websim_learner.control import MAX_GOAL, AdaptMode
 from websim_learner.defaults import PPOSettings
 
 ENV_PREFIX = "WEBSIM_LEARNER_"
@@ -48,13 +49,26 @@ class TrainSettings(ServiceSettings):
     """Where to learn: cpu or cuda; cpu when not given."""
     reward: Path | None = None
     """Train on the reward program in this file, not on the task's own reward."""
+    adapt: AdaptMode | None = None
+    """Whether the run adapts its own training: auto, approve (nothing is adopted without a yes) or
+    off; off when not given, or auto with --goal."""
+    goal: str | None = Field(None, min_length=1, max_length=MAX_GOAL)
+    """What the run is for, in words; the task's own purpose when not given."""
+    target: float | None = Field(None, allow_inf_nan=False)
+    """Fitness at which the goal is reached."""
+    reward_gen: str | None = None
+    """Where rewards are written, as in http://127.0.0.1:8090; without it only those of persons are
+    tried."""
+    reward_gen_token_file: Path | None = None
+    """File with the token for reward-gen, where it wants one."""
     set: tuple[str, ...] = ()
     """A setting of the algorithm, as in ppo.learning_rate=3e-4, or a parameter of the task, as in
     task.reset_noise_scale=0; may be repeated."""
     eval_episodes: int = Field(20, ge=1, le=4096)
     """Episodes of an evaluation, each on an environment of its own."""
-    eval_every_steps: int = Field(500_000, ge=0)
-    """Evaluate about this often; 0 evaluates at the end only."""
+    eval_every_steps: int | None = Field(None, ge=0)
+    """Evaluate about this often; 0 evaluates at the end only. 500,000 when not given, 50,000 where
+    the run adapts: what it decides rests on evaluations."""
     checkpoint_every_steps: int = Field(100_000, ge=0)
     """Write a checkpoint about this often, and what a kill costs is at most as much; 0 writes one
     at the beginning and one at the end only."""
@@ -69,6 +83,15 @@ class _RunCommandSettings(ServiceSettings):
     """The run's directory."""
     checkpoint: str | None = None
     """Name of the checkpoint to take, as in update-00000120; the newest when not given."""
+
+
+class ReplaySettings(ServiceSettings):
+    """Flags of `replay-decisions`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
+    run: CliPositionalArg[Path]
+    """The run's directory."""
 
 
 class EvalSettings(_RunCommandSettings):

@@ -4,6 +4,7 @@ import time
 
 from pydantic import BaseModel
 
+from websim_learner.adaptation.books import Books
 from websim_learner.branch import Branch
 from websim_learner.fleet import Waiter
 from websim_learner.ledger import Ledger
@@ -67,6 +68,8 @@ class RunStatus(BaseModel):
     branches: int
     evaluation: EvaluationStatus | None = None
     time_split: TimeSplit
+    adapting: str = ""
+    """What the adaptation is doing; empty when nothing."""
     fleet: str
     """What the fleet is waiting for; empty while all is well."""
     run_dir: str
@@ -82,19 +85,21 @@ class StatusBoard:
         ledger: Ledger,
         branches: list[Branch],
         waiter: Waiter,
+        books: Books,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._ledger = ledger
         self._branches = branches
         self._waiter = waiter
+        self._books = books
 
     def unready_reason(self) -> str | None:
         """Return why the run does not go on just now; None while it does."""
         state = self._ledger.state
         if self._quiet():
             return self._fleet() or SILENT
-        if state in ("running", "paused", "evaluating"):
+        if state in ("running", "adapting", "paused", "evaluating"):
             return None
         return f"the run is {state}" + (f": {self._ledger.reason}" if self._ledger.reason else "")
 
@@ -129,6 +134,7 @@ class StatusBoard:
                 fitness_mean=evaluation.fitness_mean,
             ),
             time_split=self._time_split(),
+            adapting=self._books.adapting,
             fleet=self._fleet(),
             run_dir=str(self._run_dir.path),
             return_mean=latest.return_mean if latest else None,

@@ -9,6 +9,8 @@ from websim.service.logs import configure_logs, get_logger
 from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
+from websim.service.tokens import load_token
+from websim_learner.adaptation.author import Author
 from websim_learner.api import add_run_routes
 from websim_learner.configure import new_config, resumed_config, started_config
 from websim_learner.fleet import FleetClient, open_session
@@ -56,6 +58,8 @@ def train(settings: TrainSettings) -> int:
         open_training,
         open_evaluation,
         stop=lambda: shutdown is not None and shutdown.requested,
+        open_group=lambda num_envs, seed: open_labelled(num_envs, seed, f"trial of {name}"),
+        author=_author(settings),
     )
     try:
         shutdown = install_shutdown()
@@ -71,11 +75,18 @@ def train(settings: TrainSettings) -> int:
     return 0
 
 
+def _author(settings: TrainSettings) -> Author | None:
+    if settings.reward_gen is None:
+        return None
+    token_file = settings.reward_gen_token_file
+    return Author(settings.reward_gen, load_token(token_file) if token_file else "")
+
+
 def _serve(run: Run, settings: TrainSettings) -> HttpServer:
     """Serve health, metrics, status, commands and records."""
     release = version("websim-learner")
     app = make_app("MuJoCo WebSim learner", release)
     registry = make_registry("learner", release, run.reporter.readings)
     add_health(app, alive=run.pulse.alive, ready=run.status.unready_reason, registry=registry)
-    add_run_routes(app, run.status.read, run.control, run.stream)
+    add_run_routes(app, run.status.read, run.control, run.stream, run.adaptation_view)
     return serve_http(app, settings.http_host, settings.http_port, settings.token_file)

@@ -10,12 +10,25 @@ from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
+from websim_learner.adaptation.adapter import Adapter, TrialAbandoned
+from websim_learner.adaptation.commands import carry_out
+from websim_learner.adaptation.examiner import Examiner
 from websim_learner.branch import Branch
-from websim_learner.control import Applied, Control, Pause, Pending, Resume, SetReward, Stop
+from websim_learner.control import (
+    MAX_PENDING,
+    Applied,
+    Control,
+    Pause,
+    Pending,
+    Resume,
+    SetReward,
+    Stop,
+    TakeCheckpoint,
+)
+from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
-from websim_learner.fleet import FleetClient, RunStopped, Waiter, is_lost
+from websim_learner.fleet import RunStopped, is_lost
 from websim_learner.ledger import Ledger
-from websim_learner.randomness import Stream, derived_seed
 from websim_learner.records import JournalEntry, RunState
 from websim_learner.run_dir import RunConfig
 
@@ -33,8 +46,8 @@ class Trainer:
         ledger: Ledger,
         control: Control,
         *,
-        open_evaluation: Callable[[int], FleetClient],
-        waiter: Waiter,
+        examiner: Examiner,
+        adapter: Adapter,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Make ready.
@@ -44,17 +57,18 @@ class Trainer:
             branches: what is trained; one now, never assumed.
             ledger: where everything is written.
             control: where commands come from.
-            open_evaluation: opens the evaluation session with a seed, when it is first needed.
-            waiter: waits for the evaluation session.
+            examiner: evaluates branches.
+            adapter: changes what is learned from.
             stop: whether the process was told to stop; asked between updates and in pauses.
         """
         self.ledger = ledger
         self.branches = branches
         self._config = config
         self._control = control
-        self._open_evaluation = open_evaluation
-        self._evaluation: FleetClient | None = None
-        self._waiter = waiter
+        self._examiner = examiner
+        self._adapter = adapter
+        self._deferred: list[Pending] = []
+        """Commands that came during a trial and can wait for its end."""
         self._stop = stop
         self._replay: Sequence[JournalEntry] = ()
         self._paused = False
@@ -86,9 +100,7 @@ class Trainer:
             raise
         finally:
             self.ledger.clock.halt()
-            if self._evaluation is not None:
-                self._evaluation.close()
-                self._evaluation = None
+            self._examiner.close()
         return self.ledger.state
 
     def _train(self) -> None:
@@ -100,6 +112,7 @@ class Trainer:
                     "MuJoCo? What follows is not what an undisturbed run would have done"
                 )
         self._between = True
+        self._adapter.begin(self._config.goal, self._config.target)
         failpoint("run.restored")
         ledger.enter("running")
         while ledger.env_steps < total:
@@ -117,6 +130,7 @@ class Trainer:
             last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
             advance = branch.advance(last)
             self.ledger.note_advance(branch, advance)
+            self._adapter.note_advance(advance)
             if advance.reward_failure:
                 branch.set_reward(branch.make_reward(None), at_once=True)
         self._between = True
@@ -124,8 +138,9 @@ class Trainer:
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
         ledger, updates = self.ledger, self.ledger.updates
-        if _due(updates, self._config.eval_every_updates) and ledger.evaluated != updates:
-            ledger.evaluate(self._evaluation_session, self._waiter)
+        due = _due(updates, self._config.eval_every_updates) or self._adapter.wants_evaluation()
+        if due and ledger.evaluated != updates:
+            self._adapter.note_evaluation(self._evaluate())
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, self._config.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
@@ -141,21 +156,21 @@ class Trainer:
         """End the run: last checkpoint, evaluation, result."""
         self.ledger.clock.halt()
         self.ledger.write_checkpoint()
-        evaluations = self.ledger.evaluate(self._evaluation_session, self._waiter)
-        self.ledger.write_result(evaluations[0])
+        self.ledger.write_result(self._evaluate())
         self.ledger.enter("finished")
 
-    def _evaluation_session(self) -> FleetClient:
-        if self._evaluation is None:
-            seed = derived_seed(self._config.seed, Stream.EVALUATION_SESSION)
-            self._evaluation = self._waiter.open(self._open_evaluation, seed)
-        return self._evaluation
+    def _evaluate(self) -> Evaluation:
+        """Evaluate all branches; return what came of the first."""
+        kept = self._adapter.trajectories
+        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept))[0]
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
         for entry in self._replay:
             if entry.kind == "stop":
                 self._over |= entry.update <= self.ledger.updates
+            elif entry.update == self.ledger.updates and entry.kind != "set_reward":
+                self._adapter.replay(entry.kind, entry.values)
             elif entry.update == self.ledger.updates:
                 branch = self.branches[entry.values["branch"]]
                 # Where a reward failed, the update under way was judged by the new one already.
@@ -163,13 +178,43 @@ class Trainer:
                 branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
         if self._stop():
             raise RunStopped
-        while (pending := self._control.take()) is not None:
+        while (pending := self._next_command()) is not None:
             self._apply(pending)
+        if not self._over:
+            self._adapter.tend()
+        while self._deferred and not self._over:
+            self._apply(self._deferred.pop(0))
         if self._paused:
             self.ledger.enter("paused")
             with self.ledger.clock.stopped():
                 self._wait_out_pause()
             self.ledger.enter("running")
+
+    def during_trial(self) -> None:
+        """Obey between two updates of a contender: pause, resume, stop; the rest can wait.
+
+        Raises:
+            RunStopped: the process is to stop.
+            TrialAbandoned: the run is to end.
+        """
+        if self._stop():
+            raise RunStopped
+        while len(self._deferred) < MAX_PENDING:
+            pending = self._control.take()
+            if pending is None:
+                break
+            if isinstance(pending.command, Pause | Resume):
+                self._apply(pending)
+                continue
+            self._deferred.append(pending)
+            if isinstance(pending.command, Stop):
+                raise TrialAbandoned
+        if self._paused:
+            with self.ledger.clock.stopped():
+                self._wait_out_pause()
+
+    def _next_command(self) -> Pending | None:
+        return self._deferred.pop(0) if self._deferred else self._control.take()
 
     def _wait_out_pause(self) -> None:
         while self._paused and not self._over:
@@ -209,9 +254,11 @@ class Trainer:
                 self.ledger.journal("set_reward", values)
                 self.branches[index].set_reward(reward)
                 return reward.id
-            case _:
+            case TakeCheckpoint():
                 self.ledger.journal("checkpoint", {})
                 return self.ledger.write_checkpoint()
+            case adapt:
+                return carry_out(self._adapter, adapt)
         return ""
 
 

@@ -1,0 +1,611 @@
+"""The loop that adapts training: trigger, candidates, gate, trial, decision, and back if need be.
+
+Called by the trainer between two updates. Everything here is a function of evaluations, which the
+run's seed determines, and of what came from outside, which is journaled before it takes effect.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.bank import TrajectoryBank
+from websim_learner.adaptation.books import Books
+from websim_learner.adaptation.contest import CONTROL
+from websim_learner.adaptation.examiner import Examiner, point_of
+from websim_learner.adaptation.gate import Checked, check_reward
+from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.policies import Policies
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.rows import TriggerValues
+from websim_learner.adaptation.signals import (
+    Trigger,
+    TriggerSettings,
+    after_adaptation,
+    after_goal,
+    after_rollback,
+    after_trigger,
+)
+from websim_learner.adaptation.state import (
+    MAX_POINTS,
+    AdaptState,
+    Candidate,
+    Origin,
+    Proposal,
+    RewardEntry,
+    Waiting,
+)
+from websim_learner.adaptation.trial import Outcome, Trials
+from websim_learner.adaptation.triggers import find_trigger, rearmed
+from websim_learner.advance import Advance
+from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
+from websim_learner.branch import Branch
+from websim_learner.evaluation import Evaluation
+from websim_learner.ledger import Ledger
+from websim_learner.policy_state import PolicyState
+from websim_learner.rewards import TASK_REWARD_ID, Reward
+
+TRAJECTORIES = 3
+"""Episodes of an evaluation that are kept to see which behaviour a reward prefers."""
+
+PROBATION_EVERY_STEPS = 8_000
+"""While an adoption is on probation its policy is evaluated about this often: a reward that can be
+gamed ruins a policy within some ten updates."""
+
+
+class TrialAbandoned(Exception):
+    """A person ends the run while a trial is under way: its result is not waited for."""
+
+
+class Adapter:
+    """Adapts one run. The first branch is the incumbent."""
+
+    def __init__(
+        self,
+        branches: list[Branch],
+        ledger: Ledger,
+        state: AdaptState,
+        books: Books,
+        examiner: Examiner,
+        trials: Trials,
+        questions: Questions,
+        settings: TriggerSettings,
+    ) -> None:
+        self.state = state
+        self.books = books
+        self.examiner = examiner
+        self.policies = Policies()
+        self.bank = TrajectoryBank()
+        self.questions = questions
+        self._branches = branches
+        self._ledger = ledger
+        self._trials = trials
+        self._settings = settings
+
+    @property
+    def _branch(self) -> Branch:
+        return self._branches[0]
+
+    @property
+    def task(self) -> TaskInfo:
+        """What the incumbent's envs simulate."""
+        return self._branch.client.task
+
+    # --- what the trainer calls ------------------------------------------------------------------
+
+    def begin(self, goal: str | None, target: float | None) -> None:
+        """Go on where the state stands; a run that is new asks for its goal's measure."""
+        state = self.state
+        self.examiner.set_goal(state.goal, self._branch.client.task)
+        self.books.go_back(state.log_rows)
+        if not state.rewards:
+            self._remember_first()
+            state.goal = msgspec.structs.replace(state.goal, target=target)
+            if goal is not None:
+                self.set_goal(goal, None, target)
+        elif state.asked_goal is not None:
+            self.questions.ask_goal(state, self._branch.client.task)
+        elif state.asked is not None:
+            self.questions.ask_rewards(state, self._branch)
+
+    def wants_evaluation(self) -> bool:
+        """Return whether an adoption is on probation and it is time to look at its policy."""
+        if self.state.mode == "off" or self.state.baseline is None:
+            return False
+        every = max(1, round(PROBATION_EVERY_STEPS / self._branch.steps_per_update))
+        return self._ledger.updates % every == 0
+
+    @property
+    def trajectories(self) -> int:
+        """Episodes that an evaluation is to record."""
+        return TRAJECTORIES if self.state.mode != "off" else 0
+
+    def note_advance(self, advance: Advance) -> None:
+        """Take note of an update of the incumbent."""
+        stats = advance.stats
+        self.state.stats = {
+            "value_loss": stats.value_loss,
+            "policy_loss": stats.policy_loss,
+            "entropy_nats": stats.entropy_nats,
+            "kl_nats": stats.kl_nats,
+            "explained_variance": stats.explained_variance,
+        }
+
+    def note_evaluation(self, evaluation: Evaluation) -> None:
+        """Take in an evaluation of the incumbent; pull a trigger where one is due."""
+        state = self.state
+        if state.mode == "off":
+            return
+        update, env_steps = self.books.when
+        point = point_of(evaluation, self._branch, update, env_steps, state.stats)
+        state.points = [*state.points, point][-MAX_POINTS:]
+        for trajectory in evaluation.trajectories:
+            self.bank.add(trajectory)
+        busy = state.asked is not None or state.proposal is not None or state.waiting is not None
+        if busy and state.baseline is None:
+            return
+        target, settings = state.goal.target, self._settings
+        before = state.triggers = rearmed(state.triggers, state.points, target, settings)
+        trigger = find_trigger(
+            state.points, state.baseline, target, state.preference, before, settings, env_steps
+        )
+        if trigger is None or (busy and trigger.kind != "guard"):
+            return
+        self.books.row(
+            "trigger",
+            TriggerValues(
+                points=state.points,
+                baseline=state.baseline,
+                target=target,
+                preference=state.preference,
+                state=before,
+                settings=settings,
+                env_steps=env_steps,
+                trigger=trigger,
+            ),
+        )
+        state.triggers = after_trigger(state.triggers, trigger)
+        self._pull(trigger)
+
+    def tend(self) -> None:
+        """Do what can be done now: a trial that was to begin, an answer that has come."""
+        if self.state.proposal is not None:
+            self._try(self.state.proposal)
+        answer = self.questions.poll(self.state, self._branch)
+        if isinstance(answer, Goal):
+            self._take_goal(answer)
+        elif isinstance(answer, Proposal):
+            self.books.journal("candidates", msgspec.to_builtins(answer))
+            self._take_candidates(answer)
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self.questions.close()
+
+    # --- goals -----------------------------------------------------------------------------------
+
+    def set_goal(self, description: str, measure: Goal | None, target: float | None) -> str:
+        """Begin to work towards another goal, or ask how it is measured.
+
+        Args:
+            description: in words.
+            measure: how it is measured; None: as reward-gen says.
+            target: fitness at which it is reached.
+
+        Raises:
+            UserError: nobody can say how it is measured, or the measure is refused.
+        """
+        if not description.strip():
+            raise UserError("the goal is empty", "Say in words what is to be learned.")
+        if measure is not None:
+            self._apply_goal(measure)
+            return "the goal is set"
+        self.state.asked_goal, self.state.goal_target = description, target
+        self.questions.ask_goal(self.state, self._branch.client.task)
+        self.books.tell("goal", f'asking how "{description}" is measured')
+        return "asking how it is measured"
+
+    def _take_goal(self, goal: Goal) -> None:
+        self.state.asked_goal = None
+        if self.state.mode == "approve":
+            self.state.adaptations += 1
+            sentence = f'"{goal.description}" is measured by: {goal.fitness_description}'
+            self._wait(Waiting(
+                adaptation=self.state.adaptations, what="goal", sentence=sentence, goal=goal
+            ))  # fmt: skip
+            return
+        self._apply_goal(goal)
+
+    def _apply_goal(self, goal: Goal) -> None:
+        """Judge by another goal from now on; results so far stay with theirs."""
+        goal = msgspec.structs.replace(goal, n=self.state.goal.n + 1)
+        self.examiner.set_goal(goal, self._branch.client.task)
+        self.books.journal("goal", msgspec.to_builtins(goal))
+        self._begin_goal(goal)
+
+    def _begin_goal(self, goal: Goal) -> None:
+        state = self.state
+        state.goal, state.asked_goal, state.points = goal, None, []
+        state.baseline, state.preference = None, None
+        state.triggers = after_goal(state.triggers)
+        self.bank = TrajectoryBank()
+        self.books.row("goal", goal)
+        self.books.tell("goal", f'goal: "{goal.description}", {goal.fitness_description}')
+        if state.mode != "off" and goal.kind != "task":
+            self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
+
+    # --- triggers and candidates -----------------------------------------------------------------
+
+    def ask(self, reason: str) -> str:
+        """Ask for candidates now."""
+        self._require_on()
+        if self.state.asked is not None or self.state.waiting is not None:
+            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        self.books.journal("ask", {"reason": reason})
+        self._pull(Trigger(kind="manual", what="ask", sentence=reason or "a person asks"))
+        return f"adaptation {self.state.adaptations}"
+
+    def _pull(self, trigger: Trigger) -> None:
+        self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
+        if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
+            self._roll_back(trigger.sentence)
+        elif trigger.kind != "target_reached":
+            self.state.adaptations += 1
+            self.state.asked = trigger
+            self.books.adapting = f"candidates are being written: {trigger.sentence}"
+            self.questions.ask_rewards(self.state, self._branch)
+
+    def try_reward(self, source: str, name: str) -> str:
+        """Try a person's reward beside the one in force."""
+        self._require_on()
+        if self.state.proposal is not None or self.state.waiting is not None:
+            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        checked = self._checked(source, force=True)
+        self.state.adaptations += 1
+        candidate = Candidate(name=name, source=source, origin="person")
+        proposal = Proposal(adaptation=self.state.adaptations, candidates=(candidate,))
+        self.books.journal("candidates", msgspec.to_builtins(proposal))
+        self._take_candidates(proposal)
+        return checked.program_id
+
+    def _take_candidates(self, proposal: Proposal) -> None:
+        """Keep candidates, then hold their trial: a kill in it costs no more than the trial."""
+        state = self.state
+        state.asked, state.proposal = None, proposal
+        state.adaptations = max(state.adaptations, proposal.adaptation)
+        self.books.row("answer", proposal)
+        names = ", ".join(candidate.name for candidate in proposal.candidates) or proposal.reason
+        self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
+        self._ledger.write_checkpoint()
+        self._try(proposal)
+
+    def _try(self, proposal: Proposal) -> None:
+        self._look_at_probes()
+        verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
+        accepted = []
+        for candidate in proposal.candidates:
+            checked = verdicts[candidate.name]
+            self._remember(candidate, checked, proposal.adaptation)
+            if checked.accepted:
+                accepted.append(candidate)
+            else:
+                self.books.tell("refused", f"{candidate.name}: {checked.message}")
+        if not accepted:
+            reason = proposal.reason or "no candidate passed the gate"
+            self._end(f"nothing is changed: {reason}")
+            return
+        before = self._ledger.state
+        self._ledger.enter("adapting")
+        try:
+            env_steps = self._ledger.env_steps
+            outcome = self._trials.hold(self._branch, accepted, env_steps, proposal.adaptation)
+        except TrialAbandoned:
+            return
+        finally:
+            self.books.adapting = ""
+            self._ledger.enter(before)
+        self._branch.count_steps(outcome.env_steps)
+        self._conclude(outcome, {c.name: verdicts[c.name] for c in accepted})
+
+    def _conclude(self, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
+        """Adopt, propose, or keep the incumbent as its control group has trained on."""
+        state, decision = self.state, outcome.decision
+        control = outcome.policies.get(CONTROL)
+        by_person = state.goal.kind == "none" or state.mode == "approve"
+        for name, checked in verdicts.items():
+            best = name == decision.winner
+            state.note(
+                checked.program_id,
+                outcome="lost",
+                reason=decision.sentence,
+                fitness_gain=decision.gain_mean if best else None,
+                fitness_gain_low=decision.gain_low if best else None,
+            )
+        if control is not None:
+            # What the control group learned is not lost, whoever wins: it is what is gone back to.
+            self._branch.take_over(control)
+        left = [name for name in outcome.policies if name != CONTROL]
+        adopted = False
+        winner = decision.winner
+        if by_person and left and (decision.promote or state.goal.kind == "none"):
+            names = left if winner is None or state.goal.kind == "none" else [winner]
+            self.policies.proposed = {name: outcome.policies[name] for name in names}
+            for name in names:
+                state.note(verdicts[name].program_id, outcome="proposed")
+            self._wait(Waiting(
+                adaptation=state.adaptations, what="reward", sentence=decision.sentence,
+                names=tuple(names), points={n: outcome.points[n] for n in names},
+            ))  # fmt: skip
+        elif decision.promote and winner is not None:
+            adopted = True
+            self._adopt(
+                outcome.policies[winner], outcome.points[CONTROL], verdicts[winner].preference,
+                decision.sentence,
+            )  # fmt: skip
+        self._end(decision.sentence, adopted)
+
+    def _end(self, sentence: str, adopted: bool = False) -> None:
+        state = self.state
+        state.asked = state.proposal = None
+        env_steps = self._ledger.env_steps
+        state.triggers = after_adaptation(state.triggers, env_steps, adopted=adopted)
+        # What was seen before says nothing of the policy that goes on from here.
+        state.points = []
+        self.books.adapting = ""
+        self.books.tell("ended", sentence)
+
+    # --- adoption and rollback -------------------------------------------------------------------
+
+    def adopt_reward(self, reward: str, force: bool) -> str:
+        """Adopt a reward without a trial; the guards watch what comes of it."""
+        entry = self.state.entry(reward)
+        source = entry.source if entry is not None else reward
+        preferred: Preference | None = None
+        if reward != TASK_REWARD_ID:
+            if source is None or (entry is None and "def " not in source):
+                raise UserError(
+                    f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
+                )
+            preferred = self._checked(source, force=force).preference
+        self.books.journal("adopt", {"source": None if reward == TASK_REWARD_ID else source})
+        return self._adopt_source(None if reward == TASK_REWARD_ID else source, preferred)
+
+    def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
+        """Go on with the present policy under another reward."""
+        before = self._branch.policy_state()
+        baseline = self._look(self._branch)
+        reward: Reward = self._branch.make_reward(source)
+        if self.state.entry(reward.id) is None:
+            self.state.add(RewardEntry(
+                id=reward.id, name="by hand", origin="person", outcome="candidate", source=source,
+                goal=self.state.goal.n,
+            ))  # fmt: skip
+        reward.close()
+        policy = replace(before, reward_source=source)
+        self._adopt(policy, baseline, preferred, "a person adopts it")
+        self._begin_probation()
+        return self._branch.reward.id
+
+    def _adopt(
+        self, policy: PolicyState, baseline: EvalPoint, preferred: Preference | None, why: str
+    ) -> None:
+        state = self.state
+        before = self._branch.reward.id
+        self.policies.adopt(self._branch, policy)
+        after = self._branch.reward.id
+        state.note(before, outcome="adopted")
+        state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
+        state.undo = [*state.undo, before][-len(self.policies.undo) :]
+        state.baseline, state.preference, state.points = baseline, preferred, []
+        values = {"reward_id": after, "before": before, "why": why}
+        self.books.row("adopted", values)
+        self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
+
+    def roll_back(self) -> str:
+        """Take back the last adoption on a person's word."""
+        if not self.policies.undo:
+            raise UserError("there is nothing to take back", "No reward was adopted so far.")
+        self.books.journal("rollback", {})
+        return self._roll_back("a person takes it back")
+
+    def _roll_back(self, why: str) -> str:
+        state = self.state
+        undone = self._branch.reward.id
+        self.policies.roll_back(self._branch)
+        after = self._branch.reward.id
+        state.note(undone, outcome="rolled_back", reason=why)
+        state.note(after, outcome="in_force", update=self._ledger.updates)
+        state.undo = state.undo[:-1]
+        state.baseline = state.preference = None
+        state.points = []
+        state.triggers = after_rollback(state.triggers, self._ledger.env_steps)
+        values = {"reward_id": after, "undone": undone, "why": why}
+        self.books.row("rolled_back", values)
+        self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
+        return after
+
+    # --- a person's word -------------------------------------------------------------------------
+
+    def approve(self, adaptation: int, name: str) -> str:
+        """Say yes to what waits."""
+        waiting = self._waiting(adaptation)
+        if waiting.goal is not None:
+            self.state.waiting = None
+            self._apply_goal(waiting.goal)
+            return "the goal is set"
+        chosen = name or (waiting.names[0] if len(waiting.names) == 1 else "")
+        if chosen not in waiting.names:
+            raise UserError(
+                f"adaptation {adaptation} has no candidate {name!r}",
+                f"Choose from: {', '.join(waiting.names)}.",
+            )
+        self.books.journal("approve", {"adaptation": adaptation, "name": chosen})
+        return self._approve(chosen)
+
+    def _approve(self, chosen: str) -> str:
+        policy = self.policies.proposed[chosen]
+        baseline = self._look(self._branch)
+        self._answered(chosen)
+        self._adopt(policy, baseline, None, "a person says yes")
+        self._begin_probation()
+        return self._branch.reward.id
+
+    def reject(self, adaptation: int, reason: str) -> str:
+        """Say no to what waits."""
+        waiting = self._waiting(adaptation)
+        self.books.journal("reject", {"adaptation": adaptation, "reason": reason})
+        self._reject(reason)
+        return waiting.what
+
+    def _reject(self, reason: str) -> None:
+        self._answered("")
+        self.books.tell("rejected", f"a person says no{': ' + reason if reason else ''}")
+
+    def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
+        """Adapt by itself, after a yes, or not at all."""
+        self.books.journal("adapt_mode", {"mode": mode})
+        self.state.mode = mode
+        return str(mode)
+
+    def replay(self, kind: str, values: dict[str, Any]) -> None:
+        """Let an entry of the journal take effect once more."""
+        match kind:
+            case "goal":
+                goal = msgspec.convert(values, Goal)
+                self.examiner.set_goal(goal, self._branch.client.task)
+                self.state.waiting = None
+                self._begin_goal(goal)
+            case "ask":
+                self._pull(Trigger(kind="manual", what="ask", sentence=values["reason"]))
+            case "candidates":
+                self._take_candidates(msgspec.convert(values, Proposal))
+            case "adopt":
+                source = values["source"]
+                preferred = self._checked(source, force=True).preference if source else None
+                self._adopt_source(source, preferred)
+            case "rollback":
+                self._roll_back("a person takes it back")
+            case "approve":
+                self._approve(values["name"])
+            case "reject":
+                self._reject(values["reason"])
+            case "adapt_mode":
+                self.state.mode = values["mode"]
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _require_on(self) -> None:
+        if self.state.mode == "off":
+            raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
+
+    def _checked(self, source: str, *, force: bool) -> Checked:
+        """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
+
+        Raises:
+            UserError: it is refused; says why.
+        """
+        self._look_at_probes()
+        checked = check_reward(source, self._branch.client.task, self.bank.trajectories)
+        if not checked.accepted and not (force and checked.tier == "preference"):
+            remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
+            raise UserError(f"the reward is refused: {checked.message}", remedy)
+        return checked
+
+    def _look_at_probes(self) -> None:
+        if not self.bank.has_probes:
+            self.bank.keep_probes(self.examiner.probes())
+
+    def _look(self, branch: Branch) -> EvalPoint:
+        """Evaluate a branch now."""
+        update, env_steps = self.books.when
+        evaluation = self.examiner.examine(branch, self.trajectories)
+        for trajectory in evaluation.trajectories:
+            self.bank.add(trajectory)
+        return point_of(evaluation, branch, update, env_steps, self.state.stats)
+
+    def _begin_probation(self) -> None:
+        """Let the guards hold lost fitness against what a person adopted."""
+        state, env_steps = self.state, self._ledger.env_steps
+        count = state.triggers.adaptations
+        after = after_adaptation(state.triggers, env_steps, adopted=True)
+        state.triggers = msgspec.structs.replace(after, adaptations=count)
+
+    def _wait(self, waiting: Waiting) -> None:
+        self.state.waiting = waiting
+        self.books.row("waiting", waiting)
+        self.books.tell("waiting", f"waits for a yes: {waiting.sentence}")
+
+    def _waiting(self, adaptation: int) -> Waiting:
+        waiting = self.state.waiting
+        if waiting is None or waiting.adaptation != adaptation:
+            raise UserError(
+                f"adaptation {adaptation} waits for nothing", "`websim goal` shows what waits."
+            )
+        return waiting
+
+    def _answered(self, chosen: str) -> None:
+        """Forget what waited; candidates that were not chosen have lost."""
+        waiting, self.state.waiting, self.policies.proposed = self.state.waiting, None, {}
+        for entry in self.state.rewards:
+            if waiting and entry.outcome == "proposed" and entry.name != chosen:
+                self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
+
+    def _remember_first(self) -> None:
+        reward = self._branch.reward
+        origin: Origin = "task" if reward.source is None else "person"
+        name = "the task's own" if reward.source is None else "given at the start"
+        self.state.add(
+            RewardEntry(
+                id=reward.id, name=name, origin=origin, outcome="in_force", source=reward.source
+            )
+        )
+
+    def _remember(self, candidate: Candidate, checked: Checked, adaptation: int) -> None:
+        self.state.add(
+            RewardEntry(
+                id=checked.program_id or f"refused-{adaptation}-{candidate.name}",
+                name=candidate.name,
+                origin=candidate.origin,
+                outcome="candidate" if checked.accepted else "refused",
+                source=candidate.source,
+                hypothesis=candidate.hypothesis,
+                reason=checked.message,
+                adaptation=adaptation,
+                update=self._ledger.updates,
+                goal=self.state.goal.n,
+            )
+        )
+
+    # --- checkpoints -----------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, Any]:
+        """Return what is not arrays, for a checkpoint."""
+        return {
+            "state": self.state.as_json(),
+            "policies": self.policies.counters(),
+            "bank": self.bank.counters(),
+        }
+
+    def arrays(self) -> dict[str, Arrays]:
+        """Return arrays by part, for a checkpoint."""
+        return prefixed("adapter", {**self.policies.arrays(), **self.bank.arrays()})
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        """Return both, as they go into a run's checkpoint."""
+        return {"adapter": self.counters()}, self.arrays()
+
+    def load(self, counters: dict[str, Any] | None, arrays: dict[str, Arrays]) -> None:
+        """Take over what `counters` and `arrays` returned; None where there was no adapter yet."""
+        if counters is None:
+            return
+        parts = unprefixed("adapter", arrays)
+        loaded = msgspec.convert(counters["state"], AdaptState)
+        for name in AdaptState.__struct_fields__:
+            # In place: books and status look at the same state.
+            setattr(self.state, name, getattr(loaded, name))
+        self.policies.load(counters["policies"], parts)
+        self.bank.load(counters["bank"], parts)

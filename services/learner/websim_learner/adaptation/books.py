@@ -1,0 +1,93 @@
+"""What the adapter writes down: the hash-chained log, the journal, and words for people."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from websim_learner.adaptation.chain import AdaptationLog, Row
+from websim_learner.adaptation.rows import as_values
+from websim_learner.adaptation.state import AdaptState
+from websim_learner.ledger import Ledger
+from websim_learner.records import AdaptationRecord
+
+
+class LazyLog:
+    """The log, opened when the first row is written: a run that does not adapt has none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log: AdaptationLog | None = AdaptationLog(path) if path.exists() else None
+
+    @property
+    def position(self) -> int:
+        """Number of rows."""
+        return self._log.position if self._log is not None else 0
+
+    def append(
+        self, kind: str, update: int, env_steps: int, adaptation: int, values: dict[str, Any]
+    ) -> None:
+        """Write a row; it is on disk then."""
+        if self._log is None:
+            self._log = AdaptationLog(self._path)
+        self._log.append(kind, update, env_steps, adaptation, values)
+
+    def rows(self, after: int, limit: int) -> list[Row]:
+        """Return rows with n > `after`, at most `limit`."""
+        return self._log.rows(after, limit) if self._log is not None else []
+
+    def go_back(self, position: int, update: int, env_steps: int) -> None:
+        """Tell that a life of the run begins where there were `position` rows."""
+        if self._log is not None:
+            self._log.go_back(position, update, env_steps)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._log is not None:
+            self._log.close()
+
+
+class Books:
+    """The books of a run's adaptations."""
+
+    def __init__(self, log: LazyLog, ledger: Ledger, state: AdaptState) -> None:
+        self.state = state
+        self.adapting = ""
+        """What is going on, for people; empty when nothing is."""
+        self._log = log
+        self._ledger = ledger
+
+    @property
+    def when(self) -> tuple[int, int]:
+        """Updates and env steps done."""
+        return self._ledger.updates, self._ledger.env_steps
+
+    def row(self, kind: str, values: msgspec.Struct | dict[str, Any]) -> None:
+        """Append a row to the log; it is on disk when this returns."""
+        update, env_steps = self.when
+        plain = as_values(values) if isinstance(values, msgspec.Struct) else values
+        self._log.append(kind, update, env_steps, self.state.adaptations, plain)
+        self.state.log_rows = self._log.position
+
+    def journal(self, kind: str, values: dict[str, Any]) -> None:
+        """Note what came from outside, before it takes effect."""
+        self._ledger.journal(kind, values)
+
+    def tell(self, event: str, message: str, **values: Any) -> None:  # noqa: ANN401 - JSON values
+        """Tell everybody who listens."""
+        update, env_steps = self.when
+        self._ledger.reporter.publish(
+            AdaptationRecord(
+                update=update,
+                env_steps=env_steps,
+                adaptation=self.state.adaptations,
+                event=event,
+                message=message,
+                values=values,
+            )
+        )
+
+    def go_back(self, position: int) -> None:
+        """Say that rows beyond this position are about to be written once more."""
+        self._log.go_back(position, *self.when)
+        self.state.log_rows = self._log.position

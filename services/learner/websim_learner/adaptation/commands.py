@@ -1,0 +1,64 @@
+"""Commands of persons to the adapter."""
+
+from websim.programs import ProgramError, compile_program
+from websim.service.errors import UserError
+from websim_learner.adaptation.adapter import Adapter
+from websim_learner.adaptation.gate import schema_of
+from websim_learner.adaptation.goal import Goal
+from websim_learner.control import (
+    AdaptCommand,
+    AdoptReward,
+    Approve,
+    Ask,
+    Reject,
+    Rollback,
+    SetAdapt,
+    SetGoal,
+    TryReward,
+)
+
+
+def carry_out(adapter: Adapter, command: AdaptCommand) -> str:
+    """Do what a command says; return what came of it.
+
+    Raises:
+        UserError: it cannot be done; says why.
+    """
+    match command:
+        case SetGoal():
+            return adapter.set_goal(command.description, _measure(adapter, command), command.target)
+        case Ask(reason=reason):
+            return adapter.ask(reason)
+        case TryReward(source=source, name=name):
+            return adapter.try_reward(source, name)
+        case AdoptReward(reward=reward, force=force):
+            return adapter.adopt_reward(reward, force)
+        case Rollback():
+            return adapter.roll_back()
+        case Approve(adaptation=adaptation, name=name):
+            return adapter.approve(adaptation, name)
+        case Reject(adaptation=adaptation, reason=reason):
+            return adapter.reject(adaptation, reason)
+        case SetAdapt(mode=mode):
+            return adapter.set_mode(mode)
+
+
+def _measure(adapter: Adapter, command: SetGoal) -> Goal | None:
+    """Return the goal with the measure that a person wrote, if one did."""
+    fitness = command.fitness
+    if fitness is None:
+        return None
+    try:
+        compile_program(fitness.program, schema_of(adapter.task), "fitness")
+    except ProgramError as error:
+        raise UserError(f"the fitness program is refused: {error}") from None
+    return Goal(
+        description=command.description,
+        kind="program",
+        program=fitness.program,
+        accumulate=fitness.accumulate,
+        per_horizon=fitness.per_horizon,
+        unit=fitness.unit,
+        fitness_description="a person's own measure",
+        target=command.target,
+    )

@@ -1,0 +1,143 @@
+"""A contest: forks of one policy train under different rewards on live groups of environments.
+
+The incumbent's fork is the control. All start from the same policy and optimiser, with the same
+seeds, on as many envs and for as many steps each; all are evaluated from the same starts. Who
+stays and who wins is decided elsewhere, by pure functions.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from websim.client import FleetError
+from websim.service.errors import UserError
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.advance import Advance
+from websim_learner.branch import Branch
+from websim_learner.defaults import PPOSettings
+from websim_learner.evaluation import Evaluation
+from websim_learner.fleet import FleetClient
+from websim_learner.policy_state import PolicyState
+
+CONTROL = "control"
+"""Name of the incumbent's fork."""
+
+MIN_GROUP_ENVS = 16
+"""A group is never smaller: a batch of fewer says nothing."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came of one round."""
+
+    points: dict[str, EvalPoint | None]
+    """By contender; None for one that failed."""
+    reasons: dict[str, str]
+    """Why contenders failed."""
+
+
+class Contest:
+    """Groups of environments on which contenders train; closed in the end, whatever happened."""
+
+    def __init__(
+        self,
+        make_fork: Callable[[FleetClient, str | None], Branch],
+        open_group: Callable[[], FleetClient],
+        evaluate: Callable[[Branch], tuple[EvalPoint, Evaluation]],
+        between: Callable[[], None],
+    ) -> None:
+        """Make ready; nothing is opened yet.
+
+        Args:
+            make_fork: makes a branch on a session that stands where the incumbent stands, for a
+                reward's source (None: the task's own).
+            open_group: opens a session of as many envs as a group has.
+            evaluate: evaluates a fork, from the same starts each time.
+            between: called between two updates of any fork; may raise to abandon the contest.
+        """
+        self._make_fork = make_fork
+        self._open_group = open_group
+        self._evaluate = evaluate
+        self._between = between
+        self._forks: dict[str, Branch] = {}
+        self._failed: dict[str, str] = {}
+        self.env_steps = 0
+        """Training steps of all forks so far: they count as the run's."""
+
+    def enter(self, sources: Mapping[str, str | None]) -> None:
+        """Give every contender its group of envs.
+
+        Raises:
+            UserError: a reward is refused, or there is no fleet.
+        """
+        for name, source in sources.items():
+            client = self._open_group()
+            try:
+                fork = self._make_fork(client, source)
+            except BaseException:
+                client.close()
+                raise
+            self._forks[name] = fork
+            fork.start()
+
+    def train(self, names: Sequence[str], steps: int) -> Round:
+        """Let contenders train for about as many steps each, in turn; then evaluate them."""
+        reasons: dict[str, str] = {}
+        points: dict[str, EvalPoint | None] = {}
+        for name in names:
+            fork = self._forks[name]
+            updates = max(1, math.ceil(steps / fork.steps_per_update))
+            points[name] = None
+            if reason := self._advance(name, fork, updates):
+                reasons[name] = reason
+                continue
+            points[name], _ = self._evaluate(fork)
+        return Round(points, reasons)
+
+    def _advance(self, name: str, fork: Branch, updates: int) -> str:
+        """Train one contender; return why it failed, or nothing."""
+        if name in self._failed:
+            return self._failed[name]
+        for done in range(updates):
+            self._between()
+            advance: Advance = fork.advance(last=done == updates - 1)
+            self.env_steps += fork.steps_per_update
+            if advance.reward_failure:
+                self._failed[name] = advance.reward_failure
+                return advance.reward_failure
+            if not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):
+                self._failed[name] = "its losses are not finite numbers"
+                return self._failed[name]
+        return ""
+
+    def policy(self, name: str) -> PolicyState:
+        """Return where a contender stands."""
+        return self._forks[name].policy_state()
+
+    def close(self) -> None:
+        """Give all groups back."""
+        for fork in self._forks.values():
+            try:
+                fork.close()
+            except (FleetError, UserError):
+                # The fleet forgets sessions of clients that are gone.
+                continue
+        self._forks.clear()
+
+
+def group_envs(num_envs: int, contenders: int) -> int:
+    """Return the envs of each group when a session's envs are divided over contenders."""
+    return max(MIN_GROUP_ENVS, num_envs // max(1, contenders))
+
+
+def group_settings(settings: PPOSettings, num_envs: int, group: int) -> PPOSettings:
+    """Return a run's settings as they suit a smaller group of envs.
+
+    As `PPOSettings.scaled_to`: few envs need longer rollouts for a batch that says something, and a
+    batch is cut into as many minibatches as before. Nothing is collected ahead: groups take turns.
+    """
+    ratio = math.sqrt(num_envs / group)
+    length = max(2, round(settings.rollout_length * ratio))
+    share = length * group / (settings.rollout_length * num_envs)
+    size = max(1, round(settings.minibatch_size * share))
+    return replace(settings, rollout_length=length, minibatch_size=size, overlap=False)

@@ -1,0 +1,101 @@
+"""Examinations: a policy's mean action, judged by the goal's measure, on a session of its own."""
+
+from collections.abc import Callable
+
+from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.measure import GoalMeasure
+from websim_learner.adaptation.points import EvalPoint, Trajectory
+from websim_learner.branch import Branch
+from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
+from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.randomness import Stream, derived_seed
+
+
+class Examiner:
+    """Evaluates branches from the same starts every time; opens the session when first needed."""
+
+    def __init__(
+        self, open_evaluation: Callable[[int], FleetClient], waiter: Waiter, seed: int
+    ) -> None:
+        """Make ready.
+
+        Args:
+            open_evaluation: opens the evaluation session with a seed.
+            waiter: waits for it.
+            seed: the run's.
+        """
+        self._open = open_evaluation
+        self._waiter = waiter
+        self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
+        self._client: FleetClient | None = None
+        self._measure: GoalMeasure | None = None
+
+    def set_goal(self, goal: Goal, task: TaskInfo) -> None:
+        """Judge by a goal's measure from now on.
+
+        Raises:
+            UserError: its program is refused.
+        """
+        measure = GoalMeasure(goal, task) if goal.kind == "program" else None
+        if self._measure is not None:
+            self._measure.close()
+        self._measure = measure
+
+    def examine(self, branch: Branch, trajectories: int = 0) -> Evaluation:
+        """Evaluate a branch's present policy under its present reward."""
+        return evaluate(
+            self._session(),
+            branch.actor,
+            self._seed,
+            self._waiter,
+            measure=self._measure,
+            reward=branch.reward,
+            trajectories=trajectories,
+        )
+
+    def probes(self) -> tuple[Trajectory, ...]:
+        """Return what doing nothing, doing anything and doing one thing all the time looks like."""
+        return probe_trajectories(self._session(), self._seed, self._waiter, self._measure)
+
+    def close(self) -> None:
+        """Give the session back."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._measure is not None:
+            self._measure.close()
+            self._measure = None
+
+    def _session(self) -> FleetClient:
+        if self._client is None:
+            self._client = self._waiter.open(self._open, self._seed)
+        return self._client
+
+
+def point_of(
+    evaluation: Evaluation, branch: Branch, update: int, env_steps: int, stats: dict[str, float]
+) -> EvalPoint:
+    """Return an evaluation as what decisions rest on.
+
+    Args:
+        evaluation: of the branch's present policy.
+        branch: who was evaluated.
+        update: updates of the run done by then.
+        env_steps: training env steps of the run done by then.
+        stats: of the update before: value_loss and so on.
+    """
+    success = evaluation.episode_success
+    known = evaluation.success_mean is not None
+    return EvalPoint(
+        update=update,
+        env_steps=env_steps,
+        fitness=tuple(evaluation.episode_fitness.tolist()),
+        reward_return=tuple(evaluation.episode_reward.tolist()),
+        task_return=tuple(evaluation.episode_return.tolist()),
+        length=tuple(int(steps) for steps in evaluation.episode_length),
+        success=tuple(success.tolist()) if known else (),
+        reward_id=branch.reward.id,
+        components=evaluation.components,
+        **stats,
+    )

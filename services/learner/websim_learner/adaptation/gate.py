@@ -1,0 +1,78 @@
+"""The learner's own gate: whoever executes a program checks it again, cheapest tier first.
+
+Language, then a dry run in a confined child, then the preference test on this run's stored
+trajectories. A neighbour's "checked" is not believed.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from websim.programs import ProgramError, ProgramSchema, compile_program
+from websim.programs.dryrun import ROWS, dry_run
+from websim.programs.guard import REWARD_LIMIT
+from websim.programs.sandbox import SandboxedProgram, SandboxError
+from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.points import Trajectory
+from websim_learner.adaptation.preference import Preference, preference
+
+MAX_MESSAGE = 2000
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate says of a reward."""
+
+    accepted: bool
+    tier: Literal["language", "dry_run", "preference"]
+    """The tier that refused it; the last one for an accepted program."""
+    program_id: str = ""
+    message: str = ""
+    """Why it is refused, for its author."""
+    preference: Preference | None = None
+
+
+def schema_of(task: TaskInfo) -> ProgramSchema:
+    """Return what programs of a task may read."""
+    return ProgramSchema({field.name: field.columns for field in task.fields}, task.action_dim)
+
+
+def check_reward(source: str, task: TaskInfo, trajectories: Sequence[Trajectory]) -> Checked:
+    """Judge a reward program from anyone.
+
+    Args:
+        source: its text.
+        task: whose fields it may read.
+        trajectories: stored ones, good and bad, for the preference test.
+    """
+    try:
+        program = compile_program(source, schema_of(task))
+    except ProgramError as error:
+        return Checked(accepted=False, tier="language", message=str(error)[:MAX_MESSAGE])
+    try:
+        with SandboxedProgram(program, num_rows=ROWS) as confined:
+            trial = dry_run(confined)
+            problem = "; ".join(issue.message for issue in trial.issues)
+            scale = trial.scales.get("total")
+            if not problem and scale and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
+                problem = f"the total is beyond {REWARD_LIMIT:g} on ordinary inputs; scale it"
+            if problem:
+                return Checked(
+                    accepted=False,
+                    tier="dry_run",
+                    program_id=program.id,
+                    message=problem[:MAX_MESSAGE],
+                )
+            preferred = preference(confined, trajectories)
+    except SandboxError as error:
+        message = f"its trial gave no result: {error}"
+        return Checked(
+            accepted=False, tier="dry_run", program_id=program.id, message=message[:MAX_MESSAGE]
+        )
+    return Checked(
+        accepted=preferred.passed,
+        tier="preference",
+        program_id=program.id,
+        message="" if preferred.passed else preferred.sentence,
+        preference=preferred,
+    )

@@ -1,0 +1,56 @@
+"""Policies that are kept beside the one in training: those to go back to, and those proposed."""
+
+from typing import Any
+
+from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
+from websim_learner.branch import Branch
+from websim_learner.policy_state import PolicyState
+
+MAX_UNDO = 3
+"""Adoptions that can be taken back, one after the other."""
+
+
+class Policies:
+    """Keeps policies with their optimisers, normalisers and rewards, for as long as they matter."""
+
+    def __init__(self) -> None:
+        self.undo: list[PolicyState] = []
+        """From before each of the last adoptions, oldest first."""
+        self.proposed: dict[str, PolicyState] = {}
+        """Contenders that wait for a person's yes, by name."""
+
+    def adopt(self, branch: Branch, policy: PolicyState) -> None:
+        """Let a branch go on as another policy under its reward; where it stood is kept."""
+        self.undo = [*self.undo, branch.policy_state()][-MAX_UNDO:]
+        branch.take_over(policy)
+
+    def roll_back(self, branch: Branch) -> None:
+        """Put a branch where it stood before the last adoption: reward, policy and optimiser."""
+        branch.take_over(self.undo.pop())
+
+    def counters(self) -> dict[str, Any]:
+        """Return what is not arrays, for a checkpoint."""
+        return {
+            "undo": [policy.counters() for policy in self.undo],
+            "proposed": {name: policy.counters() for name, policy in self.proposed.items()},
+        }
+
+    def arrays(self) -> dict[str, Arrays]:
+        """Return all arrays by part, for a checkpoint."""
+        parts: dict[str, Arrays] = {}
+        for index, policy in enumerate(self.undo):
+            parts |= prefixed(f"undo-{index}", policy.arrays())
+        for index, policy in enumerate(self.proposed.values()):
+            parts |= prefixed(f"proposed-{index}", policy.arrays())
+        return parts
+
+    def load(self, counters: dict[str, Any], parts: dict[str, Arrays]) -> None:
+        """Take over what `counters` and `arrays` returned."""
+        self.undo = [
+            PolicyState.of(each, unprefixed(f"undo-{index}", parts))
+            for index, each in enumerate(counters["undo"])
+        ]
+        self.proposed = {
+            name: PolicyState.of(each, unprefixed(f"proposed-{index}", parts))
+            for index, (name, each) in enumerate(counters["proposed"].items())
+        }

@@ -1,0 +1,131 @@
+"""What the adapter knows, as data: it goes into checkpoints as JSON and is shown to people."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.signals import Trigger, TriggerState
+from websim_learner.control import AdaptMode
+
+MAX_REWARDS = 64
+"""Rewards that a run remembers; the oldest that came to nothing are forgotten first."""
+
+MAX_POINTS = 64
+"""Evaluations since the last change that triggers look back on."""
+
+Origin = Literal["task", "person", "claude", "library", "replay"]
+Outcome = Literal[
+    "in_force", "candidate", "proposed", "adopted", "lost", "refused", "rolled_back", "failed"
+]
+
+
+class RewardEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward of the run and what became of it."""
+
+    id: str
+    """"task" or the program's; of a text that is no program, a name within the run."""
+    name: str
+    origin: Origin
+    outcome: Outcome
+    source: str | None
+    hypothesis: str = ""
+    reason: str = ""
+    """Why it is where it is."""
+    adaptation: int = 0
+    update: int = 0
+    goal: int = 0
+    """Number of the goal it was written for; gains under another goal say nothing."""
+    fitness_gain: float | None = None
+    """Over the incumbent's control group."""
+    fitness_gain_low: float | None = None
+    """Lower confidence bound of it."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward that is to be tried."""
+
+    name: str
+    source: str
+    origin: Origin
+    hypothesis: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidates of one adaptation, journaled: the trial that follows depends on them alone."""
+
+    adaptation: int
+    candidates: tuple[Candidate, ...]
+    diagnosis: str = ""
+    reason: str = ""
+    """Why there are none, where there are none."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for a person's yes."""
+
+    adaptation: int
+    what: Literal["goal", "reward"]
+    sentence: str
+    names: tuple[str, ...] = ()
+    """Candidates to choose from; their policies are kept until there is an answer."""
+    goal: Goal | None = None
+    points: dict[str, EvalPoint] = {}
+    """The last evaluation of each."""
+
+
+class AdaptState(msgspec.Struct, kw_only=True):
+    """Everything the adapter goes on from, but for policies and trajectories."""
+
+    mode: AdaptMode = "off"
+    goal: Goal = Goal()
+    asked: Trigger | None = None
+    """What candidates are being written for."""
+    asked_goal: str | None = None
+    """Words whose measure is being asked for."""
+    goal_target: float | None = None
+    proposal: Proposal | None = None
+    waiting: Waiting | None = None
+    adaptations: int = 0
+    """Number of the present or last adaptation."""
+    points: list[EvalPoint] = []
+    baseline: EvalPoint | None = None
+    """The evaluation from just before the last adoption, while that is on probation."""
+    preference: Preference | None = None
+    """Of the reward in force, while it is on probation."""
+    triggers: TriggerState = msgspec.field(default_factory=TriggerState)
+    rewards: list[RewardEntry] = []
+    undo: list[str] = []
+    """Ids of the rewards that the kept policies go back to, oldest first."""
+    stats: dict[str, float] = {}
+    """Of the last update: value_loss and so on."""
+    log_rows: int = 0
+    """Rows of adaptations.jsonl."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, for a checkpoint."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
+
+    def entry(self, reward_id: str) -> RewardEntry | None:
+        """Return the newest reward of that id."""
+        return next((each for each in reversed(self.rewards) if each.id == reward_id), None)
+
+    def note(self, reward_id: str, **changes: object) -> None:
+        """Change what is known of a reward."""
+        for index in range(len(self.rewards) - 1, -1, -1):
+            if self.rewards[index].id == reward_id:
+                self.rewards[index] = msgspec.structs.replace(self.rewards[index], **changes)
+                return
+
+    def add(self, entry: RewardEntry) -> None:
+        """Remember a reward; one of the same id is replaced."""
+        self.rewards = [each for each in self.rewards if each.id != entry.id] + [entry]
+        while len(self.rewards) > MAX_REWARDS:
+            kept = ("in_force", "proposed", "adopted")
+            forgotten = next(
+                (each for each in self.rewards if each.outcome not in kept), self.rewards[0]
+            )
+            self.rewards.remove(forgotten)

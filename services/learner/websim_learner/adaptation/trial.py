@@ -1,0 +1,207 @@
+"""The trial of an adaptation's candidates: gate, contest, decision. It adopts nothing itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.books import Books
+from websim_learner.adaptation.contest import CONTROL, Contest, group_envs, group_settings
+from websim_learner.adaptation.examiner import Examiner, point_of
+from websim_learner.adaptation.gate import Checked, check_reward, schema_of
+from websim_learner.adaptation.points import EvalPoint, Trajectory
+from websim_learner.adaptation.rows import (
+    DecisionValues,
+    RoundValues,
+    SchemaValues,
+    VerdictValues,
+)
+from websim_learner.adaptation.state import Candidate
+from websim_learner.adaptation.verdicts import Decision, TrialSettings, decide, halve
+from websim_learner.branch import Branch
+from websim_learner.evaluation import Evaluation
+from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.policy_state import PolicyState
+from websim_learner.randomness import Stream, derived_seed
+from websim_learner.rewards import make_reward
+from websim_learner.run_dir import RunConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial."""
+
+    decision: Decision
+    policies: dict[str, PolicyState]
+    """Of the contenders that were left in the end, the control among them."""
+    points: dict[str, EvalPoint]
+    """Their last evaluations."""
+    env_steps: int
+    """Training steps that it took."""
+
+
+class Trials:
+    """Holds trials for a run."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        examiner: Examiner,
+        books: Books,
+        open_group: Callable[[int, int], FleetClient],
+        waiter: Waiter,
+        between: Callable[[], None],
+        settings: TrialSettings,
+    ) -> None:
+        """Make ready.
+
+        Args:
+            config: the run's.
+            examiner: evaluates contenders.
+            books: where rounds and decisions are written.
+            open_group: opens a session of so many envs with a seed.
+            waiter: waits for it.
+            between: called between two updates of a contender; may raise to abandon the trial.
+            settings: of trials.
+        """
+        self._config = config
+        self._examiner = examiner
+        self._books = books
+        self._open_group = open_group
+        self._waiter = waiter
+        self._between = between
+        self._settings = settings
+
+    def admit(
+        self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]
+    ) -> dict[str, Checked]:
+        """Let candidates pass the gate; return what it says of each, by name."""
+        task = branch.client.task
+        schema = schema_of(task)
+        verdicts: dict[str, Checked] = {}
+        for candidate in candidates:
+            self._between()
+            checked = check_reward(candidate.source, task, trajectories)
+            if checked.accepted and checked.program_id == branch.reward.id:
+                message = "it is the reward in force"
+                checked = msgspec.structs.replace(checked, accepted=False, message=message)
+            verdicts[candidate.name] = checked
+            self._books.row(
+                "verdict",
+                VerdictValues(
+                    name=candidate.name,
+                    source=candidate.source,
+                    schema=SchemaValues(fields=dict(schema.fields), action_dim=schema.action_dim),
+                    accepted=checked.accepted,
+                    program_id=checked.program_id,
+                    refused_by="" if checked.accepted else checked.tier,
+                    reason=checked.message,
+                ),
+            )
+        return verdicts
+
+    def hold(
+        self, branch: Branch, candidates: Sequence[Candidate], env_steps: int, number: int
+    ) -> Outcome:
+        """Let candidates train beside the incumbent's control group, and decide.
+
+        Args:
+            branch: the incumbent; it is not changed.
+            candidates: accepted ones, with names of their own.
+            env_steps: training steps of the run so far.
+            number: of the adaptation: keys the groups' randomness.
+
+        Raises:
+            RunStopped: the run is to stop.
+            UserError: the fleet is gone.
+        """
+        config = self._config
+        group = group_envs(branch.num_envs, 1 + len(candidates))
+        settings = group_settings(config.ppo, branch.num_envs, group)
+        seed = derived_seed(config.seed, Stream.CONTEST_SESSION, number)
+        start = branch.policy_state()
+
+        def make_fork(client: FleetClient, source: str | None) -> Branch:
+            fork = Branch(
+                number,
+                client,
+                settings,
+                seed=derived_seed(config.seed, Stream.CONTEST_SESSION, (1 << 32) + number),
+                session_seed=seed,
+                total_steps=config.total_steps,
+                first_env_steps=env_steps,
+                reward=make_reward(source, client.task, group),
+                device=config.device,
+                waiter=self._waiter,
+            )
+            fork.take_over(start, fork.reward)
+            return fork
+
+        def evaluate(fork: Branch) -> tuple[EvalPoint, Evaluation]:
+            evaluation = self._examiner.examine(fork)
+            update, steps = self._books.when
+            return point_of(evaluation, fork, update, steps, {}), evaluation
+
+        contest = Contest(
+            make_fork,
+            lambda: self._waiter.open(lambda s: self._open_group(group, s), seed),
+            evaluate,
+            self._between,
+        )
+        try:
+            contest.enter(
+                {CONTROL: branch.reward.source}
+                | {candidate.name: candidate.source for candidate in candidates}
+            )
+            return self._compete(contest, [candidate.name for candidate in candidates])
+        finally:
+            contest.close()
+
+    def _compete(self, contest: Contest, names: list[str]) -> Outcome:
+        settings, books = self._settings, self._books
+        standing = [CONTROL, *names]
+        points: dict[str, EvalPoint | None] = {}
+        rounds = settings.round_env_steps
+        for number, steps in enumerate(rounds, 1):
+            books.adapting = f"trial, round {number} of {len(rounds)}: {', '.join(standing)}"
+            held = contest.train(standing, steps)
+            points = {name: held.points[name] for name in standing}
+            last = number == len(rounds)
+            keep = len(standing) if last else settings.finalists
+            stay = list(halve(points, keep, CONTROL))
+            books.row(
+                "round",
+                RoundValues(round=number, results=points, keep=keep, control=CONTROL, stay=stay),
+            )
+            books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
+            standing = [CONTROL, *stay]
+        finalists = {name: points[name] for name in standing if name != CONTROL}
+        control = points[CONTROL]
+        if control is None:
+            raise UserError(f"the control group failed: {held.reasons.get(CONTROL, '')}")
+        decision = decide(control, finalists, settings)
+        books.row(
+            "decision",
+            DecisionValues(
+                control=control, finalists=finalists, settings=settings, decision=decision
+            ),
+        )
+        books.tell("decision", decision.sentence)
+        known = {name: point for name, point in points.items() if point is not None}
+        return Outcome(
+            decision=decision,
+            policies={name: contest.policy(name) for name in standing if name in known},
+            points=known,
+            env_steps=contest.env_steps,
+        )
+
+
+def _standings(points: dict[str, EvalPoint | None], reasons: dict[str, str]) -> str:
+    parts = []
+    for name, point in points.items():
+        if point is None:
+            parts.append(f"{name} failed ({reasons.get(name, 'unknown')})")
+        else:
+            parts.append(f"{name} {sum(point.fitness) / len(point.fitness):.3g}")
+    return ", ".join(parts)

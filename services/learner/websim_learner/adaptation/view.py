@@ -1,0 +1,66 @@
+"""How a run's adaptation stands, for people and pages; it only looks."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from websim_learner.adaptation.books import Books, LazyLog
+from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.rows import as_values
+from websim_learner.adaptation.state import AdaptState
+
+
+class RewardsView(BaseModel):
+    """The rewards of a run."""
+
+    in_force: str
+    rewards: list[dict[str, Any]]
+    """Each with id, name, origin, outcome, source, hypothesis, reason, adaptation, update, goal,
+    fitness_gain and its lower confidence bound fitness_gain_low."""
+
+
+class GoalView(BaseModel):
+    """What a run is for, and what its adaptation is doing."""
+
+    goal: dict[str, Any]
+    mode: str
+    reached: bool
+    pending: list[dict[str, Any]]
+    """What waits for a person's yes."""
+    adapting: str
+    """What is going on, for people; empty when nothing is."""
+    banner: str
+    """Why reward-gen does not answer; empty while all is well."""
+
+
+class AdaptationView:
+    """Reads an adapter's state for HTTP threads."""
+
+    def __init__(self, state: AdaptState, books: Books, questions: Questions, log: LazyLog) -> None:
+        self._state = state
+        self._books = books
+        self._questions = questions
+        self._log = log
+
+    def rewards(self) -> RewardsView:
+        """Return all rewards of the run."""
+        entries = list(self._state.rewards)
+        in_force = next((each.id for each in entries if each.outcome == "in_force"), "task")
+        return RewardsView(in_force=in_force, rewards=[as_values(each) for each in entries])
+
+    def goal(self) -> GoalView:
+        """Return what the run is for."""
+        state = self._state
+        waiting = state.waiting
+        return GoalView(
+            goal=as_values(state.goal),
+            mode=state.mode,
+            reached=state.triggers.reached,
+            pending=[as_values(waiting)] if waiting is not None else [],
+            adapting=self._books.adapting,
+            banner=self._questions.banner,
+        )
+
+    def rows(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return rows of adaptations.jsonl beyond number `after`."""
+        return self._log.rows(after, limit)

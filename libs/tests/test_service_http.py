@@ -2,8 +2,10 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from typing import Annotated
 
 import pytest
+from fastapi import Body
 from prometheus_client import CollectorRegistry
 
 from websim.service import metrics as metrics_module
@@ -145,3 +147,19 @@ def test_the_port_is_free_after_stop(serve):
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     serve(make_health_app(), port)
+
+
+def test_a_body_of_nan_is_refused_in_words(serve):
+    app = make_app("kettle", "1.0")
+
+    @app.post("/v1/fill")
+    def fill(litres: Annotated[float, Body(ge=0.0, allow_inf_nan=False)]) -> float:
+        return litres
+
+    headers = {"Content-Type": "application/json"}
+    url = f"{serve(app).url}/v1/fill"
+    for said in (b"NaN", b"-Infinity", b"1e999"):
+        status, text = get(url, headers, said)
+        assert status == 422
+        assert "finite" in text or "greater than" in text
+    assert get(url, headers, b"1.5") == (200, "1.5")

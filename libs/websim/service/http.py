@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from websim.service.errors import UserError
@@ -21,6 +23,9 @@ from websim.service.tokens import TokenCheck, load_tokens
 
 MAX_BODY_BYTES = 1024 * 1024
 """Requests carry commands, never bulk data."""
+
+MAX_PROBLEMS = 8
+"""What is told of a body that does not fit, at most."""
 
 ALIVE_WITHIN_S = 5.0
 """A main loop that has not turned for this long is not alive."""
@@ -71,7 +76,7 @@ def make_app(title: str, version: str) -> FastAPI:
     No telemetry leaves it, bodies are bounded, and there is no documentation page (it would load
     scripts from elsewhere); `/openapi.json` is served. Who may ask is decided by `serve_http`.
     """
-    return FastAPI(
+    app = FastAPI(
         title=title,
         version=version,
         docs_url=None,
@@ -79,6 +84,18 @@ def make_app(title: str, version: str) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         max_body_size=MAX_BODY_BYTES,
     )
+    app.add_exception_handler(RequestValidationError, _refuse)
+    return app
+
+
+def _refuse(_: Request, error: Exception) -> Response:
+    """Say what does not fit, without the input: it may hold what JSON cannot carry back."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else ()
+    detail = [
+        {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]}
+        for each in problems[:MAX_PROBLEMS]
+    ]
+    return JSONResponse({"detail": detail}, 422)
 
 
 def add_health(

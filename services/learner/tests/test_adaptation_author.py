@@ -14,6 +14,7 @@ from hostile_reward_gen import CHECK, HostileServer, reply
 from msgspec import structs
 
 from websim.service.errors import UserError
+from websim.service.tokens import load_token
 from websim.wire.messages import FieldInfo, TaskInfo
 from websim_learner.adaptation import author as author_module
 from websim_learner.adaptation.answers import CheckAnswer, GoalAnswer, RewardAnswer
@@ -58,8 +59,8 @@ def outcome_of(author, within_s=DEADLINE_S):
 def make_author():
     authors = []
 
-    def make(url, token_file=None, **options):
-        authors.append(Author(url, token_file, **options))
+    def make(url, token="", **options):
+        authors.append(Author(url, token, **options))
         return authors[-1]
 
     yield make
@@ -232,7 +233,7 @@ def test_what_may_pass_is_asked_again(make_author, said):
 
 def test_the_banner_says_that_it_is_tried_again(make_author):
     with HostileServer(BUSY) as server:
-        author = make_author(server.url, timeout_s=0.5)
+        author = make_author(server.url, deadline_s=0.5)
         author.ask("/v1/checks", QUESTION)
         seen = set()
         while (outcome := author.poll()) is None:
@@ -249,7 +250,7 @@ def test_the_banner_says_that_it_is_tried_again(make_author):
 def test_backoff_grows_to_its_bound(make_author, monkeypatch):
     monkeypatch.setattr(author_module, "MAX_BACKOFF_S", 0.05)
     with HostileServer(BUSY) as server:
-        author = make_author(server.url, timeout_s=1.0)
+        author = make_author(server.url, deadline_s=1.0)
         author.ask("/v1/checks", QUESTION)
         outcome_of(author)
         # Waits of 0.02, 0.04 and then 0.05 s: no more than 2 + 1 / 0.05 tries fit.
@@ -273,12 +274,21 @@ def test_a_server_that_is_not_there_yet_is_waited_for(make_author):
 )
 def test_a_silent_or_dripping_server_costs_no_more_than_the_deadline(make_author, said):
     with HostileServer(said) as server:
-        author = make_author(server.url, timeout_s=0.4)
+        author = make_author(server.url, deadline_s=0.4)
         began_s = time.monotonic()
         author.ask("/v1/checks", QUESTION)
         outcome = outcome_of(author)
         assert outcome.kind == "unreachable"
         assert time.monotonic() - began_s < 3.0
+
+
+def test_a_try_that_hangs_gives_way_to_the_next(make_author, monkeypatch):
+    monkeypatch.setattr(author_module, "ANSWER_TIMEOUT_S", 0.2)
+    with HostileServer(None, GOOD) as server:
+        author = make_author(server.url)
+        author.ask("/v1/checks", QUESTION)
+        assert isinstance(outcome_of(author), Answered)
+        assert len(server.questions) == 2
 
 
 @pytest.mark.parametrize("said", [None, BUSY])
@@ -326,7 +336,7 @@ def test_the_token_travels_in_its_header(make_author, tmp_path):
     tokens.write_text(f"view {'v' * 32}\ncontrol {'c' * 32}\n")
     tokens.chmod(0o400)
     with HostileServer(GOOD) as server:
-        author = make_author(server.url, tokens)
+        author = make_author(server.url, load_token(tokens))
         author.ask("/v1/checks", QUESTION)
         outcome_of(author)
         assert server.questions[0][1]["authorization"] == f"Bearer {'c' * 32}"

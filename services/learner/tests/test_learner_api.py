@@ -238,3 +238,12 @@ def test_metrics_rows_and_journal_entries_are_plain_json(tmp_path):
     assert (row["kind"], row["n"], row["explained_variance"]) == ("metrics", 7, None)
     encoded = msgspec.json.encode(JournalEntry(n=1, update=0, kind="start"))
     assert json.loads(encoded) == {"n": 1, "update": 0, "kind": "start"}
+
+
+def test_a_command_of_nan_is_refused_and_told_why(service):
+    for body in (b'{"kind": "set_reward", "source": NaN}', b"NaN", b'{"kind": Infinity}'):
+        answer = service.http.post(
+            "/v1/run/commands", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 422
+        assert "NaN" not in answer.text

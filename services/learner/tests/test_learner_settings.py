@@ -169,6 +169,15 @@ def test_the_same_command_line_starts_a_run_and_goes_on_with_it(tmp_path, toy_ta
         resumed_config(both)
 
 
+def test_a_value_with_commas_is_one_value_on_the_command_line():
+    argv = ["--set", "ppo.hidden=64,32", "--set", "task.range=1,2.5", "--set", "ppo.epochs=3"]
+    ppo, task = split_overrides(load_settings(TrainSettings, argv).set)
+    assert with_overrides(PPOSettings(), ppo) == PPOSettings(hidden=(64, 32), epochs=3)
+    assert task == {"range": (1.0, 2.5)}
+    with pytest.raises(UserError, match="--set 64 names no setting"):
+        split_overrides(load_settings(TrainSettings, ["--set", "64"]).set)
+
+
 def test_an_unknown_command_is_one_clear_line(capsys):
     with pytest.raises(UserError, match="there is no command fly"):
         run(["fly"])

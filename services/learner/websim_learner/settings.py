@@ -141,7 +141,7 @@ def split_overrides(pairs: Sequence[str]) -> tuple[dict[str, str], dict[str, Val
     """
     ppo: dict[str, str] = {}
     task: dict[str, Value] = {}
-    for pair in pairs:
+    for pair in _whole(pairs):
         key, equals, text = pair.partition("=")
         owner, _, name = key.partition(".")
         if not (equals and name and owner in ("ppo", "task")):
@@ -153,6 +153,17 @@ def split_overrides(pairs: Sequence[str]) -> tuple[dict[str, str], dict[str, Val
         else:
             task[name] = _task_value(text)
     return ppo, task
+
+
+def _whole(pairs: Sequence[str]) -> list[str]:
+    """Return the pairs as they were typed: reading the flags parts `a=64,64` at its comma."""
+    whole: list[str] = []
+    for pair in pairs:
+        if whole and "=" not in pair:
+            whole[-1] += f",{pair}"
+        else:
+            whole.append(pair)
+    return whole
 
 
 def with_overrides(settings: PPOSettings, overrides: Mapping[str, str]) -> PPOSettings:

@@ -4,9 +4,7 @@ import functools
 
 import anyio
 import anyio.to_thread
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, HTTPException
 
 from websim.programs import ProgramError
 from websim.programs.sandbox import SandboxError
@@ -20,16 +18,12 @@ from websim_reward_gen.weights import read_weights
 
 log = get_logger(__name__)
 
-MAX_PROBLEMS = 8
-"""What is told of a body that does not fit, at most."""
-
 
 def add_reward_routes(
     app: FastAPI, generator: Generator, goals_: Goals, gate: Gate, max_concurrent: int
 ) -> None:
     """Add /v1/rewards, /v1/goals and /v1/checks to the application."""
     seats = anyio.Semaphore(max_concurrent)
-    app.add_exception_handler(RequestValidationError, _refuse)
 
     @app.post("/v1/rewards", tags=["rewards"])
     async def rewards(request: RewardRequest) -> RewardAnswer:
@@ -91,16 +85,6 @@ def add_reward_routes(
         except ProgramError:
             weights = {}
         return CheckAnswer(verdict=verdict, weights=weights)
-
-
-def _refuse(_: Request, error: Exception) -> Response:
-    """Say what does not fit, without the input: it may hold what JSON cannot carry back."""
-    problems = error.errors() if isinstance(error, RequestValidationError) else ()
-    detail = [
-        {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]}
-        for each in problems[:MAX_PROBLEMS]
-    ]
-    return JSONResponse({"detail": detail}, 422)
 
 
 def _take(seats: anyio.Semaphore) -> None:

@@ -141,7 +141,7 @@ class Author:
         """Give up a question that is open and end the thread, within moments."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(JOIN_S)
 
     def _run(self, path: Path, data: bytes) -> None:
         give_up_s = time.monotonic() + self._deadline_s
@@ -181,7 +181,8 @@ class Author:
         connection = make(self._host, self._port, timeout=connect_s)
         try:
             connection.request("POST", path, data, self._headers)
-            reader = _Reader(connection.sock, self._closing, give_up_s)
+            until_s = min(give_up_s, time.monotonic() + ANSWER_TIMEOUT_S)
+            reader = _Reader(connection.sock, self._closing, until_s)
             # HTTPResponse takes from a socket nothing but this way to read it.
             response = HTTPResponse(cast(socket, reader), method="POST")
             try:

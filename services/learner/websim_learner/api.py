@@ -24,16 +24,14 @@ def add_run_routes(
     status: Callable[[], RunStatus],
     control: Control,
     stream: EventStream,
-    adaptation: AdaptationView,
 ) -> None:
-    """Add the routes of the run, of its records, and of its adaptation.
+    """Add `/v1/run`, `/v1/run/commands` and `/v1/events`.
 
     Args:
         app: the learner's application.
         status: returns how the run stands; called in HTTP threads.
         control: takes commands.
         stream: holds the records.
-        adaptation: how the run's adaptation stands.
     """
     schemas, components = msgspec.json.schema_components(
         [AnyRecord], ref_template="#/components/schemas/{name}"
@@ -79,6 +77,19 @@ def add_run_routes(
         records = stream.after(after, limit)
         return Response(msgspec.json.encode(records), media_type="application/json")
 
+    describe = app.openapi
+
+    def describe_with_records() -> dict[str, Any]:
+        document = describe()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        return document
+
+    app.openapi = describe_with_records  # type: ignore[method-assign]
+
+
+def add_adaptation_routes(app: FastAPI, adaptation: AdaptationView) -> None:
+    """Add `/v1/rewards`, `/v1/goal` and `/v1/adaptations`."""
+
     @app.get("/v1/rewards", tags=["adaptation"])
     def get_rewards() -> RewardsView:
         """Answer the rewards of the run and what became of each."""
@@ -96,12 +107,3 @@ def add_run_routes(
     ) -> list[dict[str, Any]]:
         """Answer the rows of the log of adaptations beyond number `after`."""
         return adaptation.rows(after, limit)
-
-    describe = app.openapi
-
-    def describe_with_records() -> dict[str, Any]:
-        document = describe()
-        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        return document
-
-    app.openapi = describe_with_records  # type: ignore[method-assign]

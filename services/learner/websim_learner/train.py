@@ -11,7 +11,7 @@ from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
 from websim.service.tokens import load_token
 from websim_learner.adaptation.author import Author
-from websim_learner.api import add_run_routes
+from websim_learner.api import add_adaptation_routes, add_run_routes
 from websim_learner.configure import new_config, resumed_config, started_config
 from websim_learner.fleet import FleetClient, open_session
 from websim_learner.run import Run
@@ -88,5 +88,6 @@ def _serve(run: Run, settings: TrainSettings) -> HttpServer:
     app = make_app("MuJoCo WebSim learner", release)
     registry = make_registry("learner", release, run.reporter.readings)
     add_health(app, alive=run.pulse.alive, ready=run.status.unready_reason, registry=registry)
-    add_run_routes(app, run.status.read, run.control, run.stream, run.adaptation_view)
+    add_run_routes(app, run.status.read, run.control, run.stream)
+    add_adaptation_routes(app, run.adaptation_view)
     return serve_http(app, settings.http_host, settings.http_port, settings.token_file)

@@ -1,5 +1,6 @@
 """Examinations: a policy's mean action, judged by the goal's measure, on a session of its own."""
 
+import functools
 from collections.abc import Callable
 
 from websim.wire.messages import TaskInfo
@@ -10,6 +11,7 @@ from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.randomness import Stream, derived_seed
+from websim_learner.rewards import RewardFailed
 
 
 class Examiner:
@@ -43,16 +45,28 @@ class Examiner:
         self._measure = measure
 
     def examine(self, branch: Branch, trajectories: int = 0) -> Evaluation:
-        """Evaluate a branch's present policy under its present reward."""
-        return evaluate(
+        """Evaluate a branch's present policy.
+
+        Args:
+            branch: whose.
+            trajectories: episodes to keep; where any are, the present reward judges them too.
+        """
+        examine = functools.partial(
+            evaluate,
             self._session(),
             branch.actor,
             self._seed,
             self._waiter,
             measure=self._measure,
-            reward=branch.reward,
             trajectories=trajectories,
         )
+        if not trajectories:
+            return examine()
+        try:
+            return examine(reward=branch.reward)
+        except RewardFailed:
+            # The next update finds out too, and replaces the reward.
+            return examine()
 
     def probes(self) -> tuple[Trajectory, ...]:
         """Return what doing nothing, doing anything and doing one thing all the time looks like."""

@@ -206,7 +206,7 @@ def make_metrics(**overrides):
     numbers = {
         name: 1
         for name, hint in MetricsRecord.__annotations__.items()
-        if name not in ("reward_id", "kind")
+        if name not in ("reward_id", "kind", "component_shares")
     }
     return MetricsRecord(
         **{**numbers, "update": 1, "env_steps": 10, "reward_id": "task", **overrides}

@@ -149,7 +149,7 @@ def chosen(fitness: Float64, count: int) -> list[tuple[int, str]]:
     n = len(fitness)
     ranked = np.argsort(np.where(np.isnan(fitness), -np.inf, fitness), kind="stable")
     spread = np.linspace(0, n - 1, max(count, 1)).round().astype(int).tolist()
-    named = {n - 1: "best", 0: "worst", (n - 1) // 2: "median"}
+    named = {(n - 1) // 2: "median", 0: "worst", n - 1: "best"}
     ranks = list(dict.fromkeys([n - 1, 0, (n - 1) // 2, *spread, *range(n)]))[: max(count, 0)]
     return [
         (int(ranked[rank]), f"{named[rank]} of {n}" if rank in named else f"rank {n - rank} of {n}")

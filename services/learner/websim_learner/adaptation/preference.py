@@ -7,6 +7,7 @@ a reward pays a statue more than a runner.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,6 +28,10 @@ MIN_SCORE = 0.5
 """Three right pairs for a wrong one."""
 _TIE = 1e-9
 """Relative difference of returns that is rounding, not preference."""
+
+
+BANK_SIZE = 24
+"""Trajectories kept: 276 pairs, and tens of megabytes for the largest bundled task."""
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,3 +111,99 @@ def _compare(better: float, worse: float) -> int:
 
 def _name(trajectory: Trajectory) -> str:
     return f'"{trajectory.label}" (fitness {trajectory.fitness:.3g})'
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint's JSON says of one trajectory."""
+
+    label: str
+    fitness: float
+    probe: bool
+
+
+class TrajectoryBank:
+    """Trajectories of different fitness, few enough to keep, for `preference`.
+
+    Probes (scripted behaviours such as standing still) stay. Of the others, when there are too
+    many, the one goes whose neighbours in fitness are closest together: the range stays covered,
+    its ends for certain. Of equals the oldest goes.
+    """
+
+    def __init__(self, size: int = BANK_SIZE) -> None:
+        """Make an empty bank of at most `size` trajectories."""
+        self._size = size
+        self._probes: list[Trajectory] = []
+        self._others: list[Trajectory] = []
+
+    @property
+    def trajectories(self) -> list[Trajectory]:
+        """Probes, then the others from the oldest to the newest."""
+        return [*self._probes, *self._others]
+
+    def add(self, trajectory: Trajectory, *, probe: bool = False) -> None:
+        """Take a trajectory in; an empty one, or one of unknown fitness, is left out.
+
+        Args:
+            trajectory: any episode.
+            probe: keep it; a probe of the same label is replaced.
+        """
+        if not trajectory.length or not math.isfinite(trajectory.fitness):
+            return
+        if probe:
+            others = [kept for kept in self._probes if kept.label != trajectory.label]
+            if len(others) >= self._size:
+                raise ValueError(f"a bank of {self._size} trajectories is full of probes")
+            self._probes = [*others, trajectory]
+        else:
+            self._others.append(trajectory)
+        while len(self._probes) + len(self._others) > self._size:
+            del self._others[_most_redundant([kept.fitness for kept in self._others])]
+
+    def clear(self) -> None:
+        """Forget everything: fitness is measured by another goal now."""
+        self._probes, self._others = [], []
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all fields and actions, for a checkpoint."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for index, kept in enumerate(self.trajectories):
+            arrays[f"{index}/action"] = kept.action
+            for name, field in kept.fields.items():
+                arrays[f"{index}/field/{name}"] = field
+        return arrays
+
+    def counters(self) -> dict[str, Any]:
+        """Return what is known of each trajectory as plain JSON values, for a checkpoint."""
+        flagged = [(kept, True) for kept in self._probes] + [(kept, False) for kept in self._others]
+        rows = [_Kept(label=t.label, fitness=t.fitness, probe=probe) for t, probe in flagged]
+        return {"trajectories": [msgspec.to_builtins(row) for row in rows]}
+
+    def load(self, arrays: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Take over what `arrays` and `counters` returned."""
+        self.clear()
+        for index, row in enumerate(msgspec.convert(counters["trajectories"], list[_Kept])):
+            prefix = f"{index}/field/"
+            trajectory = Trajectory(
+                label=row.label,
+                fitness=row.fitness,
+                fields={
+                    name.removeprefix(prefix): array
+                    for name, array in arrays.items()
+                    if name.startswith(prefix)
+                },
+                action=arrays[f"{index}/action"],
+            )
+            (self._probes if row.probe else self._others).append(trajectory)
+
+
+def _most_redundant(fitness: Sequence[float]) -> int:
+    """Return the index of the value that leaves the smallest gap; the first of equals.
+
+    The lowest and highest go only when there is nothing between them, and then the oldest.
+    """
+    order = sorted(range(len(fitness)), key=lambda index: (fitness[index], index))
+    inner = [
+        (fitness[order[place + 1]] - fitness[order[place - 1]], order[place])
+        for place in range(1, len(order) - 1)
+    ]
+    return min(inner)[1] if inner else 0

@@ -1,0 +1,205 @@
+import msgspec
+import pytest
+
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.signals import (
+    TriggerSettings,
+    TriggerState,
+    after_adaptation,
+    after_goal,
+    after_rollback,
+    after_trigger,
+)
+from websim_learner.adaptation.triggers import find_trigger, rearmed
+
+STEP = 10_000
+GROWING = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+FLAT = [5.0, 5.1, 4.9, 5.0, 5.1, 4.9]
+
+
+def make_point(index=0, fitness=1.0, **overrides):
+    """Return an evaluation of four episodes around `fitness`."""
+    values = {
+        "update": index,
+        "env_steps": index * STEP,
+        "fitness": (fitness - 0.1, fitness, fitness, fitness + 0.1),
+        "reward_return": (1.0,) * 4,
+        "task_return": (1.0,) * 4,
+        "length": (1000,) * 4,
+        "reward_id": "task",
+        "value_loss": 1.0,
+        "entropy_nats": 1.0,
+    }
+    return EvalPoint(**{**values, **overrides})
+
+
+def series(fitness, **columns):
+    return [
+        make_point(i, f, **{name: column[i] for name, column in columns.items()})
+        for i, f in enumerate(fitness)
+    ]
+
+
+def find(points, *, baseline=None, target=None, preference=None, state=None, now=None, **settings):
+    return find_trigger(
+        points,
+        baseline,
+        target,
+        preference,
+        state or TriggerState(),
+        TriggerSettings(**settings),
+        points[-1].env_steps if now is None else now,
+    )
+
+
+def test_growth_is_no_reason_to_change():
+    assert find(series(GROWING)) is None
+
+
+@pytest.mark.parametrize("fitness", [FLAT, GROWING[::-1], [3.0] * 6])
+def test_no_growth_is_stagnation(fitness):
+    trigger = find(series(fitness))
+    assert trigger.kind == "stagnation"
+
+
+def test_the_slope_is_told_per_million_steps():
+    # Falling by 1 every 10,000 steps.
+    assert find(series(GROWING[::-1])).numbers["slope_per_million"] == pytest.approx(-100.0)
+
+
+def test_stagnation_needs_the_whole_window():
+    assert find(series(FLAT[:5])) is None
+
+
+def test_a_repeated_evaluation_counts_once():
+    points = series(FLAT[:5])
+    assert find([*points, points[-1]]) is None
+
+
+def test_two_evaluations_at_the_target_reach_it():
+    assert find(series([1.0, 6.0]), target=5.0) is None
+    trigger = find(series([1.0, 5.0, 6.0]), target=5.0)
+    assert (trigger.kind, trigger.numbers) == ("target_reached", {"value": 6.0, "target": 5.0})
+
+
+def test_success_is_the_target_where_the_goal_names_none():
+    points = [make_point(i, success=(1.0,) * 4) for i in range(2)]
+    assert find(points).what == "target_reached"
+    assert find(points, target=5.0) is None
+    assert find([make_point(i, success=(1.0, 1.0, 1.0, 0.0)) for i in range(2)]) is None
+
+
+def test_a_reached_target_is_told_again_only_after_a_clear_fall():
+    settings = TriggerSettings()
+    at_target = series([6.0] * 6)
+    state = after_trigger(TriggerState(), find(at_target, target=5.0))
+    assert state.reached
+    # Nor is a policy at its target stagnant.
+    assert find(at_target, target=5.0, state=state) is None
+    assert rearmed(state, series([4.6]), 5.0, settings).reached
+    state = rearmed(state, series([4.4]), 5.0, settings)
+    assert not state.reached
+    assert find(at_target, target=5.0, state=state).kind == "target_reached"
+
+
+def test_the_schedule_counts_from_the_last_end():
+    state = TriggerState(last_end_env_steps=50_000)
+    points = series([1.0])
+    assert find(points, state=state, schedule_env_steps=200_000, now=249_999) is None
+    trigger = find(points, state=state, schedule_env_steps=200_000, now=250_000)
+    assert trigger.kind == "schedule"
+    assert find(points, state=state, now=10**9) is None
+
+
+def test_cool_down_and_cap_silence_all_but_guards():
+    cooling = TriggerState(last_end_env_steps=0)
+    assert find(series(FLAT), state=cooling, now=99_999) is None
+    assert find(series(FLAT), state=cooling, now=100_000).kind == "stagnation"
+    spent = TriggerState(adaptations=8)
+    assert find(series(FLAT), state=spent) is None
+    loud = series([1.0] * 4, value_loss=[1.0, 1.0, 1.0, 11.0])
+    assert find(loud, state=cooling).what == "value_loss"
+    assert find(loud, state=spent).what == "value_loss"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "what"),
+    [
+        ("value_loss", [2.0, 1.0, 3.0, 20.5], "value_loss"),
+        ("value_loss", [2.0, 1.0, 3.0, float("nan")], "value_loss"),
+        ("value_loss", [2.0, 1.0, 3.0, 20.0], None),
+        ("entropy_nats", [1.0, 0.0, -1.0, -2.1], "entropy"),
+        ("entropy_nats", [1.0, 0.0, -1.0, -2.0], None),
+        ("length", [(100,) * 4, (90,) * 4, (80,) * 4, (44,) * 4], "length"),
+        ("length", [(100,) * 4, (90,) * 4, (80,) * 4, (45,) * 4], None),
+    ],
+)
+def test_guards_of_learning(column, values, what):
+    trigger = find(series([1.0] * 4, **{column: values}), entropy_floor_nats=-2.0)
+    assert (trigger and trigger.what) == what
+
+
+def test_a_guard_speaks_once_until_the_next_change():
+    points = series([1.0] * 4, value_loss=[1.0, 1.0, 1.0, 11.0])
+    state = after_trigger(TriggerState(), find(points))
+    assert find(points, state=state) is None
+    assert find(points, state=after_rollback(state, 0)).what == "value_loss"
+
+
+def test_a_reward_that_grows_while_fitness_falls_is_hacked():
+    rewards = [(f,) * 4 for f in GROWING]
+    assert find(series(GROWING[::-1], reward_return=rewards)).what == "reward_up_fitness_down"
+    ids = ["old"] * 3 + ["new"] * 3
+    other = find(series(GROWING[::-1], reward_return=rewards, reward_id=ids))
+    assert other.kind == "stagnation"
+
+
+def test_fitness_lost_on_probation():
+    baseline = make_point(0, 100.0)
+    # Falls by 15 exactly: more than 10 %, less than 20 %.
+    once = [make_point(1, 85.0)]
+    assert find(once, baseline=baseline) is None
+    twice = [*once, make_point(2, 85.0)]
+    trigger = find(twice, baseline=baseline)
+    assert (trigger.what, trigger.numbers["change_mean"]) == ("fitness_lost", pytest.approx(-15.0))
+    assert find([make_point(1, 75.0)], baseline=baseline).what == "fitness_lost"
+    assert find([make_point(1, 91.0), make_point(2, 91.0)], baseline=baseline) is None
+
+
+def test_a_loss_that_may_be_chance_is_none():
+    baseline = make_point(0, 100.0)
+    # Changes 10, 10, 10, -150: mean -30, error 40: not below -20 with confidence.
+    shaken = tuple(b + d for b, d in zip(baseline.fitness, (10, 10, 10, -150), strict=True))
+    point = msgspec.structs.replace(make_point(1), fitness=shaken)
+    assert find([point], baseline=baseline) is None
+
+
+def test_probation_ends():
+    baseline = make_point(0, 100.0)
+    points = [make_point(1, 50.0)]
+    adopted = TriggerState(adopted_env_steps=75_000, last_end_env_steps=75_000)
+    assert find(points, baseline=baseline, state=adopted, now=375_000).what == "fitness_lost"
+    assert find(points, baseline=baseline, state=adopted, now=375_001) is None
+    assert find(points, baseline=baseline, now=300_001) is None
+
+
+def test_a_reward_that_prefers_worse_is_a_guard():
+    failed = Preference(score=-0.5, num_pairs=10, passed=False, sentence="It pays a statue.")
+    assert find(series([1.0]), preference=failed).what == "prefers_worse"
+    passed = msgspec.structs.replace(failed, passed=True)
+    assert find(series([1.0]), preference=passed) is None
+
+
+def test_what_the_state_remembers():
+    told = TriggerState(told=("entropy",), reached=True)
+    adopted = after_adaptation(told, 500, adopted=True)
+    assert adopted == TriggerState(
+        adaptations=1, last_end_env_steps=500, adopted_env_steps=500, reached=True
+    )
+    kept = after_adaptation(adopted, 900, adopted=False)
+    assert (kept.adaptations, kept.last_end_env_steps, kept.adopted_env_steps) == (2, 900, 500)
+    back = after_rollback(adopted, 700)
+    assert (back.adaptations, back.last_end_env_steps, back.adopted_env_steps) == (1, 700, None)
+    assert not after_goal(adopted).reached
+    assert msgspec.json.decode(msgspec.json.encode(adopted), type=TriggerState) == adopted

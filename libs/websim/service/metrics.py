@@ -157,6 +157,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("websim_learner_commands_total", "counter", "Commands that took effect."),
     Metric("websim_learner_warnings_total", "counter", "Warnings told to people."),
     Metric(
+        "websim_learner_adaptation_events_total",
+        "counter",
+        "What happened in adaptations: trigger, candidates, round, decision, adopted, rolled_back.",
+        ("event",),
+    ),
+    Metric(
         "websim_learner_reward_nonfinite_rows_total",
         "counter",
         "Rewards of a program that were not finite; they became 0.",

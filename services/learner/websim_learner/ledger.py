@@ -65,6 +65,11 @@ class Ledger:
         """Training env steps of all branches."""
         return sum(branch.env_steps for branch in self._branches)
 
+    @property
+    def total_steps(self) -> int:
+        """Env steps of the whole run."""
+        return self._config.total_steps
+
     def enter(self, state: RunState, reason: str = "") -> None:
         """Note the state of the run."""
         if (state, reason) != (self.state, self.reason):

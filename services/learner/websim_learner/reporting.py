@@ -122,6 +122,10 @@ class Reporter:
             yield Reading(f"{prefix}_{name}_total", self.counts[name])
         for name in ("reward_nonfinite_rows", "reward_clipped_rows"):
             yield Reading(f"{prefix}_{name}_total", self.counts[name])
+        for name, count in self.counts.items():
+            if name.startswith("adaptation_"):
+                event = name.removeprefix("adaptation_")
+                yield Reading(f"{prefix}_adaptation_events_total", count, (event,))
         for phase, seconds in self._clock.phases.items():
             yield Reading(f"{prefix}_time_seconds_total", seconds, (phase,))
         if (latest := self.latest) is not None:

@@ -11,7 +11,6 @@ import msgspec
 
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
-from websim_learner.adaptation.bank import TrajectoryBank
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.contest import CONTROL
 from websim_learner.adaptation.examiner import Examiner, point_of
@@ -19,7 +18,7 @@ from websim_learner.adaptation.gate import Checked, check_reward
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.policies import Policies
-from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.preference import Preference, TrajectoryBank
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import (
@@ -81,6 +80,8 @@ class Adapter:
         self.policies = Policies()
         self.bank = TrajectoryBank()
         self.questions = questions
+        self._probed = False
+        """Whether the bank holds behaviours that want nothing."""
         self._branches = branches
         self._ledger = ledger
         self._trials = trials
@@ -155,6 +156,8 @@ class Adapter:
         )
         if trigger is None or (busy and trigger.kind != "guard"):
             return
+        if env_steps + self._trials.env_steps(2) > self._ledger.total_steps and not state.baseline:
+            return  # no trial fits into what is left
         self.books.row(
             "trigger",
             TriggerValues(
@@ -232,7 +235,8 @@ class Adapter:
         state.goal, state.asked_goal, state.points = goal, None, []
         state.baseline, state.preference = None, None
         state.triggers = after_goal(state.triggers)
-        self.bank = TrajectoryBank()
+        self.bank.clear()
+        self._probed = False
         self.books.row("goal", goal)
         self.books.tell("goal", f'goal: "{goal.description}", {goal.fitness_description}')
         if state.mode != "off" and goal.kind != "task":
@@ -294,6 +298,12 @@ class Adapter:
                 accepted.append(candidate)
             else:
                 self.books.tell("refused", f"{candidate.name}: {checked.message}")
+        planned = self._trials.env_steps(1 + len(accepted))
+        if accepted and self._ledger.env_steps + planned > self._ledger.total_steps:
+            accepted = []
+            proposal = msgspec.structs.replace(
+                proposal, reason=f"a trial of {planned:,} steps does not fit into what is left"
+            )
         if not accepted:
             reason = proposal.reason or "no candidate passed the gate"
             self._end(f"nothing is changed: {reason}")
@@ -516,8 +526,10 @@ class Adapter:
         return checked
 
     def _look_at_probes(self) -> None:
-        if not self.bank.has_probes:
-            self.bank.keep_probes(self.examiner.probes())
+        if not self._probed:
+            for probe in self.examiner.probes():
+                self.bank.add(probe, probe=True)
+            self._probed = True
 
     def _look(self, branch: Branch) -> EvalPoint:
         """Evaluate a branch now."""
@@ -588,11 +600,14 @@ class Adapter:
             "state": self.state.as_json(),
             "policies": self.policies.counters(),
             "bank": self.bank.counters(),
+            "probed": self._probed,
         }
 
     def arrays(self) -> dict[str, Arrays]:
         """Return arrays by part, for a checkpoint."""
-        return prefixed("adapter", {**self.policies.arrays(), **self.bank.arrays()})
+        kept = self.bank.arrays()
+        bank = {"trajectories": kept} if kept else {}
+        return prefixed("adapter", {**self.policies.arrays(), **bank})
 
     def kept(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
         """Return both, as they go into a run's checkpoint."""
@@ -608,4 +623,5 @@ class Adapter:
             # In place: books and status look at the same state.
             setattr(self.state, name, getattr(loaded, name))
         self.policies.load(counters["policies"], parts)
-        self.bank.load(counters["bank"], parts)
+        self.bank.load(parts.get("trajectories", {}), counters["bank"])
+        self._probed = counters["probed"]

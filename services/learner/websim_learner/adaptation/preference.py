@@ -24,8 +24,8 @@ CLEAR_SHARE = 0.1
 """Of the range of fitness: two trajectories further apart than this are clearly ordered."""
 MIN_PAIRS = 6
 """With fewer clearly ordered pairs there is nothing to judge by."""
-MIN_SCORE = 0.5
-"""Three right pairs for a wrong one."""
+MIN_SCORE = 0.0
+"""As many right pairs as wrong ones: what is doubtful is for a trial to show."""
 _TIE = 1e-9
 """Relative difference of returns that is rounding, not preference."""
 

@@ -73,6 +73,12 @@ class Trials:
         self._between = between
         self._settings = settings
 
+    def env_steps(self, contenders: int) -> int:
+        """Return about how many training steps a trial takes, the control's included."""
+        rounds = self._settings.round_env_steps
+        later = min(contenders, 1 + self._settings.finalists)
+        return rounds[0] * contenders + sum(rounds[1:]) * later
+
     def admit(
         self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]
     ) -> dict[str, Checked]:

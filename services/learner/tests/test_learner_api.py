@@ -226,6 +226,7 @@ def test_every_reading_has_its_row_in_the_table(tmp_path):
     ours = {m.name for m in METRICS if m.name.startswith("websim_learner_")}
     possible = names | {f"websim_learner_{value}" for value in GAUGES.values()}
     assert ours - possible == {
+        "websim_learner_adaptation_events_total",
         "websim_learner_evaluation_return",
         "websim_learner_evaluation_fitness",
     }

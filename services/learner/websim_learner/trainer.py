@@ -21,6 +21,7 @@ from websim_learner.control import (
     Pause,
     Pending,
     Resume,
+    RunOver,
     SetReward,
     Stop,
     TakeCheckpoint,
@@ -101,6 +102,9 @@ class Trainer:
         finally:
             self.ledger.clock.halt()
             self._examiner.close()
+            for pending in self._deferred:
+                pending.answer.set_exception(RunOver())
+            self._deferred.clear()
         return self.ledger.state
 
     def _train(self) -> None:
@@ -231,6 +235,9 @@ class Trainer:
         except UserError as error:
             pending.answer.set_exception(error)
             return
+        except RunStopped:
+            pending.answer.set_exception(RunOver())
+            raise
         self.ledger.note_command(kind, detail)
         update, env_steps = self.ledger.updates, self.ledger.env_steps
         applied = Applied(kind=kind, update=update, env_steps=env_steps, detail=detail)

@@ -176,14 +176,16 @@ class Adapter:
 
     def tend(self) -> None:
         """Do what can be done now: a trial that was to begin, an answer that has come."""
-        if self.state.proposal is not None:
-            self._try(self.state.proposal)
         answer = self.questions.poll(self.state, self._branch)
         if isinstance(answer, Goal):
             self._take_goal(answer)
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
+        if self.state.proposal is not None:
+            # A kill in the trial costs no more than the trial.
+            self._ledger.write_checkpoint()
+            self._try(self.state.proposal)
 
     def close(self) -> None:
         """Ask nothing any more."""
@@ -277,15 +279,13 @@ class Adapter:
         return checked.program_id
 
     def _take_candidates(self, proposal: Proposal) -> None:
-        """Keep candidates, then hold their trial: a kill in it costs no more than the trial."""
+        """Keep candidates; their trial is held before the next update."""
         state = self.state
         state.asked, state.proposal = None, proposal
         state.adaptations = max(state.adaptations, proposal.adaptation)
         self.books.row("answer", proposal)
         names = ", ".join(candidate.name for candidate in proposal.candidates) or proposal.reason
         self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
-        self._ledger.write_checkpoint()
-        self._try(proposal)
 
     def _try(self, proposal: Proposal) -> None:
         self._look_at_probes()

@@ -1,0 +1,260 @@
+"""The adapter on the toy: rewards are tried, adopted and taken back; kills leave no trace."""
+
+import json
+
+import pytest
+
+from websim.service.errors import UserError
+from websim_learner import run as run_module
+from websim_learner.adaptation.replay import replay_decisions
+from websim_learner.control import (
+    AdoptReward,
+    Approve,
+    Ask,
+    FitnessProgram,
+    Reject,
+    Rollback,
+    SetGoal,
+    Stop,
+    TryReward,
+)
+from websim_learner.fleet import RunStopped
+
+CENTRE = """
+def reward(state, action):
+    near = 2.0 - np.abs(state.x)
+    return near, {"near": near}
+"""
+
+FAR = """
+def reward(state, action):
+    return np.abs(state.x)
+"""
+
+STEPS = 24 * 8
+
+
+@pytest.fixture
+def make(harness, monkeypatch):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+
+    def build(directory=None, **overrides):
+        defaults = {"adapt": "auto", "total_steps": 60 * STEPS, "eval_every_updates": 4}
+        return harness(directory, **{**defaults, **overrides})
+
+    return build
+
+
+def sends(command):
+    return lambda h: h.send(command)
+
+
+def rows(h):
+    path = h.run_dir.path / "adaptations.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def kinds(h):
+    return [row["kind"] for row in rows(h)]
+
+
+def outcome_of(h, name):
+    return next(each for each in h.run.adaptation.rewards if each.name == name).outcome
+
+
+def test_a_run_that_does_not_adapt_has_no_log_and_other_bits_of_nobody(make):
+    off = make(adapt="off", total_steps=12 * STEPS)
+    off.go()
+    assert rows(off) == []
+    assert off.result()["env_steps"] == 12 * STEPS
+
+
+def test_a_reward_that_pays_for_an_early_end_is_refused_before_any_training(make):
+    h = make(total_steps=12 * STEPS)
+    source = "def reward(state, action):\n    return -np.abs(state.x)\n"
+    h.at = {6: [sends(TryReward(kind="try_reward", source=source, name="impatient"))]}
+    h.go()
+    verdict = next(row for row in rows(h) if row["kind"] == "verdict")
+    assert verdict["values"]["refused_by"] == "preference"
+    assert "round" not in kinds(h)
+    assert outcome_of(h, "impatient") == "refused"
+
+
+def test_a_persons_reward_is_tried_beside_a_control_group_and_decided_by_fitness(make):
+    h = make()
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    assert h.go() == "finished"
+    assert h.answers[0].kind == "try_reward"
+    assert kinds(h)[:4] == ["answer", "verdict", "round", "round"]
+    decision = next(row for row in rows(h) if row["kind"] == "decision")
+    adopted = decision["values"]["decision"]["promote"]
+    assert outcome_of(h, "centre") in (("in_force", "rolled_back") if adopted else ("lost",))
+    # Steps of the trial are steps of the run.
+    assert h.result()["env_steps"] >= 60 * STEPS
+    assert h.branch.updates < 60
+
+
+def test_decisions_are_reproduced_from_the_log_alone(make, capsys):
+    h = make()
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    h.go()
+    assert replay_decisions(h.run_dir.path) == 0
+    assert "decisions reproduced" in capsys.readouterr().out
+
+
+def test_a_reward_outside_the_language_is_refused_and_nothing_changes(make):
+    h = make(total_steps=12 * STEPS)
+    h.at = {2: [sends(TryReward(kind="try_reward", source="import os", name="evil"))]}
+    h.go()
+    assert isinstance(h.answers[0], UserError)
+    assert "refused" in str(h.answers[0])
+    assert h.branch.reward.id == "task"
+
+
+def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(make):
+    h = make(total_steps=12 * STEPS)
+    digests = {}
+
+    def note(name):
+        return lambda h: digests.setdefault(name, h.digest())
+
+    h.at = {
+        4: [note("before"), sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        7: [note("learned"), sends(Rollback(kind="rollback"))],
+    }
+    original = h.run._trainer._between_updates
+
+    def watched():
+        original()
+        if h.branch.updates == 7:
+            note("after")(h)
+
+    h.run._trainer._between_updates = watched
+    h.go()
+    assert digests["learned"] != digests["before"]
+    assert digests["after"] == digests["before"]
+    assert h.branch.reward.id == "task"
+    assert [row["kind"] for row in rows(h) if row["kind"] != "trigger"] == [
+        "adopted",
+        "rolled_back",
+    ]
+
+
+def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(make):
+    h = make(total_steps=200 * STEPS, eval_every_updates=2)
+    h.at = {100: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
+    h.go()
+    back = next(row for row in rows(h) if row["kind"] == "rolled_back")
+    assert back["values"]["reward_id"] == "task"
+    assert back["env_steps"] - 100 * STEPS <= 300_000
+    assert h.branch.reward.id == "task"
+
+
+def test_nothing_is_adopted_without_a_yes_in_approve_mode(make):
+    h = make(adapt="approve")
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    h.go()
+    assert "adopted" not in kinds(h)
+    assert h.branch.reward.id == "task"
+
+
+def test_a_goal_of_a_persons_own_measure_opens_a_new_comparison(make):
+    program = "def fitness(state, action):\n    return state.x\n"
+    fitness = FitnessProgram(program=program, accumulate="last", unit="m")
+    h = make(total_steps=16 * STEPS)
+    h.at = {2: [sends(SetGoal(kind="set_goal", description="go right", fitness=fitness))]}
+    h.go()
+    goal = h.run.adaptation.goal
+    assert (goal.n, goal.description, goal.accumulate) == (1, "go right", "last")
+    assert kinds(h)[0] == "goal"
+    # Without a reward-gen nobody writes candidates: the run goes on and says so.
+    assert "no reward-gen" in json.dumps(rows(h))
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (Approve(kind="approve", adaptation=3), "waits for nothing"),
+        (Reject(kind="reject", adaptation=3), "waits for nothing"),
+        (Rollback(kind="rollback"), "nothing to take back"),
+        (SetGoal(kind="set_goal", description="  "), "empty"),
+        (SetGoal(kind="set_goal", description="run"), "no reward-gen"),
+        (AdoptReward(kind="adopt_reward", reward="p_unknown"), "there is no reward"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_line(make, command, says):
+    h = make(total_steps=6 * STEPS)
+    h.at = {2: [sends(command)]}
+    assert h.go() == "finished"
+    assert says in str(h.answers[0])
+
+
+def test_a_run_that_does_not_adapt_refuses_to_try(make):
+    h = make(adapt="off", total_steps=6 * STEPS)
+    h.at = {2: [sends(Ask(kind="ask"))]}
+    h.go()
+    assert "does not adapt" in str(h.answers[0])
+
+
+def test_a_run_killed_after_its_trial_and_resumed_decides_the_same(make, tmp_path):
+    command = TryReward(kind="try_reward", source=CENTRE, name="centre")
+    alone = make()
+    alone.at = {6: [sends(command)]}
+    alone.go()
+
+    class Killed(Exception):
+        pass
+
+    def die(h):
+        raise Killed
+
+    first = make(tmp_path / "killed")
+    first.at = {6: [sends(command)], 13: [die]}
+    with pytest.raises(Killed):
+        first.go()
+    again = make(tmp_path / "killed")
+    again.go()
+    assert again.digest() == alone.digest()
+    assert again.result()["env_steps"] == alone.result()["env_steps"]
+
+
+def test_a_run_stopped_during_a_trial_holds_it_anew(make, tmp_path):
+    command = TryReward(kind="try_reward", source=CENTRE, name="centre")
+    alone = make()
+    alone.at = {6: [sends(command)]}
+    alone.go()
+
+    first = make(tmp_path / "stopped")
+    first.at = {6: [sends(command)]}
+    original = first.run._trainer.during_trial
+    calls = []
+
+    def stop_in_the_middle():
+        calls.append(1)
+        if len(calls) == 4:
+            raise RunStopped
+        original()
+
+    first.run._trainer.during_trial = stop_in_the_middle
+    first.go()
+    again = make(tmp_path / "stopped")
+    again.go()
+    assert again.digest() == alone.digest()
+
+
+def test_a_run_is_ended_during_a_trial(make):
+    h = make()
+    command = TryReward(kind="try_reward", source=CENTRE, name="centre")
+    h.at = {6: [sends(command)]}
+    original = h.run._trainer.during_trial
+    calls = []
+
+    def stop_soon():
+        calls.append(1)
+        if len(calls) == 3:
+            h.send(Stop(kind="stop"))
+        original()
+
+    h.run._trainer.during_trial = stop_soon
+    assert h.go() == "finished"
+    assert h.branch.updates == 6

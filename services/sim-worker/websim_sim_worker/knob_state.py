@@ -88,6 +88,8 @@ class KnobState:
 
         Args:
             length: (n,) steps of the episodes so far.
+            seed: Keys the shard's randomness.
+            t: Number of the command.
         """
         if not self.on:
             return

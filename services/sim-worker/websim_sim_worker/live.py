@@ -70,8 +70,9 @@ class LiveArrays:
 
     def _body_mass(self) -> Floats:
         """(nbody,) shared by all, or (n, nbody) once a knob gave each environment its own."""
-        own = self.batch.expanded("body_mass")
-        return self._task.model.body_mass if own is None else own
+        own: Floats | None = self.batch.expanded("body_mass")
+        shared: Floats = self._task.model.body_mass
+        return shared if own is None else own
 
 
 class _SingleEnv:

@@ -52,7 +52,8 @@ class Write:
         """What to write (rows, k) where the knob has these values (rows,)."""
         if self.levels is not None and self.choices is not None:
             nearest = np.abs(values[:, None] - self.levels).argmin(axis=1)
-            return self.choices[nearest].reshape(-1, 1)
+            chosen: Floats = self.choices[nearest].reshape(-1, 1)
+            return chosen
         numbers: Floats = self.base * values[:, None]
         # A nominal knob leaves the model's bits alone, however its base was rounded.
         numbers[values == self.nominal] = self.own

@@ -26,5 +26,7 @@ def as_ranges(infos: Sequence[KnobInfo], knobs: Knobs) -> dict[str, tuple[float,
                 f"{value!r} is no range of the knob {name}", "Write a number or (low, high)."
             ) from None
     if (refusal := refuse_ranges(infos, ranges)) is not None:
-        raise FleetError(refusal[0], f"{refusal[1][0].upper()}{refusal[1][1:]}".rstrip(".?") + ".")
+        problem, remedy = refusal
+        stop = "" if remedy.endswith("?") else "."
+        raise FleetError(problem, f"{remedy[0].upper()}{remedy[1:]}{stop}")
     return ranges

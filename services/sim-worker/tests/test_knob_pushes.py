@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from websim.tasks import TaskError
+from websim.wire.codec import describe
 
 
 def turn_all(shard):
@@ -136,6 +137,40 @@ def test_a_shard_without_knobs_takes_over_one_with_and_back(make_shard, random_a
     plain.restore(before)
     for action in random_actions(plain, 40):
         assert_same(plain.step(action), fresh.step(action))
+
+
+def test_two_pushes_go_their_own_ways(make_shard, make_custom, slider_model):
+    tilted = slider_model.replace(
+        "</worldbody>",
+        """<body name="other"><joint name="second" type="slide" axis="1 0 0"/>
+        <geom size="0.1" mass="1"/></body></worldbody>""",
+    )
+    times = "range: [0, 9], along: x, period_s: 0.2, duration_s: 0.1"
+    one, two = (f"{{target: push, body: {body}, {times}}}" for body in ("cart", "other"))
+    knobs = f"knobs: {{a: {one}, b: {two}}}\nreward:"
+    changes = [("reward:", knobs), ("max_episode_steps: 10", "max_episode_steps: 90")]
+    shard = make_shard(make_custom(changes=changes, model=tilted), 200)
+    shard.set_knobs({"a": (2.0, 2.0), "b": (3.0, 3.0)})
+    shard.reset()
+    for _ in range(20):
+        shard.step(np.zeros((200, 1), np.float32))
+    forces = _forces(shard).reshape(200, -1, 6)[:, 1:3, 0]
+    assert set(np.abs(forces[:, 0])) == {0.0, 2.0}
+    assert set(np.abs(forces[:, 1])) == {0.0, 3.0}
+    both = forces[(forces != 0.0).all(axis=1)]
+    # About a quarter of them in each of the four combinations of directions.
+    combinations = {tuple(row) for row in np.sign(both).tolist()}
+    assert len(combinations) == 4
+    assert abs(np.corrcoef(both, rowvar=False)[0, 1]) < 0.5
+
+
+def test_a_snapshot_of_knobs_travels(make_shard):
+    for task in ("Reacher-v5", "Hopper-v5"):
+        shard = make_shard(task, 3)
+        turn_all(shard)
+        assert all(array.size for array in shard.snapshot().values())
+        _, frames = describe(shard.snapshot())
+        assert all(memoryview(frame).cast("B").nbytes for frame in frames)
 
 
 def test_a_snapshot_with_other_knobs_is_refused_before_anything_changes(make_shard):

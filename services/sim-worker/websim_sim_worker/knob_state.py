@@ -44,7 +44,9 @@ class KnobState:
         self._nominal = np.array([info.nominal for info in self._infos])
         self._ranges = np.stack([self._nominal, self._nominal], axis=1).reshape(-1, 2)
         self.values = np.tile(self._nominal, (batch.nsim, 1))
-        self._pushes = [(i, knob.push) for i, knob in enumerate(knobs) if knob.push is not None]
+        self._pushes = [knob.push for knob in knobs if knob.push is not None]
+        self._pushing = [i for i, knob in enumerate(knobs) if knob.push is not None]
+        self._periods = np.array([push.period for push in self._pushes], np.int64)
         self._offsets = np.zeros((batch.nsim, len(self._pushes)), np.int64)
         """Steps by which each environment's pushes come earlier than its episode's count of them"""
         self._fields: list[tuple[int, Write, npt.NDArray[Any]]] = []
@@ -79,8 +81,7 @@ class KnobState:
         # Rounding must not lead beyond an end, which may be the widest allowed.
         self.values[rows] = np.clip(drawn, low, high)[rows]
         phases = generator.random(self._offsets.shape)
-        periods = np.array([push.period for _, push in self._pushes], np.int64)
-        self._offsets[rows] = (phases * periods).astype(np.int64)[rows]
+        self._offsets[rows] = (phases * self._periods).astype(np.int64)[rows]
         self._write(rows)
 
     def push(self, length: Ids, seed: int, t: int) -> None:
@@ -91,19 +92,21 @@ class KnobState:
             seed: Keys the shard's randomness.
             t: Number of the command.
         """
-        if not self.on:
+        if not self.on or not self._pushes:
             return
-        for column, (knob, push) in enumerate(self._pushes):
-            force = self.values[:, knob]
-            if not force.any():
-                continue
-            phase = (length + self._offsets[:, column]) % push.period
-            wrench = self._batch.bind("xfrc_applied")[:, push.body, :2]
-            wrench[phase == push.duration] = 0.0
-            begins = np.flatnonzero(phase == 0)
-            if len(begins):
-                turns = self._generator(PUSH_STREAM, seed, t).random((len(force), column + 1))
-                wrench[begins] = (force[:, None] * _directions(push, turns[:, column]))[begins]
+        phases = (length[:, None] + self._offsets) % self._periods
+        forces = self.values[:, self._pushing]
+        begins = (phases == 0) & (forces > 0.0)
+        if begins.any():
+            turns = self._generator(PUSH_STREAM, seed, t).random(begins.shape)
+        wrenches = self._batch.bind("xfrc_applied")
+        for column, push in enumerate(self._pushes):
+            wrench = wrenches[:, push.body, :2]
+            wrench[phases[:, column] == push.duration] = 0.0
+            rows = np.flatnonzero(begins[:, column])
+            if len(rows):
+                strength = forces[rows, column, None]
+                wrench[rows] = strength * _directions(push, turns[rows, column])
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Copies of all there is; nothing while off. Forces under way are in the engine's state."""
@@ -139,11 +142,12 @@ class KnobState:
         return any(self.is_mine(name) for name in snapshot)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {
+        arrays: dict[str, npt.NDArray[Any]] = {
             f"{_PREFIX}ranges": self._ranges,
             f"{_PREFIX}values": self.values,
-            f"{_PREFIX}offsets": self._offsets,
         }
+        # An array without numbers does not travel.
+        return arrays | ({f"{_PREFIX}offsets": self._offsets} if self._pushes else {})
 
     def _generator(self, stream: int, seed: int, t: int) -> np.random.Generator:
         key = np.array([seed % 2**64, stream << 32 | self._first_env_id], dtype=np.uint64)

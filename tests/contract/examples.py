@@ -114,6 +114,17 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
         {"qpos": np.zeros(2), "qvel": np.ones(2)},
     ),
     (m.ResetEnv(session=1, shard=2, env_id=65, t=5, seq=6, epoch=1), {}),
+    (
+        m.SetKnobs(
+            session=1,
+            shard=2,
+            t=7,
+            knobs={"gravity": (0.8, 1.2), "push": (0.0, 50.0)},
+            seq=8,
+            epoch=1,
+        ),
+        {},
+    ),
     (m.RestoreShard(session=1, shard=2, t=6, seq=7, epoch=1), {"state": np.eye(2)}),
     (m.GetSnapshot(session=1, shard=2, request=9, epoch=1), {}),
     (m.GetState(session=1, shard=2, env_id=65, request=9, epoch=1), {}),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from websim.wire.codec import Array, Envelope
-from websim.wire.messages import Stepped, WasReset
+from websim.wire.messages import Applied, Stepped, WasReset
 
 NO_EPISODES = np.empty((0, 4))
 NO_ENDED = np.empty(0, np.int32)
@@ -24,7 +24,7 @@ class ShardResult:
     t: int
     """The client's number of the command, from 1 in each shard."""
     kind: str
-    """"step" or "reset"."""
+    """"step", "reset" or "knobs"."""
     obs: Array
     """(n, obs_dim) after any reset, in the session's obs_dtype."""
     reward: NDArray[np.float64]
@@ -67,8 +67,11 @@ class EnvironmentState:
     episode_length: int
 
 
-def read_result(envelope: Envelope[Stepped | WasReset], num_envs: int) -> ShardResult:
-    """Read a worker's answer to a Step or a Reset of a shard of num_envs environments."""
+KINDS = {Stepped: "step", WasReset: "reset", Applied: "knobs"}
+
+
+def read_result(envelope: Envelope[Stepped | WasReset | Applied], num_envs: int) -> ShardResult:
+    """Read a worker's answer to a Step, Reset or SetKnobs of a shard of num_envs environments."""
     answer = envelope.message
     arrays = envelope.arrays()
     obs = arrays["obs"]
@@ -79,7 +82,7 @@ def read_result(envelope: Envelope[Stepped | WasReset], num_envs: int) -> ShardR
     return ShardResult(
         shard=answer.shard,
         t=answer.t,
-        kind="step" if isinstance(answer, Stepped) else "reset",
+        kind=KINDS[type(answer)],
         obs=obs,
         reward=arrays.get("reward", np.zeros(num_envs)),
         terminated=none if terminated is None else terminated.view(np.bool_),

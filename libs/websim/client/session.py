@@ -19,6 +19,7 @@ import zmq
 from numpy.typing import NDArray
 
 from websim.client.errors import FleetError, FleetRefused, FleetTimeout, FleetUnavailable
+from websim.client.knobs import Knobs, as_ranges
 from websim.client.results import EnvironmentState, ShardResult, read_result
 from websim.service.hosts import leaves_machine
 from websim.wire import lifecycle
@@ -42,6 +43,7 @@ from websim.wire.messages import (
     RestoreShard,
     SessionOpened,
     SessionWaiting,
+    SetKnobs,
     SetState,
     ShardSpan,
     ShardState,
@@ -68,6 +70,8 @@ class _ShardSide:
     t: int = 0
     outstanding: list[Any] | None = None
     """Frames of the command without an answer, to send again."""
+    turns_knobs: bool = False
+    """The outstanding command is a SetKnobs: `recv` returns its answer."""
 
 
 class FleetSession:
@@ -201,6 +205,25 @@ class FleetSession:
         message = Step(session=self._session, shard=shard, t=side.t + 1, fields=tuple(fields))
         self._command(side, message, {"action": action})
 
+    def send_knobs(self, shard: int, knobs: Knobs) -> None:
+        """Draw knobs of a shard's environments from ranges, from each one's next episode on.
+
+        `recv` returns a result of kind "knobs" with the observations as they are.
+
+        Args:
+            shard: index into `shards`.
+            knobs: knob -> (low, high), or one number for both, in the knob's unit. Those not named
+                keep their range; `task.knobs` lists them all.
+
+        Raises:
+            FleetError: the task has no such knob, or a range is wider than it allows.
+        """
+        side = self._free(shard)
+        ranges = as_ranges(self.task.knobs, knobs)
+        message = SetKnobs(session=self._session, shard=shard, t=side.t + 1, knobs=ranges)
+        self._command(side, message, {})
+        side.turns_knobs = True
+
     def send_restore(self, shard: int, snapshot: Mapping[str, Array]) -> None:
         """Continue a shard from a snapshot; `recv` returns its present observations as a reset's.
 
@@ -333,6 +356,7 @@ class FleetSession:
         )
         side.t += 1
         side.outstanding = parts
+        side.turns_knobs = False
         self._transmit(parts)
 
     def _apply(
@@ -483,8 +507,10 @@ class FleetSession:
     def _file(self, envelope: Envelope[Any]) -> bool:
         """Put an answer where it belongs; True when a caller may have waited for it."""
         match envelope.message:
-            case Stepped() | WasReset() as answer:
+            case Stepped() | WasReset() | Applied() as answer:
                 side = self._sides[answer.shard]
+                if isinstance(answer, Applied) and not side.turns_knobs:
+                    return True
                 if answer.session != self._session or side.outstanding is None:
                     return False
                 if answer.t != side.t:
@@ -493,7 +519,7 @@ class FleetSession:
                 self.waiting = ""
                 self._arrived.append(read_result(envelope, side.span.num_envs))
                 return True
-            case Applied() | EnvState() | ShardState():
+            case EnvState() | ShardState():
                 return True
             case SessionOpened() as opened:
                 if self._asking_back is not None and opened.session == self._session:

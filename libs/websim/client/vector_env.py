@@ -12,10 +12,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from websim.client.errors import FleetError
+from websim.client.knobs import Knobs, as_ranges
 from websim.client.results import EnvironmentState, ShardResult
 from websim.client.session import FleetSession
 from websim.local.fleet import LocalFleet
 from websim.tasks import load_bundle
+from websim.tasks.knobs import ranges_at
 from websim.wire import lifecycle
 from websim.wire.codec import Array
 from websim.wire.messages import ObsDtype, ShardSpan, TaskInfo, Value
@@ -35,6 +37,7 @@ def make_vec(
     shard_envs: int = 0,
     label: str = "",
     keys: str | Path | None = None,
+    knobs: Knobs | None = None,
     **task_overrides: Value,
 ) -> "FleetVectorEnv":
     """Make environments on a fleet.
@@ -51,10 +54,11 @@ def make_vec(
         label: shown to people beside the session.
         keys: directory with this side's part of a key set (`websim keys`), for a fleet that wants
             keys.
+        knobs: ranges of the task's knobs from the first reset on; see FleetVectorEnv.set_knobs.
         **task_overrides: the task's parameters, by Gymnasium's names (reset_noise_scale=0.0).
 
     Raises:
-        FleetError: the fleet is not there, or refuses the task; the text says what to do.
+        FleetError: the fleet is not there, or refuses the task or a knob; the text says what to do.
         TaskError: the task file is broken; the text says what and where.
     """
     if obs_dtype not in ("float32", "float64"):
@@ -90,7 +94,13 @@ def make_vec(
         if private is not None:
             private.close()
         raise
-    return FleetVectorEnv(session, private)
+    env = FleetVectorEnv(session, private)
+    try:
+        env.set_knobs(knobs or {})
+    except BaseException:
+        env.close()
+        raise
+    return env
 
 
 class FleetVectorEnv(VectorEnv[Any, Any, Any]):
@@ -225,6 +235,10 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         """Act in a shard's environments; see FleetSession.send."""
         self._session.send(shard, action, fields)
 
+    def send_knobs(self, shard: int, knobs: Knobs) -> None:
+        """Set ranges of a shard's knobs; see FleetSession.send_knobs."""
+        self._session.send_knobs(shard, knobs)
+
     def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
         """Wait for the next shard that has an answer; see FleetSession.recv."""
         return self._session.recv(timeout_s)
@@ -236,6 +250,31 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
     def send_restore(self, shard: int, snapshot: Mapping[str, Array]) -> None:
         """Continue a shard from a snapshot; see FleetSession.send_restore."""
         self._session.send_restore(shard, snapshot)
+
+    # --- physics
+
+    def set_knobs(self, knobs: Knobs) -> None:
+        """Vary the physics: every environment draws its knobs anew at its next episode's begin.
+
+        Args:
+            knobs: knob -> (low, high), drawn from uniformly, or one number for all environments,
+                in the knob's unit. Those not named keep their range. `task.knobs` lists them with
+                what is nominal and how far they go; get_state shows what an environment has.
+
+        Raises:
+            FleetError: the task has no such knob, or a range is wider than it allows.
+        """
+        ranges = as_ranges(self.task.knobs, knobs)
+        if not ranges:
+            return
+        for shard in range(len(self.shards)):
+            self.send_knobs(shard, ranges)
+        for _ in self.shards:
+            self.recv()
+
+    def set_difficulty(self, difficulty: float) -> None:
+        """Set all knobs: nominal at difficulty 0, the task's hard ranges at 1, linear between."""
+        self.set_knobs(ranges_at(self.task.knobs, difficulty))
 
     # --- one environment
 

@@ -18,6 +18,10 @@ Columns = int | str | tuple[int, ...]
 """One column (no column axis remains), a range 'a:b', or several."""
 Accumulate = Literal["sum", "last", "max"]
 ObjectKind = Literal["joint", "body", "geom", "site", "actuator", "tendon", "sensor"]
+KnobTarget = Literal[
+    "gravity", "mass", "friction", "damping", "actuator_strength", "push", "terrain"
+]
+"""What a knob changes in the model."""
 
 AUTOMATIC_FIELDS = ("obs", "previous_obs", "previous_action", "time_s")
 """Fields that every task has without naming them."""
@@ -148,6 +152,36 @@ class ResetSpec:
 
 
 @dataclass(frozen=True)
+class PushTimes:
+    """When a push comes, and which way; simulated seconds. `along`: x, y, or any way in xy."""
+
+    period_s: float = 2.0
+    duration_s: float = 0.2
+    along: Literal["x", "y", "xy"] = "xy"
+
+
+@dataclass(frozen=True)
+class KnobSpec:
+    """A physical parameter that may vary from environment to environment.
+
+    `range` is the widest allowed; `hard` the end, or the range, that is reached at difficulty 1.
+    """
+
+    name: str
+    target: KnobTarget
+    range: tuple[float, float]
+    hard: float | tuple[float, float]
+    kind: Literal["scale", "set"] = "scale"
+    objects_kind: ObjectKind | None = None
+    objects: Objects | None = None
+    nominal: float | None = None
+    push: PushTimes = PushTimes()
+    unit: str = ""
+    description: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class ProgramText:
     """A program's source; `where` names its place in the file for messages."""
 
@@ -194,3 +228,4 @@ class TaskDocument:
     parameters: tuple[Parameter, ...] = ()
     fields: tuple[FieldSpec, ...] = ()
     reset: ResetSpec = field(default_factory=ResetSpec)
+    knobs: tuple[KnobSpec, ...] = ()

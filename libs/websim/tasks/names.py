@@ -11,6 +11,7 @@ from websim.tasks.document import (
     Elementwise,
     Expression,
     FieldSpec,
+    Objects,
     Quantity,
     Rate,
     Reference,
@@ -62,6 +63,8 @@ def check_names(document: TaskDocument) -> None:
             _check_scalars((noise.scale,), parameters, noise.where)
             for joint in noise.joints:
                 _check_scalars((joint.center, joint.scale), parameters, noise.where)
+    for knob in document.knobs:
+        _check_parameter(knob.objects, parameters, knob.where)
 
 
 def _check_field(spec: FieldSpec, by_name: dict[str, FieldSpec], parameters: list[str]) -> None:
@@ -91,7 +94,11 @@ def _check_scalars(scalars: Iterable[Scalar | None], parameters: list[str], wher
 
 
 def _check_objects(quantity: Quantity, parameters: list[str], where: str) -> None:
-    objects = quantity.objects if isinstance(quantity, Source) else None
+    if isinstance(quantity, Source):
+        _check_parameter(quantity.objects, parameters, where)
+
+
+def _check_parameter(objects: Objects | None, parameters: list[str], where: str) -> None:
     if isinstance(objects, str) and objects.startswith("$"):
         _must_be(objects[1:], parameters, "parameter", where)
 

@@ -33,6 +33,7 @@ from websim.tasks.document import (
     Value,
 )
 from websim.tasks.errors import TaskError
+from websim.tasks.knob_parser import parse_knob
 from websim.tasks.names import check_names
 from websim.tasks.schema import check_schema
 from websim.tasks.strict_yaml import YamlFile, read_yaml
@@ -88,6 +89,7 @@ def _document(read: YamlFile, data: dict[str, Any]) -> TaskDocument:
         fields=tuple(_field(read, n, v) for n, v in data.get("fields", {}).items()),
         observation=tuple(_part(read, i, v) for i, v in enumerate(data["observation"])),
         reset=_reset(read, data.get("reset", {})),
+        knobs=tuple(parse_knob(read, n, v) for n, v in data.get("knobs", {}).items()),
         reward=ProgramText(data["reward"], read.where("reward")),
         terminated=_optional_program(read, data, "terminated"),
         fitness=_judge(read, "fitness", data["fitness"]),

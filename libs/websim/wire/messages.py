@@ -44,7 +44,24 @@ class FieldInfo(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
+class KnobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A physical parameter that each environment may draw anew for each of its episodes.
+
+    Ranges lie within [low, high]; [hard_low, hard_high] is the range at difficulty 1, and
+    `nominal` what the model itself has. All in `unit`.
+    """
+
+    name: str
+    nominal: float
+    low: float
+    high: float
+    hard_low: float
+    hard_high: float
+    unit: str = ""
+    description: str = ""
+
+
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A compiled task: all that a client, a learner or a page needs to know about it."""
 
     id: str
@@ -64,6 +81,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     has_success: bool = False
     parameters: dict[str, Value] = {}
     content_sha256: str = ""
+    knobs: tuple[KnobInfo, ...] = ()
 
     @property
     def action_dim(self) -> int:
@@ -178,7 +196,10 @@ class WasReset(Message, frozen=True, tag="was_reset"):
 
 
 class Applied(Message, frozen=True, tag="applied"):
-    """Worker -> orchestrator -> client: answer to SetState ({obs (1, obs_dim)}) and ResetEnv."""
+    """Worker -> orchestrator -> client: answer to SetState, ResetEnv and SetKnobs.
+
+    Arrays: after SetState obs (1, obs_dim), after SetKnobs obs (n, obs_dim), which are as before.
+    """
 
     session: int
     shard: int
@@ -352,6 +373,21 @@ class ResetEnv(Message, frozen=True, tag="reset_env"):
     replay: bool = False
 
 
+class SetKnobs(Message, frozen=True, tag="set_knobs"):
+    """Draw these knobs of a shard's environments from [low, high] from each next episode on.
+
+    Knobs that are not named keep their range. [nominal, nominal] sets one back.
+    """
+
+    session: int
+    shard: int
+    t: int
+    knobs: dict[str, tuple[float, float]]
+    seq: int = 0
+    epoch: int = 0
+    replay: bool = False
+
+
 class RestoreShard(Message, frozen=True, tag="restore_shard"):
     """Continue from the state that a ShardState told. Arrays: its arrays."""
 
@@ -467,6 +503,7 @@ ToWorker = (
     | Reset
     | SetState
     | ResetEnv
+    | SetKnobs
     | RestoreShard
     | GetState
     | GetSnapshot
@@ -481,6 +518,7 @@ FromClient = (
     | Reset
     | SetState
     | ResetEnv
+    | SetKnobs
     | RestoreShard
     | GetState
     | GetSnapshot

@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from websim.client import EnvironmentState, FleetRefused, FleetTimeout, ShardResult
+from websim.client.knobs import as_ranges
 from websim.service.errors import UserError
-from websim.wire.messages import FieldInfo, ShardSpan, TaskInfo
+from websim.wire.messages import FieldInfo, KnobInfo, ShardSpan, TaskInfo
 from websim_learner.control import RunOver
 from websim_learner.defaults import PPOSettings
 from websim_learner.run import Run
@@ -41,14 +42,15 @@ TOY = TaskInfo(
     fields=(FieldInfo("x", 0, "m"), FieldInfo("velocity", 2, "m/s")),
     fitness_unit="m",
     content_sha256="0" * 64,
+    knobs=(KnobInfo(name="force", nominal=1.0, low=0.0, high=2.0, hard_low=0.5, hard_high=1.0),),
 )
 
 
-TOY_STATE = ("x", "v", "returns", "lengths", "counters")
+TOY_STATE = ("x", "v", "returns", "lengths", "force", "force_range", "counters")
 
 
 class ToyShard:
-    """A row of points: v += 0.1 a, x += 0.1 v; reward 1 - x^2; |x| > 1 terminates."""
+    """A row of points: v += 0.1 force a, x += 0.1 v; reward 1 - x^2; |x| > 1 terminates."""
 
     def __init__(self, seed: int, span: ShardSpan, broken: Callable[[int, int], bool]) -> None:
         self.seed, self.span, self.broken = seed, span, broken
@@ -56,6 +58,7 @@ class ToyShard:
         n = span.num_envs
         self.x, self.v = np.zeros(n), np.zeros(n)
         self.returns, self.lengths = np.zeros(n), np.zeros(n, np.int64)
+        self.force, self.force_range = np.ones(n), np.ones(2)
 
     def obs(self) -> np.ndarray:
         return np.stack([self.x, self.v, np.ones_like(self.x)], axis=1).astype(np.float32)
@@ -66,22 +69,24 @@ class ToyShard:
         draw = np.random.Generator(np.random.Philox(key=key, counter=counter))
         start = draw.uniform(-0.3, 0.3, (self.span.num_envs, 2))
         self.x[mask], self.v[mask] = start[mask].T
+        self.force[mask] = draw.uniform(*self.force_range, self.span.num_envs)[mask]
         self.returns[mask], self.lengths[mask] = 0.0, 0
 
     def snapshot(self) -> dict[str, np.ndarray]:
         counters = np.array([self.seed, self.commands, self.steps])
-        arrays = (self.x, self.v, self.returns, self.lengths, counters)
+        state = (self.x, self.v, self.returns, self.lengths, self.force, self.force_range)
+        arrays = (*state, counters)
         return {name: a.copy() for name, a in zip(TOY_STATE, arrays, strict=True)}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         arrays = [snapshot[name].copy() for name in TOY_STATE]
-        self.x, self.v, self.returns, self.lengths, counters = arrays
+        self.x, self.v, self.returns, self.lengths, self.force, self.force_range, counters = arrays
         self.seed, self.commands, self.steps = counters.tolist()
 
     def step(self, shard: int, action: np.ndarray, fields: Sequence[str]) -> ShardResult:
         assert action.dtype == np.float32
         assert np.abs(action).max() <= 2.0
-        self.v = self.v + 0.1 * action[:, 0]
+        self.v = self.v + 0.1 * action[:, 0] * self.force
         self.x = self.x + 0.1 * self.v
         reward = 1.0 - np.square(self.x)
         self.returns, self.lengths = self.returns + reward, self.lengths + 1
@@ -166,6 +171,16 @@ class ToyClient:
         def answer() -> ShardResult:
             self._rows[shard].restore(kept)
             return self._was_reset(shard)
+
+        self._send(shard, answer)
+
+    def send_knobs(self, shard: int, knobs: Mapping[str, float | tuple[float, float]]) -> None:
+        ranges = as_ranges(TOY.knobs, knobs)
+
+        def answer() -> ShardResult:
+            rows = self._rows[shard]
+            rows.force_range = np.array(ranges.get("force", rows.force_range))
+            return replace(self._was_reset(shard), kind="knobs")
 
         self._send(shard, answer)
 

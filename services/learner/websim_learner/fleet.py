@@ -52,6 +52,9 @@ class FleetClient(Protocol):
     def send(self, shard: int, action: NDArray[np.float32], fields: Sequence[str] = ()) -> None:
         """Act in every env of a shard. action: (n, action_dim), within the action space."""
 
+    def send_knobs(self, shard: int, knobs: Mapping[str, float | tuple[float, float]]) -> None:
+        """Draw knobs of a shard from ranges from each next episode on; answered by a "knobs"."""
+
     def recv(self, timeout_s: float = ...) -> ShardResult:
         """Wait for any shard's result; FleetTimeout when none came in time."""
 

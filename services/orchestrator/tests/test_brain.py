@@ -25,6 +25,7 @@ from websim.wire.messages import (
     Reset,
     SessionOpened,
     SessionWaiting,
+    SetKnobs,
     ShardFailed,
     ShardSpan,
     Snapshot,
@@ -367,3 +368,19 @@ def test_spans_cover_all_environments_once():
         env for span in spans for env in range(span.first_env_id, span.first_env_id + span.num_envs)
     ]
     assert covered == list(range(100))
+
+
+def test_knobs_are_forwarded_answered_and_replayed_like_any_command():
+    fleet = make_fleet(workers=2, num_envs=32)
+    turn = SetKnobs(session=1, shard=0, t=2, knobs={"gravity": (0.5, 1.0)})
+    [(worker, forwarded)] = to_workers(fleet.client(turn))
+    assert (forwarded.knobs, forwarded.seq, forwarded.epoch) == (turn.knobs, 2, 1)
+    assert to_workers(fleet.client(turn)) == [], "asked again while it is being done"
+    specs, frames = describe({"obs": np.zeros((32, 3), np.float32)})
+    applied = answer_to(forwarded, Applied, arrays=specs)
+    assert to_clients(fleet.worker(worker, applied, tuple(frames))) == [applied]
+    assert to_clients(fleet.client(turn)) == [applied], "answered again"
+    said = fleet.kill(worker)
+    [_, reset, again] = [message for _, message in to_workers(said)]
+    assert isinstance(reset, Reset)
+    assert (again.knobs, again.seq, again.epoch, again.replay) == (turn.knobs, 2, 2, True)

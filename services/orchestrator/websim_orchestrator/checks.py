@@ -3,7 +3,7 @@
 from typing import Any
 
 from websim.wire.codec import Envelope
-from websim.wire.messages import OpenSession, Refused, Reset, RestoreShard, SetState, Step
+from websim.wire.messages import OpenSession, Refused, Reset, ResetEnv, SetState, Step
 from websim_orchestrator.fleet import Command, SessionRecord, ShardRecord
 
 MAX_SESSIONS = 64
@@ -119,8 +119,8 @@ def _refuse_content(
         case SetState():
             if {"qpos", "qvel"} - set(specs):
                 return "bad_state", "qpos or qvel is missing", "send both"
-    if not isinstance(command, Step | Reset | RestoreShard) and shard.span.num_envs <= (
-        offset := command.env_id - shard.span.first_env_id
-    ) | (offset < 0):
+    if isinstance(command, SetState | ResetEnv) and not (
+        0 <= command.env_id - shard.span.first_env_id < num_envs
+    ):
         return "unknown_env", f"environment {command.env_id} is not in the shard", "check env_id"
     return "", "", ""

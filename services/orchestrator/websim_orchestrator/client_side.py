@@ -17,6 +17,7 @@ from websim.wire.messages import (
     ResetEnv,
     RestoreShard,
     SessionOpened,
+    SetKnobs,
     SetState,
     Step,
 )
@@ -99,7 +100,7 @@ class ClientSide:
                 self._ask_state(session, message.env_id, ClientAsker(message.request))
             case GetSnapshot():
                 self._ask_snapshot(session, message)
-            case Step() | Reset() | SetState() | ResetEnv() | RestoreShard():
+            case Step() | Reset() | SetState() | ResetEnv() | SetKnobs() | RestoreShard():
                 self._command(session, message, event)
 
     def _open(

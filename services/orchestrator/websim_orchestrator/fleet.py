@@ -14,6 +14,7 @@ from websim.wire.messages import (
     Reset,
     ResetEnv,
     RestoreShard,
+    SetKnobs,
     SetState,
     ShardSpan,
     Snapshot,
@@ -21,7 +22,7 @@ from websim.wire.messages import (
     TaskInfo,
 )
 
-Command = Step | Reset | SetState | ResetEnv | RestoreShard
+Command = Step | Reset | SetState | ResetEnv | SetKnobs | RestoreShard
 
 MIN_SHARD_ENVS = 32
 MAX_SHARD_ENVS = 256

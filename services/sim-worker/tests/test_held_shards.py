@@ -17,6 +17,7 @@ from websim.wire.messages import (
     Reset,
     ResetEnv,
     RestoreShard,
+    SetKnobs,
     ShardFailed,
     ShardReady,
     ShardState,
@@ -184,6 +185,43 @@ def test_a_snapshot_of_another_shape_is_rejected_and_changes_nothing():
     [(rejected, _)] = worker.do(RestoreShard, {"state": np.zeros((N, 3))})
     assert isinstance(rejected, Rejected)
     assert same(worker.step()[1], twin.step()[1])
+
+
+def test_knobs_are_turned_in_order_and_answered_with_the_present_observations():
+    worker = Worker()
+    [(_, before)] = worker.do(Reset)
+    [(applied, arrays)] = worker.do(SetKnobs, knobs={"gravity": (0.8, 1.2)})
+    assert isinstance(applied, Applied)
+    assert (applied.seq, applied.t) == (2, 2)
+    assert np.array_equal(arrays["obs"], before["obs"])
+    assert worker.do(SetKnobs, knobs={}, seq=2) == [], "done already"
+    worker.seq = 2
+    assert worker.do(SetKnobs, knobs={"mass": (1.0, 1.5)}, replay=True) == [], "in silence"
+    worker.do(Reset)
+    question = GetSnapshot(session=1, shard=0, request=9, epoch=1)
+    [(_, snapshot)] = [_read(*each) for each in worker.held.whole_state(question)]
+    assert snapshot["knob_ranges"][:2].tolist() == [[0.8, 1.2], [1.0, 1.5]]
+    assert len(set(snapshot["knob_values"][:, 0])) == N
+
+
+def test_a_knob_out_of_bounds_is_rejected_and_changes_nothing():
+    worker, twin = Worker(), Worker()
+    [(rejected, _)] = worker.do(SetKnobs, knobs={"gravity": (0.8, 9.0)})
+    assert isinstance(rejected, Rejected)
+    assert "choose low and high from 0.3 to 2 x" in rejected.message
+    for each in (worker, twin):
+        each.do(Reset)
+    assert same(worker.step()[1], twin.step()[1])
+
+
+def test_a_kept_shard_repeats_its_answer_about_knobs():
+    worker = Worker()
+    worker.do(Reset)
+    [(applied, arrays)] = worker.do(SetKnobs, knobs={"gravity": (0.8, 1.2)})
+    told = worker.held.keep(KeepShard(session=1, shard=0, epoch=1, new_epoch=2))
+    *_, (repeated, again) = [_read(*each) for each in told]
+    assert isinstance(repeated, Applied)
+    assert (repeated.t, repeated.epoch, same(arrays, again)) == (applied.t, 2, True)
 
 
 def test_snapshots_come_by_themselves_every_so_many_commands():

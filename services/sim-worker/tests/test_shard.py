@@ -236,7 +236,8 @@ def test_env_state_shows_one_environment_and_changes_nothing(make_shard, random_
     assert state.fields["contact_forces"].shape == (84,)
     assert np.array_equal(state.fields["obs"], result.obs[2])
     offered = {field.name for field in info.fields} - {"previous_obs", "previous_action"}
-    assert set(state.fields) == offered
+    assert set(state.fields) == offered | {f"knob:{knob.name}" for knob in info.knobs}
+    assert state.fields["knob:mass"] == 1.0
 
 
 def test_reset_takes_a_mask_and_a_seed(make_shard):

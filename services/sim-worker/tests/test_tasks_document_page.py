@@ -16,6 +16,7 @@ from websim.tasks.mjcf_limits import MAX_COUNT, MAX_DEPTH, MAX_ELEMENTS, REFUSED
 from websim_sim_worker.limits import MAX_COUNTS, MAX_SOLVER_ITERATIONS, TIMESTEP_RANGE_S
 from websim_sim_worker.selection import array_width
 from websim_sim_worker.tasks import bundled_names, compile_task
+from websim_sim_worker.terrain import LEVELS
 from websim_sim_worker.vetting_child import MAX_STEP_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,7 +67,7 @@ def test_every_command_of_the_page_does_what_it_shows(workspace):
 
 def test_the_blocks_of_yaml_are_parts_of_the_example():
     example = yaml.safe_load((EXAMPLE / "task.yaml").read_text())
-    assert len(YAML_BLOCKS) == 4
+    assert len(YAML_BLOCKS) == 5
     for block in YAML_BLOCKS:
         for key, value in yaml.safe_load(block).items():
             if key == "fields":
@@ -107,6 +108,13 @@ def test_all_sources_are_listed(make_task):
     for name in listed:
         assert array_width(name, model) >= 0
     assert array_width("cinert", model) == 10 * model.nbody
+
+
+def test_all_targets_of_knobs_are_listed():
+    table = TEXT[TEXT.index("| target | selected by") : TEXT.index("- `kind: scale`")]
+    listed = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert listed == set(task_schema()["$defs"]["knob"]["properties"]["target"]["enum"])
+    assert f"in {LEVELS} steps" in table
 
 
 def test_all_keys_of_the_format_are_named():

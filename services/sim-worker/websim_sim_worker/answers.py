@@ -11,6 +11,7 @@ from websim.wire.messages import (
     Reset,
     ResetEnv,
     RestoreShard,
+    SetKnobs,
     SetState,
     ShardFailed,
     ShardReady,
@@ -21,7 +22,7 @@ from websim_sim_worker.results import ShardStep
 
 log = get_logger("websim_sim_worker")
 
-Command = Step | Reset | SetState | ResetEnv | RestoreShard
+Command = Step | Reset | SetState | ResetEnv | SetKnobs | RestoreShard
 
 
 def ready(message: AssignShard | KeepShard, epoch: int, task: TaskInfo) -> ShardReady:

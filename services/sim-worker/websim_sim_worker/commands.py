@@ -16,7 +16,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim.tasks import AUTOMATIC_FIELDS, TaskBundle, TaskError, load_bundle
 from websim.tasks.document import Value
-from websim.wire.messages import TaskInfo
+from websim.wire.messages import KnobInfo, TaskInfo
 from websim_sim_worker.tasks import bundled, bundled_names, compile_task
 
 
@@ -168,6 +168,8 @@ def describe(info: TaskInfo) -> str:
     )
     lines += ["", "parameters (make_vec(..., name=value))"]
     lines += _indented([(name, _shown(value)) for name, value in info.parameters.items()])
+    lines += ["", "knobs (make_vec(..., knobs={name: (low, high)}): nominal, limits, difficulty 1)"]
+    lines += _indented([_knob_row(knob) for knob in info.knobs])
     lines += ["", "actions"]
     bounds = zip(info.action_names, info.action_low, info.action_high, strict=True)
     lines += _indented([(name, f"{low:.6g} to {high:.6g}") for name, low, high in bounds])
@@ -175,6 +177,12 @@ def describe(info: TaskInfo) -> str:
     lines += [f"  {line}" for line in _wrapped(info.obs_names)]
     lines += ["", "reward", *(f"  {line}" for line in info.reward_source.rstrip().splitlines())]
     return "\n".join(lines)
+
+
+def _knob_row(knob: KnobInfo) -> tuple[str, ...]:
+    limits = f"{knob.low:g} to {knob.high:g}"
+    hard = f"{knob.hard_low:g} to {knob.hard_high:g}"
+    return knob.name, f"{knob.nominal:.6g}", limits, hard, knob.unit or "-", knob.description
 
 
 def _sizes(info: TaskInfo) -> str:
@@ -231,7 +239,10 @@ def _wrapped(names: Sequence[str], separator: str = " ", width: int = 110) -> li
 
 
 def _json(value: TaskInfo | list[TaskInfo]) -> str:
-    return msgspec.json.encode(value).decode()
+    # As plain data, so that what has its default value is there to be read, too.
+    infos = value if isinstance(value, list) else [value]
+    plain = [msgspec.structs.asdict(info) for info in infos]
+    return msgspec.json.encode(plain if isinstance(value, list) else plain[0]).decode()
 
 
 def _as_user_error(error: TaskError) -> UserError:

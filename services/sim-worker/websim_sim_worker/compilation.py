@@ -25,6 +25,7 @@ from websim_sim_worker.fields import (
     resolve_fields,
     resolve_observation,
 )
+from websim_sim_worker.knobs import Knob, resolve_knobs
 from websim_sim_worker.limits import check_actuators, check_limits
 from websim_sim_worker.models import compile_model, model_source
 from websim_sim_worker.parameters import Settings, merge_overrides
@@ -67,6 +68,7 @@ class CompiledTask:
     fitness: CompiledJudge
     success: CompiledJudge | None
     offers_contact_forces: bool
+    knobs: tuple[Knob, ...]
 
     @property
     def program_fields(self) -> frozenset[str]:
@@ -99,7 +101,7 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
     """
     document, settings = prepared.document, prepared.settings
     where = document.model.file or document.id
-    model = compile_model(prepared.mjcf, prepared.assets, where)
+    model = compile_model(prepared.mjcf, prepared.assets, where, document.knobs)
     check_limits(model, where)
     check_actuators(model, where)
     constants = _constants(model, settings)
@@ -107,9 +109,11 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
     observation = resolve_observation(document, model, settings.parameters, fields)
     schema = _schema(fields, observation, model, constants)
     reward = compile_text(document.reward, schema, "reward")
+    dt_s = model.opt.timestep * settings.frame_skip
+    knobs = resolve_knobs(document.knobs, model, settings.parameters, dt_s)
     ends = document.terminated
     return CompiledTask(
-        info=describe_task(prepared, model, fields, observation, reward),
+        info=describe_task(prepared, model, fields, observation, reward, knobs),
         model=model,
         frame_skip=settings.frame_skip,
         fields=fields,
@@ -120,6 +124,7 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
         fitness=_judge(document.fitness, schema, "fitness", settings),
         success=_judge(document.success, schema, "success", settings) if document.success else None,
         offers_contact_forces=_offers_contact_forces(fields, observation),
+        knobs=knobs,
     )
 
 

@@ -22,13 +22,15 @@ def contact_forces(batch: mujoco.batch.Batch, model: mujoco.MjModel) -> Computed
     values = np.zeros((batch.nsim, 6 * model.nbody))
     by_body = values.reshape(batch.nsim, model.nbody, 6)
     num_contacts = batch.bind("ncon")
+    pushes = batch.bind("xfrc_applied").reshape(batch.nsim, -1)
     data = mujoco.MjData(model)
     always = model.neq > 0
 
     def refresh() -> None:
-        # Without contacts and equality constraints nothing external acts: exactly zero.
+        # Without contacts, equality constraints and pushes nothing external acts: exactly zero.
         values.fill(0.0)
-        for env in range(batch.nsim) if always else np.flatnonzero(num_contacts):
+        acted_on = num_contacts.astype(bool) | pushes.any(axis=1)
+        for env in range(batch.nsim) if always else np.flatnonzero(acted_on):
             batch.get_data(env, data)
             mujoco.mj_rnePostConstraint(model, data)
             by_body[env] = data.cfrc_ext

@@ -10,6 +10,7 @@ from websim.programs import Program
 from websim.tasks import AUTOMATIC_FIELDS
 from websim.wire.messages import FieldInfo, TaskInfo
 from websim_sim_worker.fields import Field, ObservationPiece
+from websim_sim_worker.knobs import Knob
 from websim_sim_worker.selection import object_name
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def describe_task(
     fields: Mapping[str, Field],
     observation: tuple[ObservationPiece, ...],
     reward: Program,
+    knobs: tuple[Knob, ...],
 ) -> TaskInfo:
     """Return what there is to know about a task without its model."""
     document, settings = prepared.document, prepared.settings
@@ -52,6 +54,7 @@ def describe_task(
         has_success=document.success is not None,
         parameters=dict(settings.parameters),
         content_sha256=prepared.content_sha256,
+        knobs=tuple(knob.info for knob in knobs),
     )
 
 

@@ -27,6 +27,7 @@ from websim.wire.messages import (
     Reset,
     ResetEnv,
     RestoreShard,
+    SetKnobs,
     SetState,
     ShardFailed,
     ShardState,
@@ -267,6 +268,8 @@ class HeldShards:
                     raise TaskError("a set_state without qpos and qvel")
                 obs = shard.set_state(command.env_id - held.first_env_id, qpos, qvel)
                 kind, arrays = Applied, {"obs": obs.reshape(1, -1)}
+            case SetKnobs():
+                kind, arrays = Applied, {"obs": shard.set_knobs(command.knobs)}
             case ResetEnv():
                 shard.request_reset(command.env_id - held.first_env_id)
                 kind = Applied

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from websim.tasks import TaskError
+from websim_sim_worker.terrain import LEVELS
 
 TIMESTEP_RANGE_S = (1e-4, 0.05)
 MAX_SOLVER_ITERATIONS = 200
@@ -20,7 +21,7 @@ MAX_COUNTS = {
     "neq": 300,
     "nflexvert": 1_000,
     "nmeshvert": 200_000,
-    "nhfielddata": 250_000,
+    "nhfielddata": 250_000 * (1 + LEVELS),
     "nsensordata": 2_000,
     "nuserdata": 10_000,
     "nhistory": 20_000,

@@ -1,5 +1,6 @@
 """The engine's arrays of a shard, and those of one environment when people ask for it."""
 
+import copy
 import functools
 
 import mujoco
@@ -46,7 +47,7 @@ class LiveArrays:
 
     def fields_of(self, row: int, table: FieldTable) -> dict[str, Floats]:
         """Evaluate all fields of one environment at its current state."""
-        return self._single.fields(self.batch.state[row], row, table)
+        return self._single.fields(self.batch, row, table)
 
     @functools.cached_property
     def _single(self) -> "_SingleEnv":
@@ -64,15 +65,22 @@ class LiveArrays:
         if array == "cfrc_ext":
             return contact_forces(self.batch, self._task.model)
         if array == CENTER_OF_MASS:
-            return center_of_mass(self._locate("xipos")[0], self._task.model.body_mass)
+            return center_of_mass(self._locate("xipos")[0], self._body_mass)
         return None
+
+    def _body_mass(self) -> Floats:
+        """(nbody,) shared by all, or (n, nbody) once a knob gave each environment its own."""
+        own: Floats | None = self.batch.expanded("body_mass")
+        shared: Floats = self._task.model.body_mass
+        return shared if own is None else own
 
 
 class _SingleEnv:
     """Fields of one environment, evaluated with mj_forward at its state."""
 
     def __init__(self, task: CompiledTask) -> None:
-        self._model = task.model
+        # A copy, to hold the values of the environment asked about where knobs gave it its own.
+        self._model = copy.copy(task.model)
         self._data = mujoco.MjData(task.model)
         self._arrays: dict[str, Floats] = {}
         self._table = FieldTable(
@@ -85,8 +93,12 @@ class _SingleEnv:
         self._table.add("time_s", self._locate("time")[0][:, 0])
         self._plan = self._table.plan(task.fields, after_reset=True)
 
-    def fields(self, state: Floats, row: int, shard_table: FieldTable) -> dict[str, Floats]:
+    def fields(
+        self, batch: mujoco.batch.Batch, row: int, shard_table: FieldTable
+    ) -> dict[str, Floats]:
         """Return every field as a copy, () or (columns,); rates are those of the last step."""
+        state = batch.state[row]
+        batch.get_model(row, self._model)
         mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self._model, self._data)
         mujoco.mj_rnePostConstraint(self._model, self._data)
@@ -105,5 +117,5 @@ class _SingleEnv:
 
     def _compute(self, array: str) -> ComputedArray | None:
         if array == CENTER_OF_MASS:
-            return center_of_mass(self._locate("xipos")[0], self._model.body_mass)
+            return center_of_mass(self._locate("xipos")[0], lambda: self._model.body_mass)
         return None

@@ -6,7 +6,7 @@ installed, without importing it, and pinned by their content.
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mujoco
@@ -14,9 +14,10 @@ import mujoco
 import websim_sim_worker.engine  # noqa: F401 - the engine is quiet before it loads anything
 from websim.tasks import TaskBundle, TaskDocument, TaskError
 from websim.tasks.assets import check_assets
-from websim.tasks.document import Value
+from websim.tasks.document import KnobSpec, Value
 from websim.tasks.mjcf import check_mjcf
 from websim_sim_worker.generators import generate_model
+from websim_sim_worker.terrain import add_levels
 
 _OUT_OF_MEMORY = "unknown exception"
 """What MuJoCo says when an allocation fails while it compiles."""
@@ -36,9 +37,15 @@ def model_source(
     return checked.text, {name: bundle.files[name] for name in checked.assets}
 
 
-def compile_model(mjcf: str, assets: Mapping[str, bytes], where: str) -> mujoco.MjModel:
-    """Compile MJCF; the compiler's complaints become one line."""
+def compile_model(
+    mjcf: str, assets: Mapping[str, bytes], where: str, knobs: Sequence[KnobSpec] = ()
+) -> mujoco.MjModel:
+    """Compile MJCF, with what its knobs need; the compiler's complaints become one line."""
     try:
+        if any(knob.target == "terrain" for knob in knobs):
+            spec = mujoco.MjSpec.from_string(mjcf, assets=dict(assets) or None)
+            add_levels(spec, knobs)
+            return spec.compile()
         return mujoco.MjModel.from_xml_string(mjcf, assets=dict(assets) or None)
     except (ValueError, RuntimeError) as error:
         if _OUT_OF_MEMORY in str(error):

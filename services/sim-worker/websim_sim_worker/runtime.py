@@ -39,6 +39,7 @@ from websim.wire.messages import (
     Reset,
     ResetEnv,
     RestoreShard,
+    SetKnobs,
     SetState,
     Step,
     TakeSnapshot,
@@ -237,7 +238,9 @@ class Runtime:
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         match envelope.message:
-            case Step() | Reset() | SetState() | ResetEnv() | RestoreShard() as command:
+            case (
+                Step() | Reset() | SetState() | ResetEnv() | SetKnobs() | RestoreShard()
+            ) as command:
                 for message, frames in self.held.command(command, envelope):
                     self._send(message, frames)
             case OrchestratorHeartbeat():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from websim.tasks.document import ObjectKind, Source, Value
+from websim.tasks.document import ObjectKind, Objects, Source, Value
 from websim.tasks.errors import TaskError
 
 CENTER_OF_MASS = "center_of_mass"
@@ -103,6 +103,20 @@ def select(
 def select_joint(array: str, joint: str, model: mujoco.MjModel, where: str) -> list[int]:
     """Columns of qpos or qvel that belong to a joint."""
     return list(select(Source(array, "joint", joint), model, {}, where).index)
+
+
+def select_objects(
+    kind: ObjectKind,
+    objects: Objects,
+    model: mujoco.MjModel,
+    parameters: Mapping[str, Value],
+    where: str,
+) -> list[int]:
+    """Indices of a model's objects of one kind, as a task file names them."""
+    count = {"joint": model.njnt, "body": model.nbody, "geom": model.ngeom, "actuator": model.nu}
+    rows = _uniform(model, kind, count[kind], 1)
+    chosen, _ = _objects(Source("", kind, objects), rows, parameters, model, where)
+    return [columns[0] for _, columns in chosen]
 
 
 def array_width(array: str, model: mujoco.MjModel) -> int:

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from websim.tasks import TaskError
+from websim.tasks.knobs import Ranges
 from websim_sim_worker.compilation import CompiledTask
 from websim_sim_worker.episodes import Episodes
+from websim_sim_worker.knob_state import KnobState
 from websim_sim_worker.live import LiveArrays
 from websim_sim_worker.physics import Physics
 from websim_sim_worker.plans import StepPlan, StepPlans
@@ -61,6 +63,7 @@ class Shard:
         self._qpos = self._batch.bind("qpos")
         self._qvel = self._batch.bind("qvel")
         self._physics = Physics(self._batch, task.frame_skip)
+        self._knobs = KnobState(task.knobs, self._batch, first_env_id)
         self._table = self._live.table()
         self._obs = np.zeros((num_envs, self.obs_dim), obs_dtype)
         self._next_obs = np.zeros_like(self._obs)
@@ -134,6 +137,7 @@ class Shard:
         plan = self._plans.plan(tuple(fields))
         self._t += 1
         np.copyto(self._ctrl, action)
+        self._knobs.push(self._episodes.length, self._seed, self._t)
         has_invalid = self._physics.advance()
         task, values = self.task, self._table.values
         # Diverged environments may hold anything; their results are discarded below.
@@ -240,11 +244,28 @@ class Shard:
         obs: npt.NDArray[Any] = self._obs[row]
         return obs
 
+    def set_knobs(self, ranges: Ranges) -> npt.NDArray[Any]:
+        """Draw knobs from these ranges from each environment's next episode on.
+
+        Args:
+            ranges: Knob -> (low, high). Those not named keep theirs.
+
+        Returns:
+            Observations (n, obs_dim), as they were.
+
+        Raises:
+            TaskError: There is no such knob, or a range is not within its limits. Nothing has
+                happened then.
+        """
+        self._knobs.turn(ranges)
+        return self._obs
+
     def env_state(self, env_index: int) -> EnvState:
         """Describe one environment; changes nothing."""
         row = self._row(env_index)
         fields = self._live.fields_of(row, self._table)
         fields["obs"] = self._obs[row].astype(np.float64)
+        fields |= self._knobs.named(row)
         return EnvState(
             time_s=float(self._batch.bind("time")[row]),
             qpos=self._qpos[row].copy(),
@@ -262,7 +283,7 @@ class Shard:
             "previous_action": self._previous_action.copy(),
             "counters": np.array([_as_int64(self._seed), self._t, self.diverged_total]),
         }
-        arrays |= self._episodes.snapshot()
+        arrays |= self._episodes.snapshot() | self._knobs.snapshot()
         for name, keeper in self._table.rates.items():
             arrays[f"rate_before:{name}"] = keeper.before.copy()
             arrays[f"rate:{name}"] = keeper.value.copy()
@@ -277,8 +298,11 @@ class Shard:
         Raises:
             TaskError: The snapshot is of another task, size or dtype.
         """
+        self._knobs.check(snapshot)
         own = self.snapshot()
         for name, array in own.items():
+            if self._knobs.is_mine(name):
+                continue
             given = snapshot.get(name)
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
@@ -287,6 +311,7 @@ class Shard:
         self._previous_action[...] = snapshot["previous_action"]
         self._seed, self._t, self._physics.diverged_total = map(int, snapshot["counters"])
         self._episodes.restore(snapshot)
+        self._knobs.restore(snapshot)
         for name, keeper in self._table.rates.items():
             keeper.before[...] = snapshot[f"rate_before:{name}"]
             keeper.value[...] = snapshot[f"rate:{name}"]
@@ -300,6 +325,7 @@ class Shard:
     def _begin(self, rows: Ids, qpos: Floats, qvel: Floats) -> None:
         """Start episodes in `rows` at the given states, one row each."""
         batch = self._batch
+        self._knobs.begin(rows, self._seed, self._t)
         batch.state[rows] = self._initial_state
         self._qpos[rows] = qpos
         self._qvel[rows] = qvel

@@ -52,16 +52,19 @@ class ComputedArray:
     follows_reset: bool = True
 
 
-def center_of_mass(xipos: Floats, body_mass: Floats) -> ComputedArray:
-    """Mass-weighted mean of the bodies' centres; xipos (n, 3 nbody) -> (n, 3)."""
+def center_of_mass(xipos: Floats, body_mass: Callable[[], Floats]) -> ComputedArray:
+    """Mass-weighted mean of the bodies' centres; xipos (n, 3 nbody) -> (n, 3).
+
+    `body_mass` tells the masses of the bodies, (nbody,) or (n, nbody).
+    """
     points = xipos.reshape(len(xipos), -1, 3)
     out = np.empty((len(xipos), 3))
-    total = body_mass.sum()
 
     def refresh() -> None:
         # In the order of Gymnasium's einsum("b,bj->j") per environment, bit for bit.
-        np.einsum("b,nbj->nj", body_mass, points, out=out)
-        np.divide(out, total, out=out)
+        mass = body_mass()
+        np.einsum("b,nbj->nj" if mass.ndim == 1 else "nb,nbj->nj", mass, points, out=out)
+        np.divide(out, mass.sum(axis=-1, keepdims=True), out=out)
 
     return ComputedArray(out, refresh)
 

@@ -53,6 +53,7 @@ def _probe(task: CompiledTask) -> None:
     """Step with random actions: fast enough, finite, and not diverging all the time."""
     shard = Shard(task, seed=0, first_env_id=0, num_envs=PROBE_ENVS, obs_dtype="float64")
     shard.reset()
+    _try_knobs(task)
     generator = np.random.Generator(np.random.Philox(0))
     low, high = np.array(task.info.action_low), np.array(task.info.action_high)
     names = [field.name for field in task.info.fields]
@@ -77,6 +78,25 @@ def _probe(task: CompiledTask) -> None:
             for name, values in checked.items():
                 if not np.isfinite(values).all():
                     raise TaskError(f"{name} is not finite after {step + 1} random steps")
+
+
+def _try_knobs(task: CompiledTask) -> None:
+    """Go to both ends of all knobs: the engine must be able to derive and step what is there."""
+    if not task.knobs:
+        return
+    shard = Shard(task, seed=0, first_env_id=0, num_envs=PROBE_ENVS)
+    action = np.zeros((PROBE_ENVS, task.info.action_dim), np.float32)
+    for end in ("low", "high"):
+        shard.set_knobs({knob.name: (getattr(knob, end),) * 2 for knob in task.info.knobs})
+        try:
+            shard.reset()
+        except RuntimeError as error:
+            raise TaskError(
+                f"the engine refuses the knobs at their {end} ends: {error}",
+                where="knobs",
+                remedy="narrow their ranges",
+            ) from None
+        shard.step(action)
 
 
 if __name__ == "__main__":

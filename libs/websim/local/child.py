@@ -27,6 +27,9 @@ FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 5.0
 """Longest wait before a restart."""
 
+SECRETS = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
+"""Variables that only the process which needs them inherits."""
+
 CHILD_ENVIRONMENT = {
     # Batches of observations are freed and allocated at every step: by default glibc gives that
     # memory back to the kernel each time and faults it in again page by page.
@@ -57,6 +60,10 @@ class ChildSpec:
     """Returns the arguments of every start but the first, when they differ."""
     stop_deadline_s: float = 5.0
     """How long it may take to end by itself."""
+    needed: bool = True
+    """Whether all is lost when it ends for good."""
+    with_secrets: bool = False
+    """Whether it gets what SECRETS names; nobody else does."""
     progress: Callable[[], int] | None = None
     """Returns a number that has grown when a process achieved something that the next one builds
     on: its death is no part of a crash loop then, however early; others are, however late."""
@@ -113,8 +120,9 @@ class Child:
         argv = self.spec.argv
         if self.num_starts > 0 and self.spec.restart_argv is not None:
             argv = self.spec.restart_argv()
+        inherited = os.environ.items()
         environment = {
-            **os.environ,
+            **{k: v for k, v in inherited if self.spec.with_secrets or k not in SECRETS},
             **CHILD_ENVIRONMENT,
             PARENT_FD_VARIABLE: str(self._parent_fd),
         }

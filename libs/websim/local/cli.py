@@ -10,17 +10,23 @@ import typer
 
 from websim.local.flags import (
     KEYS_HELP,
+    Adapt,
     Algo,
     Device,
     Fleet,
+    Goal,
     Keys,
+    Learner,
     NumEnvs,
     Resume,
     Reward,
+    RewardGen,
     RunDir,
     Seed,
     Set,
+    Target,
     Task,
+    TokenFile,
     TotalSteps,
     Workers,
 )
@@ -33,6 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+LEARNER_URL = "http://127.0.0.1:8091"
+"""Where `websim up` has its learner."""
 
 PASS_ON: dict[str, Any] = {
     "allow_extra_args": True,
@@ -56,6 +65,10 @@ def train(
     resume: Resume = None,
     device: Device = None,
     reward: Reward = None,
+    goal: Goal = None,
+    adapt: Adapt = None,
+    target: Target = None,
+    reward_gen: RewardGen = None,
     setting: Set = None,
 ) -> int:
     """Train a policy, evaluate it, write result.json, and exit.
@@ -75,6 +88,10 @@ def train(
         resume=resume,
         device=device,
         reward=reward,
+        goal=goal,
+        adapt=adapt,
+        target=target,
+        reward_gen=reward_gen,
         settings=_parse_settings(setting or []),
         workers=workers,
         fleet=fleet,
@@ -96,6 +113,10 @@ def up(
     resume: Resume = None,
     device: Device = None,
     reward: Reward = None,
+    goal: Goal = None,
+    adapt: Adapt = None,
+    target: Target = None,
+    reward_gen: RewardGen = None,
     setting: Set = None,
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports, not the documented ones.")
@@ -120,6 +141,10 @@ def up(
         resume=resume,
         device=device,
         reward=reward,
+        goal=goal,
+        adapt=adapt,
+        target=target,
+        reward_gen=reward_gen,
         settings=_parse_settings(setting or []),
         workers=workers,
         keys=keys,
@@ -255,6 +280,113 @@ def make_keys(
 
     print(make_key_set(directory, force=force))
     return 0
+
+
+@app.command()
+def goal(
+    text: Annotated[str | None, typer.Argument(help="A new goal; none shows it.")] = None,
+    fitness: Annotated[
+        Path | None, typer.Option("--fitness", help="File of a fitness program that measures it.")
+    ] = None,
+    accumulate: Annotated[
+        str, typer.Option("--accumulate", help="An episode's fitness: sum, last or max.")
+    ] = "sum",
+    per_horizon: Annotated[
+        bool, typer.Option("--per-horizon", help="Divide by the nominal horizon.")
+    ] = False,
+    target: Target = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show what a running learner is for, or set another goal."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    if text is None:
+        return steer.show_goal()
+    return steer.set_goal(text, fitness, accumulate, per_horizon, target)
+
+
+@app.command()
+def rewards(
+    action: Annotated[str, typer.Argument(help="list, show, try, adopt or rollback.")] = "list",
+    what: Annotated[
+        str | None, typer.Argument(help="A reward's id, or a file with a reward program.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Adopt although it prefers worse behaviour.")
+    ] = False,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """List, show, try, adopt or roll back the rewards of a running learner."""
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).rewards(action, what, force=force)
+
+
+@app.command()
+def adaptations(
+    run: Annotated[
+        Path | None, typer.Argument(help="A run's directory; none asks the running learner.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON row a line.")] = False,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show what a run changed about its own training, and why."""
+    from websim.local.steer import Steer, rows_of
+
+    rows = rows_of(run) if run is not None else Steer(learner, token_file).rows()
+    return Steer.show_rows(rows, as_json=as_json)
+
+
+@app.command()
+def ask(
+    reason: Annotated[str, typer.Argument(help="Why, for whoever writes rewards.")] = "",
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Have candidates for another reward written and tried now."""
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).command("ask", reason=reason)
+
+
+@app.command()
+def approve(
+    adaptation: Annotated[int, typer.Argument(help="Number of what waits (`websim goal`).")],
+    name: Annotated[
+        str, typer.Option("--name", help="Which candidate, where there are several.")
+    ] = "",
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Say yes to a goal's measure or a reward that waits for it."""
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).command("approve", adaptation=adaptation, name=name)
+
+
+@app.command()
+def reject(
+    adaptation: Annotated[int, typer.Argument(help="Number of what waits (`websim goal`).")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; the next author reads it.")] = "",
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Say no to what waits for a yes."""
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).command("reject", adaptation=adaptation, reason=reason)
+
+
+@app.command("replay-decisions", context_settings=PASS_ON)
+def replay_decisions(context: typer.Context) -> int:
+    """Make a run's decisions again from its log: `websim replay-decisions runs/<run>`."""
+    from websim.local.handover import hand_over
+
+    hand_over("websim_learner", "replay-decisions", *context.args)
 
 
 @app.command(context_settings=PASS_ON)

@@ -116,6 +116,7 @@ def _addresses(options: RunOptions, run: Run) -> str:
     assert run.fleet is not None
     rows = [
         ("learner", f"{run.http_url}/v1/run"),
+        *([("reward-gen", run.reward_gen_url)] if run.reward_gen_url else []),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
         ("notebooks", f'websim.make_vec("{options.task}", fleet="{run.fleet.client_address}")'),
         ("curves", f"tensorboard --logdir {run.directory.parent}"),
@@ -133,6 +134,8 @@ def _note_of(record: Mapping[str, Any]) -> str:
     match record["kind"]:
         case "warning":
             return f"warning: {record['message']}"
+        case "adaptation":
+            return f"adaptation: {record['message']}"
         case "evaluation":
             return (
                 f"evaluation after {short(record['env_steps'])} steps: return "

@@ -64,6 +64,30 @@ Set = Annotated[
     ),
 ]
 
+Goal = Annotated[
+    str | None,
+    typer.Option("--goal", help='What is to be learned, in words: "run backwards".'),
+]
+Adapt = Annotated[
+    str | None,
+    typer.Option(
+        "--adapt",
+        show_default="auto with --goal, else off",
+        help="Adapt training by itself (auto), after your yes (approve), or not (off).",
+    ),
+]
+Target = Annotated[
+    float | None, typer.Option("--target", help="Fitness at which the goal is reached.")
+]
+RewardGen = Annotated[
+    str | None,
+    typer.Option("--reward-gen", help="Use a running reward-gen, as in http://127.0.0.1:8090."),
+]
+Learner = Annotated[str, typer.Option("--learner", help="HTTP address of the running learner.")]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="File with the learner's token.")
+]
+
 KEYS_HELP = """Make the keys and tokens that services need beyond loopback.
 
 With keys all that orchestrator, workers and clients say is encrypted,

@@ -22,8 +22,16 @@ class LearnerUnreachableError(Exception):
 class LearnerApi:
     """Questions and commands to a running learner."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
+        """Talk to the learner at an address, with a token where it wants one."""
         self.url = url
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 (whatever JSON the learner answers)
+        """Return what it answers to a question."""
+        return self._request("GET", path, None, READ_TIMEOUT_S)
 
     def status(self) -> dict[str, Any]:
         """Return `GET /v1/run`: state, steps, speed, return and so on."""
@@ -49,7 +57,7 @@ class LearnerApi:
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers=self._headers,
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as response:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from websim.service.errors import UserError
 
+MAX_GOAL = 2000
+"""Characters of a goal."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -36,6 +39,14 @@ class RunOptions:
     """Further settings of the algorithm, as in {"ppo.learning_rate": 3e-4}."""
     checkpoint_every_steps: int | None = None
     """Write a checkpoint about every so many environment steps."""
+    goal: str | None = None
+    """What the run is for, in words; None is the task's own purpose."""
+    adapt: str | None = None
+    """auto, approve or off; None is auto with a goal, else off."""
+    target: float | None = None
+    """Fitness at which the goal is reached."""
+    reward_gen: str | None = None
+    """Address of a running reward-gen; None starts a private one where the run adapts."""
     workers: int | None = None
     """Sim workers of the private fleet; None is one per core."""
     fleet: str | None = None
@@ -51,6 +62,13 @@ class RunOptions:
         """
         if self.workers is not None and self.fleet is not None:
             raise UserError("--workers is for a private fleet, and --fleet names another one")
+        if self.goal is not None and not 0 < len(self.goal.strip()) <= MAX_GOAL:
+            raise UserError(
+                f"--goal has {len(self.goal)} characters, and takes 1 to {MAX_GOAL}",
+                "Say in a sentence what is to be learned.",
+            )
+        if self.adapt not in (None, "auto", "approve", "off"):
+            raise UserError(f"--adapt {self.adapt} is unknown", "Choose auto, approve or off.")
         for name, value in (("--num-envs", self.num_envs), ("--total-steps", self.total_steps)):
             if value is not None and value < 1:
                 raise UserError(f"{name} {value} must be at least 1")
@@ -64,6 +82,11 @@ class RunOptions:
             )
         if self.reward is not None and not self.reward.is_file():
             raise UserError(f"there is no reward file {self.reward}")
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the run adapts its own training, or measures a goal in words."""
+        return self.goal is not None or self.adapt in ("auto", "approve")
 
     def directory(self) -> Path:
         """Return where the run is kept."""
@@ -84,6 +107,11 @@ class RunOptions:
             arguments += ["--resume", str(self.resume)]
         else:
             arguments += ["--task", self.task, "--algo", self.algo, "--seed", str(self.seed)]
+            asked = (("--goal", self.goal), ("--adapt", self.adapt), ("--target", self.target))
+            for flag, wish in asked:
+                arguments += [] if wish is None else [f"{flag}={wish}"]
+        if self.reward_gen is not None:
+            arguments += ["--reward-gen", self.reward_gen]
         for flag, value in (
             ("--num-envs", self.num_envs),
             ("--total-steps", self.total_steps),

@@ -22,9 +22,11 @@ class FleetPorts:
     """HTTP of the orchestrator."""
     learner_http: int = 0
     """HTTP of the learner."""
+    reward_gen_http: int = 0
+    """HTTP of reward-gen."""
 
 
-DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091)
+DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091, 8090)
 """The documented ports, which `websim up` uses."""
 
 

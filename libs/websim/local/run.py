@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from websim.local.ports import FleetPorts, HeldPort
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
 from websim.service.errors import EXIT_USER_ERROR, UserError
 
+REWARD_GEN = "reward-gen"
 LEARNER = "learner"
 
 START_TIMEOUT_S = 120.0
@@ -67,14 +69,16 @@ class Run:
         require_installed("websim_learner")
         self.directory = options.directory()
         self._fleet: LocalFleet | None = None
+        self._held_author: HeldPort | None = None
         wanted = ports or FleetPorts()
         log_dir = make_log_dir(self.directory)
         try:
             self._held = HeldPort("learner, HTTP", wanted.learner_http)
             try:
+                options = self._with_author(options, wanted)
                 self._open_fleet(options, wanted, log_dir, notify)
             except BaseException:
-                self._held.close()
+                self._release_ports()
                 raise
         except BaseException:
             forget_unbegun(self.directory)
@@ -82,10 +86,35 @@ class Run:
         try:
             if self._fleet is not None:
                 self._fleet.start()
+            if self._held_author is not None:
+                self._supervisor.start(self._author(self._held_author.port))
             self._supervisor.start(self._learner(options, restart))
         except BaseException:
             self.close()
             raise
+
+    def _with_author(self, options: RunOptions, ports: FleetPorts) -> RunOptions:
+        """Return the options with the address of a reward-gen, where the run needs one."""
+        going_on = options.resume is not None and (options.resume / REWARD_GEN).exists()
+        if options.reward_gen is not None or not (options.adapts or going_on):
+            return options
+        require_installed("websim_reward_gen")
+        self._held_author = HeldPort("reward-gen, HTTP", ports.reward_gen_http)
+        return replace(options, reward_gen=f"http://127.0.0.1:{self._held_author.port}")
+
+    def _author(self, port: int) -> ChildSpec:
+        """Return the private reward-gen: the one process that an API key reaches."""
+        directory = self.directory / REWARD_GEN
+        argv = ["-m", "websim_reward_gen", "--http-port", str(port)]
+        argv += ["--ledger", str(directory / "ledger.jsonl")]
+        argv += log_arguments(self.directory / "logs", REWARD_GEN)
+        # Training goes on without rewards from words, and says so.
+        return ChildSpec(REWARD_GEN, tuple(argv), LEARNER_STAGE, needed=False, with_secrets=True)
+
+    def _release_ports(self) -> None:
+        self._held.close()
+        if self._held_author is not None:
+            self._held_author.close()
 
     def _open_fleet(
         self,
@@ -119,7 +148,10 @@ class Run:
                 return start(options)
             begun, over = (self.directory / name for name in ("config.json", "result.json"))
             if begun.exists() and not over.exists():
-                return start(RunOptions(resume=self.directory, keys=options.keys))
+                again = RunOptions(
+                    resume=self.directory, keys=options.keys, reward_gen=options.reward_gen
+                )
+                return start(again)
             # It died before there was a run to go on with, or when it had its result.
             return start(options, "--resume-if-started")
 
@@ -137,6 +169,12 @@ class Run:
     def fleet(self) -> LocalFleet | None:
         """The private fleet, if this run has one."""
         return self._fleet
+
+    @property
+    def reward_gen_url(self) -> str | None:
+        """The HTTP of the run's own reward-gen, if it has one."""
+        held = self._held_author
+        return None if held is None else f"http://127.0.0.1:{held.port}"
 
     @property
     def http_url(self) -> str:
@@ -280,7 +318,7 @@ class Run:
         self._supervisor.stop()
         if self._fleet is not None:
             self._fleet.close()
-        self._held.close()
+        self._release_ports()
         if self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM):
             forget_unbegun(self.directory)
 

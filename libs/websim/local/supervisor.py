@@ -147,9 +147,9 @@ class Supervisor:
             return child.returncode if child.state in ("ended", "failed") else None
 
     def failures(self) -> list[ChildFailedError]:
-        """Return an error for each child that has ended other than it should, for good."""
+        """Return an error for each needed child that has ended other than it should, for good."""
         with self._lock:
-            children = [child for child in self._children.values() if child.failed]
+            children = [c for c in self._children.values() if c.failed and c.spec.needed]
             return [ChildFailedError.of(child, self._keeps_logs) for child in children]
 
     def retire(self, name: str) -> None:

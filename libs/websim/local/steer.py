@@ -1,0 +1,208 @@
+"""A person at the wheel of a running learner: goals, rewards, answers to what waits for a yes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from websim.local.learner_api import LearnerApi, LearnerUnreachableError
+from websim.service.errors import UserError
+from websim.service.tokens import load_token
+
+Row = dict[str, Any]
+
+MAX_PROGRAM_BYTES = 65536
+"""Of a file that is read as a program."""
+
+
+class Steer:
+    """Commands and questions to a running learner; each method returns an exit code."""
+
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        """Prepare; nothing is sent yet."""
+        token = load_token(token_file) if token_file is not None else ""
+        self._api = LearnerApi(url.rstrip("/"), token)
+        self._url = url
+
+    def command(self, kind: str, **values: object) -> int:
+        """Give a command and say what came of it."""
+        try:
+            applied = self._api.command(kind, **values)
+        except LearnerUnreachableError as error:
+            raise self._unreachable(error) from None
+        detail = f": {applied['detail']}" if applied.get("detail") else ""
+        print(f"{kind} took effect at update {applied['update']}{detail}")
+        return 0
+
+    def show_goal(self) -> int:
+        """Print what the run is for and what waits for a yes."""
+        view = self._get("/v1/goal")
+        goal = view["goal"]
+        print(f"goal      {goal['description'] or 'the task as it is'}")
+        own = "the task's own"
+        print(f"fitness   {goal['fitness_description'] or own}")
+        if goal["target"] is not None:
+            print(f"target    {goal['target']:g} {goal['unit']}".rstrip())
+        print(f"adapt     {view['mode']}")
+        for label, text in (("now", view["adapting"]), ("problem", view["banner"])):
+            if text:
+                print(f"{label:<9} {text}")
+        for waiting in view["pending"]:
+            number = waiting["adaptation"]
+            print(f"waits     {waiting['sentence']}")
+            print(f"          websim approve {number} or websim reject {number}")
+            for name in waiting["names"]:
+                print(f"          candidate {name!r}")
+        return 0
+
+    def set_goal(
+        self,
+        text: str,
+        fitness: Path | None,
+        accumulate: str,
+        per_horizon: bool,
+        target: float | None,
+    ) -> int:
+        """Set another goal."""
+        measure: dict[str, object] | None = None
+        if fitness is not None:
+            measure = {
+                "program": _program(fitness),
+                "accumulate": accumulate,
+                "per_horizon": per_horizon,
+            }
+        return self.command("set_goal", description=text, fitness=measure, target=target)
+
+    def rewards(self, action: str, what: str | None, *, force: bool) -> int:
+        """Carry out `websim rewards ACTION`."""
+        match action:
+            case "list":
+                return self._list()
+            case "rollback":
+                return self.command("rollback")
+            case "show" | "try" | "adopt" if what is None:
+                raise UserError(f"rewards {action} needs an id or a file", "websim rewards --help")
+            case "show":
+                return self._show(str(what))
+            case "try":
+                path = Path(str(what))
+                return self.command("try_reward", source=_program(path), name=path.stem)
+            case "adopt":
+                path = Path(str(what))
+                reward = _program(path) if path.is_file() else str(what)
+                return self.command("adopt_reward", reward=reward, force=force)
+            case _:
+                raise UserError(
+                    f"there is no action {action}", "Choose list, show, try, adopt or rollback."
+                )
+
+    def rows(self) -> list[Row]:
+        """Return all rows of the log of adaptations."""
+        rows: list[Row] = []
+        while more := self._get(f"/v1/adaptations?after={len(rows)}"):
+            rows += more
+        return rows
+
+    @staticmethod
+    def show_rows(rows: list[Row], *, as_json: bool) -> int:
+        """Print rows of the log, one line each."""
+        for row in rows:
+            text = json.dumps(row) if as_json else in_a_line(row)
+            if text:
+                print(text)
+        if not rows and not as_json:
+            print("nothing was adapted so far")
+        return 0
+
+    def _list(self) -> int:
+        view = self._get("/v1/rewards")
+        print(f"{'id':<20} {'outcome':<12} {'by':<8} {'gain':>9}  name")
+        for each in view["rewards"]:
+            gain = each["fitness_gain"]
+            shown = "" if gain is None else f"{float(gain):+.3g}"
+            print(
+                f"{each['id']:<20.20} {each['outcome']:<12} {each['origin']:<8} {shown:>9}  "
+                f"{each['name']}"
+            )
+        return 0
+
+    def _show(self, reward_id: str) -> int:
+        for each in self._get("/v1/rewards")["rewards"]:
+            if each["id"] == reward_id:
+                print(f"{each['id']}  {each['name']}  {each['outcome']}  by {each['origin']}")
+                for label in ("hypothesis", "reason"):
+                    if each[label]:
+                        print(f"{label}: {each[label]}")
+                print("", each["source"] or "the task's own reward", sep="\n")
+                return 0
+        raise UserError(f"there is no reward {reward_id}", "`websim rewards list` lists them.")
+
+    def _get(self, path: str) -> Any:  # noqa: ANN401 (whatever JSON the learner answers)
+        try:
+            return self._api.get(path)
+        except LearnerUnreachableError as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: LearnerUnreachableError) -> UserError:
+        return UserError(
+            f"no learner answers at {self._url} ({error})",
+            "Start one by `websim up`, or name another by --learner.",
+        )
+
+
+def rows_of(run: Path) -> list[Row]:
+    """Return the rows of a run's log of adaptations.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = run / "adaptations.jsonl"
+    if not (run / "config.json").is_file():
+        raise UserError(f"{run} is not a run directory: it has no config.json")
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def in_a_line(row: Row) -> str:
+    """Return what a row says to a person; empty for what is for machines."""
+    values = row["values"]
+    head = f"{row['env_steps']:>10,} steps  #{row['adaptation']:<2} {row['kind']:<12}"
+    match row["kind"]:
+        case "goal":
+            text = f"{values['description']}: {values['fitness_description']}"
+        case "trigger":
+            trigger = values["trigger"]
+            text = f"{trigger['kind']}: {trigger['sentence']}" if trigger else ""
+        case "answer":
+            names = [each["name"] for each in values["candidates"]]
+            text = f"{values['diagnosis']} -> {', '.join(names) or values['reason']}"
+        case "verdict":
+            passed = "passed the gate"
+            text = f"{values['name']}: {passed if values['accepted'] else values['reason']}"
+        case "round":
+            text = f"round {values['round']}, stay: {', '.join(values['stay']) or 'nobody'}"
+        case "decision":
+            text = values["decision"]["sentence"]
+        case "adopted" | "rolled_back":
+            text = f"{values['reward_id']} is in force: {values['why']}"
+        case "waiting":
+            text = values["sentence"]
+        case "resumed":
+            text = f"the run went on from row {values['position']}"
+        case _:
+            return ""
+    return f"{head} {text}"
+
+
+def _program(path: Path) -> str:
+    """Return the text of a program's file."""
+    try:
+        if path.stat().st_size > MAX_PROGRAM_BYTES:
+            raise UserError(f"{path} is larger than {MAX_PROGRAM_BYTES} bytes; no program is")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None

@@ -1,0 +1,153 @@
+"""Commands to a running learner, against a loopback server that answers as one does."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from websim.local.cli import run
+from websim.local.options import RunOptions
+from websim.service.errors import UserError
+
+REWARD = {
+    "id": "p_1",
+    "name": "bold",
+    "origin": "library",
+    "outcome": "in_force",
+    "source": "def reward(state, action):\n    return state.x\n",
+    "hypothesis": "plain",
+    "reason": "",
+    "fitness_gain": 0.5,
+}
+WAITING = {"adaptation": 2, "what": "reward", "sentence": "bold gains +0.5", "names": ["bold"]}
+GOAL = {
+    "goal": {"description": "run", "fitness_description": "speed", "target": 2.0, "unit": "m/s"},
+    "mode": "approve",
+    "reached": False,
+    "pending": [WAITING],
+    "adapting": "",
+    "banner": "reward-gen does not answer",
+}
+ROWS = [
+    {"n": 1, "kind": "goal", "env_steps": 0, "adaptation": 0, "values": GOAL["goal"]},
+    {"n": 2, "kind": "question", "env_steps": 0, "adaptation": 1, "values": {}},
+]
+
+
+@pytest.fixture
+def learner():
+    posted = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self, status, body):
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self):
+            answers = {"/v1/goal": GOAL, "/v1/rewards": {"in_force": "p_1", "rewards": [REWARD]}}
+            answers |= {"/v1/adaptations?after=0": ROWS, "/v1/adaptations?after=2": []}
+            self.answer(200, answers[self.path])
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            posted.append(body)
+            if body.get("adaptation") == 9:
+                self.answer(422, {"detail": "adaptation 9 waits for nothing"})
+            else:
+                self.answer(200, {"kind": body["kind"], "update": 7, "detail": "done"})
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield ["--learner", f"http://127.0.0.1:{server.server_address[1]}"], posted
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_goal_is_shown_with_what_waits(learner, capsys):
+    assert run(["goal", *learner[0]]) == 0
+    out = capsys.readouterr().out
+    assert "goal      run" in out
+    assert "target    2 m/s" in out
+    assert "websim approve 2" in out
+    assert "problem   reward-gen does not answer" in out
+
+
+def test_a_goal_is_set_with_a_measure_of_a_persons_own(learner, tmp_path):
+    path = tmp_path / "fitness.py"
+    path.write_text("def fitness(state, action):\n    return state.x\n")
+    assert run(["goal", "go right", "--fitness", str(path), "--target", "3", *learner[0]]) == 0
+    (body,) = learner[1]
+    assert body["description"] == "go right"
+    assert body["fitness"]["program"] == path.read_text()
+    assert body["target"] == 3.0
+
+
+def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path, capsys):
+    url, posted = learner
+    path = tmp_path / "mine.py"
+    path.write_text(REWARD["source"])
+    assert run(["rewards", *url]) == 0
+    assert "p_1                  in_force     library       +0.5  bold" in capsys.readouterr().out
+    assert run(["rewards", "show", "p_1", *url]) == 0
+    assert "return state.x" in capsys.readouterr().out
+    for argv in (["try", str(path)], ["adopt", "p_1", "--force"], ["rollback"]):
+        assert run(["rewards", *argv, *url]) == 0
+    assert posted == [
+        {"kind": "try_reward", "source": REWARD["source"], "name": "mine"},
+        {"kind": "adopt_reward", "reward": "p_1", "force": True},
+        {"kind": "rollback"},
+    ]
+
+
+def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, capsys):
+    assert run(["adaptations", *learner[0]]) == 0
+    assert capsys.readouterr().out.splitlines() == ["         0 steps  #0  goal         run: speed"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["rewards", "burn"], "there is no action burn"),
+        (["rewards", "try"], "needs an id or a file"),
+        (["rewards", "try", "nowhere.py"], "cannot read nowhere.py"),
+        (["rewards", "show", "p_9"], "there is no reward p_9"),
+        (["approve", "9"], "adaptation 9 waits for nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(learner, argv, says):
+    with pytest.raises(UserError, match=says):
+        run([*argv, *learner[0]])
+
+
+def test_a_learner_that_is_not_there_is_named():
+    with pytest.raises(UserError, match=r"no learner answers at http://127\.0\.0\.1:9"):
+        run(["goal", "--learner", "http://127.0.0.1:9"])
+
+
+def test_a_directory_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(UserError, match="not a run directory"):
+        run(["adaptations", str(tmp_path)])
+
+
+def test_the_learner_is_told_the_goal_and_where_rewards_are_written(tmp_path):
+    options = RunOptions(goal="run", target=-2.0, adapt="approve", reward_gen="http://127.0.0.1:1")
+    arguments = options.learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
+    assert "--goal=run" in arguments
+    assert "--target=-2.0" in arguments
+    assert "--adapt=approve" in arguments
+    assert arguments[arguments.index("--reward-gen") + 1] == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("goal", ["", "   ", "x" * 10_000])
+def test_an_empty_or_absurd_goal_is_refused_before_anything_starts(goal):
+    with pytest.raises(UserError, match="--goal has"):
+        RunOptions(goal=goal).check()

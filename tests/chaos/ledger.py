@@ -25,6 +25,8 @@ class Ledger:
 
     rows: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
     """By shard: (t, digest) in order of arrival."""
+    skipped: list[tuple[int, int]] = field(default_factory=list)
+    """(shard, t) of steps that the fleet took for the cause of three losses in a row."""
     episodes: int = 0
     env_steps: int = 0
     seconds: float = 0.0
@@ -42,6 +44,8 @@ class Ledger:
     def record(self, result: ShardResult) -> None:
         """Add an answer."""
         self.rows.setdefault(result.shard, []).append((result.t, digest(result)))
+        if result.skipped:
+            self.skipped.append((result.shard, result.t))
         self.episodes += len(result.ended)
         if result.kind == "step":
             self.env_steps += len(result.reward)
@@ -80,7 +84,8 @@ def problems(ledger: Ledger, undisturbed: Ledger) -> list[str]:
             found.append(f"shard {shard}: {len(rows)} answers, not {len(right)}")
         for (t, mine), (_, theirs) in zip(rows, right, strict=False):
             if mine != theirs:
-                found.append(f"shard {shard}: the answer to t {t} has other bits")
+                why = ": it was skipped" if (shard, t) in ledger.skipped else ""
+                found.append(f"shard {shard}: the answer to t {t} has other bits{why}")
                 break
     return found
 

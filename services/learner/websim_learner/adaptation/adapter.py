@@ -4,52 +4,33 @@ Called by the trainer between two updates. Everything here is a function of eval
 run's seed determines, and of what came from outside, which is journaled before it takes effect.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from websim.service.errors import UserError
-from websim.wire.messages import TaskInfo
-from websim_learner.adaptation.books import Books
+from websim_learner.adaptation.adoption import Adoptions
 from websim_learner.adaptation.contest import CONTROL
-from websim_learner.adaptation.examiner import Examiner, point_of
-from websim_learner.adaptation.gate import Checked, check_reward
+from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.goal import Goal
-from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.policies import Policies
-from websim_learner.adaptation.preference import Preference, TrajectoryBank
-from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import (
     Trigger,
-    TriggerSettings,
     after_adaptation,
     after_goal,
-    after_rollback,
     after_trigger,
 )
 from websim_learner.adaptation.state import (
     MAX_POINTS,
-    AdaptState,
     Candidate,
-    Origin,
     Proposal,
-    RewardEntry,
     Waiting,
 )
-from websim_learner.adaptation.trial import Outcome, Trials
+from websim_learner.adaptation.trial import Outcome
 from websim_learner.adaptation.triggers import find_trigger, rearmed
 from websim_learner.advance import Advance
-from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
-from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation
-from websim_learner.ledger import Ledger
-from websim_learner.policy_state import PolicyState
-from websim_learner.rewards import TASK_REWARD_ID, Reward
-
-TRAJECTORIES = 3
-"""Episodes of an evaluation that are kept to see which behaviour a reward prefers."""
 
 PROBATION_EVERY_STEPS = 8_000
 """While an adoption is on probation its policy is evaluated about this often: a reward that can be
@@ -60,43 +41,8 @@ class TrialAbandoned(Exception):
     """A person ends the run while a trial is under way: its result is not waited for."""
 
 
-class Adapter:
-    """Adapts one run. The first branch is the incumbent."""
-
-    def __init__(
-        self,
-        branches: list[Branch],
-        ledger: Ledger,
-        state: AdaptState,
-        books: Books,
-        examiner: Examiner,
-        trials: Trials,
-        questions: Questions,
-        settings: TriggerSettings,
-    ) -> None:
-        self.state = state
-        self.books = books
-        self.examiner = examiner
-        self.policies = Policies()
-        self.bank = TrajectoryBank()
-        self.questions = questions
-        self._probed = False
-        """Whether the bank holds behaviours that want nothing."""
-        self._branches = branches
-        self._ledger = ledger
-        self._trials = trials
-        self._settings = settings
-
-    @property
-    def _branch(self) -> Branch:
-        return self._branches[0]
-
-    @property
-    def task(self) -> TaskInfo:
-        """What the incumbent's envs simulate."""
-        return self._branch.client.task
-
-    # --- what the trainer calls ------------------------------------------------------------------
+class Adapter(Adoptions):
+    """Adapts one run: what the trainer calls, and what a person says."""
 
     def begin(self, goal: str | None, target: float | None) -> None:
         """Go on where the state stands; a run that is new asks for its goal's measure."""
@@ -119,11 +65,6 @@ class Adapter:
             return False
         every = max(1, round(PROBATION_EVERY_STEPS / self._branch.steps_per_update))
         return self._ledger.updates % every == 0
-
-    @property
-    def trajectories(self) -> int:
-        """Episodes that an evaluation is to record."""
-        return TRAJECTORIES if self.state.mode != "off" else 0
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
@@ -191,8 +132,6 @@ class Adapter:
         """Ask nothing any more."""
         self.questions.close()
 
-    # --- goals -----------------------------------------------------------------------------------
-
     def set_goal(self, description: str, measure: Goal | None, target: float | None) -> str:
         """Begin to work towards another goal, or ask how it is measured.
 
@@ -243,8 +182,6 @@ class Adapter:
         self.books.tell("goal", f'goal: "{goal.description}", {goal.fitness_description}')
         if state.mode != "off" and goal.kind != "task":
             self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
-
-    # --- triggers and candidates -----------------------------------------------------------------
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
@@ -368,78 +305,6 @@ class Adapter:
         self.books.adapting = ""
         self.books.tell("ended", sentence)
 
-    # --- adoption and rollback -------------------------------------------------------------------
-
-    def adopt_reward(self, reward: str, force: bool) -> str:
-        """Adopt a reward without a trial; the guards watch what comes of it."""
-        entry = self.state.entry(reward)
-        source = entry.source if entry is not None else reward
-        preferred: Preference | None = None
-        if reward != TASK_REWARD_ID:
-            if source is None or (entry is None and "def " not in source):
-                raise UserError(
-                    f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
-                )
-            preferred = self._checked(source, force=force).preference
-        self.books.journal("adopt", {"source": None if reward == TASK_REWARD_ID else source})
-        return self._adopt_source(None if reward == TASK_REWARD_ID else source, preferred)
-
-    def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
-        """Go on with the present policy under another reward."""
-        before = self._branch.policy_state()
-        baseline = self._look(self._branch)
-        reward: Reward = self._branch.make_reward(source)
-        if self.state.entry(reward.id) is None:
-            self.state.add(RewardEntry(
-                id=reward.id, name="by hand", origin="person", outcome="candidate", source=source,
-                goal=self.state.goal.n,
-            ))  # fmt: skip
-        reward.close()
-        policy = replace(before, reward_source=source)
-        self._adopt(policy, baseline, preferred, "a person adopts it")
-        self._begin_probation()
-        return self._branch.reward.id
-
-    def _adopt(
-        self, policy: PolicyState, baseline: EvalPoint, preferred: Preference | None, why: str
-    ) -> None:
-        state = self.state
-        before = self._branch.reward.id
-        self.policies.adopt(self._branch, policy)
-        after = self._branch.reward.id
-        state.note(before, outcome="adopted")
-        state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
-        state.undo = [*state.undo, before][-len(self.policies.undo) :]
-        state.baseline, state.preference, state.points = baseline, preferred, []
-        values = {"reward_id": after, "before": before, "why": why}
-        self.books.row("adopted", values)
-        self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
-
-    def roll_back(self) -> str:
-        """Take back the last adoption on a person's word."""
-        if not self.policies.undo:
-            raise UserError("there is nothing to take back", "No reward was adopted so far.")
-        self.books.journal("rollback", {})
-        return self._roll_back("a person takes it back")
-
-    def _roll_back(self, why: str) -> str:
-        state = self.state
-        undone = self._branch.reward.id
-        self.policies.roll_back(self._branch)
-        after = self._branch.reward.id
-        state.note(undone, outcome="rolled_back", reason=why)
-        state.note(after, outcome="in_force", update=self._ledger.updates)
-        state.undo = state.undo[:-1]
-        state.baseline = state.preference = None
-        state.points = []
-        state.triggers = after_rollback(state.triggers, self._ledger.env_steps)
-        values = {"reward_id": after, "undone": undone, "why": why}
-        self.books.row("rolled_back", values)
-        self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
-        return after
-
-    # --- a person's word -------------------------------------------------------------------------
-
     def approve(self, adaptation: int, name: str) -> str:
         """Say yes to what waits."""
         waiting = self._waiting(adaptation)
@@ -505,123 +370,3 @@ class Adapter:
                 self._reject(values["reason"])
             case "adapt_mode":
                 self.state.mode = values["mode"]
-
-    # --- helpers ---------------------------------------------------------------------------------
-
-    def _require_on(self) -> None:
-        if self.state.mode == "off":
-            raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
-
-    def _checked(self, source: str, *, force: bool) -> Checked:
-        """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
-
-        Raises:
-            UserError: it is refused; says why.
-        """
-        self._look_at_probes()
-        checked = check_reward(source, self._branch.client.task, self.bank.trajectories)
-        if not checked.accepted and not (force and checked.tier == "preference"):
-            remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
-            raise UserError(f"the reward is refused: {checked.message}", remedy)
-        return checked
-
-    def _look_at_probes(self) -> None:
-        if not self._probed:
-            for probe in self.examiner.probes():
-                self.bank.add(probe, probe=True)
-            self._probed = True
-
-    def _look(self, branch: Branch) -> EvalPoint:
-        """Evaluate a branch now."""
-        update, env_steps = self.books.when
-        evaluation = self.examiner.examine(branch, self.trajectories)
-        for trajectory in evaluation.trajectories:
-            self.bank.add(trajectory)
-        return point_of(evaluation, branch, update, env_steps, self.state.stats)
-
-    def _begin_probation(self) -> None:
-        """Let the guards hold lost fitness against what a person adopted."""
-        state, env_steps = self.state, self._ledger.env_steps
-        count = state.triggers.adaptations
-        after = after_adaptation(state.triggers, env_steps, adopted=True)
-        state.triggers = msgspec.structs.replace(after, adaptations=count)
-
-    def _wait(self, waiting: Waiting) -> None:
-        self.state.waiting = waiting
-        self.books.row("waiting", waiting)
-        self.books.tell("waiting", f"waits for a yes: {waiting.sentence}")
-
-    def _waiting(self, adaptation: int) -> Waiting:
-        waiting = self.state.waiting
-        if waiting is None or waiting.adaptation != adaptation:
-            raise UserError(
-                f"adaptation {adaptation} waits for nothing", "`websim goal` shows what waits."
-            )
-        return waiting
-
-    def _answered(self, chosen: str) -> None:
-        """Forget what waited; candidates that were not chosen have lost."""
-        waiting, self.state.waiting, self.policies.proposed = self.state.waiting, None, {}
-        for entry in self.state.rewards:
-            if waiting and entry.outcome == "proposed" and entry.name != chosen:
-                self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
-
-    def _remember_first(self) -> None:
-        reward = self._branch.reward
-        origin: Origin = "task" if reward.source is None else "person"
-        name = "the task's own" if reward.source is None else "given at the start"
-        self.state.add(
-            RewardEntry(
-                id=reward.id, name=name, origin=origin, outcome="in_force", source=reward.source
-            )
-        )
-
-    def _remember(self, candidate: Candidate, checked: Checked, adaptation: int) -> None:
-        self.state.add(
-            RewardEntry(
-                id=checked.program_id or f"refused-{adaptation}-{candidate.name}",
-                name=candidate.name,
-                origin=candidate.origin,
-                outcome="candidate" if checked.accepted else "refused",
-                source=candidate.source,
-                hypothesis=candidate.hypothesis,
-                reason=checked.message,
-                adaptation=adaptation,
-                update=self._ledger.updates,
-                goal=self.state.goal.n,
-            )
-        )
-
-    # --- checkpoints -----------------------------------------------------------------------------
-
-    def counters(self) -> dict[str, Any]:
-        """Return what is not arrays, for a checkpoint."""
-        return {
-            "state": self.state.as_json(),
-            "policies": self.policies.counters(),
-            "bank": self.bank.counters(),
-            "probed": self._probed,
-        }
-
-    def arrays(self) -> dict[str, Arrays]:
-        """Return arrays by part, for a checkpoint."""
-        kept = self.bank.arrays()
-        bank = {"trajectories": kept} if kept else {}
-        return prefixed("adapter", {**self.policies.arrays(), **bank})
-
-    def kept(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
-        """Return both, as they go into a run's checkpoint."""
-        return {"adapter": self.counters()}, self.arrays()
-
-    def load(self, counters: dict[str, Any] | None, arrays: dict[str, Arrays]) -> None:
-        """Take over what `counters` and `arrays` returned; None where there was no adapter yet."""
-        if counters is None:
-            return
-        parts = unprefixed("adapter", arrays)
-        loaded = msgspec.convert(counters["state"], AdaptState)
-        for name in AdaptState.__struct_fields__:
-            # In place: books and status look at the same state.
-            setattr(self.state, name, getattr(loaded, name))
-        self.policies.load(counters["policies"], parts)
-        self.bank.load(parts.get("trajectories", {}), counters["bank"])
-        self._probed = counters["probed"]

@@ -1,0 +1,88 @@
+"""Adoption and rollback: reward, policy and optimiser change together, between two updates."""
+
+from dataclasses import replace
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.core import AdapterCore
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.signals import (
+    after_rollback,
+)
+from websim_learner.adaptation.state import (
+    RewardEntry,
+)
+from websim_learner.policy_state import PolicyState
+from websim_learner.rewards import TASK_REWARD_ID, Reward
+
+
+class Adoptions(AdapterCore):
+    """Lets the incumbent go on under another reward, and takes that back."""
+
+    def adopt_reward(self, reward: str, force: bool) -> str:
+        """Adopt a reward without a trial; the guards watch what comes of it."""
+        entry = self.state.entry(reward)
+        source = entry.source if entry is not None else reward
+        preferred: Preference | None = None
+        if reward != TASK_REWARD_ID:
+            if source is None or (entry is None and "def " not in source):
+                raise UserError(
+                    f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
+                )
+            preferred = self._checked(source, force=force).preference
+        self.books.journal("adopt", {"source": None if reward == TASK_REWARD_ID else source})
+        return self._adopt_source(None if reward == TASK_REWARD_ID else source, preferred)
+
+    def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
+        """Go on with the present policy under another reward."""
+        before = self._branch.policy_state()
+        baseline = self._look(self._branch)
+        reward: Reward = self._branch.make_reward(source)
+        if self.state.entry(reward.id) is None:
+            self.state.add(RewardEntry(
+                id=reward.id, name="by hand", origin="person", outcome="candidate", source=source,
+                goal=self.state.goal.n,
+            ))  # fmt: skip
+        reward.close()
+        policy = replace(before, reward_source=source)
+        self._adopt(policy, baseline, preferred, "a person adopts it")
+        self._begin_probation()
+        return self._branch.reward.id
+
+    def _adopt(
+        self, policy: PolicyState, baseline: EvalPoint, preferred: Preference | None, why: str
+    ) -> None:
+        state = self.state
+        before = self._branch.reward.id
+        self.policies.adopt(self._branch, policy)
+        after = self._branch.reward.id
+        state.note(before, outcome="adopted")
+        state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
+        state.undo = [*state.undo, before][-len(self.policies.undo) :]
+        state.baseline, state.preference, state.points = baseline, preferred, []
+        values = {"reward_id": after, "before": before, "why": why}
+        self.books.row("adopted", values)
+        self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
+
+    def roll_back(self) -> str:
+        """Take back the last adoption on a person's word."""
+        if not self.policies.undo:
+            raise UserError("there is nothing to take back", "No reward was adopted so far.")
+        self.books.journal("rollback", {})
+        return self._roll_back("a person takes it back")
+
+    def _roll_back(self, why: str) -> str:
+        state = self.state
+        undone = self._branch.reward.id
+        self.policies.roll_back(self._branch)
+        after = self._branch.reward.id
+        state.note(undone, outcome="rolled_back", reason=why)
+        state.note(after, outcome="in_force", update=self._ledger.updates)
+        state.undo = state.undo[:-1]
+        state.baseline = state.preference = None
+        state.points = []
+        state.triggers = after_rollback(state.triggers, self._ledger.env_steps)
+        values = {"reward_id": after, "undone": undone, "why": why}
+        self.books.row("rolled_back", values)
+        self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
+        return after

@@ -1,0 +1,191 @@
+"""What the adapter stands on: state, books, policies, trajectories, and its part of checkpoints."""
+
+from typing import Any
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.books import Books
+from websim_learner.adaptation.examiner import Examiner, point_of
+from websim_learner.adaptation.gate import Checked, check_reward
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.policies import Policies
+from websim_learner.adaptation.preference import TrajectoryBank
+from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.signals import (
+    TriggerSettings,
+    after_adaptation,
+)
+from websim_learner.adaptation.state import (
+    AdaptState,
+    Candidate,
+    Origin,
+    RewardEntry,
+    Waiting,
+)
+from websim_learner.adaptation.trial import Trials
+from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
+from websim_learner.branch import Branch
+from websim_learner.ledger import Ledger
+
+TRAJECTORIES = 3
+"""Episodes of an evaluation that are kept to see which behaviour a reward prefers."""
+
+
+class AdapterCore:
+    """State and tools of an adapter. The first branch is the incumbent."""
+
+    def __init__(
+        self,
+        branches: list[Branch],
+        ledger: Ledger,
+        state: AdaptState,
+        books: Books,
+        examiner: Examiner,
+        trials: Trials,
+        questions: Questions,
+        settings: TriggerSettings,
+    ) -> None:
+        self.state = state
+        self.books = books
+        self.examiner = examiner
+        self.policies = Policies()
+        self.bank = TrajectoryBank()
+        self.questions = questions
+        self._probed = False
+        """Whether the bank holds behaviours that want nothing."""
+        self._branches = branches
+        self._ledger = ledger
+        self._trials = trials
+        self._settings = settings
+
+    @property
+    def _branch(self) -> Branch:
+        return self._branches[0]
+
+    @property
+    def task(self) -> TaskInfo:
+        """What the incumbent's envs simulate."""
+        return self._branch.client.task
+
+    @property
+    def trajectories(self) -> int:
+        """Episodes that an evaluation is to record."""
+        return TRAJECTORIES if self.state.mode != "off" else 0
+
+    def _require_on(self) -> None:
+        if self.state.mode == "off":
+            raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
+
+    def _checked(self, source: str, *, force: bool) -> Checked:
+        """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
+
+        Raises:
+            UserError: it is refused; says why.
+        """
+        self._look_at_probes()
+        checked = check_reward(source, self._branch.client.task, self.bank.trajectories)
+        if not checked.accepted and not (force and checked.tier == "preference"):
+            remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
+            raise UserError(f"the reward is refused: {checked.message}", remedy)
+        return checked
+
+    def _look_at_probes(self) -> None:
+        if not self._probed:
+            for probe in self.examiner.probes():
+                self.bank.add(probe, probe=True)
+            self._probed = True
+
+    def _look(self, branch: Branch) -> EvalPoint:
+        """Evaluate a branch now."""
+        update, env_steps = self.books.when
+        evaluation = self.examiner.examine(branch, self.trajectories)
+        for trajectory in evaluation.trajectories:
+            self.bank.add(trajectory)
+        return point_of(evaluation, branch, update, env_steps, self.state.stats)
+
+    def _begin_probation(self) -> None:
+        """Let the guards hold lost fitness against what a person adopted."""
+        state, env_steps = self.state, self._ledger.env_steps
+        count = state.triggers.adaptations
+        after = after_adaptation(state.triggers, env_steps, adopted=True)
+        state.triggers = msgspec.structs.replace(after, adaptations=count)
+
+    def _wait(self, waiting: Waiting) -> None:
+        self.state.waiting = waiting
+        self.books.row("waiting", waiting)
+        self.books.tell("waiting", f"waits for a yes: {waiting.sentence}")
+
+    def _waiting(self, adaptation: int) -> Waiting:
+        waiting = self.state.waiting
+        if waiting is None or waiting.adaptation != adaptation:
+            raise UserError(
+                f"adaptation {adaptation} waits for nothing", "`websim goal` shows what waits."
+            )
+        return waiting
+
+    def _answered(self, chosen: str) -> None:
+        """Forget what waited; candidates that were not chosen have lost."""
+        waiting, self.state.waiting, self.policies.proposed = self.state.waiting, None, {}
+        for entry in self.state.rewards:
+            if waiting and entry.outcome == "proposed" and entry.name != chosen:
+                self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
+
+    def _remember_first(self) -> None:
+        reward = self._branch.reward
+        origin: Origin = "task" if reward.source is None else "person"
+        name = "the task's own" if reward.source is None else "given at the start"
+        self.state.add(
+            RewardEntry(
+                id=reward.id, name=name, origin=origin, outcome="in_force", source=reward.source
+            )
+        )
+
+    def _remember(self, candidate: Candidate, checked: Checked, adaptation: int) -> None:
+        self.state.add(
+            RewardEntry(
+                id=checked.program_id or f"refused-{adaptation}-{candidate.name}",
+                name=candidate.name,
+                origin=candidate.origin,
+                outcome="candidate" if checked.accepted else "refused",
+                source=candidate.source,
+                hypothesis=candidate.hypothesis,
+                reason=checked.message,
+                adaptation=adaptation,
+                update=self._ledger.updates,
+                goal=self.state.goal.n,
+            )
+        )
+
+    def counters(self) -> dict[str, Any]:
+        """Return what is not arrays, for a checkpoint."""
+        return {
+            "state": self.state.as_json(),
+            "policies": self.policies.counters(),
+            "bank": self.bank.counters(),
+            "probed": self._probed,
+        }
+
+    def arrays(self) -> dict[str, Arrays]:
+        """Return arrays by part, for a checkpoint."""
+        kept = self.bank.arrays()
+        bank = {"trajectories": kept} if kept else {}
+        return prefixed("adapter", {**self.policies.arrays(), **bank})
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        """Return both, as they go into a run's checkpoint."""
+        return {"adapter": self.counters()}, self.arrays()
+
+    def load(self, counters: dict[str, Any] | None, arrays: dict[str, Arrays]) -> None:
+        """Take over what `counters` and `arrays` returned; None where there was no adapter yet."""
+        if counters is None:
+            return
+        parts = unprefixed("adapter", arrays)
+        loaded = msgspec.convert(counters["state"], AdaptState)
+        for name in AdaptState.__struct_fields__:
+            # In place: books and status look at the same state.
+            setattr(self.state, name, getattr(loaded, name))
+        self.policies.load(counters["policies"], parts)
+        self.bank.load(parts.get("trajectories", {}), counters["bank"])
+        self._probed = counters["probed"]

@@ -62,7 +62,7 @@ def outcome_of(h, name):
     return next(each for each in h.run.adaptation.rewards if each.name == name).outcome
 
 
-def test_a_run_that_does_not_adapt_has_no_log_and_other_bits_of_nobody(make):
+def test_a_run_that_does_not_adapt_has_no_log(make):
     off = make(adapt="off", total_steps=12 * STEPS)
     off.go()
     assert rows(off) == []
@@ -150,12 +150,55 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     assert h.branch.reward.id == "task"
 
 
-def test_nothing_is_adopted_without_a_yes_in_approve_mode(make):
-    h = make(adapt="approve")
-    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+RIGHT = """
+def reward(state, action):
+    return 2.0 + 4.0 * state.x
+"""
+
+TO_THE_RIGHT = FitnessProgram(
+    program="def fitness(state, action):\n    return state.x\n", accumulate="max", unit="m"
+)
+
+
+def run_with_a_winner(make, monkeypatch, mode, *later):
+    """Run towards a goal for which RIGHT wins its trial; `later` is sent some updates after it."""
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (5_000, 5_000))
+    h = make(adapt=mode, total_steps=130 * STEPS, eval_episodes=12)
+    goal = SetGoal(kind="set_goal", description="go right", fitness=TO_THE_RIGHT)
+    h.at = {
+        2: [sends(goal)],
+        6: [sends(TryReward(kind="try_reward", source=RIGHT, name="right"))],
+        8: [sends(command) for command in later],
+    }
     h.go()
+    return h
+
+
+def test_a_winner_is_adopted_by_itself_in_auto_mode(make, monkeypatch):
+    h = run_with_a_winner(make, monkeypatch, "auto")
+    assert "adopted" in kinds(h)
+
+
+def test_a_winner_waits_for_a_yes_in_approve_mode(make, monkeypatch):
+    h = run_with_a_winner(make, monkeypatch, "approve")
+    assert "waiting" in kinds(h)
     assert "adopted" not in kinds(h)
+    assert outcome_of(h, "right") == "proposed"
     assert h.branch.reward.id == "task"
+
+
+def test_a_yes_adopts_what_waits(make, monkeypatch):
+    # The goal without candidates was adaptation 1, the trial is 2.
+    h = run_with_a_winner(make, monkeypatch, "approve", Approve(kind="approve", adaptation=2))
+    assert h.answers[-1].kind == "approve", h.answers
+    assert "adopted" in kinds(h)
+
+
+def test_a_no_leaves_the_reward_in_force(make, monkeypatch):
+    h = run_with_a_winner(make, monkeypatch, "approve", Reject(kind="reject", adaptation=2))
+    assert h.answers[-1].kind == "reject", h.answers
+    assert "adopted" not in kinds(h)
+    assert outcome_of(h, "right") == "lost"
 
 
 def test_a_goal_of_a_persons_own_measure_opens_a_new_comparison(make):

@@ -162,8 +162,8 @@ TO_THE_RIGHT = FitnessProgram(
 
 def run_with_a_winner(make, monkeypatch, mode, *later):
     """Run towards a goal for which RIGHT wins its trial; `later` is sent some updates after it."""
-    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (5_000, 5_000))
-    h = make(adapt=mode, total_steps=130 * STEPS, eval_episodes=12)
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (8_000, 8_000))
+    h = make(adapt=mode, total_steps=200 * STEPS, eval_episodes=12)
     goal = SetGoal(kind="set_goal", description="go right", fitness=TO_THE_RIGHT)
     h.at = {
         2: [sends(goal)],

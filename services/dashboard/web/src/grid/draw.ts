@@ -1,0 +1,264 @@
+// Draws figures on one canvas: a few large paths, whatever the number of environments.
+
+import { OUTCOMES, type FiguresFrame } from "../live/frames";
+import { BUCKETS, type ColourRange } from "./colour";
+import type { View } from "./figure";
+import { HEADING_PX, originOf, type Layout } from "./layout";
+
+/** Colours that the page's theme decides. */
+export interface Palette {
+  ramp: string[];
+  background: string;
+  line: string;
+  ground: string;
+  text: string;
+  accent: string;
+  outcome: readonly string[];
+}
+
+/** One band of tiles. */
+export interface BandPicture {
+  label: string;
+  frame: FiguresFrame;
+  /** Env ids in the order of tiles. */
+  order: Uint32Array;
+  chains: number[][];
+  planar: boolean;
+  view: View;
+  /** When each env's last episode was seen to end, ms; by env id. */
+  endedAt: Float64Array;
+}
+
+export interface Mark {
+  band: number;
+  index: number;
+}
+
+/** Tiles smaller than this carry no marks of their own, CSS pixels. */
+const MARKED_PX = 26;
+const FLASH_MS = 700;
+const TICK_M = 1;
+
+/** Returns how many environments were drawn. */
+export function drawGrid(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  bands: readonly BandPicture[],
+  palette: Palette,
+  range: ColourRange,
+  scroll: { top: number; height: number; width: number },
+  now: number,
+): number {
+  context.fillStyle = palette.background;
+  context.fillRect(0, 0, scroll.width, scroll.height);
+  let drawn = 0;
+  bands.forEach((picture, band) => {
+    const place = layout.bands[band];
+    if (place === undefined) return;
+    if (layout.bands.length > 1) drawHeading(context, picture, place.top - scroll.top, scroll.width, palette, band);
+    const firstRow = Math.max(0, Math.floor((scroll.top - place.top) / layout.tileH));
+    const lastRow = Math.min(place.rows - 1, Math.floor((scroll.top + scroll.height - place.top) / layout.tileH));
+    const from = firstRow * layout.columns;
+    const to = Math.min(picture.order.length, (lastRow + 1) * layout.columns);
+    if (to <= from) return;
+    const tiles = { layout, band, from, to, offset: scroll.top };
+    drawGround(context, picture, tiles, palette);
+    drawFlashes(context, picture, tiles, palette, now);
+    drawn += drawFigures(context, picture, tiles, palette, range);
+    if (layout.tileW >= MARKED_PX) drawMarks(context, picture, tiles, palette);
+  });
+  return drawn;
+}
+
+interface Tiles {
+  layout: Layout;
+  band: number;
+  from: number;
+  to: number;
+  offset: number;
+}
+
+function origin(tiles: Tiles, index: number): { x: number; y: number } {
+  const at = originOf(tiles.layout, { band: tiles.band, index });
+  at.y -= tiles.offset;
+  return at;
+}
+
+/** Where the ground (or, from above, the middle) is within a tile. */
+function baseline(picture: BandPicture, scale: number, tileH: number): number {
+  const { view } = picture;
+  if (picture.planar) return 0.9 * tileH + Math.min(0, view.bottom) * scale;
+  return 0.5 * tileH + ((view.top + view.bottom) / 2) * scale;
+}
+
+function drawGround(context: CanvasRenderingContext2D, picture: BandPicture, tiles: Tiles, palette: Palette): void {
+  const { tileW, tileH } = tiles.layout;
+  context.beginPath();
+  if (picture.planar) {
+    const scale = picture.view.scale(tileW, tileH);
+    const base = baseline(picture, scale, tileH);
+    const gap = Math.max(TICK_M * scale, 6);
+    const tick = Math.min(5, Math.max(1.5, tileH * 0.06));
+    for (let index = tiles.from; index < tiles.to; index++) {
+      const { x, y } = origin(tiles, index);
+      const root = picture.frame.rootX[picture.order[index]!]!;
+      if (Number.isNaN(root)) continue;
+      const ground = Math.round(y + base) + 0.5;
+      context.moveTo(x + 1, ground);
+      context.lineTo(x + tileW - 1, ground);
+      // Ticks stand still in the world: they pass by as the figure runs.
+      const shift = mod(tileW / 2 - root * (gap / TICK_M), gap);
+      for (let at = shift; at < tileW - 1; at += gap) {
+        if (at < 1) continue;
+        context.moveTo(x + at, ground);
+        context.lineTo(x + at, ground + tick);
+      }
+    }
+  } else {
+    for (let index = tiles.from; index < tiles.to; index++) {
+      const { x, y } = origin(tiles, index);
+      context.rect(x + 1.5, y + 1.5, tileW - 3, tileH - 3);
+    }
+  }
+  context.strokeStyle = palette.ground;
+  context.lineWidth = 1;
+  context.stroke();
+}
+
+function drawFigures(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  tiles: Tiles,
+  palette: Palette,
+  range: ColourRange,
+): number {
+  const { frame, order, chains, view } = picture;
+  const { tileW, tileH } = tiles.layout;
+  const scale = view.scale(tileW, tileH);
+  const unit = frame.scaleM * scale;
+  const base = baseline(picture, scale, tileH);
+  const buckets: number[][] = Array.from({ length: BUCKETS }, () => []);
+  let drawn = 0;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = order[index]!;
+    if (env >= frame.n || Number.isNaN(frame.rootX[env])) continue;
+    buckets[range.bucket(frame.episodeReturn[env]!)]!.push(index);
+    drawn += 1;
+  }
+  context.lineWidth = Math.min(6, Math.max(1.1, tileW * 0.045));
+  context.lineCap = tileW > 40 ? "round" : "butt";
+  context.lineJoin = tileW > 40 ? "round" : "bevel";
+  buckets.forEach((indexes, bucket) => {
+    if (indexes.length === 0) return;
+    context.beginPath();
+    for (const index of indexes) {
+      const { x, y } = origin(tiles, index);
+      const first = order[index]! * frame.k * 2;
+      const middle = x + tileW / 2;
+      const ground = y + base;
+      for (const chain of chains) {
+        for (let i = 0; i < chain.length; i++) {
+          const at = first + chain[i]! * 2;
+          // What leaves its tile is kept at the edge.
+          const px = clamp(middle + frame.points[at]! * unit, x + 1, x + tileW - 1);
+          const py = clamp(ground - frame.points[at + 1]! * unit, y + 1, y + tileH - 1);
+          if (i === 0) context.moveTo(px, py);
+          else context.lineTo(px, py);
+        }
+      }
+    }
+    context.strokeStyle = palette.ramp[bucket]!;
+    context.stroke();
+  });
+  return drawn;
+}
+
+/** An episode that has just ended lights its tile up for a moment. */
+function drawFlashes(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  tiles: Tiles,
+  palette: Palette,
+  now: number,
+): void {
+  const { tileW, tileH } = tiles.layout;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = picture.order[index]!;
+    const age = now - (picture.endedAt[env] ?? -Infinity);
+    if (age >= FLASH_MS) continue;
+    const { x, y } = origin(tiles, index);
+    context.globalAlpha = 0.35 * (1 - age / FLASH_MS);
+    context.fillStyle = palette.outcome[picture.frame.outcome[env] ?? 0] ?? palette.line;
+    context.fillRect(x, y, tileW, tileH);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawMarks(context: CanvasRenderingContext2D, picture: BandPicture, tiles: Tiles, palette: Palette): void {
+  const { tileW } = tiles.layout;
+  const size = Math.min(13, Math.max(8, tileW * 0.16));
+  context.font = `${size}px system-ui, sans-serif`;
+  context.textBaseline = "top";
+  const numbered = tileW >= 64;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = picture.order[index]!;
+    const { x, y } = origin(tiles, index);
+    const outcome = picture.frame.outcome[env] ?? 0;
+    if (outcome > 0) {
+      context.textAlign = "right";
+      context.fillStyle = palette.outcome[outcome] ?? palette.text;
+      context.fillText(OUTCOMES[outcome]?.glyph ?? "", x + tileW - 3, y + 2);
+    }
+    if (numbered) {
+      context.textAlign = "left";
+      context.fillStyle = palette.text;
+      context.fillText(String(env), x + 4, y + 2);
+    }
+  }
+}
+
+function drawHeading(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  top: number,
+  width: number,
+  palette: Palette,
+  band: number,
+): void {
+  context.fillStyle = palette.line;
+  context.fillRect(0, top - HEADING_PX, width, HEADING_PX - 2);
+  context.fillStyle = BAND_COLOURS[band % BAND_COLOURS.length]!;
+  context.fillRect(0, top - HEADING_PX, 4, HEADING_PX - 2);
+  context.font = "600 12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillStyle = palette.text;
+  context.fillText(picture.label, 12, top - HEADING_PX / 2 - 1);
+}
+
+/** Of branches, here and in the charts of trials. */
+export const BAND_COLOURS = ["#8b97a8", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a900"];
+
+/** A frame around a tile: the one pointed at, the one chosen. */
+export function drawMark(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  mark: Mark,
+  scrollTop: number,
+  colour: string,
+  width: number,
+): void {
+  const { x, y } = originOf(layout, mark);
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  context.strokeRect(x + 0.5, y - scrollTop + 0.5, layout.tileW - 1, layout.tileH - 1);
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return value < low ? low : value > high ? high : value;
+}
+
+function mod(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}

@@ -40,8 +40,7 @@ def messages_page() -> str:
     for alias in ALIASES:
         schema = TypeAdapter(getattr(messages, alias)).json_schema(mode="serialization")
         parts.append(f"export type {alias} = {_type(schema)};\n\n")
-    for model in models:
-        parts.append(_interface(model.__name__, definitions[model.__name__]))
+    parts += [_interface(each.__name__, definitions[each.__name__]) for each in models]
     return HEAD + "".join(parts).rstrip() + "\n"
 
 

@@ -5,6 +5,7 @@ that names the last one it knows misses nothing that is still kept and gets noth
 """
 
 import threading
+import time
 from collections import deque
 from itertools import islice
 from typing import Any, Literal
@@ -40,6 +41,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Updates done when it happened."""
     env_steps: int
     """Training env steps done when it happened."""
+    time_unix_s: float = 0.0
+    """When it was published."""
 
 
 class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
@@ -79,6 +82,10 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """Of this update: waiting for the fleet."""
     inference_s: float
     update_s: float
+    evaluation_s: float = 0.0
+    """Evaluations since the update before; training time stands meanwhile."""
+    return_std: float | None = None
+    """Standard deviation of the episodes that return_mean is taken over."""
     reward_std: float = 0.0
     """Standard deviation of the reward per transition."""
     component_shares: dict[str, float] = {}
@@ -173,7 +180,9 @@ class EventStream:
         """Number a record and add it; return it with its number."""
         with self._lock:
             self._n += 1
-            numbered: AnyRecord = msgspec.structs.replace(record, n=self._n)
+            numbered: AnyRecord = msgspec.structs.replace(
+                record, n=self._n, time_unix_s=time.time()
+            )
             self._records.append(numbered)
             return numbered
 

@@ -138,8 +138,15 @@ class History:
             self._db.executemany(
                 "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (run, p.branch, p.update, p.number, p.env_steps, p.time_unix_s)
-                    + (json.dumps(p.values),)
+                    (
+                        run,
+                        p.branch,
+                        p.update,
+                        p.number,
+                        p.env_steps,
+                        p.time_unix_s,
+                        json.dumps(p.values),
+                    )
                     for p in points
                 ),
             )
@@ -217,7 +224,9 @@ class History:
             self._db.close()
 
 
-def _columns(rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: set[str] | None) -> list[BranchSeries]:
+def _columns(
+    rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: set[str] | None
+) -> list[BranchSeries]:
     by_branch = defaultdict(list)
     for row in rows:
         by_branch[row[0]].append(row)

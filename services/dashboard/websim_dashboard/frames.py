@@ -135,7 +135,7 @@ def _fit_figures(shapes: Mapping[str, tuple[int, ...]], first_env_id: int) -> bo
         return False
     n = points[0]
     rest = ("root_x", "episode_return", "episode_length", "outcome")
-    within = 0 <= first_env_id and first_env_id + n <= MAX_ENVS
+    within = first_env_id >= 0 and first_env_id + n <= MAX_ENVS
     return within and all(shapes.get(name) == (n,) for name in rest)
 
 

@@ -20,7 +20,7 @@ log = get_logger(__name__)
 QUEUE_MESSAGES = 256
 """Bound of what waits in the socket: a few pictures of all shards of some sessions."""
 
-POLL_S = 0.5
+POLL_MS = 500
 """How often the thread looks whether it is to stop, at the latest."""
 
 CONTROL = "inproc://telemetry-control"
@@ -93,7 +93,7 @@ class TelemetryReader:
             poller.register(control, zmq.POLLIN)
             poller.register(subscriber, zmq.POLLIN)
             while True:
-                ready = dict(poller.poll(POLL_S * 1000.0))
+                ready = dict(poller.poll(POLL_MS))
                 if control in ready and not _obey(control, subscriber):
                     return
                 if subscriber in ready:

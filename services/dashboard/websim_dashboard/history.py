@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from websim.service.errors import UserError
 from websim_dashboard.messages import BranchSeries, MetricPoint, MetricSeries, TimelineEvent
@@ -28,7 +29,8 @@ VERSION = 1
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, heard_unix_s REAL NOT NULL
+    run TEXT PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, heard_unix_s REAL NOT NULL,
+    status TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS points (
     run TEXT, branch INTEGER, update_ INTEGER, number INTEGER NOT NULL,
@@ -111,10 +113,16 @@ class History:
             row = self._db.execute("SELECT last FROM runs WHERE run = ?", (run,)).fetchone()
         return 0 if row is None else int(row[0])
 
+    def last_status(self, run: str) -> dict[str, Any] | None:
+        """Return how a run stood when it was heard of last."""
+        with self._lock:
+            row = self._db.execute("SELECT status FROM runs WHERE run = ?", (run,)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
     def add(
         self,
         run: str,
-        name: str,
+        status: Mapping[str, Any],
         last: int,
         points: Sequence[MetricPoint],
         events: Sequence[TimelineEvent],
@@ -123,7 +131,7 @@ class History:
 
         Args:
             run: what the run is known by.
-            name: what people call it.
+            status: how it stands; its `run_id` is what people call it.
             last: number of the newest record.
             points: metrics among them.
             events: the rest.
@@ -133,7 +141,8 @@ class History:
         """
         with self._lock, self._db:
             self._db.execute(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (run, name, last, time.time())
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+                (run, status["run_id"], last, time.time(), json.dumps(status)),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",

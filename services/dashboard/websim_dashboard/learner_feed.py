@@ -35,8 +35,6 @@ class LearnerFeed(Feed):
     def __init__(self, upstream: Upstream, history: History, watched: Callable[[], bool]) -> None:
         """Follow a learner, and go on with what the history has of its run."""
         super().__init__("learner", watched, WATCHED_S, UNWATCHED_S)
-        self.status: dict[str, Any] | None = None
-        """Body of `GET /v1/run`, as it was last; None before the first."""
         self.goal: dict[str, Any] | None = None
         """Body of `GET /v1/goal`."""
         self.final: str | None = None
@@ -50,7 +48,9 @@ class LearnerFeed(Feed):
         self._reader = f"dashboard-{os.getpid()}"
         latest = history.latest_run()
         self.run_key, self.run_name = latest if latest is not None else ("", "")
-        self._last = history.last_number(self.run_key) if latest is not None else 0
+        self.status = history.last_status(self.run_key)
+        """Body of `GET /v1/run`, as it was last; None before the first."""
+        self._last = history.last_number(self.run_key)
         self._goal_due = 0
         self._note_states(history.events(self.run_key, 0))
 
@@ -60,7 +60,7 @@ class LearnerFeed(Feed):
         if status["run_dir"] != self.run_key:
             self._begin(status["run_dir"], status["run_id"])
         self.status = status
-        while await self._read_on() == RECORDS:
+        while await self._read_on(status) == RECORDS:
             pass
         self._goal_due -= 1
         if self._goal_due <= 0:
@@ -72,7 +72,7 @@ class LearnerFeed(Feed):
         self._last = self._history.last_number(key)
         self._goal_due, self.final = 0, None
 
-    async def _read_on(self) -> int:
+    async def _read_on(self, status: dict[str, Any]) -> int:
         """Take in the next records; return how many there were."""
         query = f"after={self._last}&limit={RECORDS}&reader={self._reader}"
         records = await self._upstream.get(f"/v1/events?{query}")
@@ -81,9 +81,7 @@ class LearnerFeed(Feed):
         points, events = split_records(records)
         last = int(records[-1]["n"])
         try:
-            await asyncio.to_thread(
-                self._history.add, self.run_key, self.run_name, last, points, events
-            )
+            await asyncio.to_thread(self._history.add, self.run_key, status, last, points, events)
         except sqlite3.Error as error:
             # They are asked for once more at the next turn.
             log.warning("history not written", why=str(error))

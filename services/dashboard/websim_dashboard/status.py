@@ -55,7 +55,9 @@ def make_status(
     answering = learner.error is None
     values = {name: run[name] for name in COPIED if name in run}
     if not answering:
-        values |= {"steps_per_s": 0.0, "reason": learner.error}
+        values |= {"steps_per_s": 0.0, "reason": run.get("reason", "")}
+    if not answering and learner.final is None:
+        values["reason"] = learner.error
     return Status(
         **values,
         run=learner.run_name,

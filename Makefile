@@ -3,7 +3,8 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PACKAGES := libs services/sim-worker services/orchestrator services/learner services/reward-gen
+PACKAGES := libs services/sim-worker services/orchestrator services/learner services/reward-gen \
+	services/dashboard
 # What the environment depends on: a change here sets it up again.
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))

@@ -29,8 +29,11 @@ export interface SessionSummary {
 
 /** Shares of the learner's time; they add up to 1, or are all 0 before the first update. */
 export interface TimeSplit {
+  /** Waiting for the fleet. */
   physics: number;
+  /** The policy's forward, storing and sending. */
   inference: number;
+  /** Learning. */
   update: number;
   evaluation: number;
 }
@@ -40,20 +43,24 @@ export interface Waiting {
   adaptation: number;
   what: "goal" | "reward";
   sentence: string;
+  /** Candidates to choose from. */
   names: string[];
 }
 
 /** How everything stands, now. */
 export interface Status {
+  /** Name of the run; empty while no learner has been seen. */
   run: string;
   task: string;
   algo: string;
   seed: number | null;
   state: "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";
+  /** Why it is in this state, where there is something to say. */
   reason: string;
   update: number;
   env_steps: number;
   total_steps: number;
+  /** Training time, evaluation and pauses excluded. */
   wall_s: number;
   steps_per_s: number;
   return_mean: number | null;
@@ -64,30 +71,39 @@ export interface Status {
   num_envs: number;
   workers: number;
   branches: number;
+  /** The training session's number on the fleet. */
   session: number | null;
   sessions: SessionSummary[];
   reward_id: string;
   goal: string;
   goal_reached: boolean;
   adapt_mode: string;
+  /** What the adaptation is doing, for people; empty when nothing. */
   adapting: string;
+  /** Why rewards cannot be written just now; empty while all is well. */
   banner: string;
   difficulty: number | null;
   pending: Waiting | null;
+  /** What training waits for most, in one sentence; empty while nothing is known. */
   bottleneck: string;
   time_split: TimeSplit;
+  /** What the asker may do. */
   role: "view" | "control";
+  /** Why the learner cannot be asked; null while it answers. */
   learner_error: string | null;
+  /** Why the orchestrator cannot be asked; null while it answers. */
   orchestrator_error: string | null;
 }
 
 /** Metrics of one update of one branch. */
 export interface MetricPoint {
+  /** Grows over the life of a run; ask for what is `after` the last one known. */
   number: number;
   branch: number;
   update: number;
   env_steps: number;
   time_unix_s: number;
+  /** By name, as in the learner's metric records; what is not known yet is not there. */
   values: Record<string, number>;
 }
 
@@ -104,7 +120,9 @@ export interface BranchSeries {
 /** Answer of `GET /api/v1/metrics`. */
 export interface MetricSeries {
   run: string;
+  /** Number of the newest point that there is. */
   last: number;
+  /** All metrics that the run has points of. */
   names: string[];
   branches: BranchSeries[];
 }
@@ -116,9 +134,12 @@ export interface TimelineEvent {
   update: number;
   env_steps: number;
   kind: "state" | "checkpoint" | "evaluation" | "command" | "warning" | "adaptation";
+  /** One line, for people. Text from rewards may be in it: never to be shown as HTML. */
   title: string;
   detail: string;
+  /** Number of the turn of the loop; 0 outside of one. */
   adaptation: number;
+  /** The learner's record, without what is above. */
   values: Record<string, unknown>;
 }
 
@@ -150,6 +171,7 @@ export interface Env {
   episodes: number;
   last_return: number | null;
   last_length: number | null;
+  /** Of its last step, as the task's own reward gave it; only while its pose is watched. */
   reward: number | null;
   reward_components: Record<string, number>;
 }
@@ -160,6 +182,7 @@ export interface Geom {
   type: "plane" | "hfield" | "sphere" | "capsule" | "ellipsoid" | "cylinder" | "box" | "mesh";
   size: number[];
   rgba: number[];
+  /** Index into the scene's meshes; of its hfields where the type is hfield. */
   mesh: number | null;
   body: string;
   group: number;
@@ -175,9 +198,12 @@ export interface Mesh {
 export interface Scene {
   task: string;
   content_sha256: string;
+  /** The plane that figures are drawn in. */
   plane: "xz" | "xy";
+  /** Points of a figure. */
   k: number;
   point_names: string[];
+  /** Pairs of points that a line joins. */
   bones: number[][];
   extent_m: number;
   geoms: Geom[];
@@ -201,6 +227,7 @@ export interface Knob {
 /** What a reward may read as `state.<name>`. */
 export interface TaskField {
   name: string;
+  /** 0: one number per environment. */
   columns: number;
   unit: string;
   description: string;
@@ -218,6 +245,7 @@ export interface TaskDetail {
   fitness_unit: string;
   fitness_description: string;
   has_success: boolean;
+  /** Simulated seconds of one env step. */
   dt_s: number;
   max_episode_steps: number;
   knobs: Knob[];
@@ -232,20 +260,25 @@ export interface TaskSummary {
 /** A reward program that somebody types. */
 export interface RewardCheckRequest {
   source: string;
+  /** Whose task's fields it may read; null is the training session. */
   session: number | null;
 }
 
 /** One thing that is wrong with a program. */
 export interface CheckMessage {
+  /** 1-based; 0 when it has no place in the text. */
   line: number;
   column: number;
+  /** Class of the refusal, as in docs/programs.md. */
   reason: string;
+  /** What is wrong and what is allowed instead. */
   message: string;
 }
 
 /** What the language's check says; the program has not been run. */
 export interface RewardCheck {
   ok: boolean;
+  /** The program's id, when it is accepted. */
   id: string | null;
   messages: CheckMessage[];
   components: string[];
@@ -303,6 +336,7 @@ export interface Login {
 
 /** What the asker may do: answer of `POST /api/v1/login` and `GET /api/v1/access`. */
 export interface Access {
+  /** null: a token is needed first. */
   role: "view" | "control" | null;
 }
 
@@ -360,7 +394,7 @@ export interface PoseWish {
 /** What the page wants from now on, in place of what it wanted before. */
 export interface Subscribe {
   type: "subscribe";
-  figures: FiguresWish[];
+  figures: FiguresWish | null;
   pose: PoseWish | null;
 }
 

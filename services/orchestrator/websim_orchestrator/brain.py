@@ -13,6 +13,7 @@ from websim_orchestrator.events import (
     EnvResetAsked,
     Event,
     Instruction,
+    SceneAsked,
     StateAsked,
     Ticked,
     WorkerMessage,
@@ -59,6 +60,8 @@ class Brain:
                 self._clients.tick(now_s)
             case StateAsked() | EnvResetAsked():
                 self._clients.person_asks(event)
+            case SceneAsked():
+                self._clients.person_asks_scene(event)
             case WorkerUnreachable(now_s=now_s, identity=identity):
                 if worker := self.fleet.workers.get(identity):
                     self._workers.lose(worker, "its connection closed", now_s)

@@ -60,6 +60,14 @@ class EnvResetAsked(msgspec.Struct, frozen=True):
     env_id: int
 
 
+class SceneAsked(msgspec.Struct, frozen=True):
+    """Somebody asks over HTTP how a session's environments are drawn. `token` names it."""
+
+    now_s: float
+    token: int
+    session: int
+
+
 class Ticked(msgspec.Struct, frozen=True):
     """Time has passed: heartbeats are due, silences are judged."""
 
@@ -73,6 +81,7 @@ Event = (
     | ClientUnreachable
     | StateAsked
     | EnvResetAsked
+    | SceneAsked
     | Ticked
 )
 

@@ -32,6 +32,7 @@ from websim_orchestrator.events import (
     EnvResetAsked,
     Event,
     Frames,
+    SceneAsked,
     SendClient,
     SendWorker,
     StateAsked,
@@ -117,9 +118,12 @@ class Runtime:
         return future
 
     def ask(
-        self, kind: type[StateAsked] | type[EnvResetAsked], session: int, env_id: int
+        self, make: Callable[[float, int], StateAsked | EnvResetAsked | SceneAsked]
     ) -> "Future[Envelope[Message]]":
-        """Put a person's question about one environment; the future holds a worker's answer.
+        """Put a person's question; the future holds a worker's answer.
+
+        Args:
+            make: Makes the question from the time and its token.
 
         Raises (in the future):
             LookupError: the session or environment does not exist; its text says which.
@@ -136,7 +140,7 @@ class Runtime:
             token = self._next_token
             self._next_token += 1
             self._questions[token] = future
-            self._handle(kind(time.monotonic(), token, session, env_id))
+            self._handle(make(time.monotonic(), token))
 
         self._call(call)
         return future

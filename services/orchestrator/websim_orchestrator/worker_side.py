@@ -7,6 +7,7 @@ from websim.wire.messages import (
     OrchestratorHeartbeat,
     Refused,
     Rejected,
+    Scene,
     ShardFailed,
     ShardReady,
     ShardState,
@@ -84,7 +85,7 @@ class WorkerSide:
                 self._shard_ready(worker, message, event.now_s)
             case ShardFailed():
                 self._shard_failed(worker, message, event.now_s)
-            case EnvState() | ShardState():
+            case EnvState() | ShardState() | Scene():
                 self._answers.state(worker, message, event.envelope)
             case WorkerGoodbye():
                 self.lose(worker, "it said goodbye", event.now_s)

@@ -230,7 +230,9 @@ class Geom(Message):
     size: list[float]
     rgba: list[float]
     mesh: int | None = None
-    """Index into the scene's meshes; of its hfields where the type is hfield."""
+    """Index into the scene's meshes."""
+    hfield: int | None = None
+    """Index into the scene's hfields."""
     body: str = ""
     group: int = 0
 
@@ -244,6 +246,19 @@ class Mesh(Message):
     faces: str
 
 
+class HeightField(Message):
+    """Ground of varying height."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    rows: int
+    columns: int
+    size_m: list[float]
+    """Half width, half depth, height of the highest point, depth of the base."""
+    heights: str
+    """From 0 to 1, in base64: little-endian float32 (rows, columns)."""
+
+
 class Scene(Message):
     """What a task looks like: fixed for a session; positions come in binary frames."""
 
@@ -251,18 +266,23 @@ class Scene(Message):
 
     task: str
     content_sha256: str
-    plane: Literal["xz", "xy"]
-    """The plane that figures are drawn in."""
+    plane: Literal["xz", "xy", "yz"]
+    """The plane that figures are drawn in: the axes that point right and up."""
     k: int
     """Points of a figure."""
     point_names: list[str]
     bones: list[list[int]]
-    """Pairs of points that a line joins."""
+    """Pairs of points that a line joins; a pair of one point is a dot."""
+    bone_radii_m: list[float]
+    """Half the thickness of each bone."""
+    scale_m: float
     extent_m: float
+    view_m: list[float]
+    """Left, bottom, right and top of a picture that holds a figure, relative to its root."""
+    ground_z_m: float | None = None
     geoms: list[Geom]
     meshes: list[Mesh] = []
-    hfields: list[dict[str, Any]] = []
-    ground: dict[str, Any] | None = None
+    hfields: list[HeightField] = []
 
 
 class Knob(Message):
@@ -499,7 +519,7 @@ class Subscribe(Message):
     """What the page wants from now on, in place of what it wanted before."""
 
     type: Literal["subscribe"] = "subscribe"
-    figures: FiguresWish | None = None
+    figures: FiguresWish | list[FiguresWish] | None = None
     pose: PoseWish | None = None
 
 

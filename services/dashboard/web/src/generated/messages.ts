@@ -182,8 +182,10 @@ export interface Geom {
   type: "plane" | "hfield" | "sphere" | "capsule" | "ellipsoid" | "cylinder" | "box" | "mesh";
   size: number[];
   rgba: number[];
-  /** Index into the scene's meshes; of its hfields where the type is hfield. */
+  /** Index into the scene's meshes. */
   mesh: number | null;
+  /** Index into the scene's hfields. */
+  hfield: number | null;
   body: string;
   group: number;
 }
@@ -194,22 +196,37 @@ export interface Mesh {
   faces: string;
 }
 
+/** Ground of varying height. */
+export interface HeightField {
+  rows: number;
+  columns: number;
+  /** Half width, half depth, height of the highest point, depth of the base. */
+  size_m: number[];
+  /** From 0 to 1, in base64: little-endian float32 (rows, columns). */
+  heights: string;
+}
+
 /** What a task looks like: fixed for a session; positions come in binary frames. */
 export interface Scene {
   task: string;
   content_sha256: string;
-  /** The plane that figures are drawn in. */
-  plane: "xz" | "xy";
+  /** The plane that figures are drawn in: the axes that point right and up. */
+  plane: "xz" | "xy" | "yz";
   /** Points of a figure. */
   k: number;
   point_names: string[];
-  /** Pairs of points that a line joins. */
+  /** Pairs of points that a line joins; a pair of one point is a dot. */
   bones: number[][];
+  /** Half the thickness of each bone. */
+  bone_radii_m: number[];
+  scale_m: number;
   extent_m: number;
+  /** Left, bottom, right and top of a picture that holds a figure, relative to its root. */
+  view_m: number[];
+  ground_z_m: number | null;
   geoms: Geom[];
   meshes: Mesh[];
-  hfields: Record<string, unknown>[];
-  ground: Record<string, unknown> | null;
+  hfields: HeightField[];
 }
 
 /** A physical parameter that environments may draw anew for each episode. */
@@ -394,7 +411,7 @@ export interface PoseWish {
 /** What the page wants from now on, in place of what it wanted before. */
 export interface Subscribe {
   type: "subscribe";
-  figures: FiguresWish | null;
+  figures: FiguresWish | FiguresWish[] | null;
   pose: PoseWish | null;
 }
 

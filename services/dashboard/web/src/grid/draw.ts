@@ -2,7 +2,7 @@
 
 import { OUTCOMES, type FiguresFrame } from "../live/frames";
 import { BUCKETS, type ColourRange } from "./colour";
-import type { View } from "./figure";
+import { fit, type Figure, type Fit, type Limbs } from "./figure";
 import { HEADING_PX, originOf, type Layout } from "./layout";
 
 /** Colours that the page's theme decides. */
@@ -22,9 +22,7 @@ export interface BandPicture {
   frame: FiguresFrame;
   /** Env ids in the order of tiles. */
   order: Uint32Array;
-  chains: number[][];
-  planar: boolean;
-  view: View;
+  figure: Figure;
   /** When each env's last episode was seen to end, ms; by env id. */
   endedAt: Float64Array;
 }
@@ -37,7 +35,8 @@ export interface Mark {
 /** Tiles smaller than this carry no marks of their own, CSS pixels. */
 const MARKED_PX = 26;
 const FLASH_MS = 700;
-const TICK_M = 1;
+/** Ticks of the ground are a metre apart, or as many metres as keep them this far apart. */
+const MIN_GAP_PX = 6;
 
 /** Returns how many environments were drawn. */
 export function drawGrid(
@@ -84,40 +83,34 @@ function origin(tiles: Tiles, index: number): { x: number; y: number } {
   return at;
 }
 
-/** Where the ground (or, from above, the middle) is within a tile. */
-function baseline(picture: BandPicture, scale: number, tileH: number): number {
-  const { view } = picture;
-  if (picture.planar) return 0.9 * tileH + Math.min(0, view.bottom) * scale;
-  return 0.5 * tileH + ((view.top + view.bottom) / 2) * scale;
-}
-
 function drawGround(context: CanvasRenderingContext2D, picture: BandPicture, tiles: Tiles, palette: Palette): void {
   const { tileW, tileH } = tiles.layout;
+  const { groundM } = picture.figure;
   context.beginPath();
-  if (picture.planar) {
-    const scale = picture.view.scale(tileW, tileH);
-    const base = baseline(picture, scale, tileH);
-    const gap = Math.max(TICK_M * scale, 6);
+  if (groundM === null) {
+    for (let index = tiles.from; index < tiles.to; index++) {
+      const { x, y } = origin(tiles, index);
+      context.rect(x + 1.5, y + 1.5, tileW - 3, tileH - 3);
+    }
+  } else {
+    const { scale, x: left, y: up } = fit(picture.figure, tileW, tileH);
+    const height = Math.min(tileH - 2, up - groundM * scale);
+    const gapM = Math.max(1, Math.ceil(MIN_GAP_PX / scale));
+    const gap = gapM * scale;
     const tick = Math.min(5, Math.max(1.5, tileH * 0.06));
     for (let index = tiles.from; index < tiles.to; index++) {
       const { x, y } = origin(tiles, index);
       const root = picture.frame.rootX[picture.order[index]!]!;
       if (Number.isNaN(root)) continue;
-      const ground = Math.round(y + base) + 0.5;
+      const ground = Math.round(y + height) + 0.5;
       context.moveTo(x + 1, ground);
       context.lineTo(x + tileW - 1, ground);
       // Ticks stand still in the world: they pass by as the figure runs.
-      const shift = mod(tileW / 2 - root * (gap / TICK_M), gap);
-      for (let at = shift; at < tileW - 1; at += gap) {
+      for (let at = mod(left - root * scale, gap); at < tileW - 1; at += gap) {
         if (at < 1) continue;
         context.moveTo(x + at, ground);
         context.lineTo(x + at, ground + tick);
       }
-    }
-  } else {
-    for (let index = tiles.from; index < tiles.to; index++) {
-      const { x, y } = origin(tiles, index);
-      context.rect(x + 1.5, y + 1.5, tileW - 3, tileH - 3);
     }
   }
   context.strokeStyle = palette.ground;
@@ -132,11 +125,9 @@ function drawFigures(
   palette: Palette,
   range: ColourRange,
 ): number {
-  const { frame, order, chains, view } = picture;
+  const { frame, order } = picture;
   const { tileW, tileH } = tiles.layout;
-  const scale = view.scale(tileW, tileH);
-  const unit = frame.scaleM * scale;
-  const base = baseline(picture, scale, tileH);
+  const at = fit(picture.figure, tileW, tileH);
   const buckets: number[][] = Array.from({ length: BUCKETS }, () => []);
   let drawn = 0;
   for (let index = tiles.from; index < tiles.to; index++) {
@@ -145,32 +136,62 @@ function drawFigures(
     buckets[range.bucket(frame.episodeReturn[env]!)]!.push(index);
     drawn += 1;
   }
-  context.lineWidth = Math.min(6, Math.max(1.1, tileW * 0.045));
-  context.lineCap = tileW > 40 ? "round" : "butt";
-  context.lineJoin = tileW > 40 ? "round" : "bevel";
+  const thin = at.limbs === picture.figure.thin;
+  context.lineCap = thin ? "butt" : "round";
   buckets.forEach((indexes, bucket) => {
     if (indexes.length === 0) return;
-    context.beginPath();
-    for (const index of indexes) {
-      const { x, y } = origin(tiles, index);
-      const first = order[index]! * frame.k * 2;
-      const middle = x + tileW / 2;
-      const ground = y + base;
-      for (const chain of chains) {
-        for (let i = 0; i < chain.length; i++) {
-          const at = first + chain[i]! * 2;
-          // What leaves its tile is kept at the edge.
-          const px = clamp(middle + frame.points[at]! * unit, x + 1, x + tileW - 1);
-          const py = clamp(ground - frame.points[at + 1]! * unit, y + 1, y + tileH - 1);
-          if (i === 0) context.moveTo(px, py);
-          else context.lineTo(px, py);
-        }
-      }
+    context.strokeStyle = context.fillStyle = palette.ramp[bucket]!;
+    for (const limbs of at.limbs) {
+      const width = Math.max(1.1, thin ? tileW * 0.06 : 2 * limbs.radiusM * at.scale);
+      drawLimbs(context, picture, tiles, indexes, limbs, at, width);
     }
-    context.strokeStyle = palette.ramp[bucket]!;
-    context.stroke();
   });
   return drawn;
+}
+
+function drawLimbs(
+  context: CanvasRenderingContext2D,
+  { frame, order }: BandPicture,
+  tiles: Tiles,
+  indexes: number[],
+  { pairs }: Limbs,
+  at: Fit,
+  width: number,
+): void {
+  const { tileW, tileH } = tiles.layout;
+  const unit = frame.scaleM * at.scale;
+  const dots: number[] = [];
+  context.beginPath();
+  for (const index of indexes) {
+    const { x, y } = origin(tiles, index);
+    const first = order[index]! * frame.k * 2;
+    for (let i = 0; i < pairs.length; i += 2) {
+      const a = first + pairs[i]! * 2;
+      const b = first + pairs[i + 1]! * 2;
+      // What leaves its tile is kept at the edge.
+      const ax = clamp(x + at.x + frame.points[a]! * unit, x + 1, x + tileW - 1);
+      const ay = clamp(y + at.y - frame.points[a + 1]! * unit, y + 1, y + tileH - 1);
+      if (a === b) {
+        dots.push(ax, ay);
+        continue;
+      }
+      context.moveTo(ax, ay);
+      context.lineTo(
+        clamp(x + at.x + frame.points[b]! * unit, x + 1, x + tileW - 1),
+        clamp(y + at.y - frame.points[b + 1]! * unit, y + 1, y + tileH - 1),
+      );
+    }
+  }
+  context.lineWidth = width;
+  context.stroke();
+  if (dots.length === 0) return;
+  const radius = Math.max(1, width / 2);
+  context.beginPath();
+  for (let i = 0; i < dots.length; i += 2) {
+    context.moveTo(dots[i]! + radius, dots[i + 1]!);
+    context.arc(dots[i]!, dots[i + 1]!, radius, 0, 2 * Math.PI);
+  }
+  context.fill();
 }
 
 /** An episode that has just ended lights its tile up for a moment. */

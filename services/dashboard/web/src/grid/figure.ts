@@ -1,77 +1,77 @@
-// How a session's figures are fitted into tiles: chains of bones and the metres a tile shows.
+// How a session's figures are drawn in tiles: what a tile shows of the plane, and how thick bones are.
 
 import type { Scene } from "../generated/messages";
-import type { FiguresFrame } from "../live/frames";
 
-/** Figures looked at to find out how large figures are. */
-const SAMPLE = 96;
-/** Share by which the view follows the figures, per look. */
-const PACE = 0.15;
+/** Of a tile: what figures may fill. */
+const FILL = 0.92;
+/** Bones are drawn in so many thicknesses at most: one call each per colour. */
+const MAX_THICKNESSES = 4;
+/** In tiles narrower than this all bones are lines of one width, CSS pixels. */
+const THICK_FROM_PX = 26;
 
-/** Joins bones [a, b], [b, c] to lines [a, b, c]: fewer calls to draw. */
-export function chainsOf(bones: readonly (readonly number[])[]): number[][] {
-  const chains: number[][] = [];
-  for (const [a, b] of bones) {
-    if (a === undefined || b === undefined) continue;
-    const open = chains.at(-1);
-    if (open !== undefined && open.at(-1) === a) open.push(b);
-    else chains.push([a, b]);
-  }
-  return chains;
+/** Bones of one thickness. */
+export interface Limbs {
+  /** Half the thickness, metres. */
+  radiusM: number;
+  /** Indexes of points, two for each bone; a bone of one point twice is a dot. */
+  pairs: number[];
 }
 
-/** What a tile shows of the plane, metres relative to the figure's root. */
-export class View {
-  left = -1;
-  right = 1;
-  bottom = -0.2;
-  top = 1;
-  private known = false;
+export interface Figure {
+  /** Lines of one width for small tiles. */
+  thin: Limbs[];
+  thick: Limbs[];
+  /** Left, bottom, right and top of what a tile shows, metres relative to the figure's root. */
+  view: readonly [number, number, number, number];
+  /** Height of the ground's line; null where the picture is taken from above or there is no ground. */
+  groundM: number | null;
+}
 
-  /** Follows the figures: calmly, and not for the sake of a few that fly off. */
-  follow(frame: FiguresFrame, plane: Scene["plane"]): void {
-    const { n, k, points, scaleM, rootX } = frame;
-    const step = Math.max(1, Math.floor(n / SAMPLE));
-    const lefts: number[] = [];
-    const rights: number[] = [];
-    const bottoms: number[] = [];
-    const tops: number[] = [];
-    for (let env = 0; env < n; env += step) {
-      if (Number.isNaN(rootX[env])) continue;
-      let left = Infinity, right = -Infinity, bottom = Infinity, top = -Infinity;
-      for (let i = env * k * 2; i < (env + 1) * k * 2; i += 2) {
-        left = Math.min(left, points[i]!);
-        right = Math.max(right, points[i]!);
-        bottom = Math.min(bottom, points[i + 1]!);
-        top = Math.max(top, points[i + 1]!);
-      }
-      lefts.push(left);
-      rights.push(right);
-      bottoms.push(bottom);
-      tops.push(top);
-    }
-    if (lefts.length === 0) return;
-    const high = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(0.94 * (values.length - 1))]! * scaleM;
-    const low = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(0.06 * (values.length - 1))]! * scaleM;
-    const ground = plane === "xz";
-    const target = {
-      left: low(lefts),
-      right: high(rights),
-      bottom: ground ? Math.min(0, low(bottoms)) : low(bottoms),
-      top: high(tops),
-    };
-    // The figure's root stays in the middle, whichever way it stretches.
-    const half = Math.max(Math.abs(target.left), Math.abs(target.right), 0.05) * 1.1;
-    const pace = this.known ? PACE : 1;
-    this.left += pace * (-half - this.left);
-    this.right += pace * (half - this.right);
-    this.bottom += pace * (target.bottom - this.bottom);
-    this.top += pace * (Math.max(target.top, target.bottom + 0.05) - this.top);
-    this.known = true;
-  }
+export function figureOf(scene: Scene): Figure {
+  const pairs = scene.bones.flatMap(([a, b]) => [a ?? 0, b ?? a ?? 0]);
+  const [left = -1, bottom = -1, right = 1, top = 1] = scene.view_m;
+  return {
+    thin: [{ radiusM: 0, pairs }],
+    thick: byThickness(scene),
+    view: [left, bottom, right, top],
+    groundM: scene.plane === "xy" ? null : scene.ground_z_m,
+  };
+}
 
-  /** Pixels per metre that fit the view into a tile. */
-  scale(tileW: number, tileH: number): number {
-    return Math.min((0.9 * tileW) / (this.right - this.left), (0.8 * tileH) / (this.top - this.bottom));
+/** Puts bones of about the same thickness together. */
+function byThickness(scene: Scene): Limbs[] {
+  const sorted = scene.bones
+    .map((bone, i) => ({ bone, radius: scene.bone_radii_m[i] ?? 0 }))
+    .sort((a, b) => a.radius - b.radius);
+  const size = Math.ceil(sorted.length / MAX_THICKNESSES);
+  const groups: Limbs[] = [];
+  for (let i = 0; i < sorted.length; i += size) {
+    const group = sorted.slice(i, i + size);
+    groups.push({
+      radiusM: group.reduce((sum, each) => sum + each.radius, 0) / group.length,
+      pairs: group.flatMap(({ bone: [a, b] }) => [a ?? 0, b ?? a ?? 0]),
+    });
   }
+  return groups;
+}
+
+/** How a figure lies in tiles of a size. */
+export interface Fit {
+  /** CSS pixels per metre. */
+  scale: number;
+  /** Where the figure's root (x) and height 0 are in a tile, CSS pixels from its left top. */
+  x: number;
+  y: number;
+  limbs: Limbs[];
+}
+
+export function fit(figure: Figure, tileW: number, tileH: number): Fit {
+  const [left, bottom, right, top] = figure.view;
+  const scale = FILL * Math.min(tileW / (right - left), tileH / (top - bottom));
+  return {
+    scale,
+    x: tileW / 2 - (scale * (left + right)) / 2,
+    y: tileH / 2 + (scale * (bottom + top)) / 2,
+    limbs: tileW >= THICK_FROM_PX ? figure.thick : figure.thin,
+  };
 }

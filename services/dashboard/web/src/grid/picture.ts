@@ -10,7 +10,7 @@ import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
 import { ColourRange, ramp } from "./colour";
 import { drawGrid, drawMark, type BandPicture, type Mark, type Palette } from "./draw";
-import { chainsOf, View } from "./figure";
+import { figureOf } from "./figure";
 import { layOut, originOf, tileAt, type Layout } from "./layout";
 import { countOutcomes, ordered } from "./order";
 
@@ -225,9 +225,7 @@ export class Picture {
         label,
         frame,
         order: new Uint32Array(),
-        chains: chainsOf(scene.bones),
-        planar: scene.plane === "xz",
-        view: new View(),
+        figure: figureOf(scene),
         endedAt: new Float64Array(frame.n).fill(-Infinity),
         lastLength: frame.episodeLength,
         lookedAt: -Infinity,
@@ -239,7 +237,6 @@ export class Picture {
     picture.frame = frame;
     if (now - picture.lookedAt > LOOK_MS) {
       picture.lookedAt = now;
-      picture.view.follow(frame, scene.plane);
       this.range.follow(frame.episodeReturn);
       const before = picture.order.length;
       picture.order = ordered(frame, sort.value, filter.value);

@@ -115,7 +115,7 @@ export class LiveSocket {
     const hidden = document.visibilityState === "hidden";
     this.send({
       type: "subscribe",
-      figures: hidden ? [] : this.wishes.figures,
+      figures: hidden || this.wishes.figures.length === 0 ? null : this.wishes.figures.length === 1 ? this.wishes.figures[0]! : this.wishes.figures,
       pose: hidden ? null : this.wishes.pose,
     });
   }

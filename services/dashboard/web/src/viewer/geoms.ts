@@ -54,7 +54,7 @@ function geometryOf(geom: Geom, scene: Scene): BufferGeometry | null {
     case "mesh":
       return triangles(scene, geom.mesh);
     case "hfield":
-      return heightField(scene, geom.mesh);
+      return heightField(scene, geom.hfield);
     case "plane":
       return null;
   }
@@ -70,21 +70,11 @@ function triangles(scene: Scene, index: number | null): BufferGeometry | null {
   return geometry;
 }
 
-interface HeightField {
-  nrow: number;
-  ncol: number;
-  /** x and y half sizes, elevation at 1, depth of the base, metres. */
-  size: number[];
-  /** base64 of float32 (nrow, ncol), 0 to 1. */
-  data: string;
-}
-
 function heightField(scene: Scene, index: number | null): BufferGeometry | null {
-  const field = index === null ? undefined : (scene.hfields[index] as unknown as HeightField | undefined);
+  const field = index === null ? undefined : scene.hfields[index];
   if (field === undefined) return null;
-  const { nrow, ncol, size } = field;
-  const [halfX = 1, halfY = 1, elevation = 1] = size;
-  const heights = new Float32Array(bytesOf(field.data));
+  const { rows: nrow, columns: ncol, size_m: [halfX = 1, halfY = 1, elevation = 1] } = field;
+  const heights = new Float32Array(bytesOf(field.heights));
   const positions = new Float32Array(nrow * ncol * 3);
   const faces: number[] = [];
   for (let row = 0; row < nrow; row++) {

@@ -104,6 +104,14 @@ def test_a_pose_carries_geoms_and_contacts():
     assert numbers.tolist() == [0, 1, 2, 3, 4, 5, *[1.0] * 8, *[2.5] * 4]
 
 
+def test_a_pose_in_the_air_has_no_contacts():
+    envelope = make_pose(c=0)
+    message = msgspec.structs.replace(envelope.message, arrays=envelope.message.arrays[:2])
+    apart = Envelope(message, envelope.frames[:2])
+    assert is_sound(apart)
+    assert read_header(encode_pose(apart, 3, 99.0))["c"] == 0
+
+
 def test_the_reward_of_a_step_and_its_parts_are_read():
     envelope = make_pose(**{"reward": 2.0, "component:forward": 3.0, "component:bad": np.nan})
     assert reward_of(envelope) == (2.0, {"forward": 3.0})

@@ -42,7 +42,7 @@ def test_points_and_events_are_there_when_it_is_opened_again(path):
     assert (series.run, series.last) == ("r1", 3)
     assert (branch.number, branch.update, branch.env_steps) == ([1, 3], [1, 3], [1000, 3000])
     assert branch.values["return_mean"] == [10.0, None]
-    assert branch.values["component_shares/forward"] == [0.75, 0.75]
+    assert branch.values["component:forward"] == [0.75, 0.75]
     assert "success_mean" not in branch.values
     assert [event.title for event in history.events(RUN, 0)] == ["paused"]
     assert history.last_number(RUN) == 3

@@ -126,6 +126,20 @@ def test_figures_come_no_faster_than_wanted(monkeypatch):
     assert max(waits) <= 0.1
 
 
+def test_several_sessions_figures_take_turns():
+    async def scenario():
+        other = ("figures", 8, 0)
+        frames = {FIGURES: Frame(1, b"seven"), other: Frame(2, b"eight")}
+        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        wishes = [FiguresWish(session=7), FiguresWish(session=8)]
+        viewer.subscribe(Subscribe(figures=wishes))
+        task = await sending(viewer, page)
+        assert sorted(page.frames) == [b"eight", b"seven"]
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_nothing_unwanted_is_sent():
     async def scenario():
         frames = {FIGURES: Frame(1, b"f"), POSE: Frame(2, b"p")}

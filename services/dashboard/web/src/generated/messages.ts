@@ -182,8 +182,10 @@ export interface Geom {
   type: "plane" | "hfield" | "sphere" | "capsule" | "ellipsoid" | "cylinder" | "box" | "mesh";
   size: number[];
   rgba: number[];
-  /** Index into the scene's meshes; of its hfields where the type is hfield. */
+  /** Index into the scene's meshes. */
   mesh: number | null;
+  /** Index into the scene's hfields. */
+  hfield: number | null;
   body: string;
   group: number;
 }
@@ -194,22 +196,39 @@ export interface Mesh {
   faces: string;
 }
 
+/** A height field in its geom's frame. */
+export interface Hfield {
+  rows: number;
+  columns: number;
+  /** Half of x and of y, the height that 1 stands for, and the base's depth. */
+  size_m: number[];
+  /** Base64 of little-endian float32 (rows, columns), 0 to 1; rows along y, columns along x. */
+  heights: string;
+}
+
 /** What a task looks like: fixed for a session; positions come in binary frames. */
 export interface Scene {
   task: string;
   content_sha256: string;
-  /** The plane that figures are drawn in. */
-  plane: "xz" | "xy";
+  /** Axes of the figures' picture: right, up. */
+  plane: "xz" | "xy" | "yz";
   /** Points of a figure. */
   k: number;
   point_names: string[];
-  /** Pairs of points that a line joins. */
+  /** Pairs of points that a line joins; a pair of one point is a dot. */
   bones: number[][];
+  bone_radii_m: number[];
+  /** Metres per unit of the points that travel. */
+  scale_m: number;
+  /** The larger of the picture's width and height. */
   extent_m: number;
+  /** Left, bottom, right and top of a picture in which the figure can move. */
+  view_m: number[];
+  /** Height of the ground, or null where the task has no level plane. */
+  ground_z_m: number | null;
   geoms: Geom[];
   meshes: Mesh[];
-  hfields: Record<string, unknown>[];
-  ground: Record<string, unknown> | null;
+  hfields: Hfield[];
 }
 
 /** A physical parameter that environments may draw anew for each episode. */
@@ -394,7 +413,8 @@ export interface PoseWish {
 /** What the page wants from now on, in place of what it wanted before. */
 export interface Subscribe {
   type: "subscribe";
-  figures: FiguresWish | null;
+  /** Several while candidates are on trial, each on a session of its own. */
+  figures: FiguresWish | FiguresWish[] | null;
   pose: PoseWish | null;
 }
 

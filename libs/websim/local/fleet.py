@@ -32,8 +32,8 @@ class LocalFleet:
     Attributes:
         client_address: Where clients connect, as in `tcp://127.0.0.1:5556`.
         worker_address: Where workers connect; more may join from anywhere that reaches it.
+        telemetry_address: Where those connect who show environments.
         http_url: The orchestrator's HTTP, as in `http://127.0.0.1:8092`.
-        telemetry_address: Where it tells what environments look like.
         supervisor: Keeps the processes running; a learner may be added to it.
     """
 

@@ -25,7 +25,7 @@ class FleetPorts:
     reward_gen_http: int = 0
     """HTTP of reward-gen."""
     telemetry: int = 0
-    """Where the dashboard hears from the orchestrator what environments look like."""
+    """Where those connect who show environments."""
     dashboard: int = 0
     """The dashboard's page."""
 

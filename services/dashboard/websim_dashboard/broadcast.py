@@ -96,7 +96,7 @@ class Broadcast:
             message = EnvMessage(env=env)
         except (Unreachable, ValidationError) as error:
             message = EnvMessage(env=None, error=str(error)[:300])
-        watching = [each for each in self._hub.viewers if each.pose == key]
+        watching = [each for each in self._hub.viewers if key in each.wanted]
         self._hub.tell(watching, _json(message), "env")
 
     def _tell_records(self, points: Sequence[MetricPoint], events: Sequence[TimelineEvent]) -> None:

@@ -19,6 +19,8 @@ MAX_ENVS = 65_536
 
 Array = NDArray[Any]
 
+NO_CONTACTS: Array = np.empty((0, 4), "<f4")
+
 
 class FiguresBoard:
     """The last figures of each shard of a session, which together are one picture."""
@@ -88,16 +90,15 @@ class FiguresBoard:
 def encode_pose(envelope: Envelope[Pose], seq: int, time_ms: float) -> bytes:
     """Return an environment's pose as a frame."""
     arrays, message = envelope.arrays(), envelope.message
-    position, quaternion, contacts = (
-        np.ascontiguousarray(arrays[name], "<f4")
-        for name in ("geom_xpos", "geom_xquat", "contacts")
-    )
+    position, quaternion = arrays["geom_xpos"], arrays["geom_xquat"]
+    contacts = arrays.get("contacts", NO_CONTACTS)
+    body = (part.astype("<f4").tobytes() for part in (position, quaternion, contacts))
     head = struct.pack(
         HEADER,
         *(MAGIC, VERSION, POSE, 0, seq, time_ms, message.session, message.env_id),
         *(len(position), len(contacts), 1.0),
     )
-    return b"".join([head, position.tobytes(), quaternion.tobytes(), contacts.tobytes()])
+    return b"".join([head, *body])
 
 
 def reward_of(envelope: Envelope[Pose]) -> tuple[float | None, dict[str, float]]:
@@ -123,7 +124,7 @@ def is_sound(envelope: Envelope[Figures | Pose]) -> bool:
         case Pose():
             g = shapes.get("geom_xpos", (0,))[0]
             wanted = {"geom_xpos": (g, 3), "geom_xquat": (g, 4)}
-            contacts = shapes.get("contacts", ())
+            contacts = shapes.get("contacts", NO_CONTACTS.shape)
             fits = all(shapes.get(name) == shape for name, shape in wanted.items())
             return fits and len(contacts) == 2 and contacts[1] == 4 and max(g, contacts[0]) < 2**16
     return False

@@ -61,8 +61,7 @@ class Hub:
 
     def watched(self, kind: str) -> set[Key]:
         """Return what somebody looks at."""
-        keys = (getattr(viewer, kind) for viewer in self.viewers)
-        return {key for key in keys if key is not None}
+        return {key for each in list(self.viewers) for key in each.wanted if key[0] == kind}
 
     def broadcast(self, text: str, topic: str | None = None) -> None:
         """Send all pages a JSON message."""
@@ -116,7 +115,7 @@ class Hub:
             self._publish(key, encode_pose(envelope, self._next_seq(), time.time() * 1000.0))
 
     def _publish(self, key: Key, data: bytes) -> None:
-        watching = [each for each in self.viewers if key in (each.figures, each.pose)]
+        watching = [each for each in self.viewers if key in each.wanted]
         before = self._frames.get(key)
         if before is not None:
             self.sent.skipped[key[0]] += sum(not each.has_seen(key, before) for each in watching)

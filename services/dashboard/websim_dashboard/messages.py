@@ -28,7 +28,10 @@ environments; disconnected: neither learner nor orchestrator answers."""
 EventKind = Literal["state", "checkpoint", "evaluation", "command", "warning", "adaptation"]
 
 MAX_HZ = 30.0
-"""Frames of figures in a second, at most."""
+"""Frames of a session's figures in a second, at most."""
+
+MAX_FIGURES = 8
+"""Sessions whose figures one page may watch."""
 
 
 class Message(BaseModel):
@@ -246,17 +249,17 @@ class Mesh(Message):
     faces: str
 
 
-class HeightField(Message):
-    """Ground of varying height."""
+class Hfield(Message):
+    """A height field in its geom's frame."""
 
     model_config = ConfigDict(extra="ignore")
 
     rows: int
     columns: int
     size_m: list[float]
-    """Half width, half depth, height of the highest point, depth of the base."""
+    """Half of x and of y, the height that 1 stands for, and the base's depth."""
     heights: str
-    """From 0 to 1, in base64: little-endian float32 (rows, columns)."""
+    """Base64 of little-endian float32 (rows, columns), 0 to 1; rows along y, columns along x."""
 
 
 class Scene(Message):
@@ -267,22 +270,24 @@ class Scene(Message):
     task: str
     content_sha256: str
     plane: Literal["xz", "xy", "yz"]
-    """The plane that figures are drawn in: the axes that point right and up."""
+    """Axes of the figures' picture: right, up."""
     k: int
     """Points of a figure."""
     point_names: list[str]
     bones: list[list[int]]
     """Pairs of points that a line joins; a pair of one point is a dot."""
     bone_radii_m: list[float]
-    """Half the thickness of each bone."""
     scale_m: float
+    """Metres per unit of the points that travel."""
     extent_m: float
+    """The larger of the picture's width and height."""
     view_m: list[float]
-    """Left, bottom, right and top of a picture that holds a figure, relative to its root."""
-    ground_z_m: float | None = None
+    """Left, bottom, right and top of a picture in which the figure can move."""
+    ground_z_m: float | None
+    """Height of the ground, or null where the task has no level plane."""
     geoms: list[Geom]
     meshes: list[Mesh] = []
-    hfields: list[HeightField] = []
+    hfields: list[Hfield] = []
 
 
 class Knob(Message):
@@ -519,7 +524,8 @@ class Subscribe(Message):
     """What the page wants from now on, in place of what it wanted before."""
 
     type: Literal["subscribe"] = "subscribe"
-    figures: FiguresWish | list[FiguresWish] | None = None
+    figures: FiguresWish | Annotated[list[FiguresWish], Field(max_length=MAX_FIGURES)] | None = None
+    """Several while candidates are on trial, each on a session of its own."""
     pose: PoseWish | None = None
 
 

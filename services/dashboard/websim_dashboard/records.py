@@ -35,8 +35,8 @@ def _point(record: Record) -> MetricPoint:
         if name in PLACES:
             continue
         if isinstance(value, dict):
-            # As in component_shares: {"forward": 0.7, "control": 0.3}.
-            values |= {f"{name}/{k}": float(v) for k, v in value.items() if _is_number(v)}
+            # component_shares: {"forward": 0.7, "control": 0.3}
+            values |= {f"component:{k}": float(v) for k, v in value.items() if _is_number(v)}
         elif _is_number(value):
             values[name] = float(value)
     return MetricPoint(

@@ -78,24 +78,26 @@ class Viewer:
         self._behind = False
         self._wake = asyncio.Event()
         self._seen: dict[Key, int] = {}
-        self._figures_due_s = 0.0
+        self._intervals_s: dict[Key, float] = {}
+        """Between two frames of the figures it wants."""
+        self._due_s: dict[Key, float] = {}
 
     @property
-    def figures(self) -> Key | None:
-        """The figures it wants."""
-        wish = self.wish.figures
-        return None if wish is None else ("figures", wish.session, 0)
-
-    @property
-    def pose(self) -> Key | None:
-        """The pose it wants."""
-        wish = self.wish.pose
-        return None if wish is None else ("pose", wish.session, wish.env_id)
+    def wanted(self) -> list[Key]:
+        """What it wants; the pose, which is small and has the eye's attention, first."""
+        pose = self.wish.pose
+        keys: list[Key] = [] if pose is None else [("pose", pose.session, pose.env_id)]
+        return keys + list(self._intervals_s)
 
     def subscribe(self, wish: Subscribe) -> None:
         """Want something else from now on."""
         self.wish = wish
-        self._seen = {key: seq for key, seq in self._seen.items() if key in self._keys()}
+        figures = wish.figures if isinstance(wish.figures, list) else [wish.figures]
+        self._intervals_s = {
+            ("figures", each.session, 0): 1.0 / each.max_hz for each in figures if each is not None
+        }
+        self._seen = {key: seq for key, seq in self._seen.items() if key in self.wanted}
+        self._due_s = {key: due_s for key, due_s in self._due_s.items() if key in self.wanted}
         self.changed()
         self._wake.set()
 
@@ -160,12 +162,13 @@ class Viewer:
         if opens_in_s > 0.0:
             return opens_in_s
         waits: list[float] = []
-        for key in self._keys():
+        for key in self.wanted:
             frame = self._frames.get(key)
             if frame is None or frame.seq == self._seen.get(key):
                 continue
-            if key[0] == "figures" and now_s < self._figures_due_s:
-                waits.append(self._figures_due_s - now_s)
+            wait_s = self._due_s.get(key, 0.0) - now_s
+            if wait_s > 0.0:
+                waits.append(wait_s)
                 continue
             self._note(key, frame, now_s)
             async with asyncio.timeout(SEND_DEADLINE_S):
@@ -178,11 +181,6 @@ class Viewer:
         self._window.note_sent(frame.seq, now_s)
         self._sent.frames[key[0]] += 1
         self._sent.bytes_ += len(frame.data)
-        if key[0] == "figures" and self.wish.figures is not None:
-            # Half an interval may be made up for: pictures do not arrive to the millisecond.
-            interval_s = 1.0 / self.wish.figures.max_hz
-            self._figures_due_s = max(self._figures_due_s, now_s - interval_s / 2) + interval_s
-
-    def _keys(self) -> list[Key]:
-        """Return what it wants; the pose, which is small and has the eye's attention, first."""
-        return [key for key in (self.pose, self.figures) if key is not None]
+        # Half an interval may be made up for: pictures do not arrive to the millisecond.
+        interval_s = self._intervals_s.get(key, 0.0)
+        self._due_s[key] = max(self._due_s.get(key, 0.0), now_s - interval_s / 2) + interval_s

@@ -182,13 +182,16 @@ class ClientSide:
     ) -> None:
         """Log a command and forward it, if the shard has a worker that can take it."""
         shard.seq += 1
-        numbered = msgspec.structs.replace(command, seq=shard.seq, epoch=shard.epoch, replay=False)
+        own = {"watch": None} if isinstance(command, Step) else {}
+        numbered = msgspec.structs.replace(
+            command, seq=shard.seq, epoch=shard.epoch, replay=False, **own
+        )
         shard.log[shard.seq] = Logged(numbered, frames, now_s)
         shard.pending[shard.seq] = asker
         if shard.worker is None:
             self._placement.say_waiting(self._fleet.sessions[shard.session_id])
         else:
-            self._dispatch.forward(shard, shard.seq)
+            self._dispatch.forward(shard, shard.seq, now_s)
 
     def close(self, session: SessionRecord, refusal: Refused | None = None) -> None:
         """Release a session's shards and forget it; tell the client why, if it did not ask."""

@@ -9,23 +9,25 @@ that command and of no other; after MAX_DEATHS_AT_STEP in a row the step is skip
 import msgspec
 
 from websim.wire import lifecycle
-from websim.wire.messages import Step
+from websim.wire.messages import Step, Watch
 from websim_orchestrator.fleet import Fleet, Quarantine, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.watching import Watching
 
 
 class Dispatch:
     """Sends the commands of the shards' logs."""
 
-    def __init__(self, fleet: Fleet, out: Outbox) -> None:
+    def __init__(self, fleet: Fleet, out: Outbox, watching: Watching) -> None:
         self._fleet = fleet
         self._out = out
+        self._watching = watching
 
-    def forward(self, shard: ShardRecord, seq: int) -> None:
+    def forward(self, shard: ShardRecord, seq: int, now_s: float) -> None:
         """Send a new command of the shard's log, unless it has to wait."""
         worker = shard.worker
         if worker is not None and not shard.moving and not worker.probes:
-            self._send(shard, worker, seq)
+            self._send(shard, worker, seq, watch=self._watching.of_step(shard, now_s))
 
     def resume(self, shard: ShardRecord, worker: WorkerRecord, now_s: float) -> None:
         """Send the whole log of a shard that the worker has just been assigned.
@@ -117,12 +119,20 @@ class Dispatch:
         return True
 
     def _send(
-        self, shard: ShardRecord, worker: WorkerRecord, seq: int, *, replay: bool = False
+        self,
+        shard: ShardRecord,
+        worker: WorkerRecord,
+        seq: int,
+        *,
+        replay: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         logged = shard.log[seq]
         command = logged.command
         if command.epoch != shard.epoch or replay:
             command = msgspec.structs.replace(command, epoch=shard.epoch, replay=replay)
+        if watch is not None and isinstance(command, Step):
+            command = msgspec.structs.replace(command, watch=watch)
         shard.sent_seq = seq
         self._out.to_worker(worker.identity, command, logged.frames)
 

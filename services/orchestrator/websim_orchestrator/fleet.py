@@ -1,5 +1,6 @@
 """The fleet as data: workers, sessions, shards and their logs of commands. No logic of messages."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -158,6 +159,9 @@ class ShardRecord:
     """What is asked of its worker, by request, until it is answered."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
+    figures_shown_s: float = -math.inf
+    """When its figures, and poses of its environments, were last shown to who looks."""
+    poses_shown_s: float = -math.inf
     sent_seq: int = 0
     """The last command sent to the present worker."""
     deaths: int = 0

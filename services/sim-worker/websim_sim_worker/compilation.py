@@ -17,7 +17,6 @@ from websim.tasks import TaskBundle, TaskDocument, parse_task
 from websim.tasks.document import Accumulate, Judge, Value
 from websim.wire.messages import TaskInfo
 from websim_sim_worker.description import describe_task
-from websim_sim_worker.figure import Figure, make_figure
 from websim_sim_worker.fields import (
     Constants,
     Field,
@@ -27,6 +26,7 @@ from websim_sim_worker.fields import (
     resolve_fields,
     resolve_observation,
 )
+from websim_sim_worker.figure import Figure, make_figure
 from websim_sim_worker.knobs import Knob, resolve_knobs
 from websim_sim_worker.limits import check_actuators, check_limits
 from websim_sim_worker.models import compile_model, model_source

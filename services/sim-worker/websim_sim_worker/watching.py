@@ -135,7 +135,8 @@ class FigureView:
         self._figure = figure
         self._model = model
         self._batch = batch
-        self._by_place, self._by_turn = _matrices(figure, model.nbody)
+        self._onto, self._follow = _matrices(figure)
+        self._along = 1 if figure.plane == "yz" else 0
         self._xpos: Floats | None = None
         self._xmat: Floats | None = None
         self._data: mujoco.MjData | None = None
@@ -155,21 +156,22 @@ class FigureView:
     def points(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
         """Points (n, p, 2) in units of the figure's scale_m, and root_x (n,) in metres.
 
-        What is not finite or too far away is put at the edge.
+        What is not a number is put at zero, and what is too far away at the edge.
         """
         num_envs = self._batch.nsim
         if self.fresh and self._xpos is not None and self._xmat is not None:
             xpos, xmat = self._xpos, self._xmat
         else:
             xpos, xmat = self._visit_all()
+        bodies = np.concatenate([xpos, xmat.reshape(num_envs, -1, 9)], axis=2).transpose(1, 2, 0)
         with np.errstate(all="ignore"):
-            places = xpos.reshape(num_envs, -1) @ self._by_place
-            places += xmat.reshape(num_envs, -1) @ self._by_turn
+            # One small product per point: a large one would wake threads that training needs.
+            places = self._onto @ np.ascontiguousarray(bodies)[self._figure.bodies]
+            places -= self._follow @ bodies[self._figure.root]
             np.rint(places, out=places)
             np.clip(np.nan_to_num(places, copy=False), -32767, 32767, out=places)
-            points = places.astype(np.int16).reshape(num_envs, -1, 2)
-            along = 1 if self._figure.plane == "yz" else 0
-            root_x = xpos[:, self._figure.root, along].astype(np.float32)
+            root_x = bodies[self._figure.root, self._along].astype(np.float32)
+        points = np.ascontiguousarray(places.astype(np.int16).transpose(2, 0, 1))
         return points, np.nan_to_num(root_x, copy=False)
 
     def _visit_all(self) -> tuple[Floats, Floats]:
@@ -184,18 +186,16 @@ class FigureView:
         return xpos, xmat
 
 
-def _matrices(figure: Figure, nbody: int) -> tuple[Floats, Floats]:
-    """Matrices (3 nbody, 2p) and (9 nbody, 2p) from all positions and rotations to all points.
+def _matrices(figure: Figure) -> tuple[Floats, Floats]:
+    """Matrices (p, 2, 12) from a point's body to the point, and (2, 12) from the root to its place.
 
-    point = projection @ (xpos[body] + xmat[body] @ local - horizontal part of xpos[root]) / scale
+    Of a body they take xpos (3,) and xmat (9,) together:
+    point = projection @ (xpos[body] + xmat[body] @ local - horizontal part of xpos[root]) / scale_m
     """
-    num_points = len(figure.bodies)
-    by_place = np.zeros((nbody, 3, num_points, 2))
-    by_turn = np.zeros((nbody, 3, 3, num_points, 2))
-    onto = figure.projection.T / figure.scale_m
-    for index, (body, local) in enumerate(zip(figure.bodies, figure.local, strict=True)):
-        by_place[body, :, index] += onto
-        by_turn[body, :, :, index] = local[None, :, None] * onto[:, None]
+    onto = figure.projection / figure.scale_m
+    turns = np.einsum("ci,pj->pcij", onto, figure.local).reshape(-1, 2, 9)
+    places = np.broadcast_to(onto, (len(turns), 2, 3))
+    follow = np.zeros((2, 12))
     if figure.root:
-        by_place[figure.root, :2] -= onto[:2, None]
-    return by_place.reshape(3 * nbody, -1), by_turn.reshape(9 * nbody, -1)
+        follow[:, :2] = onto[:, :2]
+    return np.concatenate([places, turns], axis=2), follow

@@ -65,7 +65,8 @@ function GoalCard() {
 
 function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
   const look = OUTCOME_LOOKS[adaptation.outcome];
-  const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} fitness`;
+  const unit = status.value?.fitness_unit ?? "";
+  const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${unit}`;
   return (
     <button
       type="button"
@@ -81,10 +82,10 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         <span class={`chip ${look.class}`}>
           <span aria-hidden="true">{look.glyph}</span> {look.text}
         </span>
-        <b class="effect">{effect}</b>
+        <b class="effect" title="Fitness gained over the control">{effect}</b>
         <span class="at">{short(adaptation.envSteps)}</span>
       </span>
-      <span class="why">
+      <span class={`why ${adaptation.decision === "" ? "" : "brief"}`}>
         {adaptation.trigger}
         {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
       </span>

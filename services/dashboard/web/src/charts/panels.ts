@@ -46,7 +46,7 @@ export const CHARTS: readonly ChartSpec[] = [
     { metric: "entropy_nats", label: "entropy", colour: first },
     { metric: "kl_nats", label: "KL", colour: second },
   ] },
-  { id: "explained", title: "Explained variance, clipping", unit: "share", lines: [
+  { id: "explained", title: "Explained variance", unit: "share", lines: [
     { metric: "explained_variance", label: "explained", colour: first },
     { metric: "clip_fraction", label: "clipped", colour: second },
   ] },

@@ -196,13 +196,13 @@ export interface Mesh {
   faces: string;
 }
 
-/** Ground of varying height. */
-export interface HeightField {
+/** A height field in its geom's frame. */
+export interface Hfield {
   rows: number;
   columns: number;
-  /** Half width, half depth, height of the highest point, depth of the base. */
+  /** Half of x and of y, the height that 1 stands for, and the base's depth. */
   size_m: number[];
-  /** From 0 to 1, in base64: little-endian float32 (rows, columns). */
+  /** Base64 of little-endian float32 (rows, columns), 0 to 1; rows along y, columns along x. */
   heights: string;
 }
 
@@ -210,23 +210,25 @@ export interface HeightField {
 export interface Scene {
   task: string;
   content_sha256: string;
-  /** The plane that figures are drawn in: the axes that point right and up. */
+  /** Axes of the figures' picture: right, up. */
   plane: "xz" | "xy" | "yz";
   /** Points of a figure. */
   k: number;
   point_names: string[];
   /** Pairs of points that a line joins; a pair of one point is a dot. */
   bones: number[][];
-  /** Half the thickness of each bone. */
   bone_radii_m: number[];
+  /** Metres per unit of the points that travel. */
   scale_m: number;
+  /** The larger of the picture's width and height. */
   extent_m: number;
-  /** Left, bottom, right and top of a picture that holds a figure, relative to its root. */
+  /** Left, bottom, right and top of a picture in which the figure can move. */
   view_m: number[];
+  /** Height of the ground, or null where the task has no level plane. */
   ground_z_m: number | null;
   geoms: Geom[];
   meshes: Mesh[];
-  hfields: HeightField[];
+  hfields: Hfield[];
 }
 
 /** A physical parameter that environments may draw anew for each episode. */
@@ -411,6 +413,7 @@ export interface PoseWish {
 /** What the page wants from now on, in place of what it wanted before. */
 export interface Subscribe {
   type: "subscribe";
+  /** Several while candidates are on trial, each on a session of its own. */
   figures: FiguresWish | FiguresWish[] | null;
   pose: PoseWish | null;
 }

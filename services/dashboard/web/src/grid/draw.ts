@@ -142,7 +142,7 @@ function drawFigures(
     if (indexes.length === 0) return;
     context.strokeStyle = context.fillStyle = palette.ramp[bucket]!;
     for (const limbs of at.limbs) {
-      const width = Math.max(1.1, thin ? tileW * 0.06 : 2 * limbs.radiusM * at.scale);
+      const width = Math.max(1.1, thin ? tileW * 0.075 : 2 * limbs.radiusM * at.scale);
       drawLimbs(context, picture, tiles, indexes, limbs, at, width);
     }
   });

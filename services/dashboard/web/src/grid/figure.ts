@@ -2,8 +2,9 @@
 
 import type { Scene } from "../generated/messages";
 
-/** Of a tile: what figures may fill. */
-const FILL = 0.92;
+/** Figures use more of a tile than the view that would hold every pose of theirs. */
+const FILL = 1.2;
+const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;
 /** In tiles narrower than this all bones are lines of one width, CSS pixels. */
@@ -25,6 +26,8 @@ export interface Figure {
   view: readonly [number, number, number, number];
   /** Height of the ground's line; null where the picture is taken from above or there is no ground. */
   groundM: number | null;
+  /** Width over height of its tiles. */
+  aspect: number;
 }
 
 export function figureOf(scene: Scene): Figure {
@@ -34,6 +37,7 @@ export function figureOf(scene: Scene): Figure {
     thin: [{ radiusM: 0, pairs }],
     thick: byThickness(scene),
     view: [left, bottom, right, top],
+    aspect: Math.min(ASPECTS[1], Math.max(ASPECTS[0], (right - left) / (top - bottom))),
     groundM: scene.plane === "xy" ? null : scene.ground_z_m,
   };
 }
@@ -68,10 +72,12 @@ export interface Fit {
 export function fit(figure: Figure, tileW: number, tileH: number): Fit {
   const [left, bottom, right, top] = figure.view;
   const scale = FILL * Math.min(tileW / (right - left), tileH / (top - bottom));
+  // The ground keeps its place near the lower edge; a picture from above its middle.
+  const middle = tileH / 2 + (scale * (bottom + top)) / 2;
   return {
     scale,
     x: tileW / 2 - (scale * (left + right)) / 2,
-    y: tileH / 2 + (scale * (bottom + top)) / 2,
+    y: figure.groundM === null ? middle : 0.88 * tileH + figure.groundM * scale,
     limbs: tileW >= THICK_FROM_PX ? figure.thick : figure.thin,
   };
 }

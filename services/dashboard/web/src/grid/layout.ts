@@ -27,22 +27,21 @@ export interface Place {
   index: number;
 }
 
-/** Width over height of a tile. */
-const ASPECT = 1.12;
+type Counts = readonly { session: number; count: number }[];
 
-/** Lays tiles out so that zoom 1 shows all of them in width x height. */
-export function layOut(counts: readonly { session: number; count: number }[], width: number, height: number, zoom: number): Layout {
+/** Lays tiles of an aspect (width over height) out so that zoom 1 shows all in width x height. */
+export function layOut(counts: Counts, width: number, height: number, zoom: number, aspect: number): Layout {
   const total = counts.reduce((sum, each) => sum + each.count, 0);
   const headings = counts.length > 1 ? HEADING_PX : 0;
-  let columns = Math.max(1, Math.floor(Math.sqrt((Math.max(1, total) * width) / (Math.max(1, height) * ASPECT))));
-  while (columns < 4096 && stack(counts, width, columns, headings).height > height) columns += 1;
+  let columns = Math.max(1, Math.floor(Math.sqrt((Math.max(1, total) * width) / (Math.max(1, height) * aspect))));
+  while (columns < 4096 && stack(counts, width, columns, headings, aspect).height > height) columns += 1;
   columns = Math.max(1, Math.min(Math.max(1, total), Math.round(columns / Math.min(zoom, MAX_ZOOM))));
-  return stack(counts, width, columns, headings);
+  return stack(counts, width, columns, headings, aspect);
 }
 
-function stack(counts: readonly { session: number; count: number }[], width: number, columns: number, heading: number): Layout {
+function stack(counts: Counts, width: number, columns: number, heading: number, aspect: number): Layout {
   const tileW = width / columns;
-  const tileH = tileW / ASPECT;
+  const tileH = tileW / aspect;
   let top = 0;
   const bands = counts.map(({ session, count }) => {
     const rows = Math.ceil(count / columns);

@@ -55,7 +55,7 @@ export class Picture {
   private sessions: { session: number; task: string; label: string }[] = [];
   private readonly range = new ColourRange();
   private palette: Palette;
-  private layout: Layout = layOut([], 1, 1, 1);
+  private layout: Layout = layOut([], 1, 1, 1, 1);
   private size = { width: 1, height: 1 };
   private scrollTop = 0;
   private dirty = true;
@@ -169,7 +169,7 @@ export class Picture {
 
   private relayout(): void {
     const counts = this.bands().map((each) => ({ session: each.session, count: each.order.length }));
-    this.layout = layOut(counts, this.size.width, this.size.height, this.zoom);
+    this.layout = layOut(counts, this.size.width, this.size.height, this.zoom, this.bands()[0]?.figure.aspect ?? 1);
     this.onHeight(this.layout.height);
     this.dirty = true;
   }

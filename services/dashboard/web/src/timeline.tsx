@@ -82,7 +82,7 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         <span class={`chip ${look.class}`}>
           <span aria-hidden="true">{look.glyph}</span> {look.text}
         </span>
-        <b class="effect" title="Fitness gained over the control">{effect}</b>
+        <b class="effect" title={`Fitness gained over the control: ${effect}`}>{adaptation.promoted ? effect : ""}</b>
         <span class="at">{short(adaptation.envSteps)}</span>
       </span>
       <span class={`why ${adaptation.decision === "" ? "" : "brief"}`}>

@@ -8,7 +8,7 @@ const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;
 /** In tiles narrower than this all bones are lines of one width, CSS pixels. */
-const THICK_FROM_PX = 26;
+const THICK_FROM_PX = 36;
 
 /** Bones of one thickness. */
 export interface Limbs {

@@ -63,7 +63,7 @@ class Run:
         open_evaluation: Callable[[int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
         *,
-        open_group: Callable[[int, int], FleetClient] | None = None,
+        open_group: Callable[[int, int, str], FleetClient] | None = None,
         author: Author | None = None,
     ) -> None:
         """Open the training session and put the policy where the run stands; write nothing yet.
@@ -74,7 +74,8 @@ class Run:
             open_training: opens the training session with a seed.
             open_evaluation: opens the evaluation session with a seed, when it is first needed.
             stop: whether the process was told to stop.
-            open_group: opens a session of so many envs, with a seed, for a trial's contender.
+            open_group: opens a session of so many envs, with a seed, for a trial's contender of
+                that name.
             author: asks reward-gen; None: there is none.
 
         Raises:
@@ -105,7 +106,7 @@ class Run:
             config,
             examiner,
             books,
-            open_group or (lambda num_envs, seed: open_training(seed)),
+            open_group or (lambda num_envs, seed, contender: open_training(seed)),
             self._waiter,
             lambda: self._trainer.during_trial(),
             TrialSettings(round_env_steps=ROUND_ENV_STEPS),

@@ -58,7 +58,9 @@ def train(settings: TrainSettings) -> int:
         open_training,
         open_evaluation,
         stop=lambda: shutdown is not None and shutdown.requested,
-        open_group=lambda num_envs, seed: open_labelled(num_envs, seed, f"trial of {name}"),
+        open_group=lambda num_envs, seed, contender: open_labelled(
+            num_envs, seed, f"trial of {name}: {contender}"
+        ),
         author=_author(settings),
     )
     try:

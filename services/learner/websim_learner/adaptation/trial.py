@@ -49,7 +49,7 @@ class Trials:
         config: RunConfig,
         examiner: Examiner,
         books: Books,
-        open_group: Callable[[int, int], FleetClient],
+        open_group: Callable[[int, int, str], FleetClient],
         waiter: Waiter,
         between: Callable[[], None],
         settings: TrialSettings,
@@ -60,7 +60,7 @@ class Trials:
             config: the run's.
             examiner: evaluates contenders.
             books: where rounds and decisions are written.
-            open_group: opens a session of so many envs with a seed.
+            open_group: opens a session of so many envs with a seed, for the contender named.
             waiter: waits for it.
             between: called between two updates of a contender; may raise to abandon the trial.
             settings: of trials.
@@ -151,7 +151,7 @@ class Trials:
 
         contest = Contest(
             make_fork,
-            lambda: self._waiter.open(lambda s: self._open_group(group, s), seed),
+            lambda name: self._waiter.open(lambda s: self._open_group(group, s, name), seed),
             evaluate,
             self._between,
         )

@@ -226,7 +226,7 @@ function Counts({ counts }: { counts: number[] }) {
       {OUTCOMES.map(({ name, glyph }, i) =>
         (counts[i] ?? 0) > 0 && i > 0 ? (
           <li key={name} class={`outcome-${i}`} title={`${whole(counts[i]!)} ${name}`}>
-            <span aria-hidden="true">{glyph}</span> {short(counts[i])} <span class="name">{name}</span>
+            <span aria-hidden="true">{glyph}</span> {whole(counts[i]!)} <span class="name">{name}</span>
           </li>
         ) : null,
       )}

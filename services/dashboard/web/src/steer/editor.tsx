@@ -3,12 +3,13 @@
 import { computed, signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 
-import type { RewardCheck, TaskDetail } from "../generated/messages";
-import { ApiError, command, get, post } from "../live/api";
-import { adaptationChanged, rewards, status } from "../live/store";
+import type { RewardCheck } from "../generated/messages";
+import { ApiError, command, post } from "../live/api";
+import { adaptationChanged, rewards } from "../live/store";
 import { Button, Outcome, useAction } from "../ui/parts";
 import { Diff, Pieces } from "./code";
 import { highlightLines } from "./highlight";
+import { taskDetail } from "./task";
 
 const CHECK_AFTER_MS = 250;
 const INDENT = "    ";
@@ -16,7 +17,6 @@ const INDENT = "    ";
 /** What is being written; kept while the drawer is closed. */
 export const draft = signal<string | null>(null);
 const name = signal("by hand");
-const taskDetail = signal<TaskDetail | null>(null);
 
 /** The program in force: of the task itself where none was adopted. */
 export const incumbent = computed(() => {
@@ -24,16 +24,6 @@ export const incumbent = computed(() => {
   const entry = known?.rewards.find((each) => each.id === known.in_force);
   return entry?.source ?? taskDetail.value?.reward_source ?? "";
 });
-
-export async function loadTaskDetail(): Promise<void> {
-  const session = status.peek()?.session ?? status.peek()?.sessions[0]?.session;
-  if (session === undefined || session === null) return;
-  try {
-    taskDetail.value = await get<TaskDetail>(`sessions/${session}/task`);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-  }
-}
 
 export function Editor() {
   const text = draft.value ?? incumbent.value;
@@ -45,10 +35,6 @@ export function Editor() {
   const shadow = useRef<HTMLPreElement>(null);
   const action = useAction();
 
-  useSignalEffect(() => {
-    void [status.value?.session, status.value?.task];
-    void loadTaskDetail();
-  });
   const asked = useRef(0);
   useSignalEffect(() => {
     const source = draft.value ?? incumbent.value;

@@ -1,31 +1,28 @@
 // The drawer of what is trained on: environments, task, difficulty, physics; and what the page shows.
 
-import { signal, useSignal, useSignalEffect } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
-import type { Knob, TaskDetail, TaskSummary } from "../generated/messages";
+import type { Knob, TaskSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { ApiError, command, get } from "../live/api";
 import { status } from "../live/store";
 import { figuresHz, flashes, theme } from "../ui/settings";
 import { Button, Choice, Outcome, useAction } from "../ui/parts";
+import { taskDetail } from "./task";
 
 const tasks = signal<TaskSummary[] | null>(null);
-const detail = signal<TaskDetail | null>(null);
 
-async function load(session: number | null | undefined): Promise<void> {
+async function load(): Promise<void> {
   try {
     tasks.value = await get<TaskSummary[]>("tasks");
-    if (session !== null && session !== undefined) detail.value = await get<TaskDetail>(`sessions/${session}/task`);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }
 }
 
 export function SetupDrawer() {
-  useSignalEffect(() => {
-    void status.value?.task;
-    void load(status.value?.session);
-  });
+  useEffect(() => void load(), []);
   return (
     <>
       <NumEnvs />
@@ -102,7 +99,7 @@ function Difficulty() {
   const wanted = useSignal<number | null>(null);
   const action = useAction();
   const now = status.value?.difficulty ?? null;
-  const none = (detail.value?.knobs.length ?? 0) === 0;
+  const none = (taskDetail.value?.knobs.length ?? 0) === 0;
   const value = wanted.value ?? now ?? 0;
   if (none) return null;
   return (
@@ -137,7 +134,7 @@ function Difficulty() {
 function Knobs() {
   const ranges = useSignal<Record<string, [string, string]>>({});
   const action = useAction();
-  const knobs = detail.value?.knobs ?? [];
+  const knobs = taskDetail.value?.knobs ?? [];
   if (knobs.length === 0) return null;
   const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? [String(knob.nominal), String(knob.nominal)];
   const set = (knob: Knob, end: 0 | 1, value: string) => {

@@ -157,7 +157,7 @@ function colours() {
   const styles = getComputedStyle(document.documentElement);
   const of = (name: string) => styles.getPropertyValue(name).trim();
   void dark.peek();
-  return { background: of("--canvas"), ground: of("--panel"), grid: of("--ground"), contact: of("--warn") };
+  return { background: of("--canvas"), ground: of("--panel"), grid: of("--edge-strong"), contact: of("--contact"), shadow: of("--shade") };
 }
 
 function Reset({ envKey }: { envKey: EnvKey }) {

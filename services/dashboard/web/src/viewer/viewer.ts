@@ -13,7 +13,6 @@ import {
   Matrix4,
   Mesh,
   MeshBasicMaterial,
-  MeshStandardMaterial,
   Object3D,
   PerspectiveCamera,
   PlaneGeometry,
@@ -35,12 +34,14 @@ const GROUND_M = 60;
 /** Share of the way to the robot that the camera goes per pose. */
 const FOLLOW = 0.2;
 const MAX_PIXEL_RATIO = 2;
+const SUN = new Vector3(2, -2.5, 8);
 
 export interface Colours {
   background: string;
   ground: string;
   grid: string;
   contact: string;
+  shadow: string;
 }
 
 export class Viewer {
@@ -55,6 +56,9 @@ export class Viewer {
   /** Indexes of geoms that are the robot rather than the world. */
   private readonly moving: number[];
   private readonly ground = new Object3D();
+  private readonly shadows: { mesh: Mesh; shadow: Mesh }[] = [];
+  /** Takes the world along the sun's rays to the ground. */
+  private readonly flatten = new Matrix4();
   private readonly spots: InstancedMesh;
   private readonly middle = new Vector3();
   private animation = 0;
@@ -78,7 +82,10 @@ export class Viewer {
     this.meshes = scene.geoms.map((geom) => meshOf(geom, scene));
     for (const mesh of this.meshes) if (mesh !== null) this.world.add(mesh);
     this.moving = scene.geoms.flatMap((geom, i) => (this.meshes[i] !== null && geom.body !== "world" ? [i] : []));
-    if (scene.geoms.some((geom) => geom.type === "plane")) this.layGround(colours);
+    if (scene.geoms.some((geom) => geom.type === "plane")) {
+      this.layGround(colours);
+      this.castShadows(scene, colours);
+    }
     this.spots = this.makeSpots(colours);
     this.animation = requestAnimationFrame(this.tick);
   }
@@ -97,6 +104,10 @@ export class Viewer {
       if (mesh === null || mesh === undefined) continue;
       mesh.position.set(position[3 * i]!, position[3 * i + 1]!, position[3 * i + 2]!);
       mesh.quaternion.set(quaternion[4 * i + 1]!, quaternion[4 * i + 2]!, quaternion[4 * i + 3]!, quaternion[4 * i]!);
+    }
+    for (const { mesh, shadow } of this.shadows) {
+      mesh.updateMatrix();
+      shadow.matrix.multiplyMatrices(this.flatten, mesh.matrix);
     }
     this.showContacts(frame.contacts);
     this.goAlong();
@@ -128,22 +139,38 @@ export class Viewer {
   private light(): void {
     this.world.add(new HemisphereLight(0xffffff, 0x556070, 1.6));
     const sun = new DirectionalLight(0xffffff, 2.2);
-    sun.position.set(3, -4, 8);
+    sun.position.copy(SUN);
     this.world.add(sun);
   }
 
   private layGround(colours: Colours): void {
     const plane = new Mesh(
       new PlaneGeometry(GROUND_M, GROUND_M),
-      new MeshStandardMaterial({ color: new Color(colours.ground), roughness: 1 }),
+      new MeshBasicMaterial({ color: new Color(colours.ground) }),
     );
     plane.position.z = -0.002;
     const lines = new GridHelper(GROUND_M, GROUND_M, new Color(colours.grid), new Color(colours.grid));
     lines.rotation.x = Math.PI / 2;
     (lines.material as LineBasicMaterial).transparent = true;
-    (lines.material as LineBasicMaterial).opacity = 0.7;
+    (lines.material as LineBasicMaterial).opacity = 0.45;
     this.ground.add(plane, lines);
     this.world.add(this.ground);
+  }
+
+  /** Flat copies of the robot on the ground: they cost little and say how high it is. */
+  private castShadows(scene: Scene, colours: Colours): void {
+    const material = new MeshBasicMaterial({ color: new Color(colours.shadow) });
+    const groundM = scene.ground_z_m ?? 0;
+    for (const i of this.moving) {
+      const mesh = this.meshes[i]!;
+      const shadow = new Mesh(mesh.geometry, material);
+      shadow.matrixAutoUpdate = false;
+      shadow.frustumCulled = false;
+      this.shadows.push({ mesh, shadow });
+      this.world.add(shadow);
+    }
+    const [x, y, z] = [SUN.x / SUN.z, SUN.y / SUN.z, groundM + 0.001];
+    this.flatten.set(1, 0, -x, 0, 0, 1, -y, 0, 0, 0, 0, z, 0, 0, 0, 1);
   }
 
   private makeSpots(colours: Colours): InstancedMesh {

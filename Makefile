@@ -8,6 +8,11 @@ PACKAGES := libs services/sim-worker services/orchestrator services/learner serv
 # What the environment depends on: a change here sets it up again.
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))
+# The dashboard's page, built from these by Node.
+WEB := services/dashboard/web
+PAGE := services/dashboard/websim_dashboard/page/index.html
+PAGE_INPUTS := scripts/build_page.sh $(addprefix $(WEB)/,index.html package.json package-lock.json \
+	tsconfig.json vite.config.ts) $(shell find $(WEB)/src $(WEB)/public -type f)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up test chaos lint format docs bench clean
@@ -15,12 +20,12 @@ INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/buil
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup: $(VENV)/.ready ## install everything into .venv
+setup: $(VENV)/.ready $(PAGE) ## install everything into .venv
 
-up: $(VENV)/.ready ## start the whole stack and train, until Ctrl-C
+up: $(VENV)/.ready $(PAGE) ## start the whole stack and train, until Ctrl-C
 	@$(VENV)/bin/websim up $(ARGS)
 
-test: $(VENV)/.ready-dev ## run all tests
+test: $(VENV)/.ready-dev $(PAGE) ## run all tests
 	$(PY) -m pytest $(ARGS)
 
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
@@ -33,6 +38,7 @@ lint: $(VENV)/.ready-dev ## check style, types, import rules and generated docum
 	$(PY) -m mypy scripts
 	$(VENV)/bin/lint-imports
 	$(PY) scripts/generate_docs.py --check
+	@VENV=$(VENV) scripts/build_page.sh check
 
 format: $(VENV)/.ready-dev ## put the code in shape
 	$(PY) -m ruff check --fix .
@@ -45,7 +51,7 @@ bench: $(VENV)/.ready-dev ## measure the fleet and its peers on this machine
 	$(VENV)/bin/websim bench $(ARGS)
 
 clean: ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(dir $(PAGE)) $(WEB)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: $(INPUTS)
@@ -55,3 +61,6 @@ $(VENV)/.ready: $(INPUTS)
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
 	@VENV=$(VENV) scripts/setup.sh dev
 	@touch $@
+
+$(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
+	@VENV=$(VENV) scripts/build_page.sh build

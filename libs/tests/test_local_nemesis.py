@@ -122,6 +122,28 @@ def test_services_are_killed_by_name(fleet, who):
     assert fleet.others[who].wait() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("who", ["orchestrator", "learner", "worker"])
+def test_who_has_been_killed_is_not_killed_again_before_it_is_noticed(fleet, who):
+    kind = f"kill-{who}"
+    nemesis = Nemesis(fleet, (make_fault(kind), make_fault(kind, at=0.6)))
+    spare = fleet.workers.pop()
+    nemesis.tend(0.5)
+    for progress in (0.6, 0.7, 0.8):
+        nemesis.tend(progress)
+    assert nemesis.left == 1
+    victim = fleet.workers[0] if who == "worker" else fleet.others[who]
+    assert victim.wait() == -signal.SIGKILL
+    successor = spare
+    if who == "worker":
+        fleet.workers[0] = successor
+    else:
+        fleet.workers[1:] = [fleet.others[who]]
+        fleet.others[who] = successor
+    nemesis.tend(0.9)
+    assert nemesis.left == 0
+    assert successor.wait() == -signal.SIGKILL
+
+
 def test_a_frozen_worker_is_woken_in_time_and_at_the_end(fleet, monkeypatch):
     monkeypatch.setattr(nemesis_module, "FROZEN_S", (0.2, 0.2))
     nemesis = Nemesis(fleet, (make_fault("freeze-worker"), make_fault("freeze-worker", at=0.6)))

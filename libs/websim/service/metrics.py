@@ -70,6 +70,11 @@ METRICS: tuple[Metric, ...] = (
         "Commands sent to sim workers that have no answer yet.",
     ),
     Metric(
+        "websim_orchestrator_answers_lost_total",
+        "counter",
+        "Answers that never arrived though what follows them did; the command was done again.",
+    ),
+    Metric(
         "websim_orchestrator_commands_replayed_total",
         "counter",
         "Commands sent once more to rebuild a shard.",

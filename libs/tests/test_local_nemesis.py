@@ -20,15 +20,20 @@ class FakeFleet:
     def __init__(self, workers=2):
         self.workers = [self.sleeper() for _ in range(workers)]
         self.others = {"orchestrator": self.sleeper(), "learner": self.sleeper()}
-        self.supervisor = SimpleNamespace(pid=lambda name: self.others[name].pid)
+        self.starting = set()
+        self.supervisor = SimpleNamespace(ready_pid=lambda name: self.ready(self.others[name]))
         self.num_workers = workers
 
     @staticmethod
     def sleeper():
         return subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
 
-    def worker_pids(self):
-        return [worker.pid for worker in self.workers if worker.returncode is None]
+    def ready(self, process):
+        return process.pid if process not in self.starting else None
+
+    def ready_worker_pids(self):
+        running = [worker for worker in self.workers if worker.returncode is None]
+        return [worker.pid for worker in running if self.ready(worker)]
 
     def scale(self, workers):
         self.num_workers = workers
@@ -144,10 +149,23 @@ def test_who_has_been_killed_is_not_killed_again_before_it_is_noticed(fleet, who
     assert successor.wait() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    "kind", ["kill-orchestrator", "kill-learner", "kill-worker", "freeze-worker"]
+)
+def test_nobody_is_hurt_before_it_is_ready(fleet, kind):
+    fleet.starting |= {*fleet.workers, *fleet.others.values()}
+    nemesis = Nemesis(fleet, (make_fault(kind),))
+    nemesis.tend(0.6)
+    assert nemesis.left == 1
+    fleet.starting.clear()
+    nemesis.tend(0.6)
+    assert nemesis.left == 0
+
+
 def test_a_frozen_worker_is_woken_in_time_and_at_the_end(fleet, monkeypatch):
     monkeypatch.setattr(nemesis_module, "FROZEN_S", (0.2, 0.2))
     nemesis = Nemesis(fleet, (make_fault("freeze-worker"), make_fault("freeze-worker", at=0.6)))
-    first, second = fleet.worker_pids()
+    first, second = fleet.ready_worker_pids()
     nemesis.tend(0.5)
     eventually(lambda: frozen(first))
     time.sleep(0.25)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from figures import note
 from storm import SCALE
 
 from websim.client import FleetVectorEnv, make_vec
@@ -117,8 +118,12 @@ class Work:
             raise errors[0]
         self._step(20)
 
-    def check_nothing_was_lost(self) -> None:
-        """The same process still serves, is no larger, and answered every step as if alone."""
+    def check_nothing_was_lost(self) -> float:
+        """The same process still serves, is no larger, and answered every step as if alone.
+
+        Returns:
+            By how many MiB it grew.
+        """
         assert self._fleet.supervisor.pid(ORCHESTRATOR) == self.pid
         assert self._fleet.supervisor.num_starts(ORCHESTRATOR) == 1
         growth = rss_bytes(self.pid) - self._rss
@@ -129,6 +134,7 @@ class Work:
         self._obs.append(self._env.reset()[0][:2])
         self._step(len(disturbed) - 1)
         np.testing.assert_array_equal(disturbed, self._obs)
+        return growth / 2**20
 
     def close(self) -> None:
         self._env.close()
@@ -193,7 +199,8 @@ def test_junk_tcp_peers_are_cut_off_and_leave_nothing_behind(fleet, work):
     work.during(attack)
     wait_until(lambda: num_descriptors(work.pid) <= before, "all connections are closed")
     assert metric(fleet, "websim_orchestrator_refused_peers_total{") > 0
-    work.check_nothing_was_lost()
+    grown = work.check_nothing_was_lost()
+    note("junk TCP peers", {"peers": NUM_PEERS, "orchestrator grew by MiB": round(grown, 1)})
 
 
 def is_cut_off(peer: socket.socket) -> bool:
@@ -237,7 +244,9 @@ def test_a_flood_of_malformed_messages_is_counted_and_stops_nobody(fleet, work, 
         answers.append(Decoder(AnyMessage).decode(stranger.recv_multipart()).message)
     assert len(answers) == ANSWERED
     assert all(isinstance(answer, Refused) for answer in answers)
-    work.check_nothing_was_lost()
+    grown = work.check_nothing_was_lost()
+    figures = {"messages": NUM_MESSAGES, "orchestrator grew by MiB": round(grown, 1)}
+    note("malformed messages", figures)
 
 
 def test_oversized_messages_are_dropped(fleet, work, stranger):

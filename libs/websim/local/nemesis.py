@@ -109,6 +109,9 @@ def make_schedule(counts: Mapping[str, int], seed: int) -> tuple[Fault, ...]:
 class Nemesis:
     """Does the faults of a schedule to a fleet as they fall due. One thread at a time.
 
+    Only who is ready is hurt, and nobody is killed twice: a process that is killed again and again
+    before it can do anything is a crash loop, and is given up.
+
     Attributes:
         done: What was done, in order.
     """
@@ -143,7 +146,7 @@ class Nemesis:
         self._due_s: dict[Fault, float] = {}
         self._frozen: dict[int, float] = {}
         self._killed: set[int] = set()
-        """Processes that may not have been noticed to be dead; nobody is killed twice."""
+        """Processes that may not have been noticed to be dead."""
         self._workers_to_add = ADDED_WORKERS
         self._progress = -1.0
         self._progress_s = self._began_s
@@ -205,11 +208,11 @@ class Nemesis:
 
     def _worker(self, draw: float) -> int | None:
         spared = self._frozen.keys() | self._killed
-        pids = [pid for pid in self._fleet.worker_pids() if pid not in spared]
+        pids = [pid for pid in self._fleet.ready_worker_pids() if pid not in spared]
         return pids[int(draw * len(pids))] if pids else None
 
     def _kill_child(self, name: str) -> str | None:
-        pid = self._fleet.supervisor.pid(name)
+        pid = self._fleet.supervisor.ready_pid(name)
         return None if pid is None or pid in self._killed else self._kill(pid)
 
     def _kill(self, pid: int) -> str | None:

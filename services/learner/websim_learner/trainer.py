@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
-from websim_learner.adaptation.adapter import Adapter, TrialAbandoned
+from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter, TrialAbandoned
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.branch import Branch
@@ -142,9 +142,10 @@ class Trainer:
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
         ledger, updates = self.ledger, self.ledger.updates
-        due = _due(updates, self._config.eval_every_updates) or self._adapter.wants_evaluation()
-        if due and ledger.evaluated != updates:
-            self._adapter.note_evaluation(self._evaluate())
+        due = _due(updates, self._config.eval_every_updates)
+        if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
+            most = None if due else PROBATION_EPISODES
+            self._adapter.note_evaluation(self._evaluate(most))
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, self._config.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
@@ -163,10 +164,10 @@ class Trainer:
         self.ledger.write_result(self._evaluate())
         self.ledger.enter("finished")
 
-    def _evaluate(self) -> Evaluation:
-        """Evaluate all branches; return what came of the first."""
+    def _evaluate(self, most: int | None = None) -> Evaluation:
+        """Evaluate all branches, by so many episodes; return what came of the first."""
         kept = self._adapter.trajectories
-        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept))[0]
+        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept, most))[0]
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""

@@ -14,6 +14,7 @@ from websim_learner.adaptation.contest import CONTROL
 from websim_learner.adaptation.examiner import point_of
 from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import (
     Trigger,
@@ -32,9 +33,8 @@ from websim_learner.adaptation.triggers import find_trigger, rearmed
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
-PROBATION_EVERY_STEPS = 8_000
-"""While an adoption is on probation its policy is evaluated about this often: a reward that can be
-gamed ruins a policy within some ten updates."""
+PROBATION_EPISODES = 10
+"""Of a look at a policy on probation: losses that count show in as many."""
 
 
 class TrialAbandoned(Exception):
@@ -59,12 +59,13 @@ class Adapter(Adoptions):
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
 
-    def wants_evaluation(self) -> bool:
+    def wants_look(self) -> bool:
         """Return whether an adoption is on probation and it is time to look at its policy."""
-        if self.state.mode == "off" or self.state.baseline is None:
+        baseline = self.state.baseline
+        if self.state.mode == "off" or baseline is None:
             return False
-        every = max(1, round(PROBATION_EVERY_STEPS / self._branch.steps_per_update))
-        return self._ledger.updates % every == 0
+        now = self._ledger.env_steps - adopted_at(baseline, self.state.triggers)
+        return looks_due(now) > looks_due(now - self._branch.steps_per_update)
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
@@ -85,6 +86,9 @@ class Adapter(Adoptions):
         update, env_steps = self.books.when
         point = point_of(evaluation, self._branch, update, env_steps, state.stats)
         state.points = [*state.points, point][-MAX_POINTS:]
+        if is_over(state.baseline, state.triggers, self._settings, env_steps):
+            state.baseline = state.preference = None
+            self.books.tell("kept", f"reward {self._branch.reward.id} has passed its probation")
         for trajectory in evaluation.trajectories:
             self.bank.add(trajectory)
         busy = state.asked is not None or state.proposal is not None or state.waiting is not None

@@ -18,7 +18,13 @@ from websim_learner.adaptation.rows import (
     VerdictValues,
 )
 from websim_learner.adaptation.state import Candidate
-from websim_learner.adaptation.verdicts import Decision, TrialSettings, decide, halve
+from websim_learner.adaptation.verdicts import (
+    Decision,
+    TrialSettings,
+    decide,
+    halve,
+    is_clear,
+)
 from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation
 from websim_learner.fleet import FleetClient, Waiter
@@ -169,11 +175,18 @@ class Trials:
         standing = [CONTROL, *names]
         points: dict[str, EvalPoint | None] = {}
         rounds = settings.round_env_steps
+        decision: Decision | None = None
         for number, steps in enumerate(rounds, 1):
             books.adapting = f"trial, round {number} of {len(rounds)}: {', '.join(standing)}"
             held = contest.train(standing, steps)
             points = {name: held.points[name] for name in standing}
-            last = number == len(rounds)
+            control = points[CONTROL]
+            candidates = {name: point for name, point in points.items() if name != CONTROL}
+            if control is not None:
+                decision = decide(control, candidates, settings)
+                if number < len(rounds) and not is_clear(control, decision, settings):
+                    decision = None
+            last = decision is not None or number == len(rounds)
             keep = len(standing) if last else settings.finalists
             stay = list(halve(points, keep, CONTROL))
             books.row(
@@ -182,15 +195,14 @@ class Trials:
             )
             books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
             standing = [CONTROL, *stay]
-        finalists = {name: points[name] for name in standing if name != CONTROL}
-        control = points[CONTROL]
-        if control is None:
+            if decision is not None:
+                break
+        if control is None or decision is None:
             raise UserError(f"the control group failed: {held.reasons.get(CONTROL, '')}")
-        decision = decide(control, finalists, settings)
         books.row(
             "decision",
             DecisionValues(
-                control=control, finalists=finalists, settings=settings, decision=decision
+                control=control, finalists=candidates, settings=settings, decision=decision
             ),
         )
         books.tell("decision", decision.sentence)

@@ -4,12 +4,13 @@ import functools
 from collections.abc import Callable
 
 from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.fleet import FleetClient, Waiter, turn_knobs
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.rewards import RewardFailed
 
@@ -36,8 +37,8 @@ class Examiner:
         self._episodes = episodes
         self._waiter = waiter
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
-        self._clients: dict[int, FleetClient] = {}
-        """Sessions by their number of envs."""
+        self._clients: dict[tuple[int, bool], FleetClient] = {}
+        """Sessions by their number of envs and whether their knobs are turned."""
         self._measure: GoalMeasure | None = None
 
     def set_goal(self, goal: Goal, task: TaskInfo) -> None:
@@ -51,17 +52,24 @@ class Examiner:
             self._measure.close()
         self._measure = measure
 
-    def examine(self, branch: Branch, trajectories: int = 0, most: int | None = None) -> Evaluation:
+    def examine(
+        self,
+        branch: Branch,
+        trajectories: int = 0,
+        most: int | None = None,
+        ranges: Ranges | None = None,
+    ) -> Evaluation:
         """Evaluate a branch's present policy.
 
         Args:
             branch: whose.
             trajectories: episodes to keep; where any are, the present reward judges them too.
             most: episodes at most, the first ones of a whole evaluation; None for all of them.
+            ranges: of knobs; None for nominal physics.
         """
         examine = functools.partial(
             evaluate,
-            self._session(most),
+            self._session(most) if ranges is None else self._turned(ranges),
             branch.actor,
             self._seed,
             self._waiter,
@@ -88,14 +96,24 @@ class Examiner:
             self._measure.close()
             self._measure = None
 
+    def _turned(self, ranges: Ranges) -> FleetClient:
+        """Return the session whose knobs are turned, by which nothing nominal is measured."""
+        client = self._opened(self._episodes, turned=True)
+        turn_knobs(client, ranges, self._waiter)
+        return client
+
     def _session(self, most: int | None = None) -> FleetClient:
         """Return the session of as many envs: an env's starts depend on its number alone."""
         episodes = self._episodes if most is None else min(most, self._episodes)
-        if episodes not in self._clients:
-            self._clients[episodes] = self._waiter.open(
+        return self._opened(episodes, turned=False)
+
+    def _opened(self, episodes: int, *, turned: bool) -> FleetClient:
+        key = (episodes, turned)
+        if key not in self._clients:
+            self._clients[key] = self._waiter.open(
                 lambda seed: self._open(episodes, seed), self._seed
             )
-        return self._clients[episodes]
+        return self._clients[key]
 
 
 def point_of(

@@ -62,13 +62,13 @@ def rearmed(
     """
     if not state.reached or not points:
         return state
-    value, goal, _ = _progress(points[-1], target, settings)
+    value, goal, _ = progress(points[-1], target, settings)
     if goal is None or value < goal - settings.rearm_share * abs(goal):
         return msgspec.structs.replace(state, reached=False)
     return state
 
 
-def _progress(
+def progress(
     point: EvalPoint, target: float | None, settings: TriggerSettings
 ) -> tuple[float, float | None, str]:
     """Return what is compared with the target, the target (None: there is none), and its name."""
@@ -89,10 +89,10 @@ def _target_reached(
     if state.reached or len(recent) < settings.reached_in_a_row:
         return None
     for point in recent:
-        value, goal, _ = _progress(point, target, settings)
+        value, goal, _ = progress(point, target, settings)
         if goal is None or not value >= goal:
             return None
-    value, goal, name = _progress(recent[-1], target, settings)
+    value, goal, name = progress(recent[-1], target, settings)
     assert goal is not None
     sentence = f"{name} is {value:.4g}, at its target {goal:.4g} {len(recent)} times in a row."
     numbers = {"value": value, "target": goal}
@@ -104,7 +104,7 @@ def _stagnation(
 ) -> Trigger | None:
     if not points:
         return None
-    value, goal, _ = _progress(points[-1], target, settings)
+    value, goal, _ = progress(points[-1], target, settings)
     if goal is not None and not value < goal:
         return None
     if _says_nothing(points[-1]):

@@ -310,8 +310,8 @@ class Harness:
         self.clients.append(self.make_client(self.config.num_envs, seed, **self.client_options))
         return self.clients[-1]
 
-    def _open_evaluation(self, seed):
-        self.clients.append(self.make_client(self.config.eval_episodes, seed, shard_envs=2))
+    def _open_evaluation(self, num_envs, seed):
+        self.clients.append(self.make_client(num_envs, seed, shard_envs=2))
         return self.clients[-1]
 
     def _stop(self):

@@ -140,6 +140,16 @@ class Branch:
         for unused in before - self._rewards():
             unused.close()
 
+    def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Draw knobs of the envs from ranges, from each one's next episode on.
+
+        Between two updates nothing is outstanding; what was collected ahead stays as it is.
+
+        Raises:
+            RunStopped, FleetError: it was not done.
+        """
+        self._collector.turn_knobs(ranges)
+
     def count_steps(self, steps: int) -> None:
         """Count env steps that were done elsewhere on this branch's behalf."""
         self.env_steps += steps

@@ -7,14 +7,14 @@ alone, so the order in which shards answer leaves no trace.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
-from websim_learner.fleet import STOP_PATIENCE_S, FleetClient, Waiter, num_envs
+from websim_learner.fleet import STOP_PATIENCE_S, FleetClient, Waiter, num_envs, turn_knobs
 from websim_learner.models import ActionScale, NumpyActor
 from websim_learner.randomness import Stream, generator
 from websim_learner.rollout import Rollout
@@ -84,6 +84,14 @@ class Collector:
         order = generator(self._seed, Stream.EPISODE_STAGGER, 0).permutation(self.num_envs)
         self._cut_at = 1 + order * self.client.task.max_episode_steps // self.num_envs
         self._steps = 0
+
+    def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Draw knobs from ranges, from each env's next episode on; observations stay as they are.
+
+        Raises:
+            RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: it was not done.
+        """
+        turn_knobs(self.client, ranges, self._waiter)
 
     def arrays(self) -> dict[str, Arrays]:
         """Fetch the state of all envs and return it with the collector's own, for a checkpoint.

@@ -136,7 +136,36 @@ class SetAdapt(_Command):
     mode: AdaptMode
 
 
-AdaptCommand = SetGoal | Ask | TryReward | AdoptReward | Rollback | Approve | Reject | SetAdapt
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class SetKnobs(_Command):
+    """Draw knobs of the environments from ranges, from each one's next episode on."""
+
+    kind: Literal["set_knobs"]
+    knobs: dict[str, Bound | tuple[Bound, Bound]] = Field(min_length=1, max_length=64)
+    """Knob -> [low, high], or one number for both; those not named keep theirs."""
+
+
+class SetDifficulty(_Command):
+    """Turn all knobs to a difficulty: 0 is nominal, 1 the task's hard ranges."""
+
+    kind: Literal["set_difficulty"]
+    difficulty: float = Field(ge=0.0, le=1.0)
+
+
+AdaptCommand = (
+    SetGoal
+    | Ask
+    | TryReward
+    | AdoptReward
+    | Rollback
+    | Approve
+    | Reject
+    | SetAdapt
+    | SetKnobs
+    | SetDifficulty
+)
 """Commands that the adapter carries out."""
 
 AnyCommand = Pause | Resume | Stop | TakeCheckpoint | SetReward | AdaptCommand

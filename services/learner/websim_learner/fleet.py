@@ -113,6 +113,27 @@ def num_envs(client: FleetClient) -> int:
     return sum(span.num_envs for span in client.shards)
 
 
+def turn_knobs(
+    client: FleetClient, ranges: Mapping[str, tuple[float, float]], waiter: "Waiter"
+) -> None:
+    """Draw knobs of all envs from ranges, from each one's next episode on.
+
+    Args:
+        client: the session; nothing is outstanding on it.
+        ranges: knob -> (low, high); the others keep theirs, and none: nothing is sent.
+        waiter: waits for the answers.
+
+    Raises:
+        RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: it was not done.
+    """
+    if not ranges:
+        return
+    for shard in range(len(client.shards)):
+        client.send_knobs(shard, ranges)
+    for _ in client.shards:
+        waiter.receive(client, STOP_PATIENCE_S)
+
+
 POLL_S = 0.25
 """How long one receive waits before somebody looks whether the run is to stop."""
 

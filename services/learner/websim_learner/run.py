@@ -60,7 +60,7 @@ class Run:
         config: RunConfig,
         run_dir: RunDir,
         open_training: Callable[[int], FleetClient],
-        open_evaluation: Callable[[int], FleetClient],
+        open_evaluation: Callable[[int, int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
         *,
         open_group: Callable[[int, int], FleetClient] | None = None,
@@ -72,7 +72,8 @@ class Run:
             config: what was asked.
             run_dir: where the run is, or will be, kept.
             open_training: opens the training session with a seed.
-            open_evaluation: opens the evaluation session with a seed, when it is first needed.
+            open_evaluation: opens an evaluation session of so many envs with a seed, when it is
+                first needed.
             stop: whether the process was told to stop.
             open_group: opens a session of so many envs, with a seed, for a trial's contender.
             author: asks reward-gen; None: there is none.
@@ -96,7 +97,7 @@ class Run:
         self.stream = EventStream(lives)
         self.reporter = Reporter(run_dir, self.stream, clock)
         self._ledger = Ledger(config, run_dir, self._branches, self.reporter, clock)
-        examiner = Examiner(open_evaluation, self._waiter, config.seed)
+        examiner = Examiner(open_evaluation, self._waiter, config.eval_episodes, config.seed)
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)
         books = Books(self._log, self._ledger, self.adaptation)

@@ -48,8 +48,8 @@ def train(settings: TrainSettings) -> int:
     def open_training(seed: int) -> FleetClient:
         return open_labelled(config.num_envs, seed, f"training {name}")
 
-    def open_evaluation(seed: int) -> FleetClient:
-        return open_labelled(config.eval_episodes, seed, f"evaluation of {name}")
+    def open_evaluation(num_envs: int, seed: int) -> FleetClient:
+        return open_labelled(num_envs, seed, f"evaluation of {name}")
 
     # Until the session is open a signal ends the process at once: nothing is written yet.
     run = Run(

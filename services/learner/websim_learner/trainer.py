@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
-from websim_learner.adaptation.adapter import Adapter, TrialAbandoned
+from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter, TrialAbandoned
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.branch import Branch
 from websim_learner.control import (
-    MAX_PENDING,
     Applied,
     Control,
     Pause,
     Pending,
     Resume,
     RunOver,
+    SetAdapt,
     SetReward,
     Stop,
     TakeCheckpoint,
@@ -69,7 +69,7 @@ class Trainer:
         self._examiner = examiner
         self._adapter = adapter
         self._deferred: list[Pending] = []
-        """Commands that came during a trial and can wait for its end."""
+        """Commands that end a trial and are carried out when it has ended."""
         self._stop = stop
         self._replay: Sequence[JournalEntry] = ()
         self._paused = False
@@ -142,9 +142,10 @@ class Trainer:
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
         ledger, updates = self.ledger, self.ledger.updates
-        due = _due(updates, self._config.eval_every_updates) or self._adapter.wants_evaluation()
-        if due and ledger.evaluated != updates:
-            self._adapter.note_evaluation(self._evaluate())
+        due = _due(updates, self._config.eval_every_updates)
+        if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
+            most = None if due else PROBATION_EPISODES
+            self._adapter.note_evaluation(self._evaluate(most))
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, self._config.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
@@ -163,10 +164,10 @@ class Trainer:
         self.ledger.write_result(self._evaluate())
         self.ledger.enter("finished")
 
-    def _evaluate(self) -> Evaluation:
-        """Evaluate all branches; return what came of the first."""
+    def _evaluate(self, most: int | None = None) -> Evaluation:
+        """Evaluate all branches, by so many episodes; return what came of the first."""
         kept = self._adapter.trajectories
-        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept))[0]
+        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept, most))[0]
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
@@ -195,7 +196,10 @@ class Trainer:
             self.ledger.enter("running")
 
     def during_trial(self) -> None:
-        """Obey between two updates of a contender: pause, resume, stop; the rest can wait.
+        """Obey between two updates of a contender.
+
+        A trial takes minutes, and nobody waits that long for an answer: what does not touch its
+        outcome is done at once, everything else is refused.
 
         Raises:
             RunStopped: the process is to stop.
@@ -203,16 +207,14 @@ class Trainer:
         """
         if self._stop():
             raise RunStopped
-        while len(self._deferred) < MAX_PENDING:
-            pending = self._control.take()
-            if pending is None:
-                break
-            if isinstance(pending.command, Pause | Resume):
-                self._apply(pending)
-                continue
-            self._deferred.append(pending)
+        while (pending := self._control.take()) is not None:
             if isinstance(pending.command, Stop):
+                self._deferred.append(pending)
                 raise TrialAbandoned
+            if isinstance(pending.command, Pause | Resume | TakeCheckpoint | SetAdapt):
+                self._apply(pending)
+            else:
+                pending.answer.set_exception(_trial_is_held(self._adapter.books.adapting))
         if self._paused:
             with self.ledger.clock.stopped():
                 self._wait_out_pause()
@@ -267,6 +269,11 @@ class Trainer:
             case adapt:
                 return carry_out(self._adapter, adapt)
         return ""
+
+
+def _trial_is_held(what: str) -> UserError:
+    remedy = "Send it again when the trial has ended; `websim goal` tells."
+    return UserError(f"a trial is under way ({what})", remedy)
 
 
 def _due(updates: int, every: int) -> bool:

@@ -229,15 +229,13 @@ def test_every_service_gets_its_part_and_no_more(tmp_path):
     assert parts == {
         "orchestrator": {"server.key_secret", "workers/worker.key", "clients/client.key", "tokens"},
         "sim-worker": {"server.key", "worker.key_secret", "tokens"},
-        "learner": {"server.key", "client.key_secret", "tokens", "reward-gen.token"},
+        "learner": {"server.key", "client.key_secret", "tokens", "upstream.token"},
         "reward-gen": {"tokens"},
         "dashboard": {
             "server.key",
             "client.key_secret",
             "tokens",
-            "orchestrator.token",
-            "learner.token",
-            "reward-gen.token",
+            "upstream.token",
         },
     }
     load_server_keys(tmp_path / "keys" / "orchestrator")
@@ -245,14 +243,18 @@ def test_every_service_gets_its_part_and_no_more(tmp_path):
     load_peer_keys(tmp_path / "keys" / "learner", "client")
 
 
-def test_a_service_may_command_those_it_has_a_token_for_only(tmp_path):
+@pytest.mark.parametrize(
+    ("asker", "asked"),
+    [("learner", {"reward-gen"}), ("dashboard", {"orchestrator", "learner", "reward-gen"})],
+)
+def test_the_token_of_a_service_is_good_where_it_has_something_to_command(tmp_path, asker, asked):
     make_keys_by_service(tmp_path / "keys")
-    token = load_token(tmp_path / "keys" / "learner" / "reward-gen.token")
+    token = load_token(tmp_path / "keys" / asker / "upstream.token")
     good_at = {
         service: load_tokens(tmp_path / "keys" / service / "tokens").role_of(token)
         for service in SERVICES
     }
-    assert good_at == {**dict.fromkeys(SERVICES), "reward-gen": "control"}
+    assert good_at == dict.fromkeys(SERVICES) | dict.fromkeys(asked, "control")
 
 
 def test_a_whole_set_stays_and_one_that_lacks_a_file_is_replaced(tmp_path, capsys):

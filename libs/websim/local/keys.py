@@ -34,7 +34,10 @@ ASKS: Mapping[str, tuple[str, ...]] = {
     "learner": ("reward-gen",),
     "dashboard": ("orchestrator", "learner", "reward-gen"),
 }
-"""Whose HTTP a service commands: it gets that service's control token, as SERVICE.token."""
+"""Whose HTTP a service commands: with one token of its own, which is good at these alone."""
+
+UPSTREAM_TOKEN = "upstream.token"
+"""The file that holds it."""
 
 
 def make_key_set(directory: Path, *, force: bool = False) -> str:
@@ -54,7 +57,7 @@ def make_key_set(directory: Path, *, force: bool = False) -> str:
 def make_keys_by_service(directory: Path, *, force: bool = False, if_missing: bool = False) -> str:
     """Make a key set in parts, DIRECTORY/SERVICE for each service; return what happened.
 
-    Every service gets tokens of its own, and the tokens of those that it commands.
+    Every service gets tokens of its own for persons, and takes those of the services that ask it.
 
     Args:
         directory: Where the parts go; made if it is not there.
@@ -106,11 +109,13 @@ def _parts(whole: Mapping[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int
         f"{service}/{name}": whole[name] for service, names in SERVICES.items() for name in names
     }
     tokens = {service: _new_tokens() for service in SERVICES}
+    for service, asked in ASKS.items():
+        _, control = _new_tokens()
+        files[f"{service}/{UPSTREAM_TOKEN}"] = control.encode(), SECRET_MODE
+        for other in asked:
+            tokens[other].append(control)
     for service, lines in tokens.items():
         files[f"{service}/{TOKENS}"] = "".join(lines).encode(), SECRET_MODE
-    for service, asked in ASKS.items():
-        for other in asked:
-            files[f"{service}/{other}.token"] = tokens[other][-1].encode(), SECRET_MODE
     return files
 
 

@@ -9,10 +9,10 @@ INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/buil
 	$(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test chaos lint format docs bench clean
+.PHONY: help setup up test test-docker chaos lint format docs bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 setup: $(VENV)/.ready ## install everything into .venv
 
@@ -24,6 +24,9 @@ test: $(VENV)/.ready-dev ## run all tests
 
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
 	WEBSIM_CHAOS_SCALE=120 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
+
+test-docker: $(VENV)/.ready-dev ## test the containers on a Docker engine, about 15 minutes
+	$(PY) -m pytest tests/docker $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .

@@ -274,11 +274,24 @@ def make_keys(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the key set that is there.")
     ] = False,
+    by_service: Annotated[
+        bool,
+        typer.Option("--by-service", help="Make DIR/SERVICE with the part of each: containers."),
+    ] = False,
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="With --by-service: leave a whole set as it is."),
+    ] = False,
 ) -> int:
     """Make the keys and tokens that services need beyond one machine's loopback."""
-    from websim.local.keys import make_key_set
+    from websim.local.keys import make_key_set, make_keys_by_service
 
-    print(make_key_set(directory, force=force))
+    if if_missing and not by_service:
+        raise UserError("--if-missing goes with --by-service", "Add it.")
+    if by_service:
+        print(make_keys_by_service(directory, force=force, if_missing=if_missing))
+    else:
+        print(make_key_set(directory, force=force))
     return 0
 
 

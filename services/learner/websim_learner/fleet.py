@@ -16,6 +16,7 @@ from websim.client import (
     FleetRefused,
     FleetTimeout,
     FleetUnavailable,
+    FleetVectorEnv,
     ShardResult,
     make_vec,
 )
@@ -80,7 +81,7 @@ def open_session(
     keys: Path | None = None,
     workers: int | None = None,
     label: str = "",
-) -> FleetClient:
+) -> FleetVectorEnv:
     """Open a session of a run's task.
 
     Args:

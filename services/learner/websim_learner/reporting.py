@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 from torch.utils.tensorboard import SummaryWriter
 
-from websim.service.logs import get_logger
+from websim.service.logs import bind_log_ids, get_logger
 from websim.service.metrics import Reading
 from websim_learner.clock import RunClock
 from websim_learner.records import (
@@ -90,6 +90,7 @@ class Reporter:
         match numbered:
             case MetricsRecord():
                 self.latest = numbered
+                bind_log_ids(reward=numbered.reward_id)
                 self.counts["updates"] += 1
                 self._run_dir.append_metrics(numbered)
                 self._draw_all(numbered)

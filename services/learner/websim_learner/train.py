@@ -4,8 +4,9 @@ from importlib.metadata import version
 
 import torch
 
+from websim.client import FleetVectorEnv
 from websim.service.http import HttpServer, add_health, make_app, serve_http
-from websim.service.logs import configure_logs, get_logger
+from websim.service.logs import bind_log_ids, configure_logs, get_logger
 from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
@@ -39,14 +40,17 @@ def train(settings: TrainSettings) -> int:
     else:
         config, run_dir = new_config(settings)
     name = run_dir.path.name
+    bind_log_ids(run=name)
     shutdown: Shutdown | None = None
 
-    def open_labelled(num_envs: int, seed: int, label: str) -> FleetClient:
+    def open_labelled(num_envs: int, seed: int, label: str) -> FleetVectorEnv:
         fleet, keys = settings.fleet, settings.keys
         return open_session(config, num_envs, seed, fleet=fleet, keys=keys, label=label)
 
     def open_training(seed: int) -> FleetClient:
-        return open_labelled(config.num_envs, seed, f"training {name}")
+        env = open_labelled(config.num_envs, seed, f"training {name}")
+        bind_log_ids(session=env.session_id)
+        return env
 
     def open_evaluation(num_envs: int, seed: int) -> FleetClient:
         return open_labelled(num_envs, seed, f"evaluation of {name}")

@@ -173,7 +173,8 @@ def in_a_line(row: Row) -> str:
     head = f"{row['env_steps']:>10,} steps  #{row['adaptation']:<2} {row['kind']:<12}"
     match row["kind"]:
         case "goal":
-            text = f"{values['description']}: {values['fitness_description']}"
+            words = values["description"] or "the task as it is"
+            text = f"{words}: {values['fitness_description']}"
         case "trigger":
             trigger = values["trigger"]
             text = f"{trigger['kind']}: {trigger['sentence']}" if trigger else ""

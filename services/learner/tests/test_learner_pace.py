@@ -137,7 +137,8 @@ def test_a_speed_changes_only_the_time(harness, monkeypatch):
     assert time.monotonic() - began_s >= 23 * 0.1 / 40.0
     assert waited
     assert slow.digest() == plain.digest()
-    assert [answer.detail for answer in slow.answers] == ["40 times real time", "as fast as it goes"]
+    told = [answer.detail for answer in slow.answers]
+    assert told == ["40 times real time", "as fast as it goes"]
     assert [entry.kind for entry in slow.run_dir.journal()] == ["start"]
 
 
@@ -243,7 +244,7 @@ def test_a_pause_holds_an_update_up_between_two_gradient_steps(harness):
     assert run.run._ledger.clock.phases["update"] < run.run._ledger.clock.wall_s + 0.2
 
 
-def test_a_trial_is_paused_and_commands_for_its_end_stay_where_they_are(harness, monkeypatch):
+def test_a_trial_is_paused_and_refuses_other_envs_meanwhile(harness, monkeypatch):
     from websim_learner import run as run_module
     from websim_learner.control import TryReward
 
@@ -257,12 +258,14 @@ def test_a_trial_is_paused_and_commands_for_its_end_stay_where_they_are(harness,
         calls.append(1)
         if len(calls) == 5:
             run.send(Pause(kind="pause"))
-            run.send(SetNumEnvs(kind="set_num_envs", num_envs=48))
             threading.Timer(0.2, lambda: seen.append(run.run.status.read())).start()
             submit_later(run, 0.4, Resume(kind="resume"))
         original()
+        if len(calls) == 5:
+            run.send(SetNumEnvs(kind="set_num_envs", num_envs=48))
 
     run.run._trainer.during_trial = pause_in_the_middle
     assert run.go() == "finished"
     assert [(s.state, s.num_envs) for s in seen] == [("paused", 24)]
-    assert run.result()["num_envs"] == 48
+    assert "a trial is under way" in str(run.answers[-1])
+    assert run.result()["num_envs"] == 24

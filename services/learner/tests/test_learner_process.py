@@ -124,7 +124,9 @@ def test_envs_and_task_change_live_and_the_journal_brings_it_all_back(fleet, sta
     """A life that is killed, and one that has only configuration, seed and journal to go by."""
     run_dir, ready = tmp_path / "run", tmp_path / "ready"
     where = ["--run-dir", str(run_dir), "--ready-file", str(ready)]
-    few = ["--eval-episodes", "2", "--checkpoint-every-steps", str(5 * 16 * 128)]
+    # Small updates, for the new task too: settings that were chosen stay.
+    few = ["--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2", "--set", "ppo.hidden=16"]
+    few += ["--eval-episodes", "2", "--checkpoint-every-steps", str(5 * 16 * 32)]
     learner = start(fleet, *TASK, *where, *few, "--total-steps", "100000000")
     wait_for(lambda: ready.exists() or learner.poll() is not None)
     url = json.loads(ready.read_text())["http_url"]

@@ -13,6 +13,7 @@ from websim_learner.control import (
     AdoptReward,
     FitnessProgram,
     SetGoal,
+    SetKnobs,
     SetNumEnvs,
     SetReward,
     SetTask,
@@ -414,6 +415,34 @@ def test_envs_that_are_lost_after_a_change_come_back_as_they_were(harness, tmp_p
 # --- beside the adaptation
 
 
+def test_knobs_stay_turned_in_other_envs_and_go_with_the_task(harness, tmp_path):
+    def make(directory, kill=None):
+        run = harness(directory, total_steps=12 * STEPS)
+        run.at = {
+            2: [unless_done(SetKnobs(kind="set_knobs", knobs={"force": 0.5}))],
+            4: [unless_done(envs(48))],
+            7: [unless_done(task("Heavy-v0"))],
+        }
+        if kill is not None:
+            run.at.setdefault(kill, []).insert(0, die)
+        return run
+
+    alone = make(tmp_path / "alone")
+    forces = []
+    look = [lambda h: forces.append({x for rows in h.clients[-1]._rows for x in rows.force})]
+    alone.at |= {5: look, 8: look}
+    alone.go()
+    assert forces == [{0.5}, {1.0}]
+    state = alone.run.adaptation
+    assert (state.ranges, state.difficulty) == ({}, 0.0)
+    for kill in (5, 6, 8):
+        with pytest.raises(Killed):
+            make(tmp_path / "killed", kill).go()
+    killed = make(tmp_path / "killed")
+    killed.go()
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
 @pytest.fixture
 def adapting(harness, monkeypatch):
     monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
@@ -434,7 +463,7 @@ def try_unless_done(harness):
 
 
 @pytest.mark.parametrize("command", [envs(48), task("Heavy-v0")], ids=["envs", "task"])
-def test_a_change_during_a_trial_waits_for_its_end(adapting, command):
+def test_a_change_during_a_trial_is_refused_in_a_line(adapting, command):
     run = adapting(total_steps=40 * STEPS)
     run.at = {6: [sends(SetReward(kind="set_reward", source=FAST)), sends(TRY)]}
     original, calls, during = run.run._trainer.during_trial, [], []
@@ -450,9 +479,9 @@ def test_a_change_during_a_trial_waits_for_its_end(adapting, command):
     assert run.go() == "finished"
     assert len(calls) > 5
     assert set(during) == {(24, "Toy-v0")}
-    assert run.answers[-1].kind == command.kind
-    assert run.answers[-1].env_steps > 6 * STEPS  # the trial's steps are in them
-    assert run.answers[-1].update == 6
+    assert isinstance(run.answers[-1], UserError)
+    assert str(run.answers[-1]).startswith("a trial is under way (trial, round 1 of 2")
+    assert command.kind not in kinds(run)
 
 
 def test_a_trial_after_a_change_is_held_on_groups_of_the_present_envs(adapting):
@@ -518,4 +547,3 @@ def test_an_adapting_run_killed_around_changes_decides_the_same(adapting, tmp_pa
     again.go()
     assert again.digest() == alone.digest()
     assert again.result()["env_steps"] == alone.result()["env_steps"]
-

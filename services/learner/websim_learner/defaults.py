@@ -66,9 +66,7 @@ class PPOSettings:
         finite = (self.value_coefficient, self.entropy_coefficient, self.init_log_std)
         _require(all(math.isfinite(x) for x in finite), "a coefficient is not finite")
 
-    def scaled_to(
-        self, num_envs: int, written_for: int = REFERENCE_NUM_ENVS
-    ) -> "PPOSettings":
+    def scaled_to(self, num_envs: int, written_for: int = REFERENCE_NUM_ENVS) -> "PPOSettings":
         """Return settings written for one number of envs as they suit another one.
 
         Few envs need longer rollouts for a batch that says something; many envs make a large

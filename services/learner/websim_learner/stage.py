@@ -5,7 +5,7 @@ the next one; the whole stage is journaled, so a later life, or another version'
 nothing about it.
 """
 
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -124,6 +124,6 @@ def _settings(config: RunConfig, task: str) -> PPOSettings:
     if task == config.task:
         return config.ppo
     usual = defaults_of(config.task).ppo.scaled_to(config.num_envs)
-    names = [field.name for field in fields(PPOSettings)]
-    chosen = {n: getattr(config.ppo, n) for n in names if getattr(config.ppo, n) != getattr(usual, n)}
+    own, common = asdict(config.ppo), asdict(usual)
+    chosen = {name: value for name, value in own.items() if value != common[name]}
     return replace(defaults_of(task).ppo.scaled_to(config.num_envs), **chosen)

@@ -1,6 +1,4 @@
-"""The stages of a run at work: opens their envs, makes their branches, puts them in each other's
-place.
-"""
+"""The stages of a run at work: opens their envs and makes their branches, each in its time."""
 
 import contextlib
 from collections.abc import Callable

@@ -92,6 +92,8 @@ class Trainer:
         self._over = False
         self._working = False
         """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
+        self._tending = False
+        """Whether that may be a trial."""
         self._between = False
         """Whether all branches stand between two updates, where a checkpoint can be taken."""
 
@@ -233,11 +235,11 @@ class Trainer:
 
     def _tend(self) -> None:
         """Let the adapter do what can be done now, a whole trial perhaps."""
-        self._working = True
+        self._working = self._tending = True
         try:
             self._adapter.tend()
         finally:
-            self._working = False
+            self._working = self._tending = False
 
     @property
     def hurried(self) -> bool:
@@ -268,7 +270,7 @@ class Trainer:
         self._pace.rest()
         if self._stop():
             raise RunStopped
-        while self._deferred:
+        while self._tending and self._deferred:
             if isinstance(self._deferred[0].command, Stop):
                 raise TrialAbandoned
             pending = self._deferred.pop(0)

@@ -15,10 +15,10 @@ PAGE := services/dashboard/websim_dashboard/page/index.html
 PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup page up test chaos lint format docs bench clean
+.PHONY: help setup page up test test-docker chaos lint format docs bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 setup: $(VENV)/.ready $(PAGE) ## install everything into .venv
 
@@ -32,6 +32,9 @@ test: $(VENV)/.ready-dev $(PAGE) ## run all tests
 
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
 	WEBSIM_CHAOS_SCALE=120 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
+
+test-docker: $(VENV)/.ready-dev ## test the containers on a Docker engine, about 15 minutes
+	$(PY) -m pytest tests/docker $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .

@@ -28,6 +28,9 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
     if kind == zmq.ROUTER:
         # An unreachable peer is an error to act on, not a silent loss.
         socket.set(zmq.ROUTER_MANDATORY, 1)
+        # A peer whose connection was cut may be back before the end of the old one is noticed: by
+        # default its new connection would be taken for a stranger's and never be heard.
+        socket.set(zmq.ROUTER_HANDOVER, 1)
     else:
         socket.set(zmq.RECONNECT_IVL, 50)
         socket.set(zmq.RECONNECT_IVL_MAX, 250)

@@ -89,7 +89,7 @@ class Placement:
             arrays=tuple(specs),
         )
         self._out.to_worker(worker.identity, assignment, frames)
-        self._dispatch.resume(shard, worker, now_s)
+        self._dispatch.resume(shard, worker)
         for question in shard.questions:
             self.ask(shard, question)
         if shard.epoch > 1:

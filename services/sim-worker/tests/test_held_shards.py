@@ -10,6 +10,7 @@ from websim.wire.messages import (
     Applied,
     AssignShard,
     GetSnapshot,
+    GetState,
     Held,
     KeepShard,
     Message,
@@ -24,6 +25,7 @@ from websim.wire.messages import (
     Snapshot,
     Step,
     Stepped,
+    TakeSnapshot,
     WasReset,
 )
 from websim_sim_worker.held import HeldShards
@@ -150,6 +152,19 @@ def test_the_last_answer_is_the_clients_even_if_a_person_came_after():
     answer, arrays = worker.step()
     [(applied, _)] = worker.do(ResetEnv, env_id=3, t=0)
     assert isinstance(applied, Applied)
+    keep = KeepShard(session=1, shard=0, epoch=1, new_epoch=2)
+    *_, (repeated, again) = [_read(*each) for each in worker.held.keep(keep)]
+    assert (repeated.t, same(arrays, again)) == (answer.t, True)
+
+
+def test_no_question_changes_the_last_answer():
+    worker = Worker()
+    worker.do(Reset)
+    for _ in range(20):
+        answer, arrays = worker.step(fields=("x_velocity",))
+    worker.held.state(GetState(session=1, shard=0, env_id=3, request=8, epoch=1))
+    worker.held.whole_state(GetSnapshot(session=1, shard=0, request=9, epoch=1))
+    worker.held.take_snapshot(TakeSnapshot(session=1, shard=0, epoch=1))
     keep = KeepShard(session=1, shard=0, epoch=1, new_epoch=2)
     *_, (repeated, again) = [_read(*each) for each in worker.held.keep(keep)]
     assert (repeated.t, same(arrays, again)) == (answer.t, True)

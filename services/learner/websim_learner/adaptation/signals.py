@@ -68,8 +68,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: TriggerKind
     what: str
-    """The kind again, or which guard: value_loss, entropy, length, reward_up_fitness_down,
-    fitness_lost, prefers_worse."""
+    """The kind again; says_nothing, of a stagnation whose reward pays all episodes alike; or which
+    guard: value_loss, entropy, length, reward_up_fitness_down, fitness_lost, prefers_worse."""
     sentence: str
     """For people."""
     numbers: dict[str, float] = {}

@@ -120,6 +120,7 @@ async function loadEvents(): Promise<void> {
 }
 
 async function loadWorkers(): Promise<void> {
+  if (status.peek()?.orchestrator_error !== null) return;
   try {
     workers.value = await get<Worker[]>("workers");
   } catch (error) {
@@ -127,8 +128,9 @@ async function loadWorkers(): Promise<void> {
   }
 }
 
-/** Goal, rewards and log: the learner may be away, then what is known stays. */
-export async function loadAdaptation(): Promise<void> {
+/** Goal, rewards and log: while the learner is away, what is known stays. */
+async function loadAdaptation(): Promise<void> {
+  if (status.peek()?.learner_error !== null) return;
   const [newGoal, newRewards, rows] = await Promise.allSettled([
     get<Goal>("goal"),
     get<Rewards>("rewards"),
@@ -180,7 +182,9 @@ function takeStatus(now: Status): void {
     run = now.run;
     if (!first) forgetRun();
   }
+  const back = now.learner_error === null && status.peek()?.learner_error !== null;
   status.value = now;
+  if (back && link.peek() === "live") void loadAdaptation();
 }
 
 /** Another run: nothing of the one before is true of it. */

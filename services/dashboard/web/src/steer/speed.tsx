@@ -1,6 +1,7 @@
 // Pause and speed: in the top bar, always at hand.
 
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 import { command } from "../live/api";
 import { status } from "../live/store";
@@ -12,8 +13,8 @@ const SPEEDS = [
   [null, "max", "As fast as the fleet can"],
 ] as const;
 
-/** What was last set from here; the status does not tell it. */
-const speed = signal<number | null>(null);
+/** What was just set from here, until the status tells it. */
+const asked = signal<number | null | undefined>(undefined);
 
 export function togglePause(run: (act: () => Promise<string>) => Promise<void>): void {
   const paused = status.peek()?.state === "paused";
@@ -29,6 +30,8 @@ export const pauseKey = signal<() => void>(() => {});
 export function Speed() {
   const action = useAction();
   const paused = status.value?.state === "paused";
+  const speed = asked.value === undefined ? status.value?.speed ?? null : asked.value;
+  useEffect(() => void (asked.value = undefined), [status.value?.speed]);
   pauseKey.value = () => togglePause(action.run);
   const { phase, text } = action.state.value;
   return (
@@ -50,11 +53,11 @@ export function Speed() {
             steers
             class="square"
             title={title}
-            pressed={speed.value === value}
+            pressed={speed === value}
             onClick={() =>
               void action.run(async () => {
                 const applied = await command("set_speed", { speed: value });
-                speed.value = value;
+                asked.value = value;
                 return `${title} since update ${applied.update}`;
               })
             }

@@ -23,13 +23,13 @@ def guarded(stack, tmp_path_factory):
         line for line in child_pids(stack.process.pid).values() if "websim_dashboard" in line
     ).split()
     told = {flag: command[command.index(flag) + 1] for flag in command if flag.startswith("--")}
-    ready = place / "ready"
+    ready, log = place / "ready", place / "dashboard.jsonl"
     process = subprocess.Popen([
         sys.executable, "-m", "websim_dashboard", "--http-port", "0",
         "--learner", told["--learner"], "--orchestrator", told["--orchestrator"],
         "--telemetry", told["--telemetry"], "--history", str(place / "history.sqlite"),
-        "--token-file", str(tokens), "--ready-file", str(ready),
-    ])  # fmt: skip
+        "--token-file", str(tokens), "--ready-file", str(ready), "--log-file", str(log),
+    ], stderr=subprocess.DEVNULL)  # fmt: skip
     give_up_s = time.monotonic() + START_S
     while not ready.exists():
         assert process.poll() is None
@@ -64,7 +64,7 @@ def test_the_role_view_looks_and_cannot_act(open_page, guarded):
     pause = page.get_by_role("button", name="Pause")
     assert pause.get_attribute("aria-disabled") == "true"
     assert "role view" in pause.get_attribute("title")
-    pause.click()
+    pause.click(force=True)
     page.keyboard.press(" ")
     page.keyboard.press("r")
     adopt = page.get_by_role("button", name="Adopt now")

@@ -4,6 +4,8 @@ import csv
 import io
 from itertools import pairwise
 
+from live_page import wait_for
+
 CHARTS = ("return", "fitness", "reward", "length", "speed", "loss", "entropy")
 
 
@@ -51,6 +53,7 @@ def test_by_time_and_smoothed(open_page):
             chart.get_by_role("button", name="download values").click()
         return list(csv.reader(io.StringIO(download.value.path().read_text())))[1:]
 
+    wait_for(lambda: len(values()) >= 12, "too few points come", 60.0)
     slider = page.get_by_label("smooth")
     slider.fill("0")
     raw = values()

@@ -2,7 +2,7 @@
 
 import time
 
-from live_page import drawn, picture, stats, until
+from live_page import drawn, picture, stats, until, wait_for
 
 
 def state_of(page):
@@ -40,13 +40,12 @@ def test_real_time_is_slower_than_as_fast_as_it_goes(open_page):
     page.get_by_role("button", name="¼×").click()
     page.get_by_text("A quarter of real time since update").wait_for(timeout=60_000)
     slow = page.evaluate(rate)
-    # 1024 environments of 0.05 s a step: 5,120 steps a second, in rollouts of whole updates.
-    assert slow <= 3 * 5_120 + 3 * 16_384
+    # 1024 environments of 0.008 s a step: 32,000 steps a second.
+    assert slow < 3 * 32_000 * 1.5
     page.get_by_role("button", name="max", exact=True).click()
     page.get_by_text("As fast as the fleet can since update").wait_for(timeout=60_000)
-    assert (
-        page.get_by_role("button", name="max", exact=True).get_attribute("aria-pressed") == "true"
-    )
+    fastest = page.get_by_role("button", name="max", exact=True)
+    assert fastest.get_attribute("aria-pressed") == "true"
 
 
 def test_other_numbers_of_environments_and_another_task_without_reload(open_page, heard):
@@ -59,21 +58,18 @@ def test_other_numbers_of_environments_and_another_task_without_reload(open_page
         block.get_by_role("button", name="Change").click()
         block.get_by_text(f"✓ {count:,} environments at update").wait_for(timeout=60_000)
         until(page, f"window.__websim.stats().drawnEnvs === {count}")
-    before = picture(page)
     block = page.locator(".block", has=page.get_by_role("heading", name="Task"))
-    block.get_by_label("Task").select_option("Hopper-v5")
-    block.get_by_role("button", name="Change").click()
-    block.get_by_text("✓ Hopper-v5 at update").wait_for(timeout=60_000)
-    page.locator(".brand .task", has_text="Hopper-v5").wait_for()
-    drawn(page, 256)
-    page.wait_for_timeout(500)
-    assert picture(page) != before
-    block.get_by_label("Task").select_option("HalfCheetah-v5")
-    block.get_by_role("button", name="Change").click()
-    page.locator(".brand .task", has_text="HalfCheetah-v5").wait_for(timeout=60_000)
+    for task in ("HalfCheetah-v5", "Hopper-v5"):
+        before = picture(page)
+        block.get_by_label("Task").select_option(task)
+        block.get_by_role("button", name="Change").click()
+        page.locator(".brand .task", has_text=task).wait_for(timeout=60_000)
+        wait_for(lambda: picture(page) != before, "another robot")  # noqa: B023
+        drawn(page, 256)
     page.get_by_label("Number").fill("1024")
     envs = page.locator(".block", has=page.get_by_role("heading", name="Environments"))
     envs.get_by_role("button", name="Change").click()
     until(page, "window.__websim.stats().drawnEnvs === 1024", timeout=60_000)
     assert page.evaluate("window.loadedOnce") is True
-    assert heard.errors == [] and stats(page)["jsErrors"] == 0
+    assert heard.errors == []
+    assert stats(page)["jsErrors"] == 0

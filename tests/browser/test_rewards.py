@@ -1,4 +1,4 @@
-"""Rewards are written, checked while typing, tried, adopted and taken back, beside running training."""
+"""Rewards are written, checked while typing, adopted and taken back, while training goes on."""
 
 import urllib.request
 
@@ -12,7 +12,8 @@ RIGHT = (
     '    total = state.x_velocity - 0.05 * effort\n    return total, {"effort": effort}\n'
 )
 HOSTILE = (
-    "def reward(state, action):\n    # <img src=x onerror=window.hacked=1><script>hacked=1</script>\n"
+    "def reward(state, action):\n"
+    "    # <img src=x onerror=window.hacked=1><script>hacked=1</script>\n"
     "    return state.x_velocity\n"
 )
 
@@ -34,8 +35,8 @@ def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
     editor.fill(WRONG)
     message = page.locator(".gate").get_by_text("Line 3")
     message.wait_for()
-    assert page.locator(".editor .wrong .number").inner_text() == "3"
-    assert page.locator(".editor .lens").count() == 1
+    assert page.locator(".editor .wrong .number").first.inner_text() == "3"
+    assert "import" in page.locator(".editor .lens").first.inner_text()
     try_it = page.get_by_role("button", name="Try it beside the present one")
     assert try_it.get_attribute("aria-disabled") == "true"
     message.click()
@@ -95,6 +96,6 @@ def test_the_page_has_a_policy_without_exceptions(stack):
         policy = answer.headers["Content-Security-Policy"]
         html = str(answer.read(), "utf-8")
     assert "default-src 'self'" in policy or "default-src 'none'" in policy
-    assert "unsafe" not in policy and "data:" not in policy and "blob:" not in policy
-    assert "<style" not in html and "style=" not in html
+    assert not any(word in policy for word in ("unsafe", "data:", "blob:", "http"))
+    assert not any(word in html for word in ("<style", "style=", "onload="))
     assert html.count("<script") == html.count('<script type="module" crossorigin src="./assets/')

@@ -54,7 +54,7 @@ function NumEnvs() {
           <input type="number" min="1" max="65536" step="1" class="short" value={value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
         </label>
         {[64, 256, 1024, 4096].map((count) => (
-          <Button key={count} class="small" label={`${count} environments`} onClick={() => (wanted.value = String(count))}>
+          <Button key={count} class="small" label={`${whole(count)} environments`} onClick={() => (wanted.value = String(count))}>
             {whole(count)}
           </Button>
         ))}

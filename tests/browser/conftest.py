@@ -22,19 +22,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Hopper on 1024 environments: its episodes are short, so that all there is to see comes soon."""
+    """Hopper on 1024 environments: episodes are short, so that all there is to see comes soon."""
     place = tmp_path_factory.mktemp("browser") / "run"
-    running = start_stack(
-        place,
-        "--task",
-        "Hopper-v5",
-        "--num-envs",
-        str(NUM_ENVS),
-        "--total-steps",
-        "500000000",
-        "--adapt",
-        "approve",
-    )
+    options = ("--num-envs", str(NUM_ENVS), "--total-steps", "500000000", "--adapt", "approve")
+    running = start_stack(place, "--task", "Hopper-v5", *options)
     yield running
     stop_stack(running)
 

@@ -2,7 +2,7 @@
 
 import time
 
-from live_page import NUM_ENVS, drawn, picture, stats, until
+from live_page import NUM_ENVS, drawn, picture, stats, until, wait_for
 
 
 def test_a_moving_picture_of_all_environments_within_seconds_of_opening(open_page, heard, stack):

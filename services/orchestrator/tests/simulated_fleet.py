@@ -316,7 +316,12 @@ class Storm:
                 self.add_worker()
 
     def restart_orchestrator(self) -> None:
-        """Put another brain in its place, which knows nothing; the session is asked back."""
+        """Put another brain in its place, which knows nothing; the session is asked back.
+
+        Not while a shard is on its way from one worker to another: nobody holds it then.
+        """
+        while not all(shard.movable for shard in self.brain.fleet.sessions[1].shards):
+            self.turn()
         self.brain = Brain(first_session_id=1000)
         for worker in self.workers:
             worker.inbox.clear()

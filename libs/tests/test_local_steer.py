@@ -28,6 +28,8 @@ GOAL = {
     "pending": [WAITING],
     "adapting": "",
     "banner": "reward-gen does not answer",
+    "difficulty": 0.5,
+    "knobs": {"gravity": [0.85, 1.15]},
 }
 ROWS = [
     {"n": 1, "kind": "goal", "env_steps": 0, "adaptation": 0, "values": GOAL["goal"]},
@@ -108,6 +110,21 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     ]
 
 
+def test_knobs_are_shown_and_turned(learner, capsys):
+    url, posted = learner
+    assert run(["knobs", *url]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "difficulty 0.5",
+        "gravity              0.85 to 1.15",
+    ]
+    assert run(["knobs", "gravity=0.7,1.3", "mass=1.2", *url]) == 0
+    assert run(["knobs", "--difficulty", "0.3", *url]) == 0
+    assert posted == [
+        {"kind": "set_knobs", "knobs": {"gravity": [0.7, 1.3], "mass": [1.2, 1.2]}},
+        {"kind": "set_difficulty", "difficulty": 0.3},
+    ]
+
+
 def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, capsys):
     assert run(["adaptations", *learner[0]]) == 0
     assert capsys.readouterr().out.splitlines() == ["         0 steps  #0  goal         run: speed"]
@@ -117,6 +134,9 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
     ("argv", "says"),
     [
         (["rewards", "burn"], "there is no action burn"),
+        (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
+        (["knobs", "mass=1,2,3"], "is no range of a knob"),
+        (["knobs", "mass=1", "--difficulty", "1"], "not both at once"),
         (["rewards", "try"], "needs an id or a file"),
         (["rewards", "try", "nowhere.py"], "cannot read nowhere.py"),
         (["rewards", "show", "p_9"], "there is no reward p_9"),

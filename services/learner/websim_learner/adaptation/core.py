@@ -74,10 +74,6 @@ class AdapterCore:
         """Episodes that an evaluation is to record."""
         return TRAJECTORIES if self.state.mode != "off" else 0
 
-    def _between(self) -> None:
-        """Obey what cannot wait, between two evaluations that belong together."""
-        self._trials.between()
-
     def _require_on(self) -> None:
         if self.state.mode == "off":
             raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")

@@ -11,7 +11,9 @@ BALL = """<mujoco>
   <worldbody>
     <geom type="plane" size="5 5 1"/>
     <body name="ball" pos="0 0 0.1"><freejoint/><geom size="0.1" mass="2"/></body>
-    <body name="cart" pos="3 0 1"><joint name="rail" type="slide" axis="1 0 0"/><geom size="0.1"/></body>
+    <body name="cart" pos="3 0 1">
+      <joint name="rail" type="slide" axis="1 0 0"/><geom size="0.1"/>
+    </body>
   </worldbody>
   <actuator><motor name="push" joint="rail" ctrlrange="-1 1"/></actuator>
 </mujoco>

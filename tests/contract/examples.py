@@ -81,6 +81,30 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
         ),
         {"qpos": np.zeros(2), "qvel": np.ones(2), "field:x_velocity": np.array([0.5])},
     ),
+    (
+        m.Scene(session=1, shard=0, epoch=1, request=9),
+        {"json": np.frombuffer(b'{"task":"Example-v0"}', np.uint8)},
+    ),
+    (
+        m.Figures(session=1, shard=2, epoch=1, t=3, first_env_id=64, scale_m=0.0005),
+        {
+            "points": np.array([[[0, 1400], [-200, 10]], [[0, 1390], [150, -5]]], np.int16),
+            "root_x": np.array([0.5, -0.25], np.float32),
+            "episode_return": np.array([3.5, -1.0], np.float32),
+            "episode_length": np.array([3, 12], np.int32),
+            "outcome": np.array([0, 2], np.uint8),
+        },
+    ),
+    (
+        m.Pose(session=1, shard=2, epoch=1, t=3, env_id=65, time_s=0.15),
+        {
+            "geom_xpos": np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.7]], np.float32),
+            "geom_xquat": np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]], np.float32),
+            "contacts": np.array([[0.25, 0.0, 0.0, 9.5]], np.float32),
+            "reward": np.array(0.25),
+            "component:forward": np.array(0.25),
+        },
+    ),
     (m.WorkerGoodbye(), {}),
     (m.Welcome(worker_id=0, heartbeat_s=0.25), {}),
     (
@@ -128,6 +152,8 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
     (m.RestoreShard(session=1, shard=2, t=6, seq=7, epoch=1), {"state": np.eye(2)}),
     (m.GetSnapshot(session=1, shard=2, request=9, epoch=1), {}),
     (m.GetState(session=1, shard=2, env_id=65, request=9, epoch=1), {}),
+    (m.GetScene(session=1, shard=0, request=9, epoch=1), {}),
+    (m.Look(session=1, shard=2, epoch=1, watch=m.Watch(figures=True, env_ids=(65,))), {}),
     (
         m.OpenSession(
             request=1,

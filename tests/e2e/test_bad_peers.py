@@ -133,7 +133,7 @@ def test_a_taken_port_is_named_with_the_flag_to_change():
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         port = router.bind_to_random_port("tcp://127.0.0.1")
         command = [sys.executable, "-m", "websim_orchestrator", "--http-port", "0"]
-        command += ["--worker-port", str(port), "--client-port", "0"]
+        command += ["--worker-port", str(port), "--client-port", "0", "--telemetry-port", "0"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert f"127.0.0.1:{port}" in done.stderr

@@ -263,7 +263,7 @@ def test_a_worker_gets_in_when_its_key_is_admitted_later(keys, other_keys, tmp_p
         server__key=keys / "server.key",
         worker__key_secret=other_keys / "worker.key_secret",
     )
-    fixed = ["--keys", str(ours), "--client-port", "0", "--http-port", "0"]
+    fixed = ["--keys", str(ours), "--client-port", "0", "--telemetry-port", "0", "--http-port", "0"]
     with Process(tmp_path, "websim_orchestrator", *fixed, "--worker-port", "0") as orchestrator:
         address = str(orchestrator.facts()["worker_address"])
         worker = Process(
@@ -284,7 +284,16 @@ def test_a_worker_gets_in_when_its_key_is_admitted_later(keys, other_keys, tmp_p
 
 def test_beyond_loopback_it_serves_who_has_keys_and_tokens(keys, tmp_path):
     tokens = dict(line.split() for line in (keys / "tokens").read_text().splitlines())
-    ports = ["--worker-port", "0", "--client-port", "0", "--http-port", "0"]
+    ports = [
+        "--worker-port",
+        "0",
+        "--client-port",
+        "0",
+        "--telemetry-port",
+        "0",
+        "--http-port",
+        "0",
+    ]
     everywhere = ["--host", "0.0.0.0", "--http-host", "0.0.0.0"]
     secrets = ["--keys", str(keys), "--token-file", str(keys / "tokens")]
     with Process(tmp_path, "websim_orchestrator", *ports, *everywhere, *secrets) as orchestrator:

@@ -30,6 +30,7 @@ class LocalFleet:
     Attributes:
         client_address: Where clients connect, as in `tcp://127.0.0.1:5556`.
         worker_address: Where workers connect; more may join from anywhere that reaches it.
+        telemetry_address: Where those connect who show environments.
         http_url: The orchestrator's HTTP, as in `http://127.0.0.1:8092`.
         supervisor: Keeps the processes running; a learner may be added to it.
     """
@@ -63,6 +64,7 @@ class LocalFleet:
             held.append(HeldPort("orchestrator, for workers", wanted.workers))
             held.append(HeldPort("orchestrator, for clients", wanted.clients))
             held.append(HeldPort("orchestrator, HTTP", wanted.orchestrator_http))
+            held.append(HeldPort("orchestrator, telemetry", wanted.telemetry))
         except UserError:
             _close(held)
             raise
@@ -75,6 +77,7 @@ class LocalFleet:
         self.worker_address = f"tcp://127.0.0.1:{self._ports[0]}"
         self.client_address = f"tcp://127.0.0.1:{self._ports[1]}"
         self.http_url = f"http://127.0.0.1:{self._ports[2]}"
+        self.telemetry_address = f"tcp://127.0.0.1:{self._ports[3]}"
         self.supervisor = Supervisor(log_dir=log_dir, notify=notify)
 
     def start(self) -> "LocalFleet":
@@ -163,9 +166,10 @@ class LocalFleet:
         self.close()
 
     def _orchestrator_spec(self) -> ChildSpec:
-        worker_port, client_port, http_port = map(str, self._ports)
+        worker_port, client_port, http_port, telemetry_port = map(str, self._ports)
         argv = ["-m", "websim_orchestrator", "--worker-port", worker_port]
         argv += ["--client-port", client_port, "--http-port", http_port]
+        argv += ["--telemetry-port", telemetry_port]
         argv += self._key_arguments + log_arguments(self._log_dir, ORCHESTRATOR)
         return ChildSpec(ORCHESTRATOR, tuple(argv), ORCHESTRATOR_STAGE)
 

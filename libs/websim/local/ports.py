@@ -24,9 +24,11 @@ class FleetPorts:
     """HTTP of the learner."""
     reward_gen_http: int = 0
     """HTTP of reward-gen."""
+    telemetry: int = 0
+    """Where those connect who show environments."""
 
 
-DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091, 8090)
+DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091, 8090, telemetry=5557)
 """The documented ports, which `websim up` uses."""
 
 

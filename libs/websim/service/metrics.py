@@ -118,6 +118,17 @@ METRICS: tuple[Metric, ...] = (
         "no keys or other ones (`protocol`), or they ended before it was clear (`broken_off`).",
         ("socket", "reason"),
     ),
+    Metric(
+        "websim_orchestrator_watched_topics",
+        "gauge",
+        "Sessions whose figures, and environments whose poses somebody looks at.",
+    ),
+    Metric(
+        "websim_orchestrator_published_messages_total",
+        "counter",
+        "Messages from sim workers published for who looks.",
+        ("kind",),
+    ),
     # sim worker
     Metric("websim_sim_worker_registered", "gauge", "1 while an orchestrator knows the worker."),
     Metric("websim_sim_worker_shards", "gauge", "Shards the worker holds."),
@@ -128,6 +139,16 @@ METRICS: tuple[Metric, ...] = (
         "websim_sim_worker_busy_seconds_total",
         "counter",
         "Time spent building and stepping shards.",
+    ),
+    Metric(
+        "websim_sim_worker_shown_seconds_total",
+        "counter",
+        "Time spent showing environments to who looks.",
+    ),
+    Metric(
+        "websim_sim_worker_shown_frames_total",
+        "counter",
+        "Figures of shards and poses of environments sent to who looks.",
     ),
     Metric(
         "websim_sim_worker_diverged_steps_total",

@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_DIMS = 4
 """Bound of an array's dimensions."""
 
-DTYPES: Mapping[str, int] = {"<f4": 4, "<f8": 8, "<i4": 4, "<i8": 8, "|u1": 1}
+DTYPES: Mapping[str, int] = {"<f4": 4, "<f8": 8, "<i4": 4, "<i8": 8, "<i2": 2, "|u1": 1}
 """The dtypes that travel, with their item size in bytes."""
 
 M = TypeVar("M", bound=Message, covariant=True)

@@ -89,6 +89,13 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return len(self.action_low)
 
 
+class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody looks at: the figures of all of a shard's environments, the poses of some."""
+
+    figures: bool = False
+    env_ids: tuple[int, ...] = ()
+
+
 class ShardSpan(msgspec.Struct, frozen=True, array_like=True):
     """The consecutive environments of one shard."""
 
@@ -240,6 +247,47 @@ class EnvState(Message, frozen=True, tag="env_state"):
     episode_length: int
 
 
+class Scene(Message, frozen=True, tag="scene"):
+    """Worker -> orchestrator -> asker: a task's geometry. Arrays: json |u1, a document in UTF-8."""
+
+    session: int
+    shard: int
+    epoch: int
+    request: int
+
+
+class Figures(Message, frozen=True, tag="figures"):
+    """Worker -> orchestrator -> subscribers: where the key points of a shard's figures are.
+
+    Arrays: points <i2 (n, points, 2), right and up, in units of `scale_m`, right counted from
+    root_x; root_x <f4 (n,) in m; episode_return <f4 (n,) and episode_length <i4 (n,) so far;
+    outcome |u1 (n,), how the episode before ended (docs/protocol.md). `t`: the client's command
+    after which it was so.
+    """
+
+    session: int
+    shard: int
+    epoch: int
+    t: int
+    first_env_id: int
+    scale_m: float
+
+
+class Pose(Message, frozen=True, tag="pose"):
+    """Worker -> orchestrator -> subscribers: where one environment's geoms are.
+
+    Arrays: geom_xpos <f4 (g, 3) in m; geom_xquat <f4 (g, 4), w first; contacts <f4 (c, 4): x, y, z
+    in m and normal force in N; after a step, reward <f8 () of it and `component:<name>` <f8 ().
+    """
+
+    session: int
+    shard: int
+    epoch: int
+    t: int
+    env_id: int
+    time_s: float
+
+
 class WorkerGoodbye(Message, frozen=True, tag="worker_goodbye"):
     """The worker holds nothing any more and leaves."""
 
@@ -324,7 +372,8 @@ class Step(Message, frozen=True, tag="step"):
     """Act in every environment of a shard. Arrays: action (n, action_dim) <f4.
 
     The orchestrator sets `skip` where the command has ended one worker after another: it is not
-    simulated, and all episodes of the shard end and begin anew.
+    simulated, and all episodes of the shard end and begin anew. It sets `watch` where somebody
+    looks: Figures and Poses then follow the answer, which stays as it is.
     """
 
     session: int
@@ -335,6 +384,7 @@ class Step(Message, frozen=True, tag="step"):
     seq: int = 0
     epoch: int = 0
     replay: bool = False
+    watch: Watch | None = None
 
 
 class Reset(Message, frozen=True, tag="reset"):
@@ -418,6 +468,24 @@ class GetState(Message, frozen=True, tag="get_state"):
     epoch: int = 0
 
 
+class GetScene(Message, frozen=True, tag="get_scene"):
+    """Orchestrator -> worker: ask for the geometry of a shard's task. Changes nothing."""
+
+    session: int
+    shard: int
+    request: int
+    epoch: int = 0
+
+
+class Look(Message, frozen=True, tag="look"):
+    """Orchestrator -> worker: show a shard that is not being stepped. Changes nothing."""
+
+    session: int
+    shard: int
+    epoch: int
+    watch: Watch
+
+
 # --- client -> orchestrator ---------------------------------------------------------------------
 
 
@@ -491,6 +559,9 @@ FromWorker = (
     | Snapshot
     | ShardState
     | EnvState
+    | Scene
+    | Figures
+    | Pose
     | WorkerGoodbye
 )
 ToWorker = (
@@ -507,6 +578,8 @@ ToWorker = (
     | RestoreShard
     | GetState
     | GetSnapshot
+    | GetScene
+    | Look
     | Refused
     | OrchestratorHeartbeat
 )
@@ -534,4 +607,5 @@ ToClient = (
     | Refused
     | OrchestratorHeartbeat
 )
+Telemetry = Figures | Pose
 AnyMessage = FromWorker | ToWorker | FromClient | ToClient

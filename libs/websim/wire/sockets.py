@@ -22,18 +22,9 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
         kind: zmq.ROUTER or zmq.DEALER.
     """
     socket: zmq.Socket[bytes] = context.socket(kind)
-    socket.set(zmq.LINGER, 0)
+    keep_alive(socket)
     socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
     socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
-    socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-    socket.set(zmq.HEARTBEAT_IVL, 1000)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
-    socket.set(zmq.HEARTBEAT_TTL, 3000)
-    socket.set(zmq.HANDSHAKE_IVL, 5000)
-    socket.set(zmq.TCP_KEEPALIVE, 1)
-    socket.set(zmq.TCP_KEEPALIVE_IDLE, 30)
-    socket.set(zmq.TCP_KEEPALIVE_INTVL, 10)
-    socket.set(zmq.TCP_KEEPALIVE_CNT, 3)
     if kind == zmq.ROUTER:
         # An unreachable peer is an error to act on, not a silent loss.
         socket.set(zmq.ROUTER_MANDATORY, 1)
@@ -47,6 +38,20 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
         # Nothing queues for an endpoint that is not there.
         socket.set(zmq.IMMEDIATE, 1)
     return socket
+
+
+def keep_alive(socket: "zmq.Socket[bytes]") -> None:
+    """Let a socket notice dead peers, bound its messages, and never block a shutdown."""
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.set(zmq.HEARTBEAT_IVL, 1000)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+    socket.set(zmq.HEARTBEAT_TTL, 3000)
+    socket.set(zmq.HANDSHAKE_IVL, 5000)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, 30)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, 10)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 3)
 
 
 # Plain ints: combining pyzmq's enums costs more than the call they are for.

@@ -46,7 +46,8 @@ def run(argv: list[str]) -> int:
     shutdown = install_shutdown()
     # Workers may hold shards of sessions that were open before: numbers must not come again.
     brain = Brain(FIRST_SESSION_ID + secrets.randbelow(FIRST_SESSION_ID))
-    runtime = Runtime(brain, settings.host, settings.worker_port, settings.client_port, keys)
+    ports = settings.worker_port, settings.client_port, settings.telemetry_port
+    runtime = Runtime(brain, settings.host, *ports, keys)
     release = version("websim-orchestrator")
     app = make_app("MuJoCo WebSim orchestrator", release)
     registry = make_registry("orchestrator", release, lambda: read_metrics(runtime))
@@ -57,12 +58,14 @@ def run(argv: list[str]) -> int:
         settings.ready_file,
         worker_address=runtime.worker_address,
         client_address=runtime.client_address,
+        telemetry_address=runtime.telemetry_address,
         http_url=server.url,
     )
     log.info(
         "orchestrator ready",
         workers=runtime.worker_address,
         clients=runtime.client_address,
+        telemetry=runtime.telemetry_address,
         http=server.url,
     )
     runtime.run(shutdown)

@@ -10,6 +10,7 @@ from websim.wire.messages import (
     Message,
     Refused,
     Rejected,
+    Scene,
     ShardState,
     Snapshot,
     Stepped,
@@ -113,7 +114,10 @@ class AnswerSide:
             session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)
 
     def state(
-        self, worker: WorkerRecord, message: EnvState | ShardState, envelope: Envelope[Message]
+        self,
+        worker: WorkerRecord,
+        message: EnvState | ShardState | Scene,
+        envelope: Envelope[Message],
     ) -> None:
         """Pass the answer to a question on to who asked."""
         shard = self._fleet.shard_of(worker, message)

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from websim.wire.codec import Array, Envelope
 from websim.wire.messages import EnvState, Message
 from websim_orchestrator.brain import Brain
-from websim_orchestrator.events import EnvResetAsked, StateAsked
+from websim_orchestrator.events import EnvResetAsked, SceneAsked, StateAsked
 from websim_orchestrator.fleet import Quarantine
 from websim_orchestrator.runtime import Runtime, TooManyQuestions
+from websim_orchestrator.scene_view import SceneView, view_scene
 
 ANSWER_DEADLINE_S = 10.0
 """How long an HTTP question waits for a worker."""
@@ -115,13 +116,21 @@ def add_fleet_routes(app: FastAPI, runtime: Runtime) -> None:
     @app.get("/v1/sessions/{session}/envs/{env_id}", tags=["fleet"])
     def env(session: int, env_id: int) -> EnvView:
         """Show one environment: time, qpos, qvel, fields, return so far."""
-        envelope = _wait(runtime.ask(StateAsked, session, env_id))
+        envelope = _wait(
+            runtime.ask(lambda now_s, token: StateAsked(now_s, token, session, env_id))
+        )
         return _view_env(runtime, session, env_id, envelope)
+
+    @app.get("/v1/sessions/{session}/scene", tags=["fleet"])
+    def scene(session: int) -> SceneView:
+        """Show how a session's environments are drawn: what telemetry moves. Never changes."""
+        envelope = _wait(runtime.ask(lambda now_s, token: SceneAsked(now_s, token, session)))
+        return view_scene(envelope)
 
     @app.post("/v1/sessions/{session}/envs/{env_id}/reset", tags=["fleet"])
     def reset(session: int, env_id: int) -> ResetView:
         """Truncate one environment at its next step, where it is reset."""
-        _wait(runtime.ask(EnvResetAsked, session, env_id))
+        _wait(runtime.ask(lambda now_s, token: EnvResetAsked(now_s, token, session, env_id)))
         return ResetView(session=session, env_id=env_id)
 
 

@@ -23,7 +23,13 @@ from websim.wire.messages import (
 )
 from websim_orchestrator.checks import refuse_command, refuse_session
 from websim_orchestrator.dispatch import Dispatch
-from websim_orchestrator.events import ClientMessage, EnvResetAsked, Frames, StateAsked
+from websim_orchestrator.events import (
+    ClientMessage,
+    EnvResetAsked,
+    Frames,
+    SceneAsked,
+    StateAsked,
+)
 from websim_orchestrator.fleet import (
     Asker,
     ClientAsker,
@@ -34,6 +40,7 @@ from websim_orchestrator.fleet import (
     PersonAsker,
     SessionRecord,
     ShardRecord,
+    Wanted,
     default_shard_envs,
     split,
 )
@@ -175,7 +182,10 @@ class ClientSide:
     ) -> None:
         """Log a command and forward it, if the shard has a worker that can take it."""
         shard.seq += 1
-        numbered = msgspec.structs.replace(command, seq=shard.seq, epoch=shard.epoch, replay=False)
+        own = {"watch": None} if isinstance(command, Step) else {}
+        numbered = msgspec.structs.replace(
+            command, seq=shard.seq, epoch=shard.epoch, replay=False, **own
+        )
         shard.log[shard.seq] = Logged(numbered, frames, now_s)
         shard.pending[shard.seq] = asker
         if shard.worker is None:
@@ -209,6 +219,15 @@ class ClientSide:
 
     # --- people
 
+    def person_asks_scene(self, event: SceneAsked) -> None:
+        """Take in an HTTP question for a session's scene: any of its shards' workers knows it."""
+        session = self._fleet.sessions.get(event.session)
+        if session is None or not session.opened:
+            self._out.answer_person(event.token, None, f"there is no session {event.session}")
+            return
+        placed = [shard for shard in session.shards if shard.worker is not None]
+        self._ask((placed or session.shards)[0], "scene", PersonAsker(event.token))
+
     def person_asks(self, event: StateAsked | EnvResetAsked) -> None:
         """Take in an HTTP question about one environment."""
         session = self._fleet.sessions.get(event.session)
@@ -236,7 +255,7 @@ class ClientSide:
             )
             self._out.to_client(session.client, refusal)
             return
-        self._ask(session.shards[question.shard], None, ClientAsker(question.request))
+        self._ask(session.shards[question.shard], "snapshot", ClientAsker(question.request))
 
     def _ask_state(self, session: SessionRecord, env_id: int, asker: Asker) -> None:
         shard = session.shard_of(env_id)
@@ -252,12 +271,12 @@ class ClientSide:
             return
         self._ask(shard, env_id, asker)
 
-    def _ask(self, shard: ShardRecord, env_id: int | None, asker: Asker) -> None:
-        if (env_id, asker) in shard.questions.values():
+    def _ask(self, shard: ShardRecord, wanted: Wanted, asker: Asker) -> None:
+        if (wanted, asker) in shard.questions.values():
             return  # the client asks again for what is on its way
         request = self._next_request
         self._next_request += 1
-        shard.questions[request] = (env_id, asker)
+        shard.questions[request] = (wanted, asker)
         self._placement.ask(shard, request)
 
     # --- time

@@ -9,23 +9,26 @@ command and of no other (see deaths.py).
 
 import msgspec
 
-from websim.wire.messages import TakeSnapshot
+from websim.wire.messages import Step, TakeSnapshot, Watch
 from websim_orchestrator.fleet import Fleet, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.watching import Watching
 
 
 class Dispatch:
     """Sends the commands of the shards' logs."""
 
-    def __init__(self, fleet: Fleet, out: Outbox) -> None:
+    def __init__(self, fleet: Fleet, out: Outbox, watching: Watching) -> None:
         self._fleet = fleet
         self._out = out
+        self._watching = watching
 
     def forward(self, shard: ShardRecord, seq: int) -> None:
         """Send a new command of the shard's log, unless it has to wait."""
         worker = shard.worker
         if worker is not None and not shard.moving and not worker.probes:
-            self._send(shard, worker, seq)
+            watch = self._watching.of_step(shard, self._fleet.now_s)
+            self._send(shard, worker, seq, watch=watch)
 
     def resume(self, shard: ShardRecord, worker: WorkerRecord) -> None:
         """Send the whole log of a shard that the worker has just been assigned.
@@ -88,12 +91,20 @@ class Dispatch:
             self.advance(worker)
 
     def _send(
-        self, shard: ShardRecord, worker: WorkerRecord, seq: int, *, replay: bool = False
+        self,
+        shard: ShardRecord,
+        worker: WorkerRecord,
+        seq: int,
+        *,
+        replay: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         logged = shard.log[seq]
         command = logged.command
         if command.epoch != shard.epoch or replay:
             command = msgspec.structs.replace(command, epoch=shard.epoch, replay=replay)
+        if watch is not None and isinstance(command, Step):
+            command = msgspec.structs.replace(command, watch=watch)
         logged.sent_s = self._fleet.now_s
         shard.sent_seq = seq
         self._out.to_worker(worker.identity, command, logged.frames)

@@ -60,6 +60,22 @@ class EnvResetAsked(msgspec.Struct, frozen=True):
     env_id: int
 
 
+class SceneAsked(msgspec.Struct, frozen=True):
+    """Somebody asks over HTTP how a session's environments are drawn. `token` names it."""
+
+    now_s: float
+    token: int
+    session: int
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """Somebody subscribed to a topic of the telemetry, or, if not `on`, nobody does any more."""
+
+    now_s: float
+    topic: bytes
+    on: bool
+
+
 class Ticked(msgspec.Struct, frozen=True):
     """Time has passed: heartbeats are due, silences are judged."""
 
@@ -73,6 +89,8 @@ Event = (
     | ClientUnreachable
     | StateAsked
     | EnvResetAsked
+    | SceneAsked
+    | Subscribed
     | Ticked
 )
 
@@ -93,6 +111,14 @@ class SendClient(msgspec.Struct, frozen=True):
     frames: Frames = ()
 
 
+class Publish(msgspec.Struct, frozen=True):
+    """Publish a message to who subscribed to its topic."""
+
+    topic: bytes
+    message: Message
+    frames: Frames = ()
+
+
 class AnswerPerson(msgspec.Struct, frozen=True):
     """Answer the HTTP question `token`: with an envelope, or with what went wrong."""
 
@@ -109,4 +135,4 @@ class WriteLog(msgspec.Struct, frozen=True):
     facts: dict[str, object]
 
 
-Instruction = SendWorker | SendClient | AnswerPerson | WriteLog
+Instruction = SendWorker | SendClient | Publish | AnswerPerson | WriteLog

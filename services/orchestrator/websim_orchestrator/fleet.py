@@ -1,9 +1,10 @@
 """The fleet as data: workers, sessions, shards and their logs of commands. No logic of messages."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,9 @@ class PersonAsker:
 
 Asker = ClientAsker | PersonAsker
 
+Wanted = int | Literal["snapshot", "scene"]
+"""What a question is about: the state of an environment, by its id, or of the shard; the scene."""
+
 
 @dataclass(slots=True)
 class Logged:
@@ -161,10 +165,13 @@ class ShardRecord:
     """Commands since the snapshot by seq, in order."""
     pending: dict[int, Asker] = field(default_factory=dict)
     """Commands not answered yet by seq, in order; those of `log` not in here replay in silence."""
-    questions: dict[int, tuple[int | None, Asker]] = field(default_factory=dict)
-    """GetState by request: (env_id, asker); GetSnapshot: (None, asker)."""
+    questions: dict[int, tuple[Wanted, Asker]] = field(default_factory=dict)
+    """What is asked of its worker, by request, until it is answered."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
+    figures_shown_s: float = -math.inf
+    """When its figures, and poses of its environments, were last shown to who looks."""
+    poses_shown_s: float = -math.inf
     sent_seq: int = 0
     """The last command sent to the present worker."""
     settling: bool = False

@@ -6,6 +6,7 @@ from websim_orchestrator.events import (
     AnswerPerson,
     Frames,
     Instruction,
+    Publish,
     SendClient,
     SendWorker,
     WriteLog,
@@ -30,6 +31,10 @@ class Outbox:
     def to_client(self, identity: bytes, message: Message, frames: Frames = ()) -> None:
         """Send a message to a client."""
         self._instructions.append(SendClient(identity, message, frames))
+
+    def publish(self, topic: bytes, message: Message, frames: Frames) -> None:
+        """Publish a message to who looks."""
+        self._instructions.append(Publish(topic, message, frames))
 
     def answer_person(
         self, token: int, envelope: Envelope[Message] | None, problem: str = ""

@@ -8,6 +8,7 @@ import msgspec
 from websim.wire import lifecycle
 from websim.wire.messages import (
     AssignShard,
+    GetScene,
     GetSnapshot,
     GetState,
     ReleaseShard,
@@ -107,19 +108,20 @@ class Placement:
         """Forward a question; one that cannot go now goes with the next assignment."""
         if shard.worker is None or shard.moving:
             return
-        env_id, _ = shard.questions[request]
-        question: GetState | GetSnapshot
-        if env_id is None:
-            question = GetSnapshot(
-                session=shard.session_id, shard=shard.index, request=request, epoch=shard.epoch
-            )
-        else:
+        wanted, _ = shard.questions[request]
+        question: GetState | GetSnapshot | GetScene
+        if isinstance(wanted, int):
             question = GetState(
                 session=shard.session_id,
                 shard=shard.index,
-                env_id=env_id,
+                env_id=wanted,
                 request=request,
                 epoch=shard.epoch,
+            )
+        else:
+            kind = GetScene if wanted == "scene" else GetSnapshot
+            question = kind(
+                session=shard.session_id, shard=shard.index, request=request, epoch=shard.epoch
             )
         self._out.to_worker(shard.worker.identity, question)
 

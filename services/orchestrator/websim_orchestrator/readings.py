@@ -8,6 +8,7 @@ from websim.wire.handshakes import FAILURES
 from websim_orchestrator.runtime import Runtime
 
 BROKEN_REASONS = ("malformed", "oversized", "version")
+TELEMETRY = ("figures", "pose")
 
 
 def read_metrics(runtime: Runtime) -> Iterator[Reading]:
@@ -33,6 +34,10 @@ def read_metrics(runtime: Runtime) -> Iterator[Reading]:
     yield Reading(f"{prefix}_snapshots_total", counters["snapshots"])
     yield Reading(f"{prefix}_stale_messages_total", counters["stale"])
     yield Reading(f"{prefix}_refused_commands_total", counters["refused_commands"])
+    yield Reading(f"{prefix}_watched_topics", brain.watching.watched)
+    for kind in TELEMETRY:
+        count = runtime.counters[f"published_{kind}"]
+        yield Reading(f"{prefix}_published_messages_total", count, (kind,))
     for reason in BROKEN_REASONS:
         count = runtime.counters[f"broken_{reason}"]
         yield Reading(f"{prefix}_broken_messages_total", count, (reason,))

@@ -24,6 +24,7 @@ from websim.wire.curve import Domain, ServerKeys
 from websim.wire.errors import WireError
 from websim.wire.messages import FromClient, FromWorker, Message, Refused
 from websim.wire.sockets import make_socket, receive, send
+from websim.wire.telemetry import make_publisher
 from websim_orchestrator.brain import Brain
 from websim_orchestrator.events import (
     AnswerPerson,
@@ -32,9 +33,12 @@ from websim_orchestrator.events import (
     EnvResetAsked,
     Event,
     Frames,
+    Publish,
+    SceneAsked,
     SendClient,
     SendWorker,
     StateAsked,
+    Subscribed,
     Ticked,
     WorkerMessage,
     WorkerUnreachable,
@@ -66,6 +70,7 @@ class Runtime:
         host: str,
         worker_port: int,
         client_port: int,
+        telemetry_port: int,
         keys: ServerKeys | None = None,
     ) -> None:
         self.brain = brain
@@ -73,8 +78,14 @@ class Runtime:
         self.counters: Counter[str] = Counter()
         self._context: zmq.Context[Any] = zmq.Context()
         self.gate = Gate(self._context, keys)
-        self._workers, self.worker_address = self._bind("workers", host, worker_port)
-        self._clients, self.client_address = self._bind("clients", host, client_port)
+        self._workers = make_socket(self._context, zmq.ROUTER)
+        self._clients = make_socket(self._context, zmq.ROUTER)
+        self._telemetry = make_publisher(self._context)
+        self.worker_address = self._bind(self._workers, "workers", host, worker_port, "worker")
+        self.client_address = self._bind(self._clients, "clients", host, client_port, "client")
+        self.telemetry_address = self._bind(
+            self._telemetry, "clients", host, telemetry_port, "telemetry"
+        )
         self.gate.start()
         self._worker_decoder: Decoder[Any] = Decoder(FromWorker)
         self._client_decoder: Decoder[Any] = Decoder(FromClient)
@@ -87,18 +98,19 @@ class Runtime:
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
 
-    def _bind(self, domain: Domain, host: str, port: int) -> "tuple[zmq.Socket[bytes], str]":
-        flag = f"--{domain.removesuffix('s')}-port"
-        socket = make_socket(self._context, zmq.ROUTER)
+    def _bind(
+        self, socket: "zmq.Socket[bytes]", domain: Domain, host: str, port: int, name: str
+    ) -> str:
+        """Listen, and return where; peers of `domain` are admitted."""
         self.gate.guard(socket, domain)
         try:
             socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:
             raise UserError(
                 f"cannot listen on {host}:{port}: {str(error).lower()}",
-                f"Stop what uses it, or choose another port with {flag} (0 takes a free one).",
+                f"Stop what uses it, or choose another port with --{name}-port (0: a free one).",
             ) from None
-        return socket, socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        return socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     # --- from other threads
 
@@ -117,9 +129,12 @@ class Runtime:
         return future
 
     def ask(
-        self, kind: type[StateAsked] | type[EnvResetAsked], session: int, env_id: int
+        self, make: Callable[[float, int], StateAsked | EnvResetAsked | SceneAsked]
     ) -> "Future[Envelope[Message]]":
-        """Put a person's question about one environment; the future holds a worker's answer.
+        """Put a person's question; the future holds a worker's answer.
+
+        Args:
+            make: Makes the question from the time and its token.
 
         Raises (in the future):
             LookupError: the session or environment does not exist; its text says which.
@@ -136,7 +151,7 @@ class Runtime:
             token = self._next_token
             self._next_token += 1
             self._questions[token] = future
-            self._handle(kind(time.monotonic(), token, session, env_id))
+            self._handle(make(time.monotonic(), token))
 
         self._call(call)
         return future
@@ -156,6 +171,7 @@ class Runtime:
         poller = zmq.Poller()
         poller.register(self._workers, zmq.POLLIN)
         poller.register(self._clients, zmq.POLLIN)
+        poller.register(self._telemetry, zmq.POLLIN)
         poller.register(self._wake_out, zmq.POLLIN)
         poller.register(shutdown.fileno(), zmq.POLLIN)
         next_tick_s = time.monotonic()
@@ -171,6 +187,8 @@ class Runtime:
                     self._receive(self._workers, self._worker_decoder, WorkerMessage)
                 if self._clients in ready:
                     self._receive(self._clients, self._client_decoder, ClientMessage)
+                if self._telemetry in ready:
+                    self._receive_subscriptions()
                 if self._wake_out in ready:
                     os.read(self._wake_out, 4096)
                 while self._calls:
@@ -178,6 +196,7 @@ class Runtime:
         finally:
             self._workers.close()
             self._clients.close()
+            self._telemetry.close()
             self._context.term()
 
     def _receive(
@@ -197,6 +216,15 @@ class Runtime:
                 self._strike(socket, peer, error)
                 continue
             self._handle(event(time.monotonic(), peer, envelope))
+
+    def _receive_subscriptions(self) -> None:
+        for _ in range(BURST):
+            frames = receive(self._telemetry)
+            if frames is None:
+                return
+            said = frames[0].bytes
+            if len(frames) == 1 and said[:1] in (b"\0", b"\1"):
+                self._handle(Subscribed(time.monotonic(), said[1:], said[:1] == b"\1"))
 
     def _strike(self, socket: "zmq.Socket[bytes]", peer: bytes, error: WireError) -> None:
         """Count a broken message; tell the peer, but not for ever."""
@@ -229,6 +257,9 @@ class Runtime:
                         todo.extend(
                             self.brain.handle(ClientUnreachable(time.monotonic(), identity))
                         )
+                case Publish(topic=topic, message=message, frames=frames):
+                    self.counters[f"published_{message.__struct_config__.tag}"] += 1
+                    send(self._telemetry, [topic, *encode(message, frames)], copy=False)
                 case AnswerPerson(token=token, envelope=envelope, problem=problem):
                     self._answer(token, envelope, problem)
                 case WriteLog(level=level, event=name, facts=facts):

@@ -18,6 +18,8 @@ class OrchestratorSettings(ServiceSettings):
     """Port for sim workers; 0 takes a free one."""
     client_port: int = Field(5556, ge=0, le=65535)
     """Port for learners and notebooks; 0 takes a free one."""
+    telemetry_port: int = Field(5557, ge=0, le=65535)
+    """Port for those who show environments, such as the dashboard; 0 takes a free one."""
     http_port: int = Field(8092, ge=0, le=65535)
     """Port of the HTTP server; 0 takes a free one."""
     keys: Path | None = None

@@ -4,9 +4,12 @@ from websim.wire import lifecycle
 from websim.wire.messages import (
     Applied,
     EnvState,
+    Figures,
     OrchestratorHeartbeat,
+    Pose,
     Refused,
     Rejected,
+    Scene,
     ShardFailed,
     ShardReady,
     ShardState,
@@ -32,6 +35,7 @@ from websim_orchestrator.fleet import (
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
 from websim_orchestrator.reclaim import Reclaim, shard_lost
+from websim_orchestrator.watching import Watching
 
 MAX_THREADS = 1024
 """Bound of a worker's threads."""
@@ -48,6 +52,7 @@ class WorkerSide:
         dispatch: Dispatch,
         reclaim: Reclaim,
         clients: ClientSide,
+        watching: Watching,
     ) -> None:
         self._fleet = fleet
         self._out = out
@@ -56,6 +61,7 @@ class WorkerSide:
         self._deaths = Deaths(fleet, out)
         self._reclaim = reclaim
         self._clients = clients
+        self._watching = watching
         self._answers = AnswerSide(fleet, out, placement, dispatch)
         self._next_worker_id = 0
 
@@ -86,8 +92,10 @@ class WorkerSide:
                 self._shard_ready(worker, message, event.now_s)
             case ShardFailed():
                 self._shard_failed(worker, message, event.now_s)
-            case EnvState() | ShardState():
+            case EnvState() | ShardState() | Scene():
                 self._answers.state(worker, message, event.envelope)
+            case Figures() | Pose():
+                self._watching.shown(worker, message, event.envelope)
             case WorkerGoodbye():
                 # One that crashes says goodbye, too.
                 died = not worker.draining

@@ -4,6 +4,7 @@ In two halves, so that the trial of a foreign task can give up its powers betwee
 reads files but runs nothing of MuJoCo's, `compile_prepared` runs MuJoCo but reads nothing.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from websim_sim_worker.fields import (
     resolve_fields,
     resolve_observation,
 )
+from websim_sim_worker.figure import Figure, make_figure
 from websim_sim_worker.knobs import Knob, resolve_knobs
 from websim_sim_worker.limits import check_actuators, check_limits
 from websim_sim_worker.models import compile_model, model_source
@@ -69,6 +71,14 @@ class CompiledTask:
     success: CompiledJudge | None
     offers_contact_forces: bool
     knobs: tuple[Knob, ...]
+
+    @functools.cached_property
+    def figure(self) -> Figure:
+        """How its environments are drawn, many at a time; made when somebody looks."""
+        keyframe = self.reset.keyframe
+        return make_figure(
+            self.model, self.model.qpos0 if keyframe < 0 else self.model.key_qpos[keyframe]
+        )
 
     @property
     def program_fields(self) -> frozenset[str]:

@@ -18,15 +18,20 @@ from websim.wire.messages import (
     Applied,
     AssignShard,
     EnvState,
+    Figures,
+    GetScene,
     GetSnapshot,
     GetState,
     Held,
     KeepShard,
+    Look,
     Message,
+    Pose,
     ReleaseShard,
     Reset,
     ResetEnv,
     RestoreShard,
+    Scene,
     SetKnobs,
     SetState,
     ShardFailed,
@@ -36,9 +41,11 @@ from websim.wire.messages import (
     Stepped,
     TakeSnapshot,
     WasReset,
+    Watch,
 )
 from websim_sim_worker import answers
 from websim_sim_worker.answers import Command
+from websim_sim_worker.scene import scene_json
 from websim_sim_worker.shard import Shard, ShardStep
 from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
 
@@ -65,6 +72,11 @@ class HeldShard:
     """The answer to the client's last command, in the shard's live buffers: valid until the next
     command, so it can be given once more."""
 
+    def rows(self, watch: Watch) -> list[int]:
+        """Rows of the watched environments that are in this shard."""
+        rows = [env_id - self.first_env_id for env_id in watch.env_ids]
+        return [row for row in rows if 0 <= row < self.shard.num_envs]
+
 
 class HeldShards:
     """All shards of this worker by (session, shard)."""
@@ -73,6 +85,8 @@ class HeldShards:
         self.by_key: dict[tuple[int, int], HeldShard] = {}
         self.busy_s = 0.0
         """Time spent building and stepping."""
+        self.shown_s = 0.0
+        """Time spent showing environments to people."""
         self._nthread = nthread
         self._counters = counters
         self._compiled: dict[str, CompiledTask] = {}
@@ -222,8 +236,60 @@ class HeldShards:
         )
         return [(message, frames)]
 
+    def scene(self, question: GetScene) -> list[Outgoing]:
+        """Tell the geometry of a shard's task."""
+        held = self._held(question)
+        if held is None:
+            return []
+        document = np.frombuffer(scene_json(held.shard.task), np.uint8)
+        specs, frames = describe({"json": document})
+        message = Scene(
+            session=question.session,
+            shard=question.shard,
+            epoch=held.epoch,
+            request=question.request,
+            arrays=specs,
+        )
+        return [(message, frames)]
+
+    def show(self, seen: Step | Look) -> list[Outgoing]:
+        """Show what is watched of a shard as it is now, after the step that said so."""
+        held = self.by_key.get((seen.session, seen.shard))
+        if held is None or held.epoch != seen.epoch or seen.watch is None:
+            return []
+        started_s = time.monotonic()
+        shown: list[Outgoing] = []
+        if seen.watch.figures:
+            specs, frames = describe(held.shard.view.figures())
+            figures = Figures(
+                session=seen.session,
+                shard=seen.shard,
+                epoch=held.epoch,
+                t=held.t,
+                first_env_id=held.first_env_id,
+                scale_m=held.shard.task.figure.scale_m,
+                arrays=specs,
+            )
+            shown.append((figures, frames))
+        for row in held.rows(seen.watch):
+            time_s, arrays = held.shard.view.pose(row)
+            specs, frames = describe(arrays)
+            pose = Pose(
+                session=seen.session,
+                shard=seen.shard,
+                epoch=held.epoch,
+                t=held.t,
+                env_id=held.first_env_id + row,
+                time_s=time_s,
+                arrays=specs,
+            )
+            shown.append((pose, frames))
+        self._counters["shown"] += len(shown)
+        self.shown_s += time.monotonic() - started_s
+        return shown
+
     def _held(
-        self, message: Command | ReleaseShard | TakeSnapshot | GetState | GetSnapshot
+        self, message: Command | ReleaseShard | TakeSnapshot | GetState | GetSnapshot | GetScene
     ) -> HeldShard | None:
         held = self.by_key.get((message.session, message.shard))
         if held is None or held.epoch != message.epoch:
@@ -253,7 +319,7 @@ class HeldShards:
         shard, skipped, arrays = held.shard, {}, dict[str, Array]()
         match command:
             case Step():
-                step = self._step(shard, command, envelope)
+                step = self._step(held, command, envelope)
                 kind, arrays = Stepped, answers.step_arrays(step)
                 skipped = {"skipped": True} if command.skip else {}
             case Reset():
@@ -285,10 +351,13 @@ class HeldShards:
         )
         return answer, frames
 
-    def _step(self, shard: Shard, command: Step, envelope: Envelope[Message]) -> ShardStep:
+    def _step(self, held: HeldShard, command: Step, envelope: Envelope[Message]) -> ShardStep:
+        shard = held.shard
         action = envelope.array("action")
         if action is None:
             raise TaskError("a step without an action")
+        if command.watch is not None:
+            shard.view.expect(figures=command.watch.figures, env_indices=held.rows(command.watch))
         step = shard.skip(command.fields) if command.skip else shard.step(action, command.fields)
         if not command.replay:
             self._counters["env_steps"] += shard.num_envs

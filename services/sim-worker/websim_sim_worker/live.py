@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from typing import Any
 
 import mujoco
 import mujoco.batch
@@ -14,6 +15,9 @@ from websim_sim_worker.selection import CENTER_OF_MASS, array_width
 from websim_sim_worker.table import ComputedArray, FieldTable, center_of_mass
 
 Floats = npt.NDArray[np.float64]
+
+MAX_CONTACTS = 256
+"""Bound of the contacts that a pose has."""
 
 _STATE_BITS = {
     "time": mujoco.mjtState.mjSTATE_TIME,
@@ -48,6 +52,10 @@ class LiveArrays:
     def fields_of(self, row: int, table: FieldTable) -> dict[str, Floats]:
         """Evaluate all fields of one environment at its current state."""
         return self._single.fields(self.batch, row, table)
+
+    def pose_of(self, row: int) -> tuple[float, dict[str, npt.NDArray[Any]]]:
+        """Time, s, of one environment and where its geoms and contacts are (see pose_arrays)."""
+        return self._single.pose(self.batch, row)
 
     @functools.cached_property
     def _single(self) -> "_SingleEnv":
@@ -97,10 +105,7 @@ class _SingleEnv:
         self, batch: mujoco.batch.Batch, row: int, shard_table: FieldTable
     ) -> dict[str, Floats]:
         """Return every field as a copy, () or (columns,); rates are those of the last step."""
-        state = batch.state[row]
-        batch.get_model(row, self._model)
-        mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
-        mujoco.mj_forward(self._model, self._data)
+        self._take(batch, row)
         mujoco.mj_rnePostConstraint(self._model, self._data)
         for name, values in self._arrays.items():
             values[0] = np.ravel(getattr(self._data, name))
@@ -109,6 +114,30 @@ class _SingleEnv:
         for refresh in self._plan:
             refresh()
         return {name: values[0].copy() for name, values in self._table.values.items()}
+
+    def pose(
+        self, batch: mujoco.batch.Batch, row: int
+    ) -> tuple[float, dict[str, npt.NDArray[Any]]]:
+        """Return the time, s, and the pose's arrays, all copies."""
+        self._take(batch, row)
+        return float(self._data.time), pose_arrays(self._model, self._data)
+
+    def _take(self, batch: mujoco.batch.Batch, row: int) -> None:
+        """Be that environment, with all that follows from its state.
+
+        Where the engine fails in that state, only what follows from its places alone.
+        """
+        batch.get_model(row, self._model)
+        self._be(batch.state[row])
+        try:
+            mujoco.mj_forward(self._model, self._data)
+        except mujoco.FatalError:
+            mujoco.mj_resetData(self._model, self._data)
+            self._be(batch.state[row])
+            mujoco.mj_kinematics(self._model, self._data)
+
+    def _be(self, state: Floats) -> None:
+        mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
 
     def _locate(self, array: str) -> tuple[Floats, int]:
         if array not in self._arrays:
@@ -119,3 +148,24 @@ class _SingleEnv:
         if array == CENTER_OF_MASS:
             return center_of_mass(self._locate("xipos")[0], lambda: self._model.body_mass)
         return None
+
+
+def pose_arrays(model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a Pose, but for its reward, after mj_forward.
+
+    geom_xpos (g, 3), geom_xquat (g, 4), and where there are any, contacts (c, 4), all float32.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "geom_xpos": data.geom_xpos.astype(np.float32),
+        "geom_xquat": data.geom_xquat.astype(np.float32),
+    }
+    force = np.zeros(6)
+    contacts = []
+    for index in range(min(data.ncon, MAX_CONTACTS)):
+        contact = data.contact[index]
+        if contact.efc_address >= 0:
+            mujoco.mj_contactForce(model, data, index, force)
+            contacts.append((*contact.pos, force[0]))
+    if contacts:
+        arrays["contacts"] = np.array(contacts, np.float32)
+    return arrays

@@ -16,6 +16,8 @@ def read_metrics(runtime: Runtime) -> Iterator[Reading]:
     yield Reading(f"{prefix}_env_steps_total", runtime.counters["env_steps"])
     yield Reading(f"{prefix}_commands_total", runtime.counters["commands"])
     yield Reading(f"{prefix}_busy_seconds_total", runtime.held.busy_s)
+    yield Reading(f"{prefix}_shown_seconds_total", runtime.held.shown_s)
+    yield Reading(f"{prefix}_shown_frames_total", runtime.counters["shown"])
     yield Reading(f"{prefix}_diverged_steps_total", runtime.counters["diverged"])
     for reason in ("broken", "stale", "out_of_order", "unsent"):
         yield Reading(f"{prefix}_dropped_messages_total", runtime.counters[reason], (reason,))

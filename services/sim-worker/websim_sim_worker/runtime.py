@@ -29,9 +29,11 @@ from websim.wire.errors import UnknownVersion, WireError
 from websim.wire.handshakes import HandshakeWatch
 from websim.wire.messages import (
     AssignShard,
+    GetScene,
     GetSnapshot,
     GetState,
     KeepShard,
+    Look,
     Message,
     OrchestratorHeartbeat,
     Refused,
@@ -243,6 +245,9 @@ class Runtime:
             ) as command:
                 for message, frames in self.held.command(command, envelope):
                     self._send(message, frames)
+                if isinstance(command, Step) and command.watch is not None:
+                    # After the answer: nobody who trains waits for who looks.
+                    self._show(command)
             case OrchestratorHeartbeat():
                 pass
             case Welcome() as welcome:
@@ -264,6 +269,11 @@ class Runtime:
             case GetSnapshot() as question:
                 for message, frames in self.held.whole_state(question):
                     self._send(message, frames)
+            case GetScene() as question:
+                for message, frames in self.held.scene(question):
+                    self._send(message, frames)
+            case Look() as look:
+                self._show(look)
             case Refused(code="unknown_worker"):
                 if self.worker_id is not None:
                     self._lose_touch()
@@ -271,6 +281,10 @@ class Runtime:
                 raise UserError(f"the orchestrator at {self.orchestrator} refused: {reason}")
             case Refused() as refusal:
                 log.warning("refused", code=refusal.code, message=refusal.message)
+
+    def _show(self, seen: Step | Look) -> None:
+        for message, frames in self.held.show(seen):
+            self._send(message, frames)
 
     def _send(self, message: Message, frames: Sequence[Array] = ()) -> None:
         """Send without waiting; what cannot go to an absent orchestrator is dropped and counted."""

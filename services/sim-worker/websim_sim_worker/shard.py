@@ -24,12 +24,15 @@ from websim_sim_worker.physics import Physics
 from websim_sim_worker.plans import StepPlan, StepPlans
 from websim_sim_worker.results import Bools, EnvState, Floats, Ids, ShardStep
 from websim_sim_worker.table import Observer
+from websim_sim_worker.watching import ShardView
 
 __all__ = ["EnvState", "Shard", "ShardStep"]
 
 
 class Shard:
     """`num_envs` environments of `task`; until the first reset they rest in its initial state.
+
+    `view` shows it to people.
 
     Args:
         task: The compiled task.
@@ -82,6 +85,7 @@ class Shard:
         self._reward = np.zeros(num_envs)
         self._terminated = np.zeros(num_envs, bool)
         self._no_rows = np.zeros(0, np.int32)
+        self.view = ShardView(task, self._live, self._episodes)
         self._plans = StepPlans(task, self._table, self._observer.reads)
         # Binds what every step needs, so that the first step finds it computed.
         self._plans.plan(())
@@ -139,6 +143,7 @@ class Shard:
         np.copyto(self._ctrl, action)
         self._knobs.push(self._episodes.length, self._seed, self._t)
         has_invalid = self._physics.advance()
+        self.view.stepped()
         task, values = self.task, self._table.values
         # Diverged environments may hold anything; their results are discarded below.
         with np.errstate(all="ignore"):
@@ -158,6 +163,7 @@ class Shard:
                 self._physics.settle(self._reward, self._terminated)
                 invalid = self._physics.invalid
             self._episodes.advance(values, action, self._reward, invalid)
+            self.view.explain(values, action, self._reward)
         for _, source, copy in plan.requested:
             np.copyto(copy, source)
         np.copyto(self._previous_action, action)
@@ -198,6 +204,7 @@ class Shard:
                 np.nan_to_num(final_obs, copy=False)
         report = episodes.report(ended)
         if len(ended):
+            self.view.ended(ended, self._terminated, report.success, self._physics.invalid)
             self._begin_drawn(ended)
         return ShardStep(
             obs=self._obs,
@@ -307,6 +314,7 @@ class Shard:
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
         self._batch.state[...] = snapshot["state"]
+        self.view.restored()
         self._obs[...] = snapshot["obs"]
         self._previous_action[...] = snapshot["previous_action"]
         self._seed, self._t, self._physics.diverged_total = map(int, snapshot["counters"])

@@ -1,0 +1,96 @@
+"""The telemetry socket: who shows environments subscribes to what somebody looks at.
+
+Topics are the first frame of what is published, the rest is a message (`Figures` or `Pose`).
+Latest wins: the publisher drops what a subscriber does not take, and a subscriber takes all there
+is and keeps the last of each topic.
+"""
+
+from typing import Any
+
+import zmq
+
+from websim.wire.codec import Decoder, Envelope
+from websim.wire.curve import PeerKeys
+from websim.wire.errors import WireError
+from websim.wire.messages import Telemetry
+from websim.wire.sockets import keep_alive, receive
+
+QUEUE_MESSAGES = 64
+"""Bound of what waits for one subscriber: two rounds of a session of 32 shards."""
+QUEUE_BYTES = 256 * 1024
+"""Bound of what the system keeps for one subscriber besides."""
+MAX_SUBSCRIPTION_BYTES = 256
+"""Bound of what a subscriber sends."""
+MAX_TAKEN = 4096
+"""Messages taken at a time."""
+
+
+def figures_topic(session: int, shard: int | None = None) -> bytes:
+    """The topic of a shard's figures, or what all those of a session begin with."""
+    return f"figures/{session}/".encode() + (b"" if shard is None else f"{shard}/".encode())
+
+
+def pose_topic(session: int, env_id: int) -> bytes:
+    """The topic of an environment's poses."""
+    return f"pose/{session}/{env_id}/".encode()
+
+
+def make_publisher(context: "zmq.Context[Any]") -> "zmq.Socket[bytes]":
+    """Make a socket that never waits for who does not read, and hears who subscribes."""
+    socket: zmq.Socket[bytes] = context.socket(zmq.XPUB)
+    keep_alive(socket)
+    socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
+    socket.set(zmq.SNDBUF, QUEUE_BYTES)
+    socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+    # Each new subscriber is heard of, not only the first one of a topic.
+    socket.set(zmq.XPUB_VERBOSE, 1)
+    return socket
+
+
+class Subscriber:
+    """What somebody looks at, as it is now. Belongs to the thread that made it."""
+
+    def __init__(
+        self, context: "zmq.Context[Any]", address: str, keys: PeerKeys | None = None
+    ) -> None:
+        """Connect to an orchestrator's telemetry socket, which may come later or come again."""
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        """To be polled for what can be taken."""
+        self.broken = 0
+        """Messages that could not be decoded."""
+        keep_alive(self.socket)
+        self.socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
+        self.socket.set(zmq.RECONNECT_IVL, 50)
+        self.socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        if keys is not None:
+            keys.apply(self.socket)
+        self.socket.connect(address)
+        self._decoder: Decoder[Telemetry] = Decoder(Telemetry)
+
+    def subscribe(self, topic: bytes) -> None:
+        """Look at what has this topic, or one that begins with it."""
+        self.socket.subscribe(topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Look away."""
+        self.socket.unsubscribe(topic)
+
+    def take(self) -> dict[bytes, Envelope[Telemetry]]:
+        """Take all there is without waiting; return the last message of each topic."""
+        last: dict[bytes, list[zmq.Frame]] = {}
+        for _ in range(MAX_TAKEN):
+            frames = receive(self.socket)
+            if frames is None:
+                break
+            last[frames[0].bytes] = frames[1:]
+        taken = {}
+        for topic, frames in last.items():
+            try:
+                taken[topic] = self._decoder.decode(frames)
+            except WireError:
+                self.broken += 1
+        return taken
+
+    def close(self) -> None:
+        """Look at nothing any more."""
+        self.socket.close()

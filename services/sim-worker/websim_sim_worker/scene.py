@@ -1,0 +1,120 @@
+"""A task's geometry as a JSON document, for pages that draw its environments.
+
+Asked for once by who looks: what moves travels apart, as figures and poses.
+"""
+
+import base64
+from typing import Any
+
+import msgspec
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from websim_sim_worker.compilation import CompiledTask
+from websim_sim_worker.selection import object_name
+
+_SHAPES = {
+    int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
+    int(mujoco.mjtGeom.mjGEOM_HFIELD): "hfield",
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): "ellipsoid",
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
+    int(mujoco.mjtGeom.mjGEOM_BOX): "box",
+    int(mujoco.mjtGeom.mjGEOM_MESH): "mesh",
+}
+
+
+def scene_json(task: CompiledTask) -> bytes:
+    """Describe a task's figure and geoms; docs/protocol.md says what is in it."""
+    model, figure = task.model, task.figure
+    meshes, hfields = _used(model, "mesh"), _used(model, "hfield")
+    document = {
+        "task": task.info.id,
+        "content_sha256": task.info.content_sha256,
+        "plane": figure.plane,
+        "k": len(figure.names),
+        "point_names": figure.names,
+        "bones": figure.bones,
+        "bone_radii_m": [round(radius, 5) for radius in figure.radii],
+        "scale_m": figure.scale_m,
+        "extent_m": figure.extent_m,
+        "view_m": figure.view,
+        "ground_z_m": _ground(model),
+        "geoms": [_geom(model, geom, meshes, hfields) for geom in range(model.ngeom)],
+        "meshes": [_mesh(model, mesh) for mesh in meshes],
+        "hfields": [_hfield(model, hfield) for hfield in hfields],
+    }
+    return msgspec.json.encode(document)
+
+
+def _used(model: mujoco.MjModel, shape: str) -> list[int]:
+    """Ids of the meshes or height fields that geoms show, ascending."""
+    of_shape = [geom for geom in range(model.ngeom) if _shape(model, geom) == shape]
+    return sorted({int(model.geom_dataid[geom]) for geom in of_shape})
+
+
+def _shape(model: mujoco.MjModel, geom: int) -> str:
+    # A signed distance field has a mesh, by which it is shown.
+    return _SHAPES.get(int(model.geom_type[geom]), "mesh")
+
+
+def _geom(
+    model: mujoco.MjModel, geom: int, meshes: list[int], hfields: list[int]
+) -> dict[str, Any]:
+    shape = _shape(model, geom)
+    asset = int(model.geom_dataid[geom])
+    material = int(model.geom_matid[geom])
+    # As MuJoCo's viewers: a geom's own colour counts where it differs from the default.
+    own = model.geom_rgba[geom]
+    default = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
+    rgba = model.mat_rgba[material] if material >= 0 and np.array_equal(own, default) else own
+    return {
+        "name": object_name(model, "geom", geom),
+        "type": shape,
+        "size": model.geom_size[geom].tolist(),
+        "rgba": [round(float(value), 4) for value in rgba],
+        "mesh": meshes.index(asset) if shape == "mesh" else None,
+        "hfield": hfields.index(asset) if shape == "hfield" else None,
+        "body": object_name(model, "body", int(model.geom_bodyid[geom])),
+        "group": int(model.geom_group[geom]),
+    }
+
+
+def _mesh(model: mujoco.MjModel, mesh: int) -> dict[str, str]:
+    first, count = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+    face, faces = int(model.mesh_faceadr[mesh]), int(model.mesh_facenum[mesh])
+    return {
+        "vertices": _base64(model.mesh_vert[first : first + count].astype("<f4")),
+        "faces": _base64(model.mesh_face[face : face + faces].astype("<u4")),
+    }
+
+
+def _hfield(model: mujoco.MjModel, hfield: int) -> dict[str, Any]:
+    rows, columns = int(model.hfield_nrow[hfield]), int(model.hfield_ncol[hfield])
+    first = int(model.hfield_adr[hfield])
+    return {
+        "rows": rows,
+        "columns": columns,
+        "size_m": model.hfield_size[hfield].tolist(),
+        "heights": _base64(model.hfield_data[first : first + rows * columns].astype("<f4")),
+    }
+
+
+def _ground(model: mujoco.MjModel) -> float | None:
+    """Height of the highest level plane of the world, or None where there is none."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    heights = [
+        float(data.geom_xpos[geom, 2])
+        for geom in range(model.ngeom)
+        if _shape(model, geom) == "plane"
+        and model.geom_bodyid[geom] == 0
+        and data.geom_xmat[geom, 8] > 0.999
+    ]
+    return max(heights, default=None)
+
+
+def _base64(array: npt.NDArray[Any]) -> str:
+    return base64.b64encode(array.tobytes()).decode()

@@ -23,9 +23,14 @@ def wait_for_update(api, update):
 
 def test_a_run_whose_knobs_were_turned_is_a_function_of_its_journal(tmp_path):
     options = RunOptions(
-        task="InvertedPendulum-v5", num_envs=16, seed=3, total_steps=STEPS, run_dir=tmp_path / "killed",
-        checkpoint_every_steps=5_000, workers=1,
-    )  # fmt: skip
+        task="InvertedPendulum-v5",
+        num_envs=16,
+        seed=3,
+        total_steps=STEPS,
+        run_dir=tmp_path / "killed",
+        checkpoint_every_steps=5_000,
+        workers=1,
+    )
     with Run(options) as run:
         run.wait_ready()
         api = LearnerApi(run.http_url)

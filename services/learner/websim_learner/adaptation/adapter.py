@@ -351,7 +351,7 @@ class Adapter(Environments):
             self.state.waiting = None
             return self._turn(waiting.ranges, waiting.difficulty, "a person says yes")
         policy = self.policies.proposed[chosen]
-        baseline = self._look(self._branch)
+        baseline = self._baseline()
         self._answered(chosen)
         self._adopt(policy, baseline, None, "a person says yes")
         self._begin_probation()

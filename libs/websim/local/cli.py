@@ -377,6 +377,49 @@ def adaptations(
 
 
 @app.command()
+def envs(
+    number: Annotated[int | None, typer.Argument(help="How many; none shows it.")] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show how many environments a running learner trains on, or set another number."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_envs() if number is None else steer.command("set_num_envs", num_envs=number)
+
+
+@app.command()
+def task(
+    name: Annotated[
+        str | None, typer.Argument(help="One of `websim tasks`; none shows it.")
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show what a running learner trains on, or have it go on with another task."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_task() if name is None else steer.command("set_task", task=name)
+
+
+@app.command()
+def speed(
+    factor: Annotated[
+        str | None, typer.Argument(help="1 is real time, 0.25 a quarter, or max; none shows it.")
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show how fast a running learner's environments go by the wall clock, or set their speed."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_speed() if factor is None else steer.set_speed(factor)
+
+
+@app.command()
 def ask(
     reason: Annotated[str, typer.Argument(help="Why, for whoever writes rewards.")] = "",
     learner: Learner = LEARNER_URL,

@@ -1,6 +1,7 @@
 """A person at the wheel of a running learner: goals, rewards, answers to what waits for a yes."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,35 @@ class Steer:
             print("no knob was turned")
         return 0
 
+    def show_envs(self) -> int:
+        """Print how many environments are trained on."""
+        print(f"{self._get('/v1/run')['num_envs']:,} environments")
+        return 0
+
+    def show_task(self) -> int:
+        """Print what is trained on."""
+        print(self._get("/v1/run")["task"])
+        return 0
+
+    def show_speed(self) -> int:
+        """Print the speed that was set and the one that is reached."""
+        run = self._get("/v1/run")
+        asked = "max" if run["speed"] is None else f"{run['speed']:g}"
+        print(f"{asked}, reached {run['real_time_factor']:.3g} times real time")
+        return 0
+
+    def set_speed(self, text: str) -> int:
+        """Set another speed: a factor of real time, or max."""
+        speed: float | None = None
+        if text != "max":
+            try:
+                speed = float(text)
+            except ValueError:
+                raise UserError(f"{text} is no speed", "Write max, 1, 0.25, ...") from None
+            if not (math.isfinite(speed) and speed > 0.0):
+                raise UserError(f"{text} is no speed", "Write max, 1, 0.25, ...")
+        return self.command("set_speed", speed=speed)
+
     def rows(self) -> list[Row]:
         """Return all rows of the log of adaptations."""
         rows: list[Row] = []
@@ -189,7 +219,8 @@ def in_a_line(row: Row) -> str:
     head = f"{row['env_steps']:>10,} steps  #{row['adaptation']:<2} {row['kind']:<12}"
     match row["kind"]:
         case "goal":
-            text = f"{values['description']}: {values['fitness_description']}"
+            words = values["description"] or "the task as it is"
+            text = f"{words}: {values['fitness_description']}"
         case "trigger":
             trigger = values["trigger"]
             text = f"{trigger['kind']}: {trigger['sentence']}" if trigger else ""

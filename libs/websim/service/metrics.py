@@ -178,6 +178,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "Transitions not learned from because the engine diverged.",
     ),
+    Metric("websim_learner_envs", "gauge", "Environments of the training session."),
     Metric("websim_learner_evaluations_total", "counter", "Evaluations done."),
     Metric("websim_learner_checkpoints_total", "counter", "Checkpoints written."),
     Metric("websim_learner_commands_total", "counter", "Commands that took effect."),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -125,6 +126,31 @@ class ToyShard:
         )
 
 
+class ToyPairShard(ToyShard):
+    """The same points, seen through one more number, pushed by the first of two forces."""
+
+    def obs(self) -> np.ndarray:
+        return np.concatenate([super().obs(), super().obs()[:, :1]], axis=1)
+
+
+HEAVY = msgspec.structs.replace(TOY, id="Heavy-v0", content_sha256="1" * 64)
+"""Another task for the same robot."""
+
+PAIR = msgspec.structs.replace(
+    TOY,
+    id="Pair-v0",
+    obs_dim=4,
+    action_low=(-2.0, -2.0),
+    action_high=(2.0, 2.0),
+    obs_names=(*TOY.obs_names, "again"),
+    action_names=("force", "idle"),
+    fields=(FieldInfo("x", 0, "m"),),
+)
+"""A task of another shape."""
+
+TASKS = {task.id: task for task in (TOY, HEAVY, PAIR)}
+
+
 class ToyClient:
     """Implements `websim_learner.fleet.FleetClient`; answers in the order of `shuffle`."""
 
@@ -135,18 +161,24 @@ class ToyClient:
         *,
         shard_envs: int = 7,
         shuffle: int | None = None,
+        task: str = TOY.id,
+        delay_s: float = 0.0,
         broken: Callable[[int, int], bool] = lambda step, env_id: False,
         skipped: Callable[[int, int], bool] = lambda t, shard: False,
     ) -> None:
-        self.task = TOY
+        if task not in TASKS:
+            raise FleetRefused("unknown_task", f"there is no task {task}", "choose Toy-v0")
+        self.task = TASKS[task]
         self._skipped = skipped
+        self._delay_s = delay_s
         starts = range(0, num_envs, shard_envs)
         self.shards = tuple(ShardSpan(s, min(shard_envs, num_envs - s)) for s in starts)
         self.waiting = ""
         self.silent = False
         self.lost = False
         self.closed = False
-        self._rows = [ToyShard(seed, span, broken) for span in self.shards]
+        shard = ToyPairShard if self.task is PAIR else ToyShard
+        self._rows = [shard(seed, span, broken) for span in self.shards]
         self._outstanding: list[tuple[int, Callable[[], ShardResult]]] = []
         self._order = None if shuffle is None else np.random.default_rng(shuffle)
 
@@ -202,7 +234,7 @@ class ToyClient:
             truncated=flags,
             invalid=flags,
             ended=index,
-            final_obs=np.zeros((0, 3), np.float32),
+            final_obs=np.zeros((0, self.task.obs_dim), np.float32),
             episode_return=none,
             episode_length=index.astype(np.int64),
             episode_fitness=none,
@@ -221,6 +253,7 @@ class ToyClient:
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
         self._check_presence()
+        time.sleep(self._delay_s)
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))
         shard, answer = self._outstanding.pop(place)
         self._rows[shard].commands += 1
@@ -342,12 +375,14 @@ class Harness:
     def branch(self):
         return self.run._branches[0]
 
-    def _open(self, seed):
-        self.clients.append(self.make_client(self.config.num_envs, seed, **self.client_options))
+    def _open(self, asked, seed):
+        self.clients.append(
+            self.make_client(asked.num_envs, seed, task=asked.task, **self.client_options)
+        )
         return self.clients[-1]
 
-    def _open_evaluation(self, num_envs, seed):
-        self.clients.append(self.make_client(num_envs, seed, shard_envs=2))
+    def _open_evaluation(self, asked, num_envs, seed):
+        self.clients.append(self.make_client(num_envs, seed, task=asked.task, shard_envs=2))
         return self.clients[-1]
 
     def _stop(self):

@@ -51,6 +51,11 @@ class RunClock:
             if running:
                 self.run()
 
+    def measure_anew(self) -> None:
+        """Measure the present speed from the last update on: what it depends on has changed."""
+        while len(self._recent) > 1:
+            self._recent.popleft()
+
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""
         self._recent.append((self.wall_s, env_steps))

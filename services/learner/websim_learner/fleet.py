@@ -172,6 +172,8 @@ class Waiter:
             stop: asked at every receive and several times a second; True ends the waiting.
             patience_s: how long nothing may come while no reason is given.
         """
+        self.rest: Callable[[], object] = lambda: None
+        """Called before every receive; waits out a pause."""
         self._stop = stop
         self._patience_s = patience_s
         self.quiet_since_s: float | None = None
@@ -192,6 +194,7 @@ class Waiter:
             FleetUnavailable: there is no orchestrator, for as long.
             FleetRefused: the fleet says no.
         """
+        self.rest()
         return self._await(
             lambda: client.recv(timeout_s=POLL_S), lambda: client.waiting, stop_after_s
         )

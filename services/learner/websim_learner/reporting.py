@@ -42,6 +42,7 @@ GAUGES = {
     "success_mean": "episode_success_ratio",
     "improvement_per_million": "improvement_per_million_steps",
     "steps_per_s": "env_steps_per_second",
+    "num_envs": "envs",
     "reward_mean": "reward",
     "policy_loss": "policy_loss",
     "value_loss": "value_loss",
@@ -83,6 +84,13 @@ class Reporter:
         self.close()
         directory = str(self._run_dir.tensorboard)
         self._board = SummaryWriter(directory, purge_step=env_steps, flush_secs=10)
+
+    def forget(self) -> None:
+        """Forget how well the policy does: another one begins, with a task of its own."""
+        self.evaluation = None
+        if self.latest is not None:
+            unknown = dict.fromkeys((*CURVES["episode"], "improvement_per_million"))
+            self.latest = msgspec.structs.replace(self.latest, **unknown)
 
     def publish(self, record: AnyRecord) -> None:
         """Pass a record on."""

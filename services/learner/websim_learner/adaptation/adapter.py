@@ -191,9 +191,35 @@ class Adapter(Environments):
         self.bank.clear()
         self._probed = False
         self.books.row("goal", goal)
-        self.books.tell("goal", f'goal: "{goal.description}", {goal.fitness_description}')
+        words = goal.description or "the task as it is"
+        self.books.tell("goal", f'goal: "{words}", {goal.fitness_description}')
         if state.mode != "off" and goal.kind != "task":
             self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
+
+    def change_task(self) -> None:
+        """Work towards the own purpose of the task that the incumbent has by now.
+
+        What was found for the task before stays with its goal: rewards keep their outcome there,
+        and a question, a trial that was to come or a yes that is waited for come to nothing.
+        """
+        state, branch = self.state, self._branch
+        self._answered("")
+        state.proposal = state.asked = None
+        state.goal_target = None
+        state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
+        state.undo, self.policies.undo = [], []
+        self.questions.forget()
+        self.books.adapting = ""
+        for entry in state.rewards:
+            if entry.outcome == "in_force":
+                state.note(entry.id, outcome="adopted", reason="the task was changed")
+        if state.entry(branch.reward.id) is None:
+            self._remember_first()
+        state.note(branch.reward.id, outcome="in_force", reason="", update=self._ledger.updates)
+        measure = f"the own fitness of {branch.client.task.id}"
+        goal = Goal(n=state.goal.n + 1, fitness_description=measure)
+        self.examiner.change_task(goal, branch.client.task)
+        self._begin_goal(goal)
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""

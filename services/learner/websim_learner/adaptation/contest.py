@@ -133,11 +133,6 @@ def group_envs(num_envs: int, contenders: int) -> int:
 def group_settings(settings: PPOSettings, num_envs: int, group: int) -> PPOSettings:
     """Return a run's settings as they suit a smaller group of envs.
 
-    As `PPOSettings.scaled_to`: few envs need longer rollouts for a batch that says something, and a
-    batch is cut into as many minibatches as before. Nothing is collected ahead: groups take turns.
+    Nothing is collected ahead: groups take turns.
     """
-    ratio = math.sqrt(num_envs / group)
-    length = max(2, round(settings.rollout_length * ratio))
-    share = length * group / (settings.rollout_length * num_envs)
-    size = max(1, round(settings.minibatch_size * share))
-    return replace(settings, rollout_length=length, minibatch_size=size, overlap=False)
+    return replace(settings.scaled_to(group, num_envs), overlap=False)

@@ -53,6 +53,11 @@ class Examiner:
             self._measure.close()
         self._measure = measure
 
+    def change_task(self, goal: Goal, task: TaskInfo) -> None:
+        """Evaluate on another task from now on; its sessions are opened when first needed."""
+        self.close()
+        self.set_goal(goal, task)
+
     def examine(
         self,
         branch: Branch,

@@ -48,6 +48,8 @@ class Questions:
         self._author = author
         self._books = books
         self._kept: set[int] = set()
+        self._forgotten = False
+        """Whether nobody waits for the answer to the open question any more."""
 
     @property
     def banner(self) -> str:
@@ -57,6 +59,10 @@ class Questions:
     def expect(self, adaptations: set[int]) -> None:
         """Name the adaptations whose candidates the journal holds: they are not asked for anew."""
         self._kept = adaptations
+
+    def forget(self) -> None:
+        """Want no answer to the question that is open, if one is."""
+        self._forgotten = self._author is not None and self._author.busy
 
     def ask_goal(self, state: AdaptState, task: TaskInfo) -> None:
         """Ask how the words of `state.asked_goal` are measured.
@@ -100,6 +106,8 @@ class Questions:
                 return Proposal(adaptation=state.adaptations, candidates=(), reason=NOBODY)
             return None
         outcome = self._author.poll()
+        if outcome is not None and self._forgotten:
+            self._forgotten, outcome = False, None
         if outcome is None:
             if state.asked is not None and not self._author.busy:
                 # Another question was open when this one arose.

@@ -137,7 +137,7 @@ class Trials:
         """
         config = self._config
         group = group_envs(branch.num_envs, 1 + len(candidates))
-        settings = group_settings(config.ppo, branch.num_envs, group)
+        settings = group_settings(branch.settings, branch.num_envs, group)
         seed = derived_seed(config.seed, Stream.CONTEST_SESSION, number)
         start = branch.policy_state()
 
@@ -156,6 +156,8 @@ class Trials:
                 session_seed=seed,
                 total_steps=config.total_steps,
                 first_env_steps=env_steps,
+                task_env_steps=branch.task_env_steps,
+                pace=branch.pace,
                 reward=make_reward(source, client.task, group),
                 device=config.device,
                 waiter=self._waiter,

@@ -3,23 +3,30 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PACKAGES := libs services/sim-worker services/orchestrator services/learner services/reward-gen
+PACKAGES := libs services/sim-worker services/orchestrator services/learner services/reward-gen \
+	services/dashboard
 # What the environment depends on: a change here sets it up again.
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))
 
+WEB := services/dashboard/web
+PAGE := services/dashboard/websim_dashboard/page/index.html
+PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-docker chaos lint format docs bench clean
+.PHONY: help setup page up test test-docker chaos lint format docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
-setup: $(VENV)/.ready ## install everything into .venv
+setup: $(VENV)/.ready $(PAGE) ## install everything into .venv
 
-up: $(VENV)/.ready ## start the whole stack and train, until Ctrl-C
+page: $(PAGE) ## build the dashboard's page
+
+up: $(VENV)/.ready $(PAGE) ## start the whole stack and train, until Ctrl-C
 	@$(VENV)/bin/websim up $(ARGS)
 
-test: $(VENV)/.ready-dev ## run all tests
+test: $(VENV)/.ready-dev $(PAGE) ## run all tests
 	$(PY) -m pytest $(ARGS)
 
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
@@ -47,12 +54,16 @@ bench: $(VENV)/.ready-dev ## measure the fleet and its peers on this machine
 	$(VENV)/bin/websim bench $(ARGS)
 
 clean: ## remove the environment and caches; runs/ stays
+	rm -rf $(dir $(PAGE)) $(WEB)/node_modules
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: $(INPUTS)
 	@VENV=$(VENV) scripts/setup.sh run
 	@touch $@
+
+$(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
+	@VENV=$(VENV) scripts/build_page.sh
 
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
 	@VENV=$(VENV) scripts/setup.sh dev

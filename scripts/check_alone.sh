@@ -33,3 +33,4 @@ check websim-orchestrator websim_orchestrator torch mujoco
 check websim-sim-worker websim_sim_worker torch
 check websim-learner websim_learner mujoco
 check websim-reward-gen websim_reward_gen torch mujoco
+check websim-dashboard websim_dashboard torch mujoco

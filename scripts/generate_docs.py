@@ -1,11 +1,15 @@
-"""Writes the documents that are made from code; `--check` only says whether they are fresh."""
+"""Writes the documents and types made from code; `--check` only says whether they are fresh."""
 
 import sys
 from pathlib import Path
 
+from typescript import messages_page
+
 from websim.service.metrics import METRICS
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+TYPES = ROOT / "services" / "dashboard" / "web" / "src" / "generated" / "messages.ts"
 
 METRICS_HEAD = """\
 <!-- Generated from METRICS in libs/websim/service/metrics.py by `make docs`: do not edit. -->
@@ -31,7 +35,7 @@ def metrics_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Return what each generated document should hold."""
-    return {DOCS / "metrics.md": metrics_page()}
+    return {DOCS / "metrics.md": metrics_page(), TYPES: messages_page()}
 
 
 def holds(path: Path, text: str) -> bool:
@@ -46,11 +50,12 @@ def main(argv: list[str]) -> int:
     ]
     if "--check" in argv:
         for path in stale:
-            print(f"{path.relative_to(DOCS.parent)} is stale: run `make docs`", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages()[path])
-        print(f"wrote {path.relative_to(DOCS.parent)}")
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 

@@ -48,6 +48,7 @@ EXAMPLES: list[tuple[m.Message, dict[str, Array]]] = [
             nthread=2,
             http_url="http://h:1",
             held=(m.Held(session=1, shard=2, epoch=1, seq=4, t=3),),
+            tasks=(m.TaskSummary("Ant-v5", "A four-legged robot"),),
         ),
         {},
     ),

@@ -86,4 +86,3 @@ def test_a_dashboard_is_sound(board):
             assert all(each["datasource"]["uid"] == "${source}" for each in panel["targets"])
     for expression in expressions(board):
         assert set(NAME.findall(expression)) <= KNOWN
-

@@ -121,8 +121,11 @@ def up(
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports, not the documented ones.")
     ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open the page, on a desktop either.")
+    ] = False,
 ) -> int:
-    """Start everything and train until Ctrl-C or --total-steps.
+    """Start everything and train until Ctrl-C or --total-steps; watch it in a browser.
 
     Uses the documented ports, so that notebooks and tools find the fleet; starts again what dies.
     Without --total-steps the fleet stays up when training is over.
@@ -149,7 +152,8 @@ def up(
         workers=workers,
         keys=keys,
     )
-    return drive_up(options, FleetPorts() if free_ports else DEFAULT_PORTS)
+    ports = FleetPorts() if free_ports else DEFAULT_PORTS
+    return drive_up(options, ports, browser=not no_browser)
 
 
 @app.command()

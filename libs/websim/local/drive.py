@@ -1,10 +1,13 @@
 """Drives a run from the terminal: starts it, shows how it goes, ends it in order."""
 
 import json
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from websim.local.browser import open_page
 from websim.local.display import Display, make_display, short
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
@@ -16,27 +19,39 @@ from websim.service.shutdown import Shutdown, install_shutdown
 REFRESH_S = 0.5
 """How often the status is asked for."""
 
+PAGE_POLL_S = 0.1
+"""How often it is looked whether the page is there."""
+
 
 def drive_train(options: RunOptions) -> int:
     """Train to the end; return the exit code."""
     return _drive(options, None)
 
 
-def drive_up(options: RunOptions, ports: FleetPorts) -> int:
-    """Run the whole stack on these ports until Ctrl-C or the last step; return the exit code."""
-    return _drive(options, ports)
+def drive_up(options: RunOptions, ports: FleetPorts, *, browser: bool = True) -> int:
+    """Run the whole stack on these ports until Ctrl-C or the last step; return the exit code.
+
+    Args:
+        options: what to train.
+        ports: which ports to use.
+        browser: whether to open the page, where there is a desktop.
+    """
+    return _drive(options, ports, browser)
 
 
-def _drive(options: RunOptions, ports: FleetPorts | None) -> int:
+def _drive(options: RunOptions, ports: FleetPorts | None, browser: bool = False) -> int:
     shutdown = install_shutdown()
     stays_up = ports is not None
     with make_display() as display:
-        run = Run(options, ports=ports, notify=display.note)
+        run = Run(options, ports=ports, dashboard=stays_up, notify=display.note)
         try:
-            # The dashboard's child joins this run's supervisor here, if it stays up.
+            if run.page_url is not None:
+                display.note(f"watch it on {run.page_url}")
             display.note(_head(options, run))
             if stays_up:
                 display.note(_addresses(options, run))
+            if browser:
+                _open_page_when_ready(run, shutdown)
             _follow(run, display, shutdown)
             if stays_up and options.total_steps is None and run.finished:
                 display.note(_result_lines(run.directory))
@@ -66,6 +81,8 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         run.wait_ready(cancelled=lambda: shutdown.requested)
     except KeyboardInterrupt:
         return
+    if run.page_url is not None:
+        display.note(f"training runs; watch it on {run.page_url}")
     after, fleet = 0, ""
     while not run.ended and run.failure is None and not shutdown.requested:
         status = run.status()
@@ -81,6 +98,18 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         shutdown.wait(REFRESH_S)
     if not shutdown.requested:
         run.raise_failure()
+
+
+def _open_page_when_ready(run: Run, shutdown: Shutdown) -> None:
+    """Open the page in a browser as soon as it is there, without waiting for it."""
+
+    def wait_and_open() -> None:
+        while not (run.page_ready or run.ended or shutdown.requested):
+            time.sleep(PAGE_POLL_S)
+        if run.page_ready and run.page_url is not None:
+            open_page(run.page_url)
+
+    threading.Thread(target=wait_and_open, name="browser", daemon=True).start()
 
 
 def _stay(run: Run, shutdown: Shutdown) -> None:

@@ -21,7 +21,9 @@ ORCHESTRATOR = "orchestrator"
 ORCHESTRATOR_STAGE = 0
 WORKER_STAGE = 1
 LEARNER_STAGE = 2
-"""Stages of stopping: the learner first, so that its last checkpoint finds a fleet."""
+DASHBOARD_STAGE = -1
+"""Stages of stopping: the learner first, so that its last checkpoint finds a fleet; the dashboard
+last, so that it has seen how the run ended."""
 
 
 class LocalFleet:

@@ -145,6 +145,7 @@ def make_log_dir(directory: Path) -> Path:
 def forget_unbegun(directory: Path) -> None:
     """Remove the directory of a run that was refused before it began."""
     if not (directory / "config.json").exists():
-        shutil.rmtree(directory / "logs", ignore_errors=True)
+        for name in ("logs", "dashboard"):
+            shutil.rmtree(directory / name, ignore_errors=True)
         with contextlib.suppress(OSError):
             directory.rmdir()

@@ -12,7 +12,7 @@ from websim.service.errors import UserError
 
 @dataclass(frozen=True)
 class FleetPorts:
-    """Ports of a fleet and its learner; 0 takes a free one."""
+    """Ports of a fleet, its learner and its dashboard; 0 takes a free one."""
 
     workers: int = 0
     """Where sim workers connect to the orchestrator."""
@@ -26,9 +26,19 @@ class FleetPorts:
     """HTTP of reward-gen."""
     telemetry: int = 0
     """Where those connect who show environments."""
+    dashboard: int = 0
+    """The dashboard's page."""
 
 
-DEFAULT_PORTS = FleetPorts(5555, 5556, 8092, 8091, 8090, telemetry=5557)
+DEFAULT_PORTS = FleetPorts(
+    workers=5555,
+    clients=5556,
+    orchestrator_http=8092,
+    learner_http=8091,
+    reward_gen_http=8090,
+    telemetry=5557,
+    dashboard=8080,
+)
 """The documented ports, which `websim up` uses."""
 
 

@@ -13,7 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from websim.local.fleet import LEARNER_STAGE, LocalFleet, log_arguments, require_installed
+from websim.local.fleet import (
+    DASHBOARD_STAGE,
+    LEARNER_STAGE,
+    LocalFleet,
+    log_arguments,
+    require_installed,
+)
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
 from websim.local.options import RunOptions, forget_unbegun, make_log_dir
 from websim.local.ports import FleetPorts, HeldPort
@@ -22,6 +28,7 @@ from websim.service.errors import EXIT_USER_ERROR, UserError
 
 REWARD_GEN = "reward-gen"
 LEARNER = "learner"
+DASHBOARD = "dashboard"
 
 START_TIMEOUT_S = 120.0
 """How long a learner may take to start, torch's import included."""
@@ -52,6 +59,7 @@ class Run:
         *,
         ports: FleetPorts | None = None,
         restart: bool = True,
+        dashboard: bool = False,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Start all processes, without waiting for them: see `wait_ready`.
@@ -60,6 +68,7 @@ class Run:
             options: What to train.
             ports: Which ports to use; None takes free ones.
             restart: Whether a learner that dies goes on from its last checkpoint.
+            dashboard: Whether there is a page to watch it on; takes a private fleet.
             notify: Called with a line for people when a process has ended; from another thread.
 
         Raises:
@@ -70,11 +79,15 @@ class Run:
         self.directory = options.directory()
         self._fleet: LocalFleet | None = None
         self._held_author: HeldPort | None = None
+        self._held_page: HeldPort | None = None
         wanted = ports or FleetPorts()
         log_dir = make_log_dir(self.directory)
         try:
             self._held = HeldPort("learner, HTTP", wanted.learner_http)
             try:
+                if dashboard:
+                    require_installed("websim_dashboard")
+                    self._held_page = HeldPort("dashboard", wanted.dashboard)
                 options = self._with_author(options, wanted)
                 self._open_fleet(options, wanted, log_dir, notify)
             except BaseException:
@@ -89,6 +102,8 @@ class Run:
             if self._held_author is not None:
                 self._supervisor.start(self._author(self._held_author.port))
             self._supervisor.start(self._learner(options, restart))
+            if self._held_page is not None:
+                self._supervisor.start(self._page(self._held_page.port, options))
         except BaseException:
             self.close()
             raise
@@ -111,10 +126,22 @@ class Run:
         # Training goes on without rewards from words, and says so.
         return ChildSpec(REWARD_GEN, tuple(argv), LEARNER_STAGE, needed=False, with_secrets=True)
 
+    def _page(self, port: int, options: RunOptions) -> ChildSpec:
+        """Return the dashboard."""
+        assert self._fleet is not None
+        argv = ["-m", "websim_dashboard", "--http-port", str(port), "--learner", self.http_url]
+        argv += ["--orchestrator", self._fleet.http_url]
+        argv += ["--telemetry", self._fleet.telemetry_address]
+        argv += ["--history", str(self.directory / DASHBOARD / "history.sqlite")]
+        argv += [] if options.keys is None else ["--keys", str(options.keys)]
+        argv += log_arguments(self.directory / "logs", DASHBOARD)
+        # Training goes on without anybody watching.
+        return ChildSpec(DASHBOARD, tuple(argv), DASHBOARD_STAGE, needed=False)
+
     def _release_ports(self) -> None:
-        self._held.close()
-        if self._held_author is not None:
-            self._held_author.close()
+        for held in (self._held, self._held_author, self._held_page):
+            if held is not None:
+                held.close()
 
     def _open_fleet(
         self,
@@ -175,6 +202,17 @@ class Run:
         """The HTTP of the run's own reward-gen, if it has one."""
         held = self._held_author
         return None if held is None else f"http://127.0.0.1:{held.port}"
+
+    @property
+    def page_url(self) -> str | None:
+        """Where a browser finds the run, if it has a dashboard."""
+        held = self._held_page
+        return None if held is None else f"http://127.0.0.1:{held.port}"
+
+    @property
+    def page_ready(self) -> bool:
+        """Whether the dashboard answers."""
+        return self._held_page is not None and self._supervisor.state(DASHBOARD) == "ready"
 
     @property
     def http_url(self) -> str:

@@ -16,13 +16,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.types import ASGIApp, Lifespan
 
 from websim.service.errors import UserError
 from websim.service.hosts import is_loopback
-from websim.service.tokens import TokenCheck, load_tokens
+from websim.service.tokens import TokenCheck, Tokens, load_tokens
 
 MAX_BODY_BYTES = 1024 * 1024
 """Requests carry commands, never bulk data."""
+
+MAX_WEBSOCKET_BYTES = 64 * 1024
+"""What a browser says on a WebSocket is small."""
 
 MAX_PROBLEMS = 8
 """What is told of a body that does not fit, at most."""
@@ -70,15 +74,17 @@ class HttpServer:
         self._thread.join(STOP_DEADLINE_S + 1.0)
 
 
-def make_app(title: str, version: str) -> FastAPI:
+def make_app(title: str, version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return the application a service adds its routes to.
 
     No telemetry leaves it, bodies are bounded, and there is no documentation page (it would load
     scripts from elsewhere); `/openapi.json` is served. Who may ask is decided by `serve_http`.
+    What is in the lifespan's context runs in the server's loop, from its start to its stop.
     """
     app = FastAPI(
         title=title,
         version=version,
+        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -135,7 +141,13 @@ def add_health(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def serve_http(app: FastAPI, host: str, port: int, token_file: Path | None = None) -> HttpServer:
+def serve_http(
+    app: FastAPI,
+    host: str,
+    port: int,
+    token_file: Path | None = None,
+    check: Callable[[ASGIApp, Tokens], ASGIApp] = TokenCheck,
+) -> HttpServer:
     """Serve an application from a daemon thread.
 
     Args:
@@ -143,12 +155,13 @@ def serve_http(app: FastAPI, host: str, port: int, token_file: Path | None = Non
         host: Address to listen on; beyond loopback it takes tokens.
         port: Port to listen on; 0 takes a free one.
         token_file: Tokens that requests must bring, but for health and metrics; None asks for none.
+        check: Middleware that lets those in who bring one.
 
     Raises:
         UserError: The address takes tokens, cannot be used, or is taken; or the tokens cannot be
             read.
     """
-    _restrict(app, host, token_file)
+    _restrict(app, host, token_file, check)
     listener = _listen(host, port)
     bound_port = listener.getsockname()[1]
     server = uvicorn.Server(
@@ -159,6 +172,9 @@ def serve_http(app: FastAPI, host: str, port: int, token_file: Path | None = Non
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=STOP_DEADLINE_S,
+            ws_max_size=MAX_WEBSOCKET_BYTES,
+            # Pictures hardly shrink, and every viewer would pay for it.
+            ws_per_message_deflate=False,
         )
     )
 
@@ -178,10 +194,13 @@ def serve_http(app: FastAPI, host: str, port: int, token_file: Path | None = Non
     return HttpServer(f"http://{shown}:{bound_port}", server, thread)
 
 
-def _restrict(app: FastAPI, host: str, token_file: Path | None) -> None:
+def _restrict(
+    app: FastAPI, host: str, token_file: Path | None, check: Callable[[ASGIApp, Tokens], ASGIApp]
+) -> None:
     """Have an application serve only those who may ask."""
     if token_file is not None:
-        app.add_middleware(TokenCheck, tokens=load_tokens(token_file))
+        tokens = load_tokens(token_file)
+        app.add_middleware(lambda inner: check(inner, tokens))
     elif not is_loopback(host):
         raise UserError(
             f"--http-host {host} is not a loopback address, so anybody could command this service",

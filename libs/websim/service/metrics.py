@@ -202,7 +202,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_learner_time_seconds_total",
         "counter",
-        "Training time by what it was spent on: waiting for physics, inference, or the update.",
+        "The learner's time by what it was spent on: waiting for physics, inference, the update, "
+        "or evaluation.",
         ("phase",),
     ),
     Metric(
@@ -319,6 +320,45 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_reward_gen_budget_left_today_usd", "gauge", "What may still be spent today (UTC)."
     ),
+    # dashboard
+    Metric("websim_dashboard_viewers", "gauge", "Pages that are open."),
+    Metric(
+        "websim_dashboard_watched",
+        "gauge",
+        "What somebody looks at just now: sessions' figures, and environments' poses.",
+        ("kind",),
+    ),
+    Metric(
+        "websim_dashboard_telemetry_messages_total",
+        "counter",
+        "Messages of the orchestrator's telemetry that were used, or dropped: stale ones for a "
+        "newer one, broken ones for good.",
+        ("outcome",),
+    ),
+    Metric(
+        "websim_dashboard_frames_total",
+        "counter",
+        "Pictures for pages: sent, or skipped for a newer one.",
+        ("kind", "outcome"),
+    ),
+    Metric("websim_dashboard_sent_bytes_total", "counter", "Sent to pages over WebSockets."),
+    Metric(
+        "websim_dashboard_acks_lost_total",
+        "counter",
+        "Pictures whose arrival no page confirmed in time.",
+    ),
+    Metric(
+        "websim_dashboard_upstream_requests_total",
+        "counter",
+        "Requests to the services behind, by how they ended.",
+        ("upstream", "outcome"),
+    ),
+    Metric(
+        "websim_dashboard_history_rows_total",
+        "counter",
+        "Metric points and events written to the history.",
+    ),
+    Metric("websim_dashboard_history_bytes", "gauge", "Size of the history's file."),
 )
 
 

@@ -89,6 +89,13 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return len(self.action_low)
 
 
+class TaskSummary(msgspec.Struct, frozen=True, array_like=True):
+    """A task that a worker has by name."""
+
+    name: str
+    description: str
+
+
 class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
     """What somebody looks at: the figures of all of a shard's environments, the poses of some."""
 
@@ -119,7 +126,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 class WorkerHello(Message, frozen=True, tag="worker_hello"):
     """A worker is there. Sent until a Welcome arrives; `instance` is new for each process.
 
-    `held` are the shards that it still has from an orchestrator that it lost.
+    `held` are the shards that it still has from an orchestrator that it lost; `tasks` those that
+    can be opened by name.
     """
 
     instance: str
@@ -129,6 +137,7 @@ class WorkerHello(Message, frozen=True, tag="worker_hello"):
     http_url: str = ""
     package_version: str = ""
     held: tuple[Held, ...] = ()
+    tasks: tuple[TaskSummary, ...] = ()
 
 
 class WorkerHeartbeat(Message, frozen=True, tag="worker_heartbeat"):

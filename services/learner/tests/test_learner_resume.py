@@ -19,7 +19,10 @@ from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
 LAZY = "def reward(state, action):\n    return -np.sum(np.square(action), axis=1)\n"
 BOLD = "def reward(state, action):\n    return np.sum(np.square(action), axis=1)\n"
 
-TIMES = {"n", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s"}
+TIMES = {
+    "n", "time_unix_s", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s",
+    "evaluation_s",
+}  # fmt: skip
 """What may differ between rows of metrics.jsonl of two runs that are the same."""
 
 

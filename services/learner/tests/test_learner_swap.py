@@ -13,7 +13,10 @@ from websim_learner.rewards import make_reward
 
 SETTINGS = {"rollout_length": 16, "minibatch_size": 64, "epochs": 2, "hidden": (16,)}
 TENFOLD = "def reward(state, action):\n    return 10.0 * (1.0 - np.square(state.x)) + 3.0\n"
-TIMES = {"n", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s"}
+TIMES = {
+    "n", "time_unix_s", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s",
+    "evaluation_s",
+}  # fmt: skip
 NOISE = "def reward(state, action):\n    return np.sin(1000.0 * state.x)\n"
 
 

@@ -68,12 +68,16 @@ def add_run_routes(
     def get_events(
         after: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = MAX_EVENTS,
+        reader: Annotated[str, Query(max_length=64)] = "",
     ) -> Response:
         """Answer the oldest records beyond number `after` that are still kept.
 
         Ask again with the number of the last one to go on; an empty list means that there is
-        nothing new. Numbers grow over the whole life of a run, restarts included.
+        nothing new. Numbers grow over the whole life of a run, restarts included. A reader that
+        gives itself a name is waited for a moment when the run is over.
         """
+        if reader:
+            stream.note_reader(reader, after)
         records = stream.after(after, limit)
         return Response(msgspec.json.encode(records), media_type="application/json")
 

@@ -14,8 +14,8 @@ class RunClock:
 
     def __init__(self) -> None:
         """Start at zero; the clock stands."""
-        self.phases = dict.fromkeys(("physics", "inference", "update"), 0.0)
-        """Seconds of this process by phase of training; they overlap where the phases do."""
+        self.phases = dict.fromkeys(("physics", "inference", "update", "evaluation"), 0.0)
+        """Seconds of this process by what they went to; they overlap where the phases do."""
         self._gathered_s = 0.0
         self._running_since_s: float | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_UPDATES + 1)
@@ -55,6 +55,16 @@ class RunClock:
         """Measure the present speed from the last update on: what it depends on has changed."""
         while len(self._recent) > 1:
             self._recent.popleft()
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Stop the clock for an evaluation, whose time is kept apart."""
+        began_s = time.perf_counter()
+        try:
+            with self.stopped():
+                yield
+        finally:
+            self.phases["evaluation"] += time.perf_counter() - began_s
 
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""

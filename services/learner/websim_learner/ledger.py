@@ -51,6 +51,7 @@ class Ledger:
         """Returns further counters and arrays for checkpoints."""
         self.reporter = reporter
         self.clock = clock
+        self._told_evaluation_s = 0.0
         self._config = config
         self._run_dir = run_dir
         self._branches = branches
@@ -90,7 +91,7 @@ class Ledger:
 
     def note_advance(self, branch: Branch, advance: Advance) -> None:
         """Note what one update of a branch did."""
-        for phase in self.clock.phases:
+        for phase in ("physics", "inference", "update"):
             self.clock.phases[phase] += getattr(advance, f"{phase}_s")
         self.clock.note_steps(self.env_steps)
         self.reporter.counts["reward_nonfinite_rows"] += advance.nonfinite_rows
@@ -131,9 +132,15 @@ class Ledger:
                 physics_s=advance.physics_s,
                 inference_s=advance.inference_s,
                 update_s=advance.update_s,
+                evaluation_s=self._new_evaluation_s(),
                 **means,
             )
         )
+
+    def _new_evaluation_s(self) -> float:
+        """Return what evaluations took since this was asked last."""
+        before, self._told_evaluation_s = self._told_evaluation_s, self.clock.phases["evaluation"]
+        return self._told_evaluation_s - before
 
     def _mark_skipped(self, branch: Branch, steps: int) -> None:
         """Note that steps were not simulated: no other run has to leave out the same ones."""
@@ -196,7 +203,7 @@ class Ledger:
         """Evaluate every branch; training time stands meanwhile."""
         before = self.state
         evaluations = []
-        with self.clock.stopped():
+        with self.clock.evaluating():
             self.enter("evaluating")
             for branch in self._branches:
                 evaluation = examine(branch)

@@ -5,6 +5,7 @@ that names the last one it knows misses nothing that is still kept and gets noth
 """
 
 import threading
+import time
 from collections import deque
 from itertools import islice
 from typing import Any, Literal
@@ -16,6 +17,17 @@ MAX_RECORDS = 20_000
 
 RECORDS_PER_LIFE = 1_000_000_000
 """Numbers set aside for each process of a run."""
+
+MAX_READERS = 16
+"""Readers whose progress is noted."""
+
+READER_LEFT_S = 5.0
+"""A reader that has not asked for this long is not waited for."""
+
+LAST_WORDS_S = 3.0
+"""How long a run that is over waits for its readers."""
+
+LAST_WORDS_POLL_S = 0.02
 
 RunState = Literal[
     "starting",
@@ -40,6 +52,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Updates done when it happened."""
     env_steps: int
     """Training env steps done when it happened."""
+    time_unix_s: float = 0.0
+    """When it was published."""
 
 
 class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
@@ -79,6 +93,10 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """Of this update: waiting for the fleet."""
     inference_s: float
     update_s: float
+    evaluation_s: float = 0.0
+    """Evaluations since the update before; training time stands meanwhile."""
+    return_std: float | None = None
+    """Standard deviation of the episodes that return_mean is taken over."""
     reward_std: float = 0.0
     """Standard deviation of the reward per transition."""
     component_shares: dict[str, float] = {}
@@ -171,13 +189,16 @@ class EventStream:
         """
         self._n = life * RECORDS_PER_LIFE
         self._records: deque[AnyRecord] = deque(maxlen=MAX_RECORDS)
+        self._readers: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
     def publish(self, record: AnyRecord) -> AnyRecord:
         """Number a record and add it; return it with its number."""
         with self._lock:
             self._n += 1
-            numbered: AnyRecord = msgspec.structs.replace(record, n=self._n)
+            numbered: AnyRecord = msgspec.structs.replace(
+                record, n=self._n, time_unix_s=time.time()
+            )
             self._records.append(numbered)
             return numbered
 
@@ -189,3 +210,21 @@ class EventStream:
             # Numbers are consecutive, so the place of n + 1 is known.
             skip = max(0, n + 1 - self._records[0].n)
             return list(islice(self._records, skip, skip + limit))
+
+    def note_reader(self, name: str, after: int) -> None:
+        """Note that a reader has everything up to number `after`."""
+        with self._lock:
+            if name in self._readers or len(self._readers) < MAX_READERS:
+                self._readers[name] = (after, time.monotonic())
+
+    def await_readers(self, timeout_s: float = LAST_WORDS_S) -> None:
+        """Wait until all readers that still ask have everything, or the time is over."""
+        give_up_s = time.monotonic() + timeout_s
+        while self._is_awaited() and time.monotonic() < give_up_s:
+            time.sleep(LAST_WORDS_POLL_S)
+
+    def _is_awaited(self) -> bool:
+        asked_since_s = time.monotonic() - READER_LEFT_S
+        with self._lock:
+            readers = list(self._readers.values())
+            return any(after < self._n and at_s > asked_since_s for after, at_s in readers)

@@ -25,13 +25,13 @@ from websim_learner.run_dir import RunDir
 log = get_logger("websim_learner")
 
 CURVES = {
-    "episode": ("return_mean", "length_mean", "fitness_mean", "success_mean"),
+    "episode": ("return_mean", "return_std", "length_mean", "fitness_mean", "success_mean"),
     "learning": (
         "policy_loss", "value_loss", "entropy_nats", "kl_nats", "clip_fraction", "gradient_norm",
         "explained_variance", "learning_rate", "epochs", "action_std", "reward_mean",
         "reward_std", "improvement_per_million", "invalid_transitions",
     ),
-    "time": ("steps_per_s", "physics_s", "inference_s", "update_s"),
+    "time": ("steps_per_s", "physics_s", "inference_s", "update_s", "evaluation_s"),
 }  # fmt: skip
 """TensorBoard's groups of curves, by attributes of MetricsRecord."""
 

@@ -60,10 +60,12 @@ class EpisodeStatistics:
 
         Returns:
             return_mean by the task's own reward, length_mean in env steps, fitness_mean in the
-            task's unit, success_mean (None where the task defines no success).
+            task's unit, success_mean (None where the task defines no success); return_std, the
+            standard deviation of what return_mean is taken over.
         """
         return {
             "return_mean": _mean(self._return),
+            "return_std": float(np.std(self._return)) if self._return else None,
             "length_mean": _mean(self._length),
             "fitness_mean": _mean(self._fitness),
             "success_mean": _mean(self._success),

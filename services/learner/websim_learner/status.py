@@ -20,7 +20,7 @@ SILENT = "the fleet does not answer"
 
 
 class TimeSplit(BaseModel):
-    """Parts of the training time that went to what, adding up to 1 (0 before the first update)."""
+    """Parts of the learner's time that went to what, adding up to 1 (0 before the first update)."""
 
     physics: float = 0.0
     """Waiting for the fleet."""
@@ -28,6 +28,7 @@ class TimeSplit(BaseModel):
     """The policy's forward, storing and sending."""
     update: float = 0.0
     """Learning."""
+    evaluation: float = 0.0
 
 
 class EvaluationStatus(BaseModel):

@@ -76,6 +76,7 @@ def train(settings: TrainSettings) -> int:
         write_ready(settings.ready_file, http_url=server.url, run_dir=str(run_dir.path))
         log.info("learner ready", http=server.url, run_dir=str(run_dir.path), task=config.task)
         state = run.train()
+        run.stream.await_readers()
         log.info("learner done", state=state, reason=shutdown.reason)
         server.stop()
     finally:

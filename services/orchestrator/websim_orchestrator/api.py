@@ -15,6 +15,7 @@ from websim_orchestrator.events import EnvResetAsked, SceneAsked, StateAsked
 from websim_orchestrator.fleet import Quarantine
 from websim_orchestrator.runtime import Runtime, TooManyQuestions
 from websim_orchestrator.scene_view import SceneView, view_scene
+from websim_orchestrator.task_view import TaskSummaryView, TaskView, view_task, view_tasks
 
 ANSWER_DEADLINE_S = 10.0
 """How long an HTTP question waits for a worker."""
@@ -112,6 +113,16 @@ def add_fleet_routes(app: FastAPI, runtime: Runtime) -> None:
             if view.session == session:
                 return view
         raise HTTPException(404, f"there is no session {session}")
+
+    @app.get("/v1/tasks", tags=["fleet"])
+    def tasks() -> list[TaskSummaryView]:
+        """List the tasks that every worker has by name."""
+        return _wait(runtime.read(view_tasks))
+
+    @app.get("/v1/sessions/{session}/task", tags=["fleet"])
+    def task(session: int) -> TaskView:
+        """Show the task of a session: its fields with their units, its knobs, its own reward."""
+        return _wait(runtime.read(lambda brain: view_task(brain, session)))
 
     @app.get("/v1/sessions/{session}/envs/{env_id}", tags=["fleet"])
     def env(session: int, env_id: int) -> EnvView:

@@ -21,6 +21,7 @@ from websim.wire.messages import (
     Snapshot,
     Step,
     TaskInfo,
+    TaskSummary,
 )
 
 Command = Step | Reset | SetState | ResetEnv | SetKnobs | RestoreShard
@@ -75,6 +76,8 @@ class WorkerRecord:
     http_url: str
     package_version: str
     last_seen_s: float
+    tasks: tuple[TaskSummary, ...] = ()
+    """Tasks that can be opened by name."""
     draining: bool = False
     commands: int = 0
     env_steps: int = 0

@@ -37,6 +37,9 @@ from websim_orchestrator.placement import Placement
 from websim_orchestrator.reclaim import Reclaim, shard_lost
 from websim_orchestrator.watching import Watching
 
+MAX_TASKS = 1000
+"""Tasks of a worker that are listed."""
+
 MAX_THREADS = 1024
 """Bound of a worker's threads."""
 
@@ -128,6 +131,7 @@ class WorkerSide:
                 nthread=hello.nthread,
                 http_url=hello.http_url,
                 package_version=hello.package_version,
+                tasks=hello.tasks[:MAX_TASKS],
                 last_seen_s=now_s,
             )
             self._next_worker_id += 1

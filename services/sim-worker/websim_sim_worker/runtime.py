@@ -53,6 +53,7 @@ from websim.wire.messages import (
 )
 from websim.wire.sockets import make_socket, receive, send
 from websim_sim_worker.held import HeldShards
+from websim_sim_worker.tasks import summaries
 
 log = get_logger("websim_sim_worker")
 
@@ -183,6 +184,7 @@ class Runtime:
                         http_url=self.http_url,
                         package_version=version("websim-sim-worker"),
                         held=self.held.announce(),
+                        tasks=summaries(),
                     )
                 )
             return

@@ -8,12 +8,15 @@ import functools
 from collections.abc import Mapping
 from importlib.resources import files
 
+import yaml
+
 from websim.tasks import TaskBundle, TaskError
 from websim.tasks.document import Value
+from websim.wire.messages import TaskSummary
 from websim_sim_worker.compilation import CompiledTask, compile_prepared, prepare
 from websim_sim_worker.vetting import vet
 
-__all__ = ["CompiledTask", "bundled", "bundled_names", "compile_task"]
+__all__ = ["CompiledTask", "bundled", "bundled_names", "compile_task", "summaries"]
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -38,6 +41,22 @@ def bundled(name: str) -> TaskBundle:
         raise TaskError(f"unknown task {name!r}", remedy=remedy)
     source = files("websim_sim_worker").joinpath("bundled", f"{name}.yaml").read_bytes()
     return TaskBundle(name=name, task_yaml=source)
+
+
+@functools.cache
+def summaries() -> tuple[TaskSummary, ...]:
+    """Return name and description of all bundled tasks, without the rest of their files."""
+    return tuple(TaskSummary(name, _description(name)) for name in bundled_names())
+
+
+def _description(name: str) -> str:
+    """Return what a bundled task's file says near its beginning."""
+    tokens = yaml.scan(bundled(name).task_yaml, Loader=yaml.SafeLoader)
+    words = (token.value for token in tokens if isinstance(token, yaml.ScalarToken))
+    for word in words:
+        if word == "description":
+            return str(next(words))
+    raise TaskError(f"bundled task {name} has no description")
 
 
 def compile_task(bundle: TaskBundle, overrides: Mapping[str, Value] | None = None) -> CompiledTask:

@@ -1,0 +1,203 @@
+"""Who may do what: other sites' pages, people without a token, viewers, and who commands."""
+
+import pytest
+from known_services import KnownServices
+from running import hear, open_client, open_socket, serve_dashboard
+from starlette.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+
+from websim.service.tokens import load_tokens
+from websim_dashboard.access import SESSION_S, cookie_role, is_own_origin, make_cookie
+
+VIEW, CONTROL = "v" * 40, "c" * 40
+
+
+@pytest.fixture(scope="module")
+def services():
+    known = KnownServices()
+    yield known
+    known.close()
+
+
+@pytest.fixture(scope="module")
+def token_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tokens") / "tokens"
+    path.write_text(f"view {VIEW}\ncontrol {CONTROL}\n")
+    path.chmod(0o400)
+    return path
+
+
+@pytest.fixture(scope="module")
+def open_url(services, tmp_path_factory):
+    with serve_dashboard(services, tmp_path_factory.mktemp("open")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def closed_url(services, tmp_path_factory, token_file):
+    place = tmp_path_factory.mktemp("closed")
+    (place / "page").mkdir()
+    (place / "page" / "index.html").write_text("<!doctype html>the page")
+    with serve_dashboard(services, place, token_file=token_file, page=place / "page") as url:
+        yield url
+
+
+def own_origin(url):
+    return {"Origin": url}
+
+
+HOSTILE = [
+    "http://evil.example",
+    "null",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    "https://127.0.0.1.evil.example",
+    "file://",
+    "http://[::1",
+    "",
+]
+
+
+@pytest.mark.parametrize("origin", HOSTILE)
+def test_other_sites_pages_can_neither_command_nor_listen(services, open_url, origin):
+    before = len(services.commands)
+    with open_client(open_url) as client:
+        for path in ("run/commands", "rewards/check", "login", "sessions/1/envs/0/reset"):
+            answer = client.post(f"/api/v1/{path}", headers={"Origin": origin}, content=b"{}")
+            assert answer.status_code == 403, path
+            assert "other sites" in answer.json()["detail"]
+    with pytest.raises(InvalidStatus) as refused:
+        open_socket(open_url, additional_headers={"Origin": origin})
+    assert refused.value.response.status_code == 403
+    assert len(services.commands) == before
+
+
+def test_a_name_that_was_rebound_to_this_machine_is_refused(open_url):
+    with open_client(open_url) as client:
+        rebound = {"Host": "evil.example", "Origin": "http://evil.example"}
+        assert client.get("/api/v1/status", headers=rebound).status_code == 400
+        answer = client.post("/api/v1/run/commands", headers=rebound, json={"kind": "pause"})
+        assert answer.status_code == 400
+
+
+def test_on_loopback_without_tokens_the_own_page_and_scripts_may_command(services, open_url):
+    with open_client(open_url) as client:
+        assert client.get("/api/v1/access").json() == {"role": "control"}
+        for headers in ({}, own_origin(open_url)):
+            answer = client.post("/api/v1/run/commands", headers=headers, json={"kind": "resume"})
+            assert answer.status_code == 200
+    with open_socket(open_url, additional_headers=own_origin(open_url)) as socket:
+        assert hear(socket, "status")["status"]["role"] == "control"
+
+
+def test_without_a_token_there_is_the_page_and_the_login_and_health(closed_url):
+    with open_client(closed_url) as client:
+        assert client.get("/").text.endswith("the page")
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/v1/access").json() == {"role": None}
+        for path in ("status", "metrics", "events", "goal", "workers", "sessions/1/task"):
+            answer = client.get(f"/api/v1/{path}")
+            assert answer.status_code == 401, path
+            assert "log in" in answer.json()["detail"]
+        assert client.get("/openapi.json").status_code == 401
+        answer = client.post("/api/v1/run/commands", json={"kind": "pause"})
+        assert answer.status_code == 401
+    with pytest.raises(InvalidStatus) as refused:
+        open_socket(closed_url)
+    assert refused.value.response.status_code == 403
+
+
+def login(client, url, token):
+    return client.post("/api/v1/login", headers=own_origin(url), json={"token": token})
+
+
+def test_a_viewer_sees_everything_and_commands_nothing(services, closed_url):
+    before = len(services.commands)
+    with open_client(closed_url) as client:
+        assert login(client, closed_url, VIEW).json() == {"role": "view"}
+        assert client.get("/api/v1/status").json()["role"] == "view"
+        for path in ("run/commands", "rewards/check", "sessions/1/envs/0/reset"):
+            answer = client.post(f"/api/v1/{path}", json={"kind": "pause"})
+            assert answer.status_code == 403
+            assert "control token" in answer.json()["detail"]
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = {**own_origin(closed_url), "Cookie": cookie}
+    with open_socket(closed_url, additional_headers=headers) as socket:
+        assert hear(socket, "status")["status"]["role"] == "view"
+        socket.send('{"kind": "pause"}')
+        assert "type" in hear(socket, "error")["message"]
+    assert len(services.commands) == before
+
+
+def test_a_control_token_commands_by_cookie_and_by_header(services, closed_url):
+    with open_client(closed_url) as client:
+        assert login(client, closed_url, CONTROL).json() == {"role": "control"}
+        answer = client.post(
+            "/api/v1/run/commands", headers=own_origin(closed_url), json={"kind": "resume"}
+        )
+        assert answer.status_code == 200
+        hostile = client.post(
+            "/api/v1/run/commands", headers={"Origin": "http://evil"}, json={"kind": "stop"}
+        )
+        assert hostile.status_code == 403
+        client.post("/api/v1/logout", headers=own_origin(closed_url))
+        assert client.get("/api/v1/status").status_code == 401
+    with open_client(closed_url, headers={"Authorization": f"Bearer {CONTROL}"}) as client:
+        assert client.post("/api/v1/run/commands", json={"kind": "resume"}).status_code == 200
+    assert {"kind": "stop"} not in services.commands
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(closed_url):
+    with open_client(closed_url) as client:
+        answer = login(client, closed_url, CONTROL)
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert CONTROL not in cookie
+        assert login(client, closed_url, "x" * 40).status_code == 401
+
+
+def test_a_cookie_is_good_for_its_token_and_its_time_only(token_file):
+    tokens = load_tokens(token_file)
+    good = make_cookie(VIEW, 1000.0)
+    assert cookie_role(tokens, good, 1000.0) == "view"
+    assert cookie_role(tokens, make_cookie(CONTROL, 1000.0), 1000.0) == "control"
+    assert cookie_role(tokens, good, 1000.0 + SESSION_S) is None
+    expires, proof = good.split(".")
+    later = f"{int(expires) + 1}.{proof}"
+    for bad in (
+        "",
+        ".",
+        expires,
+        later,
+        f"{expires}.{proof[:-1]}",
+        f"-1.{proof}",
+        "9" * 99,
+        "²." + proof,
+    ):
+        assert cookie_role(tokens, bad, 1000.0) is None
+    assert cookie_role(tokens, make_cookie("o" * 40, 1000.0), 1000.0) is None
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/access", "/healthz", "/nothing", "/openapi.json"])
+def test_every_answer_says_what_a_page_may_load(open_url, path):
+    with open_client(open_url) as client:
+        answer = client.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "*" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_origin_is_ones_own_by_host_and_port():
+    def own(origin, host):
+        return is_own_origin(Headers({"origin": origin, "host": host}))
+
+    assert own("http://localhost:8080", "localhost:8080")
+    assert own("https://watch.example", "watch.example")
+    assert not own("http://localhost:8081", "localhost:8080")
+    assert not own("http://localhost:8080@evil", "localhost:8080")
+    assert is_own_origin(Headers({"host": "localhost"}))

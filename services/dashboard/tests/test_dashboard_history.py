@@ -1,0 +1,155 @@
+"""The history: what goes in comes out, after a crash too; it neither doubles nor grows for ever."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+from dashboard_samples import make_metrics, make_run, make_state
+
+from websim.service.errors import UserError
+from websim_dashboard.history import DAY_S, History
+from websim_dashboard.records import split_records
+
+RUN = "/runs/r1"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "history.sqlite"
+
+
+def open_history(path, keep_days=30.0, keep_points=1000):
+    return History(path, keep_days=keep_days, keep_points=keep_points)
+
+
+def add(history, *records, run=RUN):
+    points, events = split_records(records)
+    history.add(run, make_run(run_dir=run), records[-1]["n"], points, events)
+
+
+def test_points_and_events_are_there_when_it_is_opened_again(path):
+    first = open_history(path)
+    add(first, make_metrics(1), make_state(2, "paused"), make_metrics(3, return_mean=None))
+    first.close()
+
+    history = open_history(path)
+    series = history.series(RUN, "r1", [], 0, 100)
+    [branch] = series.branches
+    assert (series.run, series.last) == ("r1", 3)
+    assert (branch.number, branch.update, branch.env_steps) == ([1, 3], [1, 3], [1000, 3000])
+    assert branch.values["return_mean"] == [10.0, None]
+    assert branch.values["component:forward"] == [0.75, 0.75]
+    assert "success_mean" not in branch.values
+    assert [event.title for event in history.events(RUN, 0)] == ["paused"]
+    assert history.last_number(RUN) == 3
+    assert history.last_status(RUN)["env_steps"] == 3000
+    assert history.latest_run() == (RUN, "r1")
+    history.close()
+
+
+def test_only_what_is_named_and_new_is_answered(path):
+    history = open_history(path)
+    add(history, *(make_metrics(n) for n in range(1, 11)))
+    [branch] = history.series(RUN, "r1", ["policy_loss"], 7, 100).branches
+    assert branch.update == [8, 9, 10]
+    assert list(branch.values) == ["policy_loss"]
+    assert history.series(RUN, "r1", [], 10, 100).branches == []
+    assert history.series("/runs/other", "x", [], 0, 100).last == 0
+    history.close()
+
+
+def test_thinned_series_are_even_and_end_with_the_newest(path):
+    history = open_history(path)
+    add(history, *(make_metrics(n) for n in range(1, 101)))
+    [branch] = history.series(RUN, "r1", [], 0, 30).branches
+    assert len(branch.update) <= 30
+    assert branch.update[-1] == 100
+    assert {b - a for a, b in zip(branch.update, branch.update[1:], strict=False)} == {4}
+    history.close()
+
+
+def test_what_is_done_again_after_a_restart_replaces_what_was_done_before(path):
+    history = open_history(path)
+    add(history, *(make_metrics(n) for n in range(1, 6)))
+    again = 1_000_000_000
+    add(history, make_metrics(again + 1, update=4, return_mean=-1.0))
+    [branch] = history.series(RUN, "r1", ["return_mean"], 0, 100).branches
+    assert branch.update == [1, 2, 3, 4, 5]
+    assert branch.values["return_mean"] == [10.0, 20.0, 30.0, -1.0, 50.0]
+    assert history.last_number(RUN) == again + 1
+    history.close()
+
+
+def test_a_run_keeps_its_recent_points_and_the_shape_of_its_old_ones(path):
+    history = open_history(path, keep_points=1000)
+    for start in range(1, 4000, 100):
+        add(history, *(make_metrics(n) for n in range(start, start + 100)))
+    [branch] = history.series(RUN, "r1", ["return_mean"], 0, 10_000).branches
+    assert 500 <= len(branch.update) <= 1000
+    assert branch.update[-100:] == list(range(3901, 4001))
+    assert branch.update[0] < 200
+    assert branch.update == sorted(branch.update)
+    history.close()
+
+
+def test_runs_not_heard_of_for_long_are_forgotten(path):
+    history = open_history(path)
+    add(history, make_metrics(1), make_state(2, "running"))
+    add(history, make_metrics(1), run="/runs/r2")
+    history.close()
+    with sqlite3.connect(path) as db:
+        old = time.time() - 31 * DAY_S
+        db.execute("UPDATE runs SET heard_unix_s = ? WHERE run = ?", (old, RUN))
+    db.close()
+
+    history = open_history(path)
+    assert history.series(RUN, "r1", [], 0, 100).branches == []
+    assert history.events(RUN, 0) == []
+    assert history.latest_run()[0] == "/runs/r2"
+    history.close()
+
+
+def test_a_killed_writer_loses_nothing_that_was_added(path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from test_dashboard_history import *\n"
+        "from pathlib import Path\n"
+        "history = open_history(Path(sys.argv[1]), keep_points=100_000)\n"
+        "n = 0\n"
+        "while True:\n"
+        "    n += 1\n"
+        "    add(history, make_metrics(n))\n"
+        "    print(n, flush=True)\n"
+    )
+    here = os.path.dirname(__file__)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), here], stdout=subprocess.PIPE, text=True
+    )
+    with writer:
+        for line in writer.stdout:
+            if int(line) == 50:
+                break
+        writer.send_signal(signal.SIGKILL)
+        said = [int(line) for line in writer.stdout if line.endswith("\n")]
+    history = open_history(path)
+    [branch] = history.series(RUN, "r1", [], 0, 100_000 - 1).branches
+    assert branch.update == list(range(1, len(branch.update) + 1))
+    assert len(branch.update) >= max([50, *said])
+    history.close()
+
+
+def test_a_file_that_is_no_history_is_refused_in_a_line(path, tmp_path):
+    (tmp_path / "text").write_text("this is no database, and long enough to be looked at" * 50)
+    with pytest.raises(UserError, match=r"cannot be used.*--history"):
+        open_history(tmp_path / "text")
+    history = open_history(path)
+    history.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(UserError, match="version 99"):
+        open_history(path)

@@ -1,0 +1,267 @@
+"""The dashboard as its page and scripts see it, with services behind whose answers are known."""
+
+import json
+import time
+
+import pytest
+from dashboard_samples import make_goal, make_metrics, make_run, make_session, make_state
+from known_services import KnownServices
+from running import eventually, hear, open_client, open_socket, serve_dashboard
+
+
+@pytest.fixture
+def services():
+    known = KnownServices()
+    yield known
+    known.close()
+
+
+@pytest.fixture
+def url(services, tmp_path):
+    with serve_dashboard(services, tmp_path) as address:
+        yield address
+
+
+@pytest.fixture
+def client(url):
+    with open_client(url) as opened:
+        yield opened
+
+
+def test_the_status_is_made_of_what_learner_and_orchestrator_say(services, client):
+    status = client.get("/api/v1/status").json()
+    assert status["run"] == "r1"
+    assert (status["state"], status["env_steps"], status["total_steps"]) == ("training", 3000, 9000)
+    assert (status["workers"], status["num_envs"], status["session"]) == (1, 64, 1)
+    assert (status["goal"], status["adapt_mode"], status["pending"]) == ("run", "auto", None)
+    assert status["fitness_unit"] == "m/s"
+    assert status["time_split"]["evaluation"] == 0.125
+    assert status["learner_error"] is None
+    assert [each["session"] for each in status["sessions"]] == [1, 2]
+    assert "Physics takes 50%" in status["bottleneck"]
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("starting", "waiting"), ("adapting", "trial"), ("stopped", "finished"), ("failed", "failed")],
+)
+def test_states_have_the_pages_names(services, client, state, shown):
+    services.run = make_run(state=state)
+    assert eventually(lambda: client.get("/api/v1/status").json()["state"] == shown)
+
+
+def test_what_waits_for_a_yes_is_in_the_status(services, client):
+    services.goal = make_goal(
+        pending=[{"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}]
+    )
+    pending = client.get("/api/v1/status").json()["pending"]
+    assert pending == {"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}
+
+
+def test_without_a_learner_the_fleet_is_shown(services, client):
+    services.stop("learner")
+    services.sessions = [make_session(5, label="mine")]
+    status = eventually(lambda: (s := client.get("/api/v1/status").json())["learner_error"] and s)
+    assert "does not listen" in status["learner_error"]
+    assert status["orchestrator_error"] is None
+    assert [each["label"] for each in status["sessions"]] == ["mine"]
+
+
+def test_a_fleet_alone_waits_for_a_learner_and_nothing_at_all_is_disconnected(tmp_path):
+    known = KnownServices()
+    known.stop("learner")
+    with serve_dashboard(known, tmp_path) as address, open_client(address) as client:
+        assert client.get("/api/v1/status").json()["state"] == "waiting"
+        known.stop("orchestrator")
+        time.sleep(1.1)
+        status = client.get("/api/v1/status").json()
+        assert status["state"] == "disconnected"
+        assert "orchestrator" in status["orchestrator_error"]
+        assert status["workers"] == 0
+    known.close()
+
+
+def test_records_become_curves_and_events(services, client):
+    services.records = [make_metrics(1), make_state(2, "paused", reason="asked"), make_metrics(3)]
+    series = eventually(
+        lambda: (s := client.get("/api/v1/metrics?names=return_mean").json())["last"] == 3 and s
+    )
+    assert series["branches"][0]["values"] == {"return_mean": [10.0, 30.0]}
+    assert "policy_loss" in series["names"]
+    [event] = client.get("/api/v1/events").json()
+    assert (event["kind"], event["title"], event["detail"]) == ("state", "paused", "asked")
+    assert client.get("/api/v1/events?after=2").json() == []
+
+
+def test_a_backlog_longer_than_an_answer_is_read_to_its_end(services, client):
+    services.records = [make_metrics(n) for n in range(1, 2501)]
+    series = eventually(
+        lambda: (s := client.get("/api/v1/metrics?max_points=10").json())["last"] == 2500 and s
+    )
+    assert series["branches"][0]["update"][-1] == 2500
+    assert len(series["branches"][0]["update"]) <= 10
+
+
+def test_curves_and_the_end_are_there_after_a_restart_without_the_learner(services, tmp_path):
+    place = tmp_path / "kept"
+    place.mkdir()
+    services.records = [make_metrics(1), make_state(2, "finished")]
+    with serve_dashboard(services, place) as address, open_client(address) as client:
+        eventually(lambda: client.get("/api/v1/metrics").json()["last"] == 1)
+        eventually(lambda: client.get("/api/v1/events").json())
+    services.stop("learner")
+    with serve_dashboard(services, place) as address, open_client(address) as client:
+        status = client.get("/api/v1/status").json()
+        assert (status["run"], status["state"], status["env_steps"]) == ("r1", "finished", 3000)
+        assert client.get("/api/v1/metrics").json()["branches"][0]["update"] == [1]
+        assert [event["title"] for event in client.get("/api/v1/events").json()] == ["finished"]
+
+
+def test_another_run_has_curves_of_its_own(services, client):
+    services.records = [make_metrics(1)]
+    eventually(lambda: client.get("/api/v1/metrics").json()["last"] == 1)
+    services.records = [make_metrics(1, return_mean=-5.0)]
+    services.run = make_run(run_id="r2", run_dir="/runs/r2")
+    series = eventually(
+        lambda: (s := client.get("/api/v1/metrics").json())["run"] == "r2" and s["last"] and s
+    )
+    assert series["branches"][0]["values"]["return_mean"] == [-5.0]
+
+
+def test_commands_are_passed_on_and_their_answers_back(services, client):
+    answer = client.post("/api/v1/run/commands", json={"kind": "checkpoint"})
+    assert (answer.status_code, answer.json()["update"]) == (200, 3)
+    answer = client.post("/api/v1/run/commands", json={"kind": "nonsense"})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "there is no such command")
+    assert services.commands == [{"kind": "checkpoint"}, {"kind": "nonsense"}]
+    services.stop("learner")
+    answer = client.post("/api/v1/run/commands", json={"kind": "pause"})
+    assert answer.status_code == 502
+    assert "the learner at" in answer.json()["detail"]
+
+
+def test_a_reward_is_checked_by_the_running_tasks_fields(client):
+    def check(source, **more):
+        answer = client.post("/api/v1/rewards/check", json={"source": source, **more})
+        return answer.status_code, answer.json()
+
+    good = "def reward(state, action):\n    v = state.x_velocity\n    return v, {'speed': v}\n"
+    status, verdict = check(good)
+    assert (status, verdict["ok"], verdict["components"]) == (200, True, ["speed"])
+    assert verdict["id"].startswith("p_")
+    status, verdict = check("def reward(state, action):\n    return state.altitude\n")
+    assert not verdict["ok"]
+    [issue] = verdict["messages"]
+    assert (issue["line"], issue["reason"]) == (2, "attribute")
+    assert "altitude" in issue["message"]
+    status, verdict = check("import os")
+    assert [issue["reason"] for issue in verdict["messages"]] == ["import"]
+    status, verdict = check(good, session=99)
+    assert (status, "99" in verdict["detail"]) == (502, True)
+
+
+def test_a_reward_cannot_be_checked_where_nothing_is_trained(services, client):
+    services.sessions = []
+    time.sleep(1.1)
+    answer = client.post("/api/v1/rewards/check", json={"source": "x"})
+    assert answer.status_code == 409
+    assert "no task" in answer.json()["detail"]
+
+
+def test_a_page_hears_status_metrics_events_and_fleet(services, url):
+    with open_socket(url) as socket:
+        assert hear(socket, "status", lambda m: m["status"]["state"] == "training")
+        assert hear(socket, "fleet")["workers"][0]["worker_id"] == 1
+        services.records = [make_metrics(1), make_state(2, "paused")]
+        [point] = hear(socket, "metrics")["points"]
+        assert (point["env_steps"], point["values"]["return_mean"]) == (1000, 10.0)
+        assert hear(socket, "event")["event"]["title"] == "paused"
+
+
+def test_a_pause_is_on_the_page_at_once(url, client):
+    with open_socket(url) as socket:
+        hear(socket, "status")
+        client.post("/api/v1/run/commands", json={"kind": "pause"})
+        assert hear(socket, "status", lambda m: m["status"]["state"] == "paused")
+
+
+def test_services_that_come_back_are_found_by_themselves(services, url):
+    with open_socket(url) as socket:
+        hear(socket, "status", lambda m: m["status"]["learner_error"] is None)
+        services.stop("learner")
+        services.stop("orchestrator")
+        gone = hear(socket, "status", lambda m: m["status"]["learner_error"])["status"]
+        assert gone["state"] == "disconnected"
+        services.start("learner")
+        services.start("orchestrator")
+        back = hear(
+            socket,
+            "status",
+            lambda m: not (m["status"]["learner_error"] or m["status"]["orchestrator_error"]),
+        )
+        assert back["status"]["state"] == "training"
+
+
+def test_what_is_not_understood_is_said_and_changes_nothing(url):
+    with open_socket(url) as socket:
+        for bad in (
+            "not json",
+            '{"type": "dance"}',
+            '{"type": "ack"}',
+            '{"type": "ack", "seq": -1}',
+            '{"type": "subscribe", "figures": {"session": 1, "max_hz": 1e9}, "pose": null}',
+            b"\x00\xff",
+            "[" * 5000,
+        ):
+            socket.send(bad)
+            assert hear(socket, "error")["message"]
+        socket.send('{"type": "ack", "seq": 4000000000}')
+        assert hear(socket, "status")
+
+
+def test_while_nobody_looks_little_is_asked(services, client):
+    eventually(lambda: "/v1/workers" in services.paths)
+    time.sleep(0.5)
+    services.paths.clear()
+    time.sleep(3.0)
+    assert services.paths.count("/v1/workers") <= 1
+    assert services.paths.count("/v1/run") <= 4
+
+
+def test_the_page_and_its_files_come_out_of_the_package(services, tmp_path):
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<!doctype html><title>websim</title>")
+    (page / "assets" / "main-1a2b.js").write_text("export {};")
+    (tmp_path / "secret").write_text("not for pages")
+    with serve_dashboard(services, tmp_path, page=page) as address, open_client(address) as client:
+        answer = client.get("/")
+        assert answer.headers["content-type"].startswith("text/html")
+        assert answer.headers["cache-control"] == "no-cache"
+        script = client.get("/assets/main-1a2b.js")
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert "immutable" in script.headers["cache-control"]
+        for outside in ("/../secret", "/assets/../../secret", "/%2e%2e/secret", "/..%2fsecret"):
+            assert client.get(outside).status_code == 404
+
+
+def test_without_its_page_it_says_how_to_build_it(client):
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "make setup" in answer.text
+    assert client.get("/api/v1/status").status_code == 200
+
+
+def test_metrics_are_counted(url, client):
+    with open_socket(url) as socket:
+        hear(socket, "status")
+        text = client.get("/metrics").text
+    assert "websim_dashboard_viewers 1.0" in text
+    assert 'websim_dashboard_upstream_requests_total{outcome="answered",upstream="learner"}' in text
+
+
+def test_the_api_describes_itself(client):
+    document = client.get("/openapi.json").json()
+    assert "/api/v1/status" in document["paths"]
+    assert "Status" in document["components"]["schemas"]
+    json.dumps(document)

@@ -1,0 +1,123 @@
+"""The page's HTTP: how everything stands, the history, and what is passed on to other services."""
+
+import asyncio
+import time
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+
+from websim_dashboard.access import COOKIE, SESSION_S, make_cookie, role_of
+from websim_dashboard.broadcast import Broadcast
+from websim_dashboard.checks import check_reward
+from websim_dashboard.fleet_feed import FleetFeed
+from websim_dashboard.history import History
+from websim_dashboard.learner_feed import LearnerFeed
+from websim_dashboard.messages import (
+    Access,
+    Login,
+    MetricSeries,
+    RewardCheck,
+    RewardCheckRequest,
+    Status,
+    TaskDetail,
+    TimelineEvent,
+)
+from websim_dashboard.status import training_session
+from websim_dashboard.upstream import Unreachable
+
+STATUS_AGE_S = 1.0
+"""An older status is asked for anew."""
+
+MAX_POINTS = 10_000
+MAX_NAMES = 2000
+"""Characters."""
+
+
+def add_access_routes(app: FastAPI) -> None:
+    """Add login and logout."""
+
+    @app.get("/api/v1/access", tags=["access"])
+    def access(request: Request) -> Access:
+        """Answer what the asker may do; with role null a token is needed first."""
+        return Access(role=role_of(request))
+
+    @app.post("/api/v1/login", tags=["access"])
+    def login(body: Login, request: Request, response: Response) -> Access:
+        """Exchange a token for a session cookie; without a token file nothing is needed."""
+        tokens = request.scope.get("websim.tokens")
+        if tokens is None:
+            return Access(role=role_of(request))
+        role = tokens.role_of(body.token)
+        if role is None:
+            raise HTTPException(401, "this token is not good here")
+        response.set_cookie(
+            COOKIE,
+            make_cookie(body.token, time.time()),
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return Access(role=role)
+
+    @app.post("/api/v1/logout", tags=["access"])
+    def logout(response: Response) -> Access:
+        """Give the cookie back."""
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return Access(role=None)
+
+
+def add_status_routes(
+    app: FastAPI, broadcast: Broadcast, learner: LearnerFeed, fleet: FleetFeed
+) -> None:
+    """Add the status, and what depends on the running task."""
+
+    @app.get("/api/v1/status", tags=["run"])
+    async def status(request: Request) -> Status:
+        """Answer how run and fleet stand."""
+        await asyncio.gather(learner.fresh(STATUS_AGE_S), fleet.fresh(STATUS_AGE_S))
+        return await broadcast.status(role_of(request) or "view")
+
+    @app.get("/api/v1/sessions/{session}/task", tags=["fleet"])
+    async def task(session: int) -> TaskDetail:
+        """Answer what the task of a session is: fields, knobs, its own reward."""
+        return await _task(fleet, session)
+
+    @app.post("/api/v1/rewards/check", tags=["steering"])
+    async def check(body: RewardCheckRequest) -> RewardCheck:
+        """Say what the language says to a reward program; it is not run."""
+        session = body.session
+        if session is None:
+            await fleet.fresh(STATUS_AGE_S)
+            session = training_session(learner.run_name, fleet.sessions)
+        if session is None:
+            raise HTTPException(409, "no task is being trained, so there are no fields to check by")
+        detail = await _task(fleet, session)
+        return await anyio.to_thread.run_sync(check_reward, body.source, detail)
+
+
+def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> None:
+    """Add the curves and the timeline."""
+
+    @app.get("/api/v1/metrics", tags=["history"])
+    def metrics(
+        names: Annotated[str, Query(max_length=MAX_NAMES)] = "",
+        after: Annotated[int, Query(ge=0)] = 0,
+        max_points: Annotated[int, Query(ge=2, le=MAX_POINTS)] = 2000,
+    ) -> MetricSeries:
+        """Answer the run's metrics: those named, joined by commas, or all."""
+        wanted = [name for name in names.split(",") if name]
+        return history.series(learner.run_key, learner.run_name, wanted, after, max_points)
+
+    @app.get("/api/v1/events", tags=["history"])
+    def events(after: Annotated[int, Query(ge=0)] = 0) -> list[TimelineEvent]:
+        """Answer the newest events of the run beyond number `after`, oldest first."""
+        return history.events(learner.run_key, after)
+
+
+async def _task(fleet: FleetFeed, session: int) -> TaskDetail:
+    try:
+        return await fleet.task(session)
+    except Unreachable as error:
+        raise HTTPException(502, str(error)) from None

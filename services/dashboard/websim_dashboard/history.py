@@ -1,0 +1,256 @@
+"""The curves and the timeline of runs, in SQLite: they outlive pages, learners and this service.
+
+It holds no truth: a learner's records, as they came. A point is known by run, branch and update,
+so what a learner does again after a restart takes the place of what it did before.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from websim.service.errors import UserError
+from websim_dashboard.messages import BranchSeries, MetricPoint, MetricSeries, TimelineEvent
+
+MAX_EVENTS = 1000
+"""Events in one answer."""
+
+BUSY_TIMEOUT_S = 5.0
+"""How long another process may hold the file."""
+
+DAY_S = 86_400.0
+
+VERSION = 1
+"""Of the tables; a file of another version is refused."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, heard_unix_s REAL NOT NULL,
+    status TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS points (
+    run TEXT, branch INTEGER, update_ INTEGER, number INTEGER NOT NULL,
+    env_steps INTEGER NOT NULL, time_unix_s REAL NOT NULL, "values" TEXT NOT NULL,
+    PRIMARY KEY (run, branch, update_)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
+CREATE TABLE IF NOT EXISTS events (
+    run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+"""
+
+THIN_OUT = """
+DELETE FROM points WHERE run = ? AND (branch, update_) IN (
+    SELECT branch, update_ FROM (
+        SELECT branch, update_, row_number() OVER (ORDER BY branch, update_) AS place
+        FROM points WHERE run = ? ORDER BY number LIMIT ?
+    ) WHERE place % 2 = 0
+)
+"""
+"""Delete every other one of the oldest points."""
+
+
+class History:
+    """An open history; any thread may use it."""
+
+    def __init__(self, path: Path, *, keep_days: float, keep_points: int) -> None:
+        """Open a history, or begin one.
+
+        Args:
+            path: the file; its directory is made.
+            keep_days: runs not heard of for longer are forgotten now.
+            keep_points: points of a run that are kept.
+
+        Raises:
+            UserError: it cannot be used.
+        """
+        self.path = path
+        self.rows_written = 0
+        self._keep_points = keep_points
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+            self._prepare(keep_days)
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"the history {path} cannot be used: {error}",
+                "Name another file with --history, or move this one away.",
+            ) from None
+
+    def _prepare(self, keep_days: float) -> None:
+        with self._db:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A crash of the machine may cost the last points, never the file.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"it is of version {version}, and this reads {VERSION}")
+            self._db.executescript(TABLES)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+            stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
+            before_s = time.time() - keep_days * DAY_S
+            for (run,) in self._db.execute(stale, (before_s,)).fetchall():
+                for table in ("points", "events", "runs"):
+                    self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+
+    def latest_run(self) -> tuple[str, str] | None:
+        """Return key and name of the run that was heard of last; None before any."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT run, name FROM runs ORDER BY heard_unix_s DESC LIMIT 1"
+            ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def last_number(self, run: str) -> int:
+        """Return the number of a run's newest record; 0 when there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT last FROM runs WHERE run = ?", (run,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def last_status(self, run: str) -> dict[str, Any] | None:
+        """Return how a run stood when it was heard of last."""
+        with self._lock:
+            row = self._db.execute("SELECT status FROM runs WHERE run = ?", (run,)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def add(
+        self,
+        run: str,
+        status: Mapping[str, Any],
+        last: int,
+        points: Sequence[MetricPoint],
+        events: Sequence[TimelineEvent],
+    ) -> None:
+        """Take in new records of a run, all of them or none.
+
+        Args:
+            run: what the run is known by.
+            status: how it stands; its `run_id` is what people call it.
+            last: number of the newest record.
+            points: metrics among them.
+            events: the rest.
+
+        Raises:
+            sqlite3.Error: the file cannot be written just now; add them again later.
+        """
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+                (run, status["run_id"], last, time.time(), json.dumps(status)),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        run,
+                        p.branch,
+                        p.update,
+                        p.number,
+                        p.env_steps,
+                        p.time_unix_s,
+                        json.dumps(p.values),
+                    )
+                    for p in points
+                ),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
+                ((run, e.number, e.model_dump_json()) for e in events),
+            )
+            self.rows_written += len(points) + len(events)
+            self._thin_out(run, len(points))
+
+    def _thin_out(self, run: str, added: int) -> None:
+        if run not in self._counts:
+            count = "SELECT count(*) FROM points WHERE run = ?"
+            (self._counts[run],) = self._db.execute(count, (run,)).fetchone()
+        else:
+            self._counts[run] += added
+        if self._counts[run] > self._keep_points:
+            self._db.execute(THIN_OUT, (run, run, self._counts[run] // 2))
+            del self._counts[run]
+
+    def events(self, run: str, after: int) -> list[TimelineEvent]:
+        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT event FROM events WHERE run = ? AND number > ? "
+                "ORDER BY number DESC LIMIT ?",
+                (run, after, MAX_EVENTS),
+            ).fetchall()
+        return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
+
+    def series(
+        self, run: str, name: str, names: Iterable[str], after: int, max_points: int
+    ) -> MetricSeries:
+        """Return columns of a run's points beyond number `after`.
+
+        Args:
+            run: what the run is known by.
+            name: what people call it.
+            names: which metrics; none means all.
+            after: number of the last point already known.
+            max_points: of one branch; where there are more, evenly spread ones and the newest.
+        """
+        with self._lock:
+            rows = self._db.execute(
+                'SELECT branch, number, update_, env_steps, time_unix_s, "values", '
+                "row_number() OVER (PARTITION BY branch ORDER BY update_ DESC) AS place, "
+                "count(*) OVER (PARTITION BY branch) AS total "
+                "FROM points WHERE run = ? AND number > ? ORDER BY branch, update_",
+                (run, after),
+            ).fetchall()
+            newest = self._db.execute(
+                'SELECT number, "values" FROM points WHERE run = ? ORDER BY number DESC LIMIT 1',
+                (run,),
+            ).fetchone()
+        kept = [row for row in rows if (row[6] - 1) % -(-row[7] // max_points) == 0]
+        known = {} if newest is None else json.loads(newest[1])
+        wanted = set(names) or None
+        return MetricSeries(
+            run=name,
+            last=0 if newest is None else newest[0],
+            names=sorted(known),
+            branches=_columns(kept, wanted),
+        )
+
+    def size_bytes(self) -> int:
+        """Return the size of the file."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _columns(
+    rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: set[str] | None
+) -> list[BranchSeries]:
+    by_branch = defaultdict(list)
+    for row in rows:
+        by_branch[row[0]].append(row)
+    branches = []
+    for branch, members in by_branch.items():
+        values = [json.loads(row[5]) for row in members]
+        names = {name for each in values for name in each if wanted is None or name in wanted}
+        branches.append(
+            BranchSeries(
+                branch=branch,
+                number=[row[1] for row in members],
+                update=[row[2] for row in members],
+                env_steps=[row[3] for row in members],
+                time_unix_s=[row[4] for row in members],
+                values={name: [each.get(name) for each in values] for name in sorted(names)},
+            )
+        )
+    return branches

@@ -1,0 +1,99 @@
+"""Follows the learner: status and goal for the page, records for the history."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from websim.service.logs import get_logger
+from websim_dashboard.feed import Feed
+from websim_dashboard.history import History
+from websim_dashboard.messages import MetricPoint, TimelineEvent
+from websim_dashboard.records import split_records
+from websim_dashboard.upstream import Upstream
+
+log = get_logger(__name__)
+
+WATCHED_S = 0.5
+UNWATCHED_S = 1.0
+"""A learner that ends waits a little longer than this for who reads its records."""
+
+RECORDS = 1000
+"""Records asked for at once."""
+
+GOAL_EVERY = 10
+"""The goal is asked for when an adaptation tells of something, and every so many turns."""
+
+FINAL = {"finished": "finished", "stopped": "finished", "failed": "failed"}
+"""States of the learner that its end does not change."""
+
+
+class LearnerFeed(Feed):
+    """What is known of the learner's run. Belongs to one loop."""
+
+    def __init__(self, upstream: Upstream, history: History, watched: Callable[[], bool]) -> None:
+        """Follow a learner, and go on with what the history has of its run."""
+        super().__init__("learner", watched, WATCHED_S, UNWATCHED_S)
+        self.goal: dict[str, Any] | None = None
+        """Body of `GET /v1/goal`."""
+        self.final: str | None = None
+        """`finished` or `failed`, once the run said so."""
+        self.arrived: Callable[[Sequence[MetricPoint], Sequence[TimelineEvent]], None] = (
+            lambda points, events: None
+        )
+        """Called with what is new."""
+        self._upstream = upstream
+        self._history = history
+        self._reader = f"dashboard-{os.getpid()}"
+        latest = history.latest_run()
+        self.run_key, self.run_name = latest if latest is not None else ("", "")
+        self.status = history.last_status(self.run_key)
+        """Body of `GET /v1/run`, as it was last; None before the first."""
+        self._last = history.last_number(self.run_key)
+        self._goal_due = 0
+        self._note_states(history.events(self.run_key, 0))
+
+    async def turn(self) -> None:
+        """Ask for status, new records and, where due, the goal."""
+        status = await self._upstream.get("/v1/run")
+        if status["run_dir"] != self.run_key:
+            self._begin(status["run_dir"], status["run_id"])
+        self.status = status
+        while await self._read_on(status) == RECORDS:
+            pass
+        self._goal_due -= 1
+        if self._goal_due <= 0:
+            self.goal = await self._upstream.get("/v1/goal")
+            self._goal_due = GOAL_EVERY
+
+    def _begin(self, key: str, name: str) -> None:
+        self.run_key, self.run_name = key, name
+        self._last = self._history.last_number(key)
+        self._goal_due, self.final = 0, None
+
+    async def _read_on(self, status: dict[str, Any]) -> int:
+        """Take in the next records; return how many there were."""
+        query = f"after={self._last}&limit={RECORDS}&reader={self._reader}"
+        records = await self._upstream.get(f"/v1/events?{query}")
+        if not records:
+            return 0
+        points, events = split_records(records)
+        last = int(records[-1]["n"])
+        try:
+            await asyncio.to_thread(self._history.add, self.run_key, status, last, points, events)
+        except sqlite3.Error as error:
+            # They are asked for once more at the next turn.
+            log.warning("history not written", why=str(error))
+            return 0
+        self._last = last
+        self._note_states(events)
+        if any(event.kind in ("adaptation", "command") for event in events):
+            self._goal_due = 0
+        self.arrived(points, events)
+        return len(records)
+
+    def _note_states(self, events: Sequence[TimelineEvent]) -> None:
+        for event in events:
+            if event.kind == "state":
+                self.final = FINAL.get(event.title)

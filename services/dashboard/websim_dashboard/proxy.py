@@ -1,0 +1,91 @@
+"""What is passed on to learner and orchestrator and back, as it is."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from websim_dashboard.feed import Feed
+from websim_dashboard.upstream import Unreachable, Upstream
+
+BAD_GATEWAY = 502
+
+
+def add_learner_routes(app: FastAPI, learner: Upstream, feed: Feed) -> None:
+    """Add what the learner answers."""
+
+    @app.get("/api/v1/learner", tags=["run"])
+    async def run() -> Response:
+        """Answer the learner's own status."""
+        return await pass_on(learner, "GET", "/v1/run")
+
+    @app.get("/api/v1/goal", tags=["steering"])
+    async def goal() -> Response:
+        """Answer what the run is for, what is going on, and what waits for a yes."""
+        return await pass_on(learner, "GET", "/v1/goal")
+
+    @app.get("/api/v1/rewards", tags=["steering"])
+    async def rewards() -> Response:
+        """Answer the rewards of the run and what became of each."""
+        return await pass_on(learner, "GET", "/v1/rewards")
+
+    @app.get("/api/v1/adaptations", tags=["steering"])
+    async def adaptations(
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    ) -> Response:
+        """Answer the rows of the log of adaptations beyond number `after`."""
+        return await pass_on(learner, "GET", f"/v1/adaptations?after={after}&limit={limit}")
+
+    @app.post("/api/v1/run/commands", tags=["steering"])
+    async def command(request: Request) -> Response:
+        """Have a command applied; answered when it has taken effect."""
+        answer = await pass_on(learner, "POST", "/v1/run/commands", await request.body())
+        feed.poke()
+        return answer
+
+
+def add_fleet_routes(app: FastAPI, orchestrator: Upstream) -> None:
+    """Add what the orchestrator answers."""
+
+    @app.get("/api/v1/workers", tags=["fleet"])
+    async def workers() -> Response:
+        """List the registered sim workers."""
+        return await pass_on(orchestrator, "GET", "/v1/workers")
+
+    @app.get("/api/v1/tasks", tags=["fleet"])
+    async def tasks() -> Response:
+        """List the tasks that can be trained."""
+        return await pass_on(orchestrator, "GET", "/v1/tasks")
+
+    @app.get("/api/v1/sessions", tags=["fleet"])
+    async def sessions() -> Response:
+        """List the sessions with statistics of their episodes."""
+        return await pass_on(orchestrator, "GET", "/v1/sessions")
+
+    @app.get("/api/v1/sessions/{session}/scene", tags=["fleet"])
+    async def scene(session: int) -> Response:
+        """Answer what the task of a session looks like."""
+        return await pass_on(orchestrator, "GET", f"/v1/sessions/{session}/scene")
+
+    @app.get("/api/v1/sessions/{session}/envs/{env_id}", tags=["fleet"])
+    async def env(session: int, env_id: int) -> Response:
+        """Show one environment."""
+        return await pass_on(orchestrator, "GET", f"/v1/sessions/{session}/envs/{env_id}")
+
+    @app.post("/api/v1/sessions/{session}/envs/{env_id}/reset", tags=["fleet"])
+    async def reset(session: int, env_id: int) -> Response:
+        """Truncate one environment at its next step, where it is reset."""
+        path = f"/v1/sessions/{session}/envs/{env_id}/reset"
+        return await pass_on(orchestrator, "POST", path)
+
+
+async def pass_on(
+    upstream: Upstream, method: str, path: str, body: bytes | None = None
+) -> Response:
+    """Return the answer of a service as it came, or 502 and why there is none."""
+    try:
+        answer = await upstream.ask(method, path, body)
+    except Unreachable as error:
+        return JSONResponse({"detail": str(error)}, BAD_GATEWAY)
+    return Response(answer.body, answer.status, media_type="application/json")

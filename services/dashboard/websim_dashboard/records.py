@@ -1,0 +1,87 @@
+"""The learner's records as points of curves and events of the timeline; pure."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from websim_dashboard.messages import EventKind, MetricPoint, TimelineEvent
+
+PLACES = frozenset({"n", "kind", "update", "env_steps", "time_unix_s", "branch"})
+"""What a point has beside its values."""
+
+KINDS = frozenset(get_args(EventKind))
+
+Record = Mapping[str, Any]
+
+
+def split_records(records: Iterable[Record]) -> tuple[list[MetricPoint], list[TimelineEvent]]:
+    """Return the points and the events among a learner's records.
+
+    Records of kinds that are not known here are left out: later learners have more.
+    """
+    points: list[MetricPoint] = []
+    events: list[TimelineEvent] = []
+    for record in records:
+        if record["kind"] == "metrics":
+            points.append(_point(record))
+        elif record["kind"] in KINDS:
+            events.append(_event(record))
+    return points, events
+
+
+def _point(record: Record) -> MetricPoint:
+    values: dict[str, float] = {}
+    for name, value in record.items():
+        if name in PLACES:
+            continue
+        if isinstance(value, dict):
+            # component_shares: {"forward": 0.7, "control": 0.3}
+            values |= {f"component:{k}": float(v) for k, v in value.items() if _is_number(v)}
+        elif _is_number(value):
+            values[name] = float(value)
+    return MetricPoint(
+        number=record["n"],
+        branch=record["branch"],
+        update=record["update"],
+        env_steps=record["env_steps"],
+        time_unix_s=record.get("time_unix_s", 0.0),
+        values=values,
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _event(record: Record) -> TimelineEvent:
+    title, detail = _words(record)
+    rest = PLACES | {"adaptation"}
+    return TimelineEvent(
+        number=record["n"],
+        time_unix_s=record.get("time_unix_s", 0.0),
+        update=record["update"],
+        env_steps=record["env_steps"],
+        kind=record["kind"],
+        title=title,
+        detail=detail,
+        adaptation=record.get("adaptation", 0),
+        values={name: value for name, value in record.items() if name not in rest},
+    )
+
+
+def _words(record: Record) -> tuple[str, str]:
+    """Return title and detail of an event."""
+    match record["kind"]:
+        case "state":
+            return record["state"], record["reason"]
+        case "checkpoint":
+            return f"checkpoint {record['name']}", record["weights_sha256"]
+        case "evaluation":
+            title = f"evaluation: return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
+            detail = f"fitness {record['fitness_mean']:.3g} over {record['episodes']} episodes"
+            return title, detail
+        case "command":
+            return record["command"].replace("_", " "), record["detail"]
+        case "adaptation":
+            return record["message"], record["event"].replace("_", " ")
+    return record["message"], ""

@@ -1,0 +1,110 @@
+"""How everything stands, made of what learner and orchestrator said last; pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from websim.service.tokens import Role
+from websim_dashboard.bottleneck import describe_bottleneck
+from websim_dashboard.fleet_feed import FleetFeed
+from websim_dashboard.learner_feed import LearnerFeed
+from websim_dashboard.messages import (
+    RunState,
+    SessionSummary,
+    Status,
+    TaskDetail,
+    TimeSplit,
+    Waiting,
+)
+
+STATES: Mapping[str, RunState] = {
+    "starting": "waiting",
+    "waiting": "waiting",
+    "running": "training",
+    "adapting": "trial",
+    "paused": "paused",
+    "evaluating": "evaluating",
+    "finished": "finished",
+    "stopped": "finished",
+    "failed": "failed",
+}
+"""States of the learner, as the page names them."""
+
+COPIED = (
+    "task", "algo", "seed", "reason", "update", "env_steps", "total_steps", "wall_s",
+    "steps_per_s", "return_mean", "length_mean", "fitness_mean", "success_mean", "num_envs",
+    "branches", "reward_id", "adapting", "difficulty",
+)  # fmt: skip
+"""What the learner's status and ours have in common; a learner may lack some."""
+
+
+def make_status(
+    learner: LearnerFeed, fleet: FleetFeed, task: TaskDetail | None, role: Role
+) -> Status:
+    """Return the status for somebody of that role.
+
+    Args:
+        learner: what is known of the learner.
+        fleet: what is known of the fleet.
+        task: the training session's, where known.
+        role: what the asker may do.
+    """
+    run = learner.status or {}
+    goal = learner.goal or {}
+    session = training_session(run.get("run_id", ""), fleet.sessions)
+    split = TimeSplit(**run.get("time_split", {}))
+    answering = learner.error is None
+    values = {name: run[name] for name in COPIED if name in run}
+    if not answering:
+        values |= {"steps_per_s": 0.0, "reason": run.get("reason", "")}
+    if not answering and learner.final is None:
+        values["reason"] = learner.error
+    return Status(
+        **values,
+        run=learner.run_name,
+        state=run_state(learner, fleet),
+        fitness_unit=_fitness_unit(goal, task),
+        workers=len(fleet.workers),
+        session=session,
+        sessions=list(fleet.sessions),
+        goal=goal.get("goal", {}).get("description", ""),
+        goal_reached=goal.get("reached", False),
+        adapt_mode=goal.get("mode", "off"),
+        banner=goal.get("banner", ""),
+        pending=_waiting(goal),
+        bottleneck=describe_bottleneck(split, fleet.workers, fleet.busy) if answering else "",
+        time_split=split,
+        role=role,
+        learner_error=learner.error,
+        orchestrator_error=fleet.error,
+    )
+
+
+def run_state(learner: LearnerFeed, fleet: FleetFeed) -> RunState:
+    """Return the state of the run, or of what is there instead of one."""
+    if learner.error is None and learner.status is not None:
+        return STATES.get(learner.status["state"], "waiting")
+    if learner.final is not None:
+        return STATES[learner.final]
+    # A fleet without a learner is a notebook's, or waits for one.
+    return "waiting" if fleet.error is None and not learner.run_name else "disconnected"
+
+
+def training_session(run: str, sessions: Sequence[SessionSummary]) -> int | None:
+    """Return the number of the session that a run trains on; None when there is none."""
+    found = [each.session for each in sessions if run and each.label == f"training {run}"]
+    # After a learner's restart, the one it left behind may still be there.
+    return max(found, default=None)
+
+
+def _fitness_unit(goal: Mapping[str, Any], task: TaskDetail | None) -> str:
+    if goal.get("goal", {}).get("kind", "task") != "task":
+        return str(goal["goal"].get("unit", ""))
+    return "" if task is None else task.fitness_unit
+
+
+def _waiting(goal: Mapping[str, Any]) -> Waiting | None:
+    pending = goal.get("pending") or []
+    if not pending:
+        return None
+    names = ("adaptation", "what", "sentence", "names")
+    return Waiting(**{name: pending[0].get(name, []) for name in names})

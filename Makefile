@@ -9,6 +9,7 @@ PACKAGES := libs services/sim-worker services/orchestrator services/learner serv
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))
 
+# The dashboard's page, built from these by Node.
 WEB := services/dashboard/web
 PAGE := services/dashboard/websim_dashboard/page/index.html
 PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
@@ -42,6 +43,7 @@ lint: $(VENV)/.ready-dev ## check style, types, import rules and generated docum
 	$(PY) -m mypy scripts
 	$(VENV)/bin/lint-imports
 	$(PY) scripts/generate_docs.py --check
+	@VENV=$(VENV) scripts/build_page.sh check
 
 format: $(VENV)/.ready-dev ## put the code in shape
 	$(PY) -m ruff check --fix .
@@ -63,7 +65,7 @@ $(VENV)/.ready: $(INPUTS)
 	@touch $@
 
 $(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
-	@VENV=$(VENV) scripts/build_page.sh
+	@VENV=$(VENV) scripts/build_page.sh build
 
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
 	@VENV=$(VENV) scripts/setup.sh dev

@@ -66,7 +66,7 @@ class Run:
         open_evaluation: Callable[[RunConfig, int, int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
         *,
-        open_group: Callable[[RunConfig, int, int], FleetClient] | None = None,
+        open_group: Callable[[RunConfig, int, int, str], FleetClient] | None = None,
         author: Author | None = None,
     ) -> None:
         """Open the training session and put the policy where the run stands; write nothing yet.
@@ -79,7 +79,7 @@ class Run:
                 seed, when it is first needed.
             stop: whether the process was told to stop.
             open_group: opens a session of a configuration, so many envs and a seed, for a trial's
-                contender.
+                contender of that name.
             author: asks reward-gen; None: there is none.
 
         Raises:
@@ -120,8 +120,8 @@ class Run:
             config,
             examiner,
             books,
-            lambda num_envs, seed: (
-                open_group(stages.config, num_envs, seed)
+            lambda num_envs, seed, contender: (
+                open_group(stages.config, num_envs, seed, contender)
                 if open_group
                 else open_training(stages.config, seed)
             ),

@@ -56,8 +56,8 @@ def train(settings: TrainSettings) -> int:
     def open_evaluation(asked: RunConfig, num_envs: int, seed: int) -> FleetClient:
         return open_labelled(asked, num_envs, seed, f"evaluation of {name}")
 
-    def open_group(asked: RunConfig, num_envs: int, seed: int) -> FleetClient:
-        return open_labelled(asked, num_envs, seed, f"trial of {name}")
+    def open_group(asked: RunConfig, num_envs: int, seed: int, contender: str) -> FleetClient:
+        return open_labelled(asked, num_envs, seed, f"trial of {name}: {contender}")
 
     # Until the session is open a signal ends the process at once: nothing is written yet.
     run = Run(

@@ -42,7 +42,7 @@ class Contest:
     def __init__(
         self,
         make_fork: Callable[[FleetClient, str | None], Branch],
-        open_group: Callable[[], FleetClient],
+        open_group: Callable[[str], FleetClient],
         evaluate: Callable[[Branch], tuple[EvalPoint, Evaluation]],
         between: Callable[[], None],
     ) -> None:
@@ -51,7 +51,7 @@ class Contest:
         Args:
             make_fork: makes a branch on a session that stands where the incumbent stands, for a
                 reward's source (None: the task's own).
-            open_group: opens a session of as many envs as a group has.
+            open_group: opens a session of as many envs as a group has, for the contender named.
             evaluate: evaluates a fork, from the same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
         """
@@ -71,7 +71,7 @@ class Contest:
             UserError: a reward is refused, or there is no fleet.
         """
         for name, source in sources.items():
-            client = self._open_group()
+            client = self._open_group(name)
             try:
                 fork = self._make_fork(client, source)
             except BaseException:

@@ -56,7 +56,7 @@ class Trials:
         config: RunConfig,
         examiner: Examiner,
         books: Books,
-        open_group: Callable[[int, int], FleetClient],
+        open_group: Callable[[int, int, str], FleetClient],
         waiter: Waiter,
         between: Callable[[], None],
         settings: TrialSettings,
@@ -67,7 +67,7 @@ class Trials:
             config: the run's.
             examiner: evaluates contenders.
             books: where rounds and decisions are written.
-            open_group: opens a session of so many envs with a seed.
+            open_group: opens a session of so many envs with a seed, for the contender named.
             waiter: waits for it.
             between: called between two updates of a contender; may raise to abandon the trial.
             settings: of trials.
@@ -141,8 +141,8 @@ class Trials:
         seed = derived_seed(config.seed, Stream.CONTEST_SESSION, number)
         start = branch.policy_state()
 
-        def open_group(seed: int) -> FleetClient:
-            client = self._open_group(group, seed)
+        def open_group(seed: int, name: str) -> FleetClient:
+            client = self._open_group(group, seed, name)
             # Contenders live in the incumbent's environments, from their first episodes on.
             turn_knobs(client, ranges, self._waiter)
             return client
@@ -172,7 +172,7 @@ class Trials:
 
         contest = Contest(
             make_fork,
-            lambda: self._waiter.open(open_group, seed),
+            lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
             self._between,
         )

@@ -277,9 +277,11 @@ def test_an_interrupted_run_can_go_on(tmp_path):
 def test_up_restarts_until_interrupted(tmp_path):
     argv = ["up", "--task", "Known-v0", "--workers", "1", "--free-ports", "--run-dir", "run"]
     with start_websim(tmp_path, *argv) as process:
-        head = [process.stdout.readline() for _ in range(5)]
-        assert "orchestrator  http://127.0.0.1:" in head[4]
+        head = [process.stdout.readline() for _ in range(6)]
+        assert head[0].startswith("watch it on http://127.0.0.1:")
+        assert "orchestrator  http://127.0.0.1:" in head[5]
         eventually((tmp_path / "run" / "config.json").exists)
+        eventually((tmp_path / "run" / "dashboard" / "history.sqlite").exists)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 

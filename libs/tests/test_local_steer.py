@@ -28,6 +28,8 @@ GOAL = {
     "pending": [WAITING],
     "adapting": "",
     "banner": "reward-gen does not answer",
+    "difficulty": 0.5,
+    "knobs": {"gravity": [0.85, 1.15]},
 }
 RUN = {"task": "Hopper-v5", "num_envs": 1024, "speed": 0.25, "real_time_factor": 0.2512}
 ROWS = [
@@ -110,6 +112,21 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     ]
 
 
+def test_knobs_are_shown_and_turned(learner, capsys):
+    url, posted = learner
+    assert run(["knobs", *url]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "difficulty 0.5",
+        "gravity              0.85 to 1.15",
+    ]
+    assert run(["knobs", "gravity=0.7,1.3", "mass=1.2", *url]) == 0
+    assert run(["knobs", "--difficulty", "0.3", *url]) == 0
+    assert posted == [
+        {"kind": "set_knobs", "knobs": {"gravity": [0.7, 1.3], "mass": [1.2, 1.2]}},
+        {"kind": "set_difficulty", "difficulty": 0.3},
+    ]
+
+
 def test_envs_task_and_speed_are_shown_and_set(learner, capsys):
     url, posted = learner
     for argv in (["envs"], ["task"], ["speed"]):
@@ -139,6 +156,9 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
     ("argv", "says"),
     [
         (["rewards", "burn"], "there is no action burn"),
+        (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
+        (["knobs", "mass=1,2,3"], "is no range of a knob"),
+        (["knobs", "mass=1", "--difficulty", "1"], "not both at once"),
         (["rewards", "try"], "needs an id or a file"),
         (["rewards", "try", "nowhere.py"], "cannot read nowhere.py"),
         (["rewards", "show", "p_9"], "there is no reward p_9"),

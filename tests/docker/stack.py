@@ -94,7 +94,11 @@ class Stack:
 
     def up(self, workers: int) -> None:
         """Start, or scale, and wait until all are healthy."""
-        self.compose("up", "-d", "--wait", "--no-recreate", "--scale", f"sim-worker={workers}")
+        try:
+            self.compose("up", "-d", "--wait", "--no-recreate", "--scale", f"sim-worker={workers}")
+        except subprocess.CalledProcessError:
+            print(self.compose("logs", "--tail", "20"))
+            raise
 
     def down(self) -> None:
         """Stop and remove the containers; volumes stay."""

@@ -343,6 +343,28 @@ def rewards(
 
 
 @app.command()
+def knobs(
+    ranges: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=LOW,HIGH]...", help="As in gravity=0.7,1.3 or mass=1.2."),
+    ] = None,
+    difficulty: Annotated[
+        float | None,
+        typer.Option("--difficulty", help="All knobs: 0 is nominal, 1 the task's hard ranges."),
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show the knobs of a running learner's environments, or turn them.
+
+    What is turned takes effect from each environment's next episode on.
+    """
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).knobs(ranges or [], difficulty)
+
+
+@app.command()
 def adaptations(
     run: Annotated[
         Path | None, typer.Argument(help="A run's directory; none asks the running learner.")
@@ -422,7 +444,7 @@ def approve(
     learner: Learner = LEARNER_URL,
     token_file: TokenFile = None,
 ) -> int:
-    """Say yes to a goal's measure or a reward that waits for it."""
+    """Say yes to what waits for it: a goal's measure, a reward, another environment."""
     from websim.local.steer import Steer
 
     return Steer(learner, token_file).command("approve", adaptation=adaptation, name=name)

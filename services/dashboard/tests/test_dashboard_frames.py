@@ -66,6 +66,9 @@ def test_an_environment_nothing_is_known_of_has_no_place():
     _, columns = read_figures(board.encode(1, 0.0))
     assert np.isnan(columns["root_x"][:2]).all()
     assert columns["root_x"][2:].tolist() == [2.0, 3.0]
+    board.resize(6)
+    _, columns = read_figures(board.encode(1, 0.0))
+    assert np.isnan(columns["root_x"]).tolist() == [True, True, False, False, True, True]
 
 
 def test_the_newest_of_a_shard_counts():
@@ -80,8 +83,9 @@ def test_a_session_that_becomes_smaller_or_is_cut_anew_leaves_nothing_behind():
     board = FiguresBoard()
     for shard in range(4):
         board.put(make_figures(shard=shard, first_env_id=2 * shard, n=2))
-    board.cut(4)
+    board.resize(4)
     assert read_header(board.encode(1, 0.0))["n"] == 4
+    board.resize(3)
     board.put(make_figures(shard=0, first_env_id=0, n=3))
     _, columns = read_figures(board.encode(1, 0.0))
     assert len(columns["root_x"]) == 3

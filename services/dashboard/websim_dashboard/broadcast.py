@@ -107,7 +107,7 @@ class Broadcast:
             self._hub.broadcast(_json(EventMessage(run=run, event=event)))
 
     def _tell_fleet(self) -> None:
-        self._hub.cut(self._fleet.sessions)
+        self._hub.resize(self._fleet.sessions)
         if self._hub.viewers:
             self._hub.broadcast(_json(FleetMessage(workers=self._fleet.workers)), "fleet")
         self._news.set()

@@ -25,7 +25,9 @@ NO_CONTACTS: Array = np.empty((0, 4), "<f4")
 class FiguresBoard:
     """The last figures of each shard of a session, which together are one picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_envs: int = 0) -> None:
+        """Begin with nothing; `num_envs` are the session's, as far as is known."""
+        self._num_envs = num_envs
         self._shards: dict[int, Envelope[Figures]] = {}
 
     def put(self, envelope: Envelope[Figures]) -> None:
@@ -39,8 +41,9 @@ class FiguresBoard:
                 del self._shards[shard]
         self._shards[message.shard] = envelope
 
-    def cut(self, num_envs: int) -> None:
-        """Forget shards beyond a session's environments: it has become smaller."""
+    def resize(self, num_envs: int) -> None:
+        """Note how many environments the session has; what lies beyond them is forgotten."""
+        self._num_envs = num_envs
         for shard, envelope in list(self._shards.items()):
             if envelope.message.first_env_id + _num_envs(envelope) > num_envs:
                 del self._shards[shard]
@@ -58,7 +61,8 @@ class FiguresBoard:
         k, scale_m = points.shape[1], newest.message.scale_m
         # Where a task has changed its shape, shards of the old one are not drawn with the new.
         fitting = [each for each in shards if each.arrays()["points"].shape[1] == k]
-        n = max(each.message.first_env_id + _num_envs(each) for each in fitting)
+        ends = (each.message.first_env_id + _num_envs(each) for each in fitting)
+        n = max(self._num_envs, *ends)
         columns: dict[str, Array] = {
             "root_x": np.full(n, np.nan, "<f4"),
             "episode_return": np.zeros(n, "<f4"),

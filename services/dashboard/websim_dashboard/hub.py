@@ -38,6 +38,7 @@ class Hub:
         self._watch = watch
         self._frames: dict[Key, Frame] = {}
         self._boards: dict[Key, FiguresBoard] = {}
+        self._sizes: dict[Key, int] = {}
         self._drawn_s: dict[Key, float] = {}
         self._to_draw: dict[Key, asyncio.TimerHandle] = {}
         self._seq = 0
@@ -77,12 +78,12 @@ class Hub:
         for envelope in received.values():
             self._put(envelope)
 
-    def cut(self, sessions: Iterable[SessionSummary]) -> None:
-        """Forget environments that a session no longer has."""
-        for session in sessions:
-            board = self._boards.get(("figures", session.session, 0))
-            if board is not None:
-                board.cut(session.num_envs)
+    def resize(self, sessions: Iterable[SessionSummary]) -> None:
+        """Note how many environments the sessions have."""
+        self._sizes = {("figures", each.session, 0): each.num_envs for each in sessions}
+        for key, board in self._boards.items():
+            if key in self._sizes:
+                board.resize(self._sizes[key])
 
     def _put(self, envelope: Envelope[Any]) -> None:
         message = envelope.message
@@ -130,7 +131,9 @@ class Hub:
     def _rewatch(self) -> None:
         """Subscribe to what is watched now, and forget what is not."""
         figures, poses = self.watched("figures"), self.watched("pose")
-        self._boards = {key: self._boards.get(key) or FiguresBoard() for key in figures}
+        self._boards = {
+            key: self._boards.get(key) or FiguresBoard(self._sizes.get(key, 0)) for key in figures
+        }
         # In place: viewers look into it.
         for key in set(self._frames) - figures - poses:
             del self._frames[key]

@@ -3,12 +3,15 @@
 Runs on it are made by `harness`; toy_host.py lets them die in processes of their own.
 """
 
+import contextlib
 import json
 import math
+import os
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -314,11 +317,41 @@ def _make_config(**overrides) -> RunConfig:
     return RunConfig(**{**defaults, **overrides})
 
 
+REWARD_GEN_DEADLINE_S = 60.0
+
+
+@contextlib.contextmanager
+def running_reward_gen(place: Path, *flags: str, **environment: str) -> Iterator[str]:
+    """Start a real reward-gen in a directory of its own; give its address."""
+    ready = place / "ready.json"
+    command = [sys.executable, "-m", "websim_reward_gen", "--http-port", "0", *flags]
+    command += ["--ready-file", str(ready), "--ledger", str(place / "ledger.jsonl")]
+    plain = {name: value for name, value in os.environ.items() if "ANTHROPIC" not in name}
+    with subprocess.Popen(
+        command, cwd=place, env=plain | environment, stderr=subprocess.DEVNULL
+    ) as service:
+        give_up_s = time.monotonic() + REWARD_GEN_DEADLINE_S
+        while not ready.exists():
+            assert service.poll() is None
+            assert time.monotonic() < give_up_s
+            time.sleep(0.05)
+        yield json.loads(ready.read_text())["http_url"]
+        service.terminate()
+
+
+@pytest.fixture(scope="session")
+def reward_gen(tmp_path_factory):
+    """The address of a real reward-gen without a key."""
+    with running_reward_gen(tmp_path_factory.mktemp("reward-gen")) as url:
+        yield url
+
+
 class Harness:
     """A run, and what a test wants to do at certain updates."""
 
     def __init__(self, directory, make_client, **overrides):
         self.client_options = overrides.pop("client", {})
+        author = overrides.pop("author", None)
         self.config = _make_config(**overrides)
         self.make_client = make_client
         self.run_dir = RunDir(directory)
@@ -326,7 +359,9 @@ class Harness:
         self.clients = []
         self.at = {}
         self.answers = []
-        self.run = Run(self.config, self.run_dir, self._open, self._open_evaluation, self._stop)
+        self.run = Run(
+            self.config, self.run_dir, self._open, self._open_evaluation, self._stop, author=author
+        )
         advance = self.run._trainer._advance
 
         def watched():

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import socket
 import subprocess
 import sys
@@ -72,24 +71,6 @@ def make_author():
 def quick(monkeypatch):
     monkeypatch.setattr(author_module, "FIRST_BACKOFF_S", 0.02)
     monkeypatch.setattr(author_module, "LOOK_UP_S", 0.02)
-
-
-@pytest.fixture(scope="module")
-def reward_gen(tmp_path_factory):
-    """The address of a real reward-gen without a key."""
-    place = tmp_path_factory.mktemp("reward-gen")
-    ready = place / "ready.json"
-    command = [sys.executable, "-m", "websim_reward_gen", "--http-port", "0"]
-    command += ["--ready-file", str(ready), "--ledger", str(place / "ledger.jsonl")]
-    plain = {name: value for name, value in os.environ.items() if "ANTHROPIC" not in name}
-    with subprocess.Popen(command, cwd=place, env=plain, stderr=subprocess.DEVNULL) as service:
-        give_up_s = time.monotonic() + DEADLINE_S
-        while not ready.exists():
-            assert service.poll() is None
-            assert time.monotonic() < give_up_s
-            time.sleep(0.05)
-        yield json.loads(ready.read_text())["http_url"]
-        service.terminate()
 
 
 def test_a_real_reward_gen_writes_rewards_for_a_goal(reward_gen, make_author):

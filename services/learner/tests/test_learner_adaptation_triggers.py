@@ -132,6 +132,11 @@ def test_cool_down_and_cap_silence_all_but_guards():
     assert find(loud, state=spent).what == "value_loss"
 
 
+def test_a_target_is_told_of_whatever_ended_before():
+    spent = TriggerState(adaptations=8, last_end_env_steps=0)
+    assert find(series([5.0, 6.0]), target=5.0, state=spent).kind == "target_reached"
+
+
 @pytest.mark.parametrize(
     ("column", "values", "what"),
     [

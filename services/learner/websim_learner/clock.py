@@ -51,6 +51,11 @@ class RunClock:
             if running:
                 self.run()
 
+    def measure_anew(self) -> None:
+        """Measure the present speed from the last update on: what it depends on has changed."""
+        while len(self._recent) > 1:
+            self._recent.popleft()
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Stop the clock for an evaluation, whose time is kept apart."""
@@ -60,11 +65,6 @@ class RunClock:
                 yield
         finally:
             self.phases["evaluation"] += time.perf_counter() - began_s
-
-    def measure_anew(self) -> None:
-        """Measure the present speed from the last update on: what it depends on has changed."""
-        while len(self._recent) > 1:
-            self._recent.popleft()
 
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""

@@ -171,7 +171,7 @@ class Trainer:
         due = _due(updates, stage.eval_every_updates)
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
             most = None if due else PROBATION_EPISODES
-            self._adapter.note_evaluation(self._evaluate(most))
+            self._adapter.note_evaluation(self._evaluate(most), whole=due)
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:

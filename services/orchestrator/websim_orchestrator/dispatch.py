@@ -23,11 +23,12 @@ class Dispatch:
         self._out = out
         self._watching = watching
 
-    def forward(self, shard: ShardRecord, seq: int, now_s: float) -> None:
+    def forward(self, shard: ShardRecord, seq: int) -> None:
         """Send a new command of the shard's log, unless it has to wait."""
         worker = shard.worker
         if worker is not None and not shard.moving and not worker.probes:
-            self._send(shard, worker, seq, watch=self._watching.of_step(shard, self._fleet.now_s))
+            watch = self._watching.of_step(shard, self._fleet.now_s)
+            self._send(shard, worker, seq, watch=watch)
 
     def resume(self, shard: ShardRecord, worker: WorkerRecord) -> None:
         """Send the whole log of a shard that the worker has just been assigned.

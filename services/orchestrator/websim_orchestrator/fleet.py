@@ -191,6 +191,11 @@ class ShardRecord:
         return (self.session_id, self.index)
 
     @property
+    def movable(self) -> bool:
+        """Whether the worker can let go of it: nobody else can repeat an answer it owes."""
+        return self.ready and not self.moving and not self.owes_answer
+
+    @property
     def in_flight(self) -> bool:
         """Whether a command is with the worker."""
         return any(seq <= self.sent_seq for seq in self.pending)

@@ -78,8 +78,13 @@ class Adapter(Environments):
             "explained_variance": stats.explained_variance,
         }
 
-    def note_evaluation(self, evaluation: Evaluation) -> None:
-        """Take in an evaluation of the incumbent; pull a trigger where one is due."""
+    def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
+        """Take in an evaluation of the incumbent; pull a trigger where one is due.
+
+        Args:
+            evaluation: with nominal physics.
+            whole: not a mere look at a policy on probation.
+        """
         state = self.state
         if state.mode == "off":
             return
@@ -99,9 +104,12 @@ class Adapter(Environments):
         trigger = find_trigger(
             state.points, state.baseline, target, state.preference, before, settings, env_steps
         )
+        if trigger is None and whole and not busy:
+            self._watch_difficulty()
         if trigger is None or (busy and trigger.kind != "guard"):
             return
-        if env_steps + self._trials.env_steps(2) > self._ledger.total_steps and not state.baseline:
+        over = env_steps + self._trials.env_steps(2) > self._ledger.total_steps
+        if over and not state.baseline and trigger.kind != "target_reached":
             return  # no trial fits into what is left
         self.books.row(
             "trigger",
@@ -369,7 +377,7 @@ class Adapter(Environments):
             self.state.waiting = None
             return self._turn(waiting.ranges, waiting.difficulty, "a person says yes")
         policy = self.policies.proposed[chosen]
-        baseline = self._look(self._branch)
+        baseline = self._baseline()
         self._answered(chosen)
         self._adopt(policy, baseline, None, "a person says yes")
         self._begin_probation()

@@ -37,7 +37,7 @@ class Adoptions(AdapterCore):
     def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
         """Go on with the present policy under another reward."""
         before = self._branch.policy_state()
-        baseline = self._look(self._branch)
+        baseline = self._baseline()
         reward: Reward = self._branch.make_reward(source)
         if self.state.entry(reward.id) is None:
             self.state.add(RewardEntry(

@@ -74,10 +74,6 @@ class AdapterCore:
         """Episodes that an evaluation is to record."""
         return TRAJECTORIES if self.state.mode != "off" else 0
 
-    def _between(self) -> None:
-        """Obey what cannot wait, between two evaluations that belong together."""
-        self._trials.between()
-
     def _require_on(self) -> None:
         if self.state.mode == "off":
             raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
@@ -100,6 +96,14 @@ class AdapterCore:
             for probe in self.examiner.probes():
                 self.bank.add(probe, probe=True)
             self._probed = True
+
+    def _baseline(self) -> EvalPoint:
+        """Return what the incumbent is worth: its last whole evaluation, else one made now.
+
+        Whoever says yes waits for the swap, so nothing is measured anew that is known.
+        """
+        whole = [p for p in self.state.points if len(p.fitness) == self.examiner.episodes]
+        return whole[-1] if whole else self._look(self._branch)
 
     def _look(self, branch: Branch) -> EvalPoint:
         """Evaluate a branch now."""

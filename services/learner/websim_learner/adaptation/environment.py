@@ -137,8 +137,8 @@ class Environments(Adoptions):
     def _value_at(self, ranges: Ranges) -> float:
         """Return what the present policy reaches with knobs within ranges."""
         update, env_steps = self.books.when
-        self._between()
-        evaluation = self.examiner.examine(self._branch, ranges=ranges)
+        with self._ledger.clock.stopped():
+            evaluation = self.examiner.examine(self._branch, ranges=ranges)
         point = point_of(evaluation, self._branch, update, env_steps, self.state.stats)
         return progress(point, self.state.goal.target, self._settings)[0]
 

@@ -34,7 +34,8 @@ class Examiner:
             seed: the run's.
         """
         self._open = open_evaluation
-        self._episodes = episodes
+        self.episodes = episodes
+        """Of a whole evaluation."""
         self._waiter = waiter
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
         self._clients: dict[tuple[int, bool], FleetClient] = {}
@@ -103,13 +104,13 @@ class Examiner:
 
     def _turned(self, ranges: Ranges) -> FleetClient:
         """Return the session whose knobs are turned, by which nothing nominal is measured."""
-        client = self._opened(self._episodes, turned=True)
+        client = self._opened(self.episodes, turned=True)
         turn_knobs(client, ranges, self._waiter)
         return client
 
     def _session(self, most: int | None = None) -> FleetClient:
         """Return the session of as many envs: an env's starts depend on its number alone."""
-        episodes = self._episodes if most is None else min(most, self._episodes)
+        episodes = self.episodes if most is None else min(most, self.episodes)
         return self._opened(episodes, turned=False)
 
     def _opened(self, episodes: int, *, turned: bool) -> FleetClient:

@@ -77,7 +77,7 @@ class Trials:
         self._books = books
         self._open_group = open_group
         self._waiter = waiter
-        self.between = between
+        self._between = between
         self._settings = settings
 
     def env_steps(self, contenders: int) -> int:
@@ -94,7 +94,7 @@ class Trials:
         schema = schema_of(task)
         verdicts: dict[str, Checked] = {}
         for candidate in candidates:
-            self.between()
+            self._between()
             checked = check_reward(candidate.source, task, trajectories)
             if checked.accepted and checked.program_id == branch.reward.id:
                 message = "it is the reward in force"
@@ -174,7 +174,7 @@ class Trials:
             make_fork,
             lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
-            self.between,
+            self._between,
         )
         try:
             contest.enter(

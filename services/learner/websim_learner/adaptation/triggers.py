@@ -38,16 +38,15 @@ def find_trigger(
     for guard in guards(points, baseline, preference, state, settings, env_steps):
         if guard.what not in state.told:
             return guard
+    # Harder before different: that needs no new reward, and is told once.
+    if (reached := _target_reached(points, target, state, settings)) is not None:
+        return reached
     if state.adaptations >= settings.max_adaptations:
         return None
     ended = state.last_end_env_steps
     if ended is not None and env_steps - ended < settings.cooldown_env_steps:
         return None
-    return (
-        _target_reached(points, target, state, settings)
-        or _stagnation(points, target, settings)
-        or _schedule(state, settings, env_steps)
-    )
+    return _stagnation(points, target, settings) or _schedule(state, settings, env_steps)
 
 
 def rearmed(

@@ -393,6 +393,9 @@ class Goal(Message):
     pending: list[Waiting]
     adapting: str
     banner: str
+    difficulty: float = 0.0
+    knobs: dict[str, list[float]] = {}
+    """Ranges of the knobs that were turned, which episodes draw from."""
 
 
 class Reward(Message):

@@ -315,6 +315,9 @@ export interface Goal {
   pending: Waiting[];
   adapting: string;
   banner: string;
+  difficulty: number;
+  /** Ranges of the knobs that were turned, which episodes draw from. */
+  knobs: Record<string, number[]>;
 }
 
 /** A reward of the run and what became of it. */

@@ -167,7 +167,9 @@ def test_pictures_stand_in_a_pause_and_go_on_after_it(url):
             socket,
             lambda m: m["type"] == "figures" and (root_x(m) != root_x(still)).mean() > 0.9,
         )
-    titles = [event["title"] for event in get(f"{url}/api/v1/events")]
+    titles = eventually(
+        lambda: "resume" in (t := [e["title"] for e in get(f"{url}/api/v1/events")]) and t
+    )
     assert titles.index("pause") < titles.index("resume")
 
 

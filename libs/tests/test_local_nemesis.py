@@ -20,15 +20,20 @@ class FakeFleet:
     def __init__(self, workers=2):
         self.workers = [self.sleeper() for _ in range(workers)]
         self.others = {"orchestrator": self.sleeper(), "learner": self.sleeper()}
-        self.supervisor = SimpleNamespace(pid=lambda name: self.others[name].pid)
+        self.starting = set()
+        self.supervisor = SimpleNamespace(ready_pid=lambda name: self.ready(self.others[name]))
         self.num_workers = workers
 
     @staticmethod
     def sleeper():
         return subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
 
-    def worker_pids(self):
-        return [worker.pid for worker in self.workers if worker.returncode is None]
+    def ready(self, process):
+        return process.pid if process not in self.starting else None
+
+    def ready_worker_pids(self):
+        running = [worker for worker in self.workers if worker.returncode is None]
+        return [worker.pid for worker in running if self.ready(worker)]
 
     def scale(self, workers):
         self.num_workers = workers
@@ -122,10 +127,45 @@ def test_services_are_killed_by_name(fleet, who):
     assert fleet.others[who].wait() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("who", ["orchestrator", "learner", "worker"])
+def test_who_has_been_killed_is_not_killed_again_before_it_is_noticed(fleet, who):
+    kind = f"kill-{who}"
+    nemesis = Nemesis(fleet, (make_fault(kind), make_fault(kind, at=0.6)))
+    spare = fleet.workers.pop()
+    nemesis.tend(0.5)
+    for progress in (0.6, 0.7, 0.8):
+        nemesis.tend(progress)
+    assert nemesis.left == 1
+    victim = fleet.workers[0] if who == "worker" else fleet.others[who]
+    assert victim.wait() == -signal.SIGKILL
+    successor = spare
+    if who == "worker":
+        fleet.workers[0] = successor
+    else:
+        fleet.workers[1:] = [fleet.others[who]]
+        fleet.others[who] = successor
+    nemesis.tend(0.9)
+    assert nemesis.left == 0
+    assert successor.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "kind", ["kill-orchestrator", "kill-learner", "kill-worker", "freeze-worker"]
+)
+def test_nobody_is_hurt_before_it_is_ready(fleet, kind):
+    fleet.starting |= {*fleet.workers, *fleet.others.values()}
+    nemesis = Nemesis(fleet, (make_fault(kind),))
+    nemesis.tend(0.6)
+    assert nemesis.left == 1
+    fleet.starting.clear()
+    nemesis.tend(0.6)
+    assert nemesis.left == 0
+
+
 def test_a_frozen_worker_is_woken_in_time_and_at_the_end(fleet, monkeypatch):
     monkeypatch.setattr(nemesis_module, "FROZEN_S", (0.2, 0.2))
     nemesis = Nemesis(fleet, (make_fault("freeze-worker"), make_fault("freeze-worker", at=0.6)))
-    first, second = fleet.worker_pids()
+    first, second = fleet.ready_worker_pids()
     nemesis.tend(0.5)
     eventually(lambda: frozen(first))
     time.sleep(0.25)

@@ -28,7 +28,10 @@ GOAL = {
     "pending": [WAITING],
     "adapting": "",
     "banner": "reward-gen does not answer",
+    "difficulty": 0.5,
+    "knobs": {"gravity": [0.85, 1.15]},
 }
+RUN = {"task": "Hopper-v5", "num_envs": 1024, "speed": 0.25, "real_time_factor": 0.2512}
 ROWS = [
     {"n": 1, "kind": "goal", "env_steps": 0, "adaptation": 0, "values": GOAL["goal"]},
     {"n": 2, "kind": "question", "env_steps": 0, "adaptation": 1, "values": {}},
@@ -49,6 +52,7 @@ def learner():
 
         def do_GET(self):
             answers = {"/v1/goal": GOAL, "/v1/rewards": {"in_force": "p_1", "rewards": [REWARD]}}
+            answers |= {"/v1/run": RUN}
             answers |= {"/v1/adaptations?after=0": ROWS, "/v1/adaptations?after=2": []}
             self.answer(200, answers[self.path])
 
@@ -108,6 +112,41 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     ]
 
 
+def test_knobs_are_shown_and_turned(learner, capsys):
+    url, posted = learner
+    assert run(["knobs", *url]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "difficulty 0.5",
+        "gravity              0.85 to 1.15",
+    ]
+    assert run(["knobs", "gravity=0.7,1.3", "mass=1.2", *url]) == 0
+    assert run(["knobs", "--difficulty", "0.3", *url]) == 0
+    assert posted == [
+        {"kind": "set_knobs", "knobs": {"gravity": [0.7, 1.3], "mass": [1.2, 1.2]}},
+        {"kind": "set_difficulty", "difficulty": 0.3},
+    ]
+
+
+def test_envs_task_and_speed_are_shown_and_set(learner, capsys):
+    url, posted = learner
+    for argv in (["envs"], ["task"], ["speed"]):
+        assert run([*argv, *url]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1,024 environments",
+        "Hopper-v5",
+        "0.25, reached 0.251 times real time",
+    ]
+    for argv in (["envs", "64"], ["task", "Ant-v5"], ["speed", "0.25"], ["speed", "max"]):
+        assert run([*argv, *url]) == 0
+    assert posted == [
+        {"kind": "set_num_envs", "num_envs": 64},
+        {"kind": "set_task", "task": "Ant-v5"},
+        {"kind": "set_speed", "speed": 0.25},
+        {"kind": "set_speed", "speed": None},
+    ]
+    assert "set_num_envs took effect at update 7: done" in capsys.readouterr().out
+
+
 def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, capsys):
     assert run(["adaptations", *learner[0]]) == 0
     assert capsys.readouterr().out.splitlines() == ["         0 steps  #0  goal         run: speed"]
@@ -117,10 +156,16 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
     ("argv", "says"),
     [
         (["rewards", "burn"], "there is no action burn"),
+        (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
+        (["knobs", "mass=1,2,3"], "is no range of a knob"),
+        (["knobs", "mass=1", "--difficulty", "1"], "not both at once"),
         (["rewards", "try"], "needs an id or a file"),
         (["rewards", "try", "nowhere.py"], "cannot read nowhere.py"),
         (["rewards", "show", "p_9"], "there is no reward p_9"),
         (["approve", "9"], "adaptation 9 waits for nothing"),
+        (["speed", "fast"], "fast is no speed"),
+        (["speed", "nan"], "nan is no speed"),
+        (["speed", "0"], "0 is no speed"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(learner, argv, says):

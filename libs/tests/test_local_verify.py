@@ -42,7 +42,7 @@ def make_run(directory, losses):
     return directory
 
 
-SMALL = ("--workers", "1", "--total-steps", "20000", "--faults", "kill-worker=1,scale")
+SMALL = ("--workers", "1", "--total-steps", "40000", "--faults", "kill-worker=1,scale")
 
 
 def test_equal_weights_are_told_with_what_was_done(verify, tmp_path):

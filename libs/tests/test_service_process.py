@@ -14,7 +14,7 @@ import structlog
 
 from websim.service.errors import UserError
 from websim.service.files import write_atomic
-from websim.service.logs import configure_logs, get_logger
+from websim.service.logs import bind_log_ids, configure_logs, get_logger
 from websim.service.main import run_service
 from websim.service.ready import read_ready, write_ready
 from websim.service.shutdown import PARENT_FD_VARIABLE, Shutdown
@@ -179,9 +179,12 @@ def test_logs_are_json_in_the_file_and_warnings_on_stderr(tmp_path, capsys):
     before, level = list(root.handlers), root.level
     try:
         configure_logs("kettle", json=False, file=file)
-        get_logger("websim.kettle").info("boiled", cups=3)
+        bind_log_ids(run="breakfast", session=1)
+        get_logger("websim.kettle").info("boiled", cups=3, session=2)
+        bind_log_ids(run=None)
         logging.getLogger("elsewhere").warning("hot %s", "water")
     finally:
+        bind_log_ids(run=None, session=None)
         for handler in root.handlers:
             handler.close()
         root.handlers[:] = before
@@ -191,6 +194,8 @@ def test_logs_are_json_in_the_file_and_warnings_on_stderr(tmp_path, capsys):
     first, second = map(json.loads, file.read_text().splitlines())
     assert (first["event"], first["cups"], first["service"]) == ("boiled", 3, "kettle")
     assert (second["event"], second["level"]) == ("hot water", "warning")
+    assert (first["run"], first["session"]) == ("breakfast", 2)
+    assert ("run" in second, second["session"]) == (False, 1)
     shown = capsys.readouterr().err
     assert "hot water" in shown
     assert "boiled" not in shown

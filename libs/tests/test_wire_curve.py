@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from websim.local.cli import run
-from websim.local.keys import make_key_set
+from websim.local.keys import SERVICES, make_key_set, make_keys_by_service
 from websim.service.errors import UserError
-from websim.service.tokens import load_tokens
+from websim.service.files import check_secret
+from websim.service.tokens import load_token, load_tokens
 from websim.wire.curve import load_peer_keys, load_server_keys
 
 
@@ -216,3 +217,78 @@ def test_a_bad_part_of_the_orchestrator_is_named_in_one_line(keys, spoil, words)
     with pytest.raises(UserError, match=words) as caught:
         load_server_keys(keys)
     assert "\n" not in str(caught.value)
+
+
+def test_every_service_gets_its_part_and_no_more(tmp_path):
+    make_keys_by_service(tmp_path / "keys")
+    parts = {
+        service: {str(path.relative_to(tmp_path / "keys" / service)) for path in files}
+        for service in SERVICES
+        if (files := [p for p in (tmp_path / "keys" / service).rglob("*") if p.is_file()])
+    }
+    assert parts == {
+        "orchestrator": {"server.key_secret", "workers/worker.key", "clients/client.key", "tokens"},
+        "sim-worker": {"server.key", "worker.key_secret", "tokens"},
+        "learner": {"server.key", "client.key_secret", "tokens", "upstream.token"},
+        "reward-gen": {"tokens"},
+        "dashboard": {
+            "server.key",
+            "client.key_secret",
+            "tokens",
+            "upstream.token",
+        },
+    }
+    load_server_keys(tmp_path / "keys" / "orchestrator")
+    load_peer_keys(tmp_path / "keys" / "sim-worker", "worker")
+    load_peer_keys(tmp_path / "keys" / "learner", "client")
+
+
+@pytest.mark.parametrize(
+    ("asker", "asked"),
+    [("learner", {"reward-gen"}), ("dashboard", {"orchestrator", "learner"})],
+)
+def test_the_token_of_a_service_is_good_where_it_has_something_to_command(tmp_path, asker, asked):
+    make_keys_by_service(tmp_path / "keys")
+    token = load_token(tmp_path / "keys" / asker / "upstream.token")
+    good_at = {
+        service: load_tokens(tmp_path / "keys" / service / "tokens").role_of(token)
+        for service in SERVICES
+    }
+    assert good_at == dict.fromkeys(SERVICES) | dict.fromkeys(asked, "control")
+
+
+def test_a_whole_set_stays_and_one_that_lacks_a_file_is_replaced(tmp_path, capsys):
+    argv = ["keys", str(tmp_path / "keys"), "--by-service", "--if-missing"]
+    secret = tmp_path / "keys" / "orchestrator" / "server.key_secret"
+    assert run(argv) == 0
+    first = secret.read_bytes()
+    assert run(argv) == 0
+    assert secret.read_bytes() == first
+    (tmp_path / "keys" / "learner" / "tokens").unlink()
+    assert run(argv) == 0
+    assert secret.read_bytes() != first
+    with pytest.raises(UserError, match="holds keys already"):
+        make_keys_by_service(tmp_path / "keys")
+    with pytest.raises(UserError, match="--by-service"):
+        run(["keys", str(tmp_path / "keys"), "--if-missing"])
+
+
+class SomebodyElses:
+    """A file as `os.stat` shows it, of user 0 and a group of ours."""
+
+    def __init__(self, mode: int) -> None:
+        self.st_mode = 0o100000 | mode
+        self.st_uid = os.geteuid() + 1
+        self.st_gid = os.getegid()
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o440, False), (0o444, True), (0o460, True)])
+def test_a_secret_of_somebody_elses_may_be_handed_over_by_a_group(
+    tmp_path, monkeypatch, mode, refused
+):
+    monkeypatch.setattr(Path, "stat", lambda _self: SomebodyElses(mode))
+    if refused:
+        with pytest.raises(UserError, match=f"mode {mode:04o}"):
+            check_secret(tmp_path / "secret")
+    else:
+        check_secret(tmp_path / "secret")

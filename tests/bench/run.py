@@ -4,15 +4,17 @@
     make bench ARGS="--task Hopper-v5 --only fleet"
     make bench ARGS="--check --peers-python ~/peers/bin/python"
 
-docs/benchmarks.md says how it measures and how to read it. `websim bench curves` and
-`websim bench exactness` are commands of their own, in curves.py and bench_exactness.py.
+docs/benchmarks.md says how it measures and how to read it. COMMANDS are benches of their own:
+`websim bench curves`, and so on.
 """
 
 import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 from interleave import Plan
@@ -35,6 +37,15 @@ TASKS = ("HalfCheetah-v5", "Hopper-v5", "Humanoid-v5", "HumanoidFast-v0", "Ant-v
 QUICK_TASKS = ("HalfCheetah-v5",)
 TRAINING_TASKS = ("HalfCheetah-v5", "Hopper-v5", "Humanoid-v5")
 """Of TASKS, those that are also trained on when no task is named."""
+
+COMMANDS = {
+    "curves": "curves",
+    "exactness": "bench_exactness",
+    "rescue": "rescue",
+    "hacks": "hacks",
+    "adapting": "adapting",
+}
+"""Benches of their own, by module."""
 
 PARTS = ("fleet", "peers", "training")
 
@@ -105,14 +116,9 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: the command line asks for what is not there.
     """
-    if argv[:1] == ["curves"]:
-        from curves import main as curves_main
-
-        return curves_main(argv[1:])
-    if argv[:1] == ["exactness"]:
-        from bench_exactness import main as exactness_main
-
-        return exactness_main(argv[1:])
+    if argv and argv[0] in COMMANDS:
+        command: Callable[[list[str]], int] = import_module(COMMANDS[argv[0]]).main
+        return command(argv[1:])
     options = parse(argv)
     conditions = _conditions(options)
     tasks = options.task or (QUICK_TASKS if options.quick else TASKS)

@@ -27,6 +27,18 @@ def make_counts(**per_minute):
     }
 
 
+def note_storm(what, done, ledger, quiet):
+    """Keep the figures of a storm, and what it cost against the same session in peace."""
+    note(
+        f"storm of {STORM_S:g} s, {what}",
+        {
+            **Counter(each.kind for each in done),
+            "transitions": ledger.env_steps,
+            "throughput loss": f"{1 - ledger.steps_per_s / quiet.steps_per_s:.0%}",
+        },
+    )
+
+
 @pytest.fixture(scope="module")
 def undisturbed():
     """Drives the same session on a fleet that is left in peace, and returns its ledger."""
@@ -43,14 +55,7 @@ def test_workers_that_die_freeze_come_and_go_cost_time_but_no_transition(undistu
     quiet = undisturbed(ledger)
     assert problems(ledger, quiet) == []
     assert ledger.episodes > 0
-    note(
-        f"storm of {STORM_S:g} s at {WORKERS} workers",
-        {
-            **Counter(each.kind for each in done),
-            "transitions": ledger.env_steps,
-            "throughput loss": f"{1 - ledger.steps_per_s / quiet.steps_per_s:.0%}",
-        },
-    )
+    note_storm(f"{WORKERS} workers", done, ledger, quiet)
 
 
 def test_a_fleet_that_loses_its_orchestrator_loses_no_transition(undisturbed):
@@ -58,12 +63,14 @@ def test_a_fleet_that_loses_its_orchestrator_loses_no_transition(undisturbed):
     counts = make_counts(kill_orchestrator=10)
     with LocalFleet(2) as fleet:
         pids = fleet.worker_pids()
-        ledger, _ = rage(fleet, counts, STORM_S, seed=2)
+        ledger, done = rage(fleet, counts, STORM_S, seed=2)
         assert fleet.failure is None
         assert fleet.worker_pids() == pids
         starts = fleet.supervisor.num_starts(ORCHESTRATOR)
     assert starts == 1 + counts["kill-orchestrator"]
-    assert problems(ledger, undisturbed(ledger)) == []
+    quiet = undisturbed(ledger)
+    assert problems(ledger, quiet) == []
+    note_storm("kills of the orchestrator, 2 workers", done, ledger, quiet)
 
 
 def test_a_bad_network_costs_time_but_no_transition(undisturbed):
@@ -80,9 +87,11 @@ def test_a_bad_network_costs_time_but_no_transition(undisturbed):
 
         counts = make_counts(cut_worker=60, darken_worker=20)
         further = {"cut-worker": cut, "darken-worker": darken}
-        ledger, _ = rage(fleet, counts, STORM_S, seed=3, further=further)
+        ledger, done = rage(fleet, counts, STORM_S, seed=3, further=further)
         assert fleet.failure is None
-    assert problems(ledger, undisturbed(ledger)) == []
+    quiet = undisturbed(ledger)
+    assert problems(ledger, quiet) == []
+    note_storm("a bad network, 1 worker near and 2 far", done, ledger, quiet)
 
 
 @pytest.mark.parametrize(

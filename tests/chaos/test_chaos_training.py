@@ -36,7 +36,7 @@ def verify(directory, task, faults, total_steps, *more):
 @pytest.mark.parametrize("task", ["Hopper-v5", "Ant-v5"] if LONG else ["Hopper-v5"])
 def test_training_survives_everything_with_the_same_weights(tmp_path, task):
     faults = "kill-worker=2,freeze-worker=1,kill-learner=1,kill-orchestrator,scale"
-    total_steps, more = 40_000, ("--num-envs", "128", "--workers", "2")
+    total_steps, more = 40_000, ("--num-envs", "128", "--workers", "1")
     if LONG:
         faults = "kill-worker=20,freeze-worker=5,kill-learner=5,kill-orchestrator=3,scale"
         total_steps, more = 25_000 * SCALE, ("--num-envs", "256", "--workers", "2")

@@ -173,6 +173,11 @@ class FleetSession:
         self._sides = [_ShardSide(span) for span in opened.shards]
 
     @property
+    def session_id(self) -> int:
+        """The fleet's number for the session."""
+        return self._session
+
+    @property
     def num_envs(self) -> int:
         """Environments of the session."""
         return sum(span.num_envs for span in self.shards)

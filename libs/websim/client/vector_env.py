@@ -130,6 +130,11 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         self._started = False
 
     @property
+    def session_id(self) -> int:
+        """The fleet's number for the session that these environments are."""
+        return self._session.session_id
+
+    @property
     def task(self) -> TaskInfo:
         """What the environments simulate."""
         return self._session.task

@@ -278,11 +278,24 @@ def make_keys(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the key set that is there.")
     ] = False,
+    by_service: Annotated[
+        bool,
+        typer.Option("--by-service", help="Make DIR/SERVICE with the part of each: containers."),
+    ] = False,
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="With --by-service: leave a whole set as it is."),
+    ] = False,
 ) -> int:
     """Make the keys and tokens that services need beyond one machine's loopback."""
-    from websim.local.keys import make_key_set
+    from websim.local.keys import make_key_set, make_keys_by_service
 
-    print(make_key_set(directory, force=force))
+    if if_missing and not by_service:
+        raise UserError("--if-missing goes with --by-service", "Add it.")
+    if by_service:
+        print(make_keys_by_service(directory, force=force, if_missing=if_missing))
+    else:
+        print(make_key_set(directory, force=force))
     return 0
 
 
@@ -330,6 +343,28 @@ def rewards(
 
 
 @app.command()
+def knobs(
+    ranges: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=LOW,HIGH]...", help="As in gravity=0.7,1.3 or mass=1.2."),
+    ] = None,
+    difficulty: Annotated[
+        float | None,
+        typer.Option("--difficulty", help="All knobs: 0 is nominal, 1 the task's hard ranges."),
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show the knobs of a running learner's environments, or turn them.
+
+    What is turned takes effect from each environment's next episode on.
+    """
+    from websim.local.steer import Steer
+
+    return Steer(learner, token_file).knobs(ranges or [], difficulty)
+
+
+@app.command()
 def adaptations(
     run: Annotated[
         Path | None, typer.Argument(help="A run's directory; none asks the running learner.")
@@ -343,6 +378,49 @@ def adaptations(
 
     rows = rows_of(run) if run is not None else Steer(learner, token_file).rows()
     return Steer.show_rows(rows, as_json=as_json)
+
+
+@app.command()
+def envs(
+    number: Annotated[int | None, typer.Argument(help="How many; none shows it.")] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show how many environments a running learner trains on, or set another number."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_envs() if number is None else steer.command("set_num_envs", num_envs=number)
+
+
+@app.command()
+def task(
+    name: Annotated[
+        str | None, typer.Argument(help="One of `websim tasks`; none shows it.")
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show what a running learner trains on, or have it go on with another task."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_task() if name is None else steer.command("set_task", task=name)
+
+
+@app.command()
+def speed(
+    factor: Annotated[
+        str | None, typer.Argument(help="1 is real time, 0.25 a quarter, or max; none shows it.")
+    ] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show how fast a running learner's environments go by the wall clock, or set their speed."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_speed() if factor is None else steer.set_speed(factor)
 
 
 @app.command()
@@ -366,7 +444,7 @@ def approve(
     learner: Learner = LEARNER_URL,
     token_file: TokenFile = None,
 ) -> int:
-    """Say yes to a goal's measure or a reward that waits for it."""
+    """Say yes to what waits for it: a goal's measure, a reward, another environment."""
     from websim.local.steer import Steer
 
     return Steer(learner, token_file).command("approve", adaptation=adaptation, name=name)

@@ -138,6 +138,11 @@ class LocalFleet:
         """Return the process ids of the workers that run at this moment."""
         return [pid for name in self._workers if (pid := self.supervisor.pid(name)) is not None]
 
+    def ready_worker_pids(self) -> list[int]:
+        """Return the process ids of the workers that are registered at this moment."""
+        pids = (self.supervisor.ready_pid(name) for name in self._workers)
+        return [pid for pid in pids if pid is not None]
+
     def close(self) -> None:
         """Stop all processes; nothing of them is left. Does nothing when called again."""
         self.supervisor.stop()

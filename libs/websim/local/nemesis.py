@@ -109,6 +109,9 @@ def make_schedule(counts: Mapping[str, int], seed: int) -> tuple[Fault, ...]:
 class Nemesis:
     """Does the faults of a schedule to a fleet as they fall due. One thread at a time.
 
+    Only who is ready is hurt, and nobody is killed twice: a process that is killed again and again
+    before it can do anything is a crash loop, and is given up.
+
     Attributes:
         done: What was done, in order.
     """
@@ -134,14 +137,16 @@ class Nemesis:
         self._deeds: dict[str, Deed] = {
             "kill-worker": self._kill_worker,
             "freeze-worker": self._freeze_worker,
-            "kill-learner": lambda _: self._kill(learner),
-            "kill-orchestrator": lambda _: self._kill(ORCHESTRATOR),
+            "kill-learner": lambda _: self._kill_child(learner),
+            "kill-orchestrator": lambda _: self._kill_child(ORCHESTRATOR),
             "scale": self._scale,
             **(further or {}),
         }
         self._began_s = time.monotonic()
         self._due_s: dict[Fault, float] = {}
         self._frozen: dict[int, float] = {}
+        self._killed: set[int] = set()
+        """Processes that may not have been noticed to be dead."""
         self._workers_to_add = ADDED_WORKERS
         self._progress = -1.0
         self._progress_s = self._began_s
@@ -189,7 +194,7 @@ class Nemesis:
 
     def _kill_worker(self, draw: float) -> str | None:
         pid = self._worker(draw)
-        return None if pid is None else self._signal(pid, signal.SIGKILL)
+        return None if pid is None else self._kill(pid)
 
     def _freeze_worker(self, draw: float) -> str | None:
         pid = self._worker(draw)
@@ -202,12 +207,17 @@ class Nemesis:
         return said and f"{said} for {frozen_s:.1f} s"
 
     def _worker(self, draw: float) -> int | None:
-        pids = [pid for pid in self._fleet.worker_pids() if pid not in self._frozen]
+        spared = self._frozen.keys() | self._killed
+        pids = [pid for pid in self._fleet.ready_worker_pids() if pid not in spared]
         return pids[int(draw * len(pids))] if pids else None
 
-    def _kill(self, name: str) -> str | None:
-        pid = self._fleet.supervisor.pid(name)
-        return None if pid is None else self._signal(pid, signal.SIGKILL)
+    def _kill_child(self, name: str) -> str | None:
+        pid = self._fleet.supervisor.ready_pid(name)
+        return None if pid is None or pid in self._killed else self._kill(pid)
+
+    def _kill(self, pid: int) -> str | None:
+        self._killed.add(pid)
+        return self._signal(pid, signal.SIGKILL)
 
     def _signal(self, pid: int, number: signal.Signals) -> str | None:
         try:

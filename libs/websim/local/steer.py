@@ -1,6 +1,7 @@
 """A person at the wheel of a running learner: goals, rewards, answers to what waits for a yes."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,51 @@ class Steer:
                     f"there is no action {action}", "Choose list, show, try, adopt or rollback."
                 )
 
+    def knobs(self, pairs: list[str], difficulty: float | None) -> int:
+        """Show the knobs, or turn them: all to a difficulty, or some to ranges."""
+        if pairs and difficulty is not None:
+            raise UserError("knobs are turned by name or by --difficulty, not both at once")
+        if difficulty is not None:
+            return self.command("set_difficulty", difficulty=difficulty)
+        if pairs:
+            return self.command("set_knobs", knobs=dict(map(_range, pairs)))
+        view = self._get("/v1/goal")
+        print(f"difficulty {view['difficulty']:g}")
+        for name, (low, high) in view["knobs"].items():
+            print(f"{name:<20} {low:g} to {high:g}")
+        if not view["knobs"]:
+            print("no knob was turned")
+        return 0
+
+    def show_envs(self) -> int:
+        """Print how many environments are trained on."""
+        print(f"{self._get('/v1/run')['num_envs']:,} environments")
+        return 0
+
+    def show_task(self) -> int:
+        """Print what is trained on."""
+        print(self._get("/v1/run")["task"])
+        return 0
+
+    def show_speed(self) -> int:
+        """Print the speed that was set and the one that is reached."""
+        run = self._get("/v1/run")
+        asked = "max" if run["speed"] is None else f"{run['speed']:g}"
+        print(f"{asked}, reached {run['real_time_factor']:.3g} times real time")
+        return 0
+
+    def set_speed(self, text: str) -> int:
+        """Set another speed: a factor of real time, or max."""
+        speed: float | None = None
+        if text != "max":
+            try:
+                speed = float(text)
+            except ValueError:
+                raise UserError(f"{text} is no speed", "Write max, 1, 0.25, ...") from None
+            if not (math.isfinite(speed) and speed > 0.0):
+                raise UserError(f"{text} is no speed", "Write max, 1, 0.25, ...")
+        return self.command("set_speed", speed=speed)
+
     def rows(self) -> list[Row]:
         """Return all rows of the log of adaptations."""
         rows: list[Row] = []
@@ -173,7 +219,8 @@ def in_a_line(row: Row) -> str:
     head = f"{row['env_steps']:>10,} steps  #{row['adaptation']:<2} {row['kind']:<12}"
     match row["kind"]:
         case "goal":
-            text = f"{values['description']}: {values['fitness_description']}"
+            words = values["description"] or "the task as it is"
+            text = f"{words}: {values['fitness_description']}"
         case "trigger":
             trigger = values["trigger"]
             text = f"{trigger['kind']}: {trigger['sentence']}" if trigger else ""
@@ -187,6 +234,15 @@ def in_a_line(row: Row) -> str:
             text = f"round {values['round']}, stay: {', '.join(values['stay']) or 'nobody'}"
         case "decision":
             text = values["decision"]["sentence"]
+        case "knobs":
+            turned = values["ranges"].items()
+            ranges = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in turned)
+            hard = values["difficulty"]
+            text = ranges if hard is None else f"difficulty {hard:g}"
+            text += f": {values['why']}"
+        case "environment":
+            count, kept = len(values["levels"]), values["kept"]
+            text = f"measured in {count} harder environments, the policy follows {kept}"
         case "adopted" | "rolled_back":
             text = f"{values['reward_id']} is in force: {values['why']}"
         case "waiting":
@@ -196,6 +252,18 @@ def in_a_line(row: Row) -> str:
         case _:
             return ""
     return f"{head} {text}"
+
+
+def _range(pair: str) -> tuple[str, tuple[float, float]]:
+    """Return the knob and the range of NAME=LOW,HIGH, or of NAME=VALUE."""
+    name, _, text = pair.partition("=")
+    try:
+        low, high = (text, text) if "," not in text else text.split(",")
+        return name, (float(low), float(high))
+    except ValueError:
+        raise UserError(
+            f"{pair} is no range of a knob", "Write NAME=LOW,HIGH or NAME=VALUE."
+        ) from None
 
 
 def _program(path: Path) -> str:

@@ -130,6 +130,12 @@ class Supervisor:
         with self._lock:
             return self._children[name].pid
 
+    def ready_pid(self, name: str) -> int | None:
+        """Return the process id of a child that is ready, None while it is not."""
+        with self._lock:
+            child = self._children[name]
+            return child.pid if child.state == "ready" else None
+
     def num_starts(self, name: str) -> int:
         """Return how many processes have been started for a child."""
         with self._lock:

@@ -44,17 +44,22 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
 def check_secret(path: Path) -> None:
     """Refuse a secret's file that is not there or that others may read or change.
 
+    A file of somebody else's, root's say, may be read by a group of ours: how Kubernetes hands
+    secrets to a process without privileges.
+
     Raises:
         UserError: Says what is wrong with it and what to do.
     """
     try:
-        mode = path.stat().st_mode & 0o777
+        found = path.stat()
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {(error.strerror or str(error)).lower()}",
             "`websim keys` makes keys and tokens; copy this host's part here.",
         ) from None
-    if mode & 0o077:
+    mode = found.st_mode & 0o777
+    handed_over = found.st_uid != os.geteuid() and found.st_gid in (os.getegid(), *os.getgroups())
+    if mode & (0o037 if handed_over else 0o077):
         raise UserError(
             f"{path} holds a secret, and others may read or change it (mode {mode:04o})",
             f"Say `chmod 400 {path}`; if somebody may have read it, make a new one.",

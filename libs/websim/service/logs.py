@@ -8,6 +8,9 @@ from pathlib import Path
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_ids: dict[str, object] = {}
+"""What every line of this process is about, beside what it says itself."""
+
 MAX_LOG_FILE_BYTES = 64 * 1024 * 1024
 """A log file is set aside (one predecessor is kept) when it grows beyond this."""
 
@@ -24,6 +27,8 @@ def configure_logs(service: str, *, json: bool = False, file: Path | None = None
 
     def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["service"] = service
+        for name, value in _ids.items():
+            event.setdefault(name, value)
         return event
 
     shared: list[Processor] = [
@@ -56,6 +61,15 @@ def configure_logs(service: str, *, json: bool = False, file: Path | None = None
         handlers[1].setFormatter(as_json)
         handlers[0].setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+
+
+def bind_log_ids(**ids: object) -> None:
+    """Put ids, as in `run="first"`, on every further line of all threads; None takes one off."""
+    for name, value in ids.items():
+        if value is None:
+            _ids.pop(name, None)
+        else:
+            _ids[name] = value
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -70,6 +70,11 @@ METRICS: tuple[Metric, ...] = (
         "Commands sent to sim workers that have no answer yet.",
     ),
     Metric(
+        "websim_orchestrator_answers_lost_total",
+        "counter",
+        "Answers that never arrived though what follows them did; the command was done again.",
+    ),
+    Metric(
         "websim_orchestrator_commands_replayed_total",
         "counter",
         "Commands sent once more to rebuild a shard.",
@@ -173,6 +178,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "Transitions not learned from because the engine diverged.",
     ),
+    Metric("websim_learner_envs", "gauge", "Environments of the training session."),
     Metric("websim_learner_evaluations_total", "counter", "Evaluations done."),
     Metric("websim_learner_checkpoints_total", "counter", "Checkpoints written."),
     Metric("websim_learner_commands_total", "counter", "Commands that took effect."),

@@ -46,6 +46,15 @@ DRAIN_DEADLINE_S = 3.0
 MAX_DEATHS_AT_STEP = 3
 """A step that ends this many workers in a row is skipped: its episodes end as invalid."""
 
+CALM_S = 10.0
+"""Workers lost for other reasons within this time make losses at a step prove less."""
+
+MAX_DEATHS_IN_STORM = 8
+"""A step that ends this many workers in a row is skipped even when others are lost, too."""
+
+MAX_DEATHS_BUILDING = 20
+"""A shard that is being rebuilt while this many workers in a row end is given up."""
+
 MAX_QUARANTINES = 8
 """A session with more skipped steps than this is given up."""
 

@@ -22,12 +22,18 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
         kind: zmq.ROUTER or zmq.DEALER.
     """
     socket: zmq.Socket[bytes] = context.socket(kind)
-    keep_alive(socket)
+    set_bounds(socket)
     socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
     socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
+    socket.set(zmq.HEARTBEAT_IVL, 1000)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+    socket.set(zmq.HEARTBEAT_TTL, 3000)
     if kind == zmq.ROUTER:
         # An unreachable peer is an error to act on, not a silent loss.
         socket.set(zmq.ROUTER_MANDATORY, 1)
+        # A peer whose connection was cut may be back before the end of the old one is noticed: by
+        # default its new connection would be taken for a stranger's and never be heard.
+        socket.set(zmq.ROUTER_HANDOVER, 1)
     else:
         socket.set(zmq.RECONNECT_IVL, 50)
         socket.set(zmq.RECONNECT_IVL_MAX, 250)
@@ -37,13 +43,10 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
     return socket
 
 
-def keep_alive(socket: "zmq.Socket[bytes]") -> None:
-    """Let a socket notice dead peers, bound its messages, and never block a shutdown."""
+def set_bounds(socket: "zmq.Socket[bytes]") -> None:
+    """Bound a socket's messages and its waits; it never blocks a shutdown."""
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-    socket.set(zmq.HEARTBEAT_IVL, 1000)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
-    socket.set(zmq.HEARTBEAT_TTL, 3000)
     socket.set(zmq.HANDSHAKE_IVL, 5000)
     socket.set(zmq.TCP_KEEPALIVE, 1)
     socket.set(zmq.TCP_KEEPALIVE_IDLE, 30)

@@ -3,6 +3,10 @@
 Topics are the first frame of what is published, the rest is a message (`Figures` or `Pose`).
 Latest wins: the publisher drops what a subscriber does not take, and a subscriber takes all there
 is and keeps the last of each topic.
+
+Neither side has ZeroMQ's heartbeats: a subscriber whose queue is full does not hear them, would
+connect anew, and libzmq (4.3.5) ends a process that then reads on ("Assertion failed:
+_input_stopped"). TCP's keep-alive finds hosts that are gone.
 """
 
 from typing import Any
@@ -13,14 +17,14 @@ from websim.wire.codec import Decoder, Envelope
 from websim.wire.curve import PeerKeys
 from websim.wire.errors import WireError
 from websim.wire.messages import Telemetry
-from websim.wire.sockets import keep_alive, receive
+from websim.wire.sockets import receive, set_bounds
 
 QUEUE_MESSAGES = 64
 """Bound of what waits for one subscriber: two rounds of a session of 32 shards."""
 QUEUE_BYTES = 256 * 1024
 """Bound of what the system keeps for one subscriber besides."""
-MAX_SUBSCRIPTION_BYTES = 256
-"""Bound of what a subscriber sends."""
+MAX_SUBSCRIPTION_BYTES = 4096
+"""Bound of what a subscriber sends at a time: a CURVE handshake fits."""
 MAX_TAKEN = 4096
 """Messages taken at a time."""
 
@@ -38,7 +42,7 @@ def pose_topic(session: int, env_id: int) -> bytes:
 def make_publisher(context: "zmq.Context[Any]") -> "zmq.Socket[bytes]":
     """Make a socket that never waits for who does not read, and hears who subscribes."""
     socket: zmq.Socket[bytes] = context.socket(zmq.XPUB)
-    keep_alive(socket)
+    set_bounds(socket)
     socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
     socket.set(zmq.SNDBUF, QUEUE_BYTES)
     socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
@@ -58,7 +62,7 @@ class Subscriber:
         """To be polled for what can be taken."""
         self.broken = 0
         """Messages that could not be decoded."""
-        keep_alive(self.socket)
+        set_bounds(self.socket)
         self.socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
         self.socket.set(zmq.RECONNECT_IVL, 50)
         self.socket.set(zmq.RECONNECT_IVL_MAX, 1000)

@@ -111,6 +111,10 @@ class Status(Message):
     banner: str = ""
     """Why rewards cannot be written just now; empty while all is well."""
     difficulty: float | None = None
+    speed: float | None = None
+    """As asked: simulated seconds of each environment per second; null: as fast as it goes."""
+    real_time_factor: float = 0.0
+    """As reached over the last updates."""
     pending: Waiting | None = None
     bottleneck: str = ""
     """What training waits for most, in one sentence; empty while nothing is known."""

@@ -3,14 +3,19 @@
 Runs on it are made by `harness`; toy_host.py lets them die in processes of their own.
 """
 
+import contextlib
 import json
 import math
+import os
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -121,6 +126,31 @@ class ToyShard:
         )
 
 
+class ToyPairShard(ToyShard):
+    """The same points, seen through one more number, pushed by the first of two forces."""
+
+    def obs(self) -> np.ndarray:
+        return np.concatenate([super().obs(), super().obs()[:, :1]], axis=1)
+
+
+HEAVY = msgspec.structs.replace(TOY, id="Heavy-v0", content_sha256="1" * 64)
+"""Another task for the same robot."""
+
+PAIR = msgspec.structs.replace(
+    TOY,
+    id="Pair-v0",
+    obs_dim=4,
+    action_low=(-2.0, -2.0),
+    action_high=(2.0, 2.0),
+    obs_names=(*TOY.obs_names, "again"),
+    action_names=("force", "idle"),
+    fields=(FieldInfo("x", 0, "m"),),
+)
+"""A task of another shape."""
+
+TASKS = {task.id: task for task in (TOY, HEAVY, PAIR)}
+
+
 class ToyClient:
     """Implements `websim_learner.fleet.FleetClient`; answers in the order of `shuffle`."""
 
@@ -131,18 +161,24 @@ class ToyClient:
         *,
         shard_envs: int = 7,
         shuffle: int | None = None,
+        task: str = TOY.id,
+        delay_s: float = 0.0,
         broken: Callable[[int, int], bool] = lambda step, env_id: False,
         skipped: Callable[[int, int], bool] = lambda t, shard: False,
     ) -> None:
-        self.task = TOY
+        if task not in TASKS:
+            raise FleetRefused("unknown_task", f"there is no task {task}", "choose Toy-v0")
+        self.task = TASKS[task]
         self._skipped = skipped
+        self._delay_s = delay_s
         starts = range(0, num_envs, shard_envs)
         self.shards = tuple(ShardSpan(s, min(shard_envs, num_envs - s)) for s in starts)
         self.waiting = ""
         self.silent = False
         self.lost = False
         self.closed = False
-        self._rows = [ToyShard(seed, span, broken) for span in self.shards]
+        shard = ToyPairShard if self.task is PAIR else ToyShard
+        self._rows = [shard(seed, span, broken) for span in self.shards]
         self._outstanding: list[tuple[int, Callable[[], ShardResult]]] = []
         self._order = None if shuffle is None else np.random.default_rng(shuffle)
 
@@ -198,7 +234,7 @@ class ToyClient:
             truncated=flags,
             invalid=flags,
             ended=index,
-            final_obs=np.zeros((0, 3), np.float32),
+            final_obs=np.zeros((0, self.task.obs_dim), np.float32),
             episode_return=none,
             episode_length=index.astype(np.int64),
             episode_fitness=none,
@@ -217,6 +253,7 @@ class ToyClient:
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
         self._check_presence()
+        time.sleep(self._delay_s)
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))
         shard, answer = self._outstanding.pop(place)
         self._rows[shard].commands += 1
@@ -280,11 +317,41 @@ def _make_config(**overrides) -> RunConfig:
     return RunConfig(**{**defaults, **overrides})
 
 
+REWARD_GEN_DEADLINE_S = 60.0
+
+
+@contextlib.contextmanager
+def running_reward_gen(place: Path, *flags: str, **environment: str) -> Iterator[str]:
+    """Start a real reward-gen in a directory of its own; give its address."""
+    ready = place / "ready.json"
+    command = [sys.executable, "-m", "websim_reward_gen", "--http-port", "0", *flags]
+    command += ["--ready-file", str(ready), "--ledger", str(place / "ledger.jsonl")]
+    plain = {name: value for name, value in os.environ.items() if "ANTHROPIC" not in name}
+    with subprocess.Popen(
+        command, cwd=place, env=plain | environment, stderr=subprocess.DEVNULL
+    ) as service:
+        give_up_s = time.monotonic() + REWARD_GEN_DEADLINE_S
+        while not ready.exists():
+            assert service.poll() is None
+            assert time.monotonic() < give_up_s
+            time.sleep(0.05)
+        yield json.loads(ready.read_text())["http_url"]
+        service.terminate()
+
+
+@pytest.fixture(scope="session")
+def reward_gen(tmp_path_factory):
+    """The address of a real reward-gen without a key."""
+    with running_reward_gen(tmp_path_factory.mktemp("reward-gen")) as url:
+        yield url
+
+
 class Harness:
     """A run, and what a test wants to do at certain updates."""
 
     def __init__(self, directory, make_client, **overrides):
         self.client_options = overrides.pop("client", {})
+        author = overrides.pop("author", None)
         self.config = _make_config(**overrides)
         self.make_client = make_client
         self.run_dir = RunDir(directory)
@@ -292,7 +359,9 @@ class Harness:
         self.clients = []
         self.at = {}
         self.answers = []
-        self.run = Run(self.config, self.run_dir, self._open, self._open_evaluation, self._stop)
+        self.run = Run(
+            self.config, self.run_dir, self._open, self._open_evaluation, self._stop, author=author
+        )
         advance = self.run._trainer._advance
 
         def watched():
@@ -306,12 +375,14 @@ class Harness:
     def branch(self):
         return self.run._branches[0]
 
-    def _open(self, seed):
-        self.clients.append(self.make_client(self.config.num_envs, seed, **self.client_options))
+    def _open(self, asked, seed):
+        self.clients.append(
+            self.make_client(asked.num_envs, seed, task=asked.task, **self.client_options)
+        )
         return self.clients[-1]
 
-    def _open_evaluation(self, seed):
-        self.clients.append(self.make_client(self.config.eval_episodes, seed, shard_envs=2))
+    def _open_evaluation(self, asked, num_envs, seed):
+        self.clients.append(self.make_client(num_envs, seed, task=asked.task, shard_envs=2))
         return self.clients[-1]
 
     def _stop(self):

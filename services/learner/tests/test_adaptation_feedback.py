@@ -119,3 +119,12 @@ def test_no_more_curves_than_are_taken():
     curves = make_feedback([point(1, components=components)], "", "").curves
     assert len(curves) == 32
     assert "share:not a name" not in curves
+
+
+def test_components_are_cut_to_what_is_taken():
+    components = {f"c{i}": ComponentTally(share=i / 100, mean=0.0, std=0.0) for i in range(40)}
+    components["n" * 70] = ComponentTally(share=1.0, mean=7.0, std=0.0)
+    told = make_feedback([point(1, components=components)], "", "").components
+    # The smallest shares are left out, and a long name is cut.
+    assert list(told) == [f"c{i}" for i in range(9, 40)] + ["n" * 64]
+    assert told["n" * 64].mean == 7.0

@@ -24,7 +24,7 @@ def make_point(index=0, fitness=1.0, **overrides):
         "update": index,
         "env_steps": index * STEP,
         "fitness": (fitness - 0.1, fitness, fitness, fitness + 0.1),
-        "reward_return": (1.0,) * 4,
+        "reward_return": (1.0, 1.0, 1.0, 1.1),
         "task_return": (1.0,) * 4,
         "length": (1000,) * 4,
         "reward_id": "task",
@@ -61,6 +61,15 @@ def test_growth_is_no_reason_to_change():
 def test_no_growth_is_stagnation(fitness):
     trigger = find(series(fitness))
     assert trigger.kind == "stagnation"
+
+
+def test_a_reward_that_pays_all_episodes_alike_is_stagnation_at_once():
+    point = make_point(1, reward_return=(0.0,) * 4)
+    trigger = find([point])
+    assert (trigger.kind, trigger.what) == ("stagnation", "says_nothing")
+    # Episodes that do not differ in fitness either are paid alike by right.
+    assert find([msgspec.structs.replace(point, fitness=(1.0,) * 4)]) is None
+    assert find([point], target=0.5) is None
 
 
 def test_the_slope_is_told_per_million_steps():
@@ -123,6 +132,11 @@ def test_cool_down_and_cap_silence_all_but_guards():
     assert find(loud, state=spent).what == "value_loss"
 
 
+def test_a_target_is_told_of_whatever_ended_before():
+    spent = TriggerState(adaptations=8, last_end_env_steps=0)
+    assert find(series([5.0, 6.0]), target=5.0, state=spent).kind == "target_reached"
+
+
 @pytest.mark.parametrize(
     ("column", "values", "what"),
     [
@@ -148,7 +162,7 @@ def test_a_guard_speaks_once_until_the_next_change():
 
 
 def test_a_reward_that_grows_while_fitness_falls_is_hacked():
-    rewards = [(f,) * 4 for f in GROWING]
+    rewards = [(f, f, f, f + 0.1) for f in GROWING]
     assert find(series(GROWING[::-1], reward_return=rewards)).what == "reward_up_fitness_down"
     ids = ["old"] * 3 + ["new"] * 3
     other = find(series(GROWING[::-1], reward_return=rewards, reward_id=ids))
@@ -165,6 +179,14 @@ def test_fitness_lost_on_probation():
     assert (trigger.what, trigger.numbers["change_mean"]) == ("fitness_lost", pytest.approx(-15.0))
     assert find([make_point(1, 75.0)], baseline=baseline).what == "fitness_lost"
     assert find([make_point(1, 91.0), make_point(2, 91.0)], baseline=baseline) is None
+
+
+def test_a_look_at_fewer_episodes_is_held_against_the_same_ones():
+    baseline = make_point(0, 100.0)
+    two = msgspec.structs.replace(make_point(1), fitness=(70.0, 71.0))
+    trigger = find([two], baseline=baseline)
+    # 70 - 99.9 and 71 - 100.
+    assert trigger.numbers["change_mean"] == pytest.approx(-29.45)
 
 
 def test_a_loss_that_may_be_chance_is_none():

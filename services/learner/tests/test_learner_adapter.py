@@ -14,8 +14,10 @@ from websim_learner.control import (
     FitnessProgram,
     Reject,
     Rollback,
+    SetAdapt,
     SetGoal,
     Stop,
+    TakeCheckpoint,
     TryReward,
 )
 from websim_learner.fleet import RunStopped
@@ -301,3 +303,31 @@ def test_a_run_is_ended_during_a_trial(make):
     h.run._trainer.during_trial = stop_soon
     assert h.go() == "finished"
     assert h.branch.updates == 6
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (SetAdapt(kind="set_adapt", mode="approve"), "approve"),
+        (TakeCheckpoint(kind="checkpoint"), "update-00000006"),
+        (Rollback(kind="rollback"), "a trial is under way (trial, round 1 of 2"),
+        (SetGoal(kind="set_goal", description="run"), "a trial is under way"),
+    ],
+)
+def test_commands_during_a_trial_are_answered_before_it_ends(make, command, says):
+    h = make(total_steps=30 * STEPS)
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    original = h.run._trainer.during_trial
+    calls = []
+
+    def send_soon():
+        calls.append(len(h.answers))
+        if len(calls) == 3:
+            h.send(command)
+        original()
+
+    h.run._trainer.during_trial = send_soon
+    assert h.go() == "finished"
+    assert calls[-1] >= 2, "answered within the trial"
+    answer = h.answers[1]
+    assert says in (str(answer) if isinstance(answer, UserError) else answer.detail)

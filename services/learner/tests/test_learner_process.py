@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -116,6 +118,97 @@ def test_the_same_command_line_again_and_again_brings_a_run_to_its_end(fleet, st
     assert start(fleet, *argv).wait(DEADLINE_S) == 0
     assert (run_dir / "result.json").read_bytes() == result
     assert (run_dir / "journal.jsonl").read_text() == journal
+
+
+@pytest.mark.timeout(240)
+def test_envs_and_task_change_live_and_the_journal_brings_it_all_back(fleet, start, tmp_path):
+    """A life that is killed, and one that has only configuration, seed and journal to go by."""
+    run_dir, ready = tmp_path / "run", tmp_path / "ready"
+    where = ["--run-dir", str(run_dir), "--ready-file", str(ready)]
+    # Small updates, for the new task too: settings that were chosen stay.
+    few = ["--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2", "--set", "ppo.hidden=16"]
+    # The learning rate falls over the total, which is not known yet: here it does not fall.
+    few += ["--set", "ppo.final_learning_rate=1e-3"]
+    few += ["--eval-episodes", "2", "--checkpoint-every-steps", str(5 * 16 * 32)]
+    learner = start(fleet, *TASK, *where, *few, "--total-steps", "100000000")
+    wait_for(lambda: ready.exists() or learner.poll() is not None)
+    url = json.loads(ready.read_text())["http_url"]
+
+    def command(**body):
+        return post(f"{url}/v1/run/commands", **body)
+
+    def status():
+        return json.loads(get(f"{url}/v1/run"))
+
+    def further(updates):
+        target = status()["update"] + updates
+        wait_for(lambda: status()["update"] >= target)
+
+    further(2)
+    assert command(kind="set_num_envs", num_envs=64)["detail"] == "64 environments"
+    assert (status()["num_envs"], status()["task"]) == (64, "InvertedPendulum-v5")
+    further(2)
+    answer = command(kind="set_task", task="Hopper-v5")
+    assert answer["detail"] == "Hopper-v5, a new policy"
+    assert (status()["num_envs"], status()["task"]) == (64, "Hopper-v5")
+    further(1)
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        command(kind="set_task", task="Hoper-v5")
+    told = json.load(refusal.value)["detail"]
+    assert (refusal.value.code, "Hoper-v5" in told, "\n" in told) == (422, True, False)
+    command(kind="set_num_envs", num_envs=24)
+    further(2)
+    learner.kill()
+    assert learner.wait(DEADLINE_S) == -signal.SIGKILL
+
+    rows = [json.loads(row) for row in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys((row["task"], row["num_envs"]) for row in rows)) == [
+        ("InvertedPendulum-v5", 16),
+        ("InvertedPendulum-v5", 64),
+        ("Hopper-v5", 64),
+        ("Hopper-v5", 24),
+    ]
+    steps = str(rows[-1]["env_steps"] + 1)
+    replay = tmp_path / "replay"
+    replay.mkdir()
+    for name in ("config.json", "journal.jsonl"):
+        shutil.copy(run_dir / name, replay / name)
+    results = []
+    for directory in (run_dir, replay):
+        learner = start(fleet, "--resume", str(directory), "--total-steps", steps)
+        assert learner.wait(DEADLINE_S) == 0, (tmp_path / "stderr").read_text()
+        results.append(json.loads((directory / "result.json").read_text()))
+    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
+    assert results[0]["eval_return_mean"] == results[1]["eval_return_mean"]
+    assert (results[0]["task"], results[0]["num_envs"]) == ("Hopper-v5", 24)
+    [kept] = (run_dir / "checkpoints").glob("kept-*")
+    assert kept.name == f"kept-{answer['update']:08d}"
+
+
+def test_a_run_goes_at_the_speed_it_is_told(fleet, start, tmp_path):
+    ready = tmp_path / "ready"
+    where = ["--run-dir", str(tmp_path / "run"), "--ready-file", str(ready)]
+    short = ["--set", "ppo.rollout_length=8", "--eval-every-steps", "0"]
+    learner = start(fleet, *TASK, *where, *short, "--total-steps", "100000000")
+    wait_for(lambda: ready.exists() or learner.poll() is not None)
+    url = json.loads(ready.read_text())["http_url"]
+
+    def status():
+        return json.loads(get(f"{url}/v1/run"))
+
+    def at_its_speed(speed):
+        answer = post(f"{url}/v1/run/commands", kind="set_speed", speed=speed)
+        assert answer["detail"] == f"{speed:g} times real time"
+        updates = status()["update"] + 12
+        wait_for(lambda: status()["update"] >= updates)
+        return status()["real_time_factor"]
+
+    assert at_its_speed(1.0) == pytest.approx(1.0, rel=0.1)
+    assert at_its_speed(0.5) == pytest.approx(0.5, rel=0.1)
+    post(f"{url}/v1/run/commands", kind="set_speed", speed=None)
+    assert status()["speed"] is None
+    wait_for(lambda: status()["real_time_factor"] > 2.0)
+    assert "set_speed" not in (tmp_path / "run" / "journal.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

@@ -257,19 +257,21 @@ def test_envs_that_are_lost_again_and_again_fail_the_run(harness):
 def test_a_lost_evaluation_session_is_opened_again(harness, tmp_path):
     run = harness(tmp_path / "run")
 
-    def lose_the_next_session(harness):
-        opened = harness._open_evaluation
+    opened = run._open_evaluation
+    lost = []
 
-        def open_lost(seed):
-            client = opened(seed)
-            client.lost = True
-            harness.run._trainer._open_evaluation = opened
+    def lose_the_next_session(harness):
+        def open_lost(num_envs, seed):
+            client = opened(num_envs, seed)
+            client.lost = not lost
+            lost.append(client)
             return client
 
-        harness.run._trainer._open_evaluation = open_lost
+        harness.run._adapter.examiner._open = open_lost
 
     run.at[3] = [lose_the_next_session]
     assert run.go() == "finished"
+    assert len(lost) == 2
     alone = live(harness, tmp_path / "alone")
     assert run.result()["weights_sha256"] == alone.result()["weights_sha256"]
 

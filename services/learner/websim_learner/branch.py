@@ -21,6 +21,7 @@ from websim_learner.collector import CollectionTime, Collector
 from websim_learner.defaults import PPOSettings
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.models import NumpyActor
+from websim_learner.pace import Pace
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import Reward, RewardFailed, TaskReward, make_reward
 from websim_learner.rollout import Rollout
@@ -51,6 +52,8 @@ class Branch:
         waiter: Waiter | None = None,
         beat: Callable[[], None] = lambda: None,
         first_env_steps: int = 0,
+        task_env_steps: int = 0,
+        pace: Pace | None = None,
     ) -> None:
         """Make a branch with the first policy of a seed.
 
@@ -60,12 +63,15 @@ class Branch:
             settings: of PPO.
             seed: of the run.
             session_seed: keys the randomness of its envs.
-            total_steps: env steps over which the learning rate falls.
+            total_steps: env steps of the run, at which the learning rate has fallen.
             reward: what rollouts are judged by at first.
             device: torch device of the update.
             waiter: waits for the fleet; it may stop a rollout.
             beat: called now and then during an update.
             first_env_steps: env steps of the run done before this branch began.
+            task_env_steps: env steps of the run done when its task began, from where the learning
+                rate falls.
+            pace: holds rollouts and updates up, by the wall clock.
         """
         self.branch_id = branch_id
         self.client = client
@@ -75,11 +81,14 @@ class Branch:
         self.env_steps = first_env_steps
         """Training env steps of the run done by now; the learning rate falls with them."""
         self.invalid_transitions = 0
-        self._settings = settings
+        self.settings = settings
+        """Of PPO."""
+        self.task_env_steps = task_env_steps
+        self.pace = pace or Pace()
         self._session_seed = session_seed
         self._total_steps = total_steps
         self._beat = beat
-        self._collector = Collector(client, seed, waiter)
+        self._collector = Collector(client, seed, waiter, self.pace)
         task, num_envs = client.task, self._collector.num_envs
         self.algorithm = PPO(settings, task.obs_dim, task.action_dim, num_envs, seed, device)
         self.steps_per_update = num_envs * settings.rollout_length
@@ -140,6 +149,16 @@ class Branch:
         for unused in before - self._rewards():
             unused.close()
 
+    def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Draw knobs of the envs from ranges, from each one's next episode on.
+
+        Between two updates nothing is outstanding; what was collected ahead stays as it is.
+
+        Raises:
+            RunStopped, FleetError: it was not done.
+        """
+        self._collector.turn_knobs(ranges)
+
     def count_steps(self, steps: int) -> None:
         """Count env steps that were done elsewhere on this branch's behalf."""
         self.env_steps += steps
@@ -178,6 +197,43 @@ class Branch:
         before, self._ahead, self.reward = self._rewards(), None, reward
         for unused in before - self._rewards():
             unused.close()
+
+    def succeed(self, former: "Branch") -> bool:
+        """Go on counting where another branch of the run stands, with its policy if that fits.
+
+        Envs start afresh. Of another task only a policy that sees and moves the same things fits,
+        and it meets the task's own reward like any other reward that is new to it.
+
+        Args:
+            former: the branch before, between two updates; it is not changed.
+
+        Returns:
+            Whether the policy goes on.
+
+        Raises:
+            UserError: its reward cannot be run here.
+        """
+        self.env_steps = former.env_steps
+        self.invalid_transitions = former.invalid_transitions
+        self.algorithm.num_updates = former.updates
+        state = former.policy_state()
+        if former.branch_id == self.branch_id:
+            self.statistics = former.statistics
+        else:
+            self.statistics.episodes = former.statistics.episodes
+            if not self._fits(former):
+                return False
+            state = replace(state, reward_source=None, scaled_for="")
+        self.take_over(state)
+        self.algorithm.return_scale.running = np.zeros(self.num_envs)
+        return True
+
+    def _fits(self, former: "Branch") -> bool:
+        """Return whether another branch's policy sees and moves what this one's does."""
+        a, b = self.client.task, former.client.task
+        names = (a.obs_names, a.action_names) == (b.obs_names, b.action_names)
+        sizes = (a.obs_dim, a.action_dim) == (b.obs_dim, b.action_dim)
+        return names and sizes and self.settings.hidden == former.settings.hidden
 
     def actor(self, tile: int) -> NumpyActor:
         """Freeze the present policy for forwards of tile rows."""
@@ -264,7 +320,7 @@ class Branch:
         self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
             rollout = self._buffer(self.updates)
-            rollout.load(parts["ahead"], self.updates * self._settings.rollout_length)
+            rollout.load(parts["ahead"], self.updates * self.settings.rollout_length)
             reward = self._reward_of(ahead["reward_source"])
             self._ahead = _Collected(rollout, reward, CollectionTime(**ahead["timing"]))
 
@@ -289,13 +345,15 @@ class Branch:
     def _collect(self, update: int, actor: NumpyActor) -> _Collected:
         """Collect the rollout that the update of this number learns from."""
         rollout, reward = self._buffer(update), self.reward
-        first_t = update * self._settings.rollout_length
+        first_t = update * self.settings.rollout_length
         timing = self._collector.collect(rollout, actor, first_t, reward.fields)
         return _Collected(rollout, reward, timing)
 
     def _learn(self, collected: _Collected) -> Advance:
         """Judge a rollout and update the policy."""
-        began_s = time.perf_counter()
+        # With overlap the collection is held up, in another thread, and this goes on.
+        clock_s = time.perf_counter if self._executor is not None else self.pace.now_s
+        began_s = clock_s()
         rollout, reward = collected.rollout, collected.reward
         failure = ""
         try:
@@ -308,8 +366,9 @@ class Branch:
         if reward.id != self._scaled_for:
             self.algorithm.reward_changed()
             self._scaled_for = reward.id
-        progress = self.env_steps / self._total_steps
-        stats = self.algorithm.update(rollout, judgement.reward, progress, self._beat)
+        left = self._total_steps - self.task_env_steps
+        progress = (self.env_steps - self.task_env_steps) / max(1, left)
+        stats = self.algorithm.update(rollout, judgement.reward, progress, self._between_steps)
         self.env_steps += self.steps_per_update
         self.invalid_transitions += int(rollout.invalid.sum())
         self.statistics.add(rollout, self.env_steps)
@@ -328,5 +387,11 @@ class Branch:
             reward_failure=failure,
             physics_s=collected.timing.physics_s,
             inference_s=collected.timing.inference_s,
-            update_s=time.perf_counter() - began_s,
+            update_s=clock_s() - began_s,
         )
+
+    def _between_steps(self) -> None:
+        """Do what is to be done between two gradient steps."""
+        self._beat()
+        if self._executor is None:
+            self.pace.rest()

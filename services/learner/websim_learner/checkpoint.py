@@ -31,6 +31,8 @@ KEEP = 3
 
 MANIFEST = "manifest.json"
 PREFIX = "update-"
+KEPT_PREFIX = "kept-"
+"""Of checkpoints that are not forgotten, and with which no life begins."""
 TEMPORARY = ".writing-"
 
 Arrays = dict[str, NDArray[Any]]
@@ -50,11 +52,13 @@ class Checkpoint:
     """JSON values: steps, times, the journal's position, the reward of each branch."""
     arrays: Mapping[str, Arrays]
     """Parts by name, such as "branch-0.weights": arrays by name, written and not kept."""
+    prefix: str = PREFIX
+    """Of its name; PREFIX or KEPT_PREFIX."""
 
     @property
     def name(self) -> str:
         """Of its directory."""
-        return f"{PREFIX}{self.update:08d}"
+        return f"{self.prefix}{self.update:08d}"
 
 
 def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
@@ -148,6 +152,11 @@ def newest_checkpoint(directory: Path, report: Callable[[str], None]) -> Checkpo
 def checkpoint_paths(directory: Path) -> list[Path]:
     """Return the paths of all checkpoints, newest first, unverified."""
     return sorted(directory.glob(f"{PREFIX}*"), reverse=True)
+
+
+def kept_paths(directory: Path) -> list[Path]:
+    """Return the paths of all checkpoints that are kept for good, newest first, unverified."""
+    return sorted(directory.glob(f"{KEPT_PREFIX}*"), reverse=True)
 
 
 def remove_unfinished(directory: Path) -> None:

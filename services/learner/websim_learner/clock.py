@@ -51,6 +51,11 @@ class RunClock:
             if running:
                 self.run()
 
+    def measure_anew(self) -> None:
+        """Measure the present speed from the last update on: what it depends on has changed."""
+        while len(self._recent) > 1:
+            self._recent.popleft()
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Stop the clock for an evaluation, whose time is kept apart."""

@@ -6,16 +6,16 @@ inference overlap. Where a number is stored and which noise it gets depend on it
 alone, so the order in which shards answer leaves no trace.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
-from websim_learner.fleet import STOP_PATIENCE_S, FleetClient, Waiter, num_envs
+from websim_learner.fleet import STOP_PATIENCE_S, FleetClient, Waiter, num_envs, turn_knobs
 from websim_learner.models import ActionScale, NumpyActor
+from websim_learner.pace import Pace
 from websim_learner.randomness import Stream, generator
 from websim_learner.rollout import Rollout
 
@@ -41,13 +41,20 @@ class Collector:
     Between two rollouts nothing is outstanding, and the session can be asked for its whole state.
     """
 
-    def __init__(self, client: FleetClient, seed: int, waiter: Waiter | None = None) -> None:
+    def __init__(
+        self,
+        client: FleetClient,
+        seed: int,
+        waiter: Waiter | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         """Drive a session.
 
         Args:
             client: the session.
             seed: the run's seed: keys the action noise and the first episodes' lengths.
             waiter: waits for results; it may stop a rollout.
+            pace: holds steps up until they are due; None: as fast as it goes.
         """
         self.client = client
         self.num_envs = num_envs(client)
@@ -55,6 +62,7 @@ class Collector:
         """Rows of every forward: the largest shard's."""
         self._seed = seed
         self._waiter = waiter or Waiter()
+        self._pace = pace or Pace()
         self._spans = [
             slice(span.first_env_id, span.first_env_id + span.num_envs) for span in client.shards
         ]
@@ -84,6 +92,14 @@ class Collector:
         order = generator(self._seed, Stream.EPISODE_STAGGER, 0).permutation(self.num_envs)
         self._cut_at = 1 + order * self.client.task.max_episode_steps // self.num_envs
         self._steps = 0
+
+    def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
+        """Draw knobs from ranges, from each env's next episode on; observations stay as they are.
+
+        Raises:
+            RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: it was not done.
+        """
+        turn_knobs(self.client, ranges, self._waiter)
 
     def arrays(self) -> dict[str, Arrays]:
         """Fetch the state of all envs and return it with the collector's own, for a checkpoint.
@@ -133,16 +149,16 @@ class Collector:
         rollout.begin(first_t, self._obs, actor, fields)
         self._rollout, self._actor, self._drawn = rollout, actor, 0
         timing = CollectionTime()
-        clock = time.perf_counter()
+        clock = self._pace.now_s()
         done = [0] * len(self._spans)
         for shard in range(len(done)):
             self._act(shard, 0)
         left = len(done) * rollout.num_steps
         while left:
-            now = time.perf_counter()
+            now = self._pace.now_s()
             timing.inference_s += now - clock
             result = self._waiter.receive(self.client, STOP_PATIENCE_S)
-            clock = time.perf_counter()
+            clock = self._pace.now_s()
             timing.physics_s += clock - now
             timing.skipped_steps += result.skipped
             t, rows = done[result.shard], self._spans[result.shard]
@@ -158,12 +174,14 @@ class Collector:
                 self._act(result.shard, t + 1)
         np.copyto(self._obs, rollout.obs[-1])
         self._steps += rollout.num_steps
-        timing.inference_s += time.perf_counter() - clock
+        timing.inference_s += self._pace.now_s() - clock
         return timing
 
     def _act(self, shard: int, t: int) -> None:
         """Draw and send one shard's action for step t."""
         rollout, rows = self._rollout, self._spans[shard]
+        if self._drawn <= t:
+            self._pace.step(self.client.task.dt_s)
         while self._drawn <= t:
             # One table per step, in env order, whichever shard asks for it first.
             draw = generator(self._seed, Stream.ACTION_NOISE, rollout.first_t + self._drawn)

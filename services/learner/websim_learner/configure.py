@@ -8,6 +8,7 @@ from websim.service.errors import UserError
 from websim_learner.defaults import DEFAULT_TASK, defaults_of
 from websim_learner.run_dir import RunConfig, RunDir
 from websim_learner.settings import TrainSettings, split_overrides, with_overrides
+from websim_learner.stage import every_updates
 
 ALGORITHMS = ("ppo",)
 
@@ -116,13 +117,9 @@ def _asked(settings: TrainSettings) -> RunConfig:
         goal=settings.goal,
         target=settings.target,
         eval_episodes=settings.eval_episodes,
-        eval_every_updates=_updates(eval_every_steps, steps_per_update),
-        checkpoint_every_updates=_updates(settings.checkpoint_every_steps, steps_per_update),
+        eval_every_updates=every_updates(eval_every_steps, steps_per_update),
+        checkpoint_every_updates=every_updates(settings.checkpoint_every_steps, steps_per_update),
     )
-
-
-def _updates(steps: int, steps_per_update: int) -> int:
-    return max(1, round(steps / steps_per_update)) if steps else 0
 
 
 def _reward_source(settings: TrainSettings) -> str | None:

@@ -15,6 +15,9 @@ AdaptMode = Literal["auto", "approve", "off"]
 MAX_GOAL = 2000
 """Characters of a goal."""
 
+MAX_TASK = 400
+"""Characters of a task's name."""
+
 MAX_PENDING = 64
 """Commands that may wait for the end of an update."""
 
@@ -55,6 +58,29 @@ class SetReward(_Command):
     """A reward program; null for the task's own reward."""
     branch: int = 0
     """The branch whose reward it is."""
+
+
+class SetNumEnvs(_Command):
+    """Train on another number of envs: the same policy, new episodes."""
+
+    kind: Literal["set_num_envs"]
+    num_envs: int
+
+
+class SetTask(_Command):
+    """Go on with another task: a branch of its own, and its own purpose as the goal."""
+
+    kind: Literal["set_task"]
+    task: str = Field(max_length=MAX_TASK)
+    """A bundled task's id, or the task that the run began with."""
+
+
+class SetSpeed(_Command):
+    """Go on at a speed. Not journaled: it changes nothing but the time."""
+
+    kind: Literal["set_speed"]
+    speed: float | None
+    """Simulated seconds of each env per second of the wall clock; null: as fast as it goes."""
 
 
 class FitnessProgram(BaseModel):
@@ -136,10 +162,45 @@ class SetAdapt(_Command):
     mode: AdaptMode
 
 
-AdaptCommand = SetGoal | Ask | TryReward | AdoptReward | Rollback | Approve | Reject | SetAdapt
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class SetKnobs(_Command):
+    """Draw knobs of the environments from ranges, from each one's next episode on."""
+
+    kind: Literal["set_knobs"]
+    knobs: dict[str, Bound | tuple[Bound, Bound]] = Field(min_length=1, max_length=64)
+    """Knob -> [low, high], or one number for both; those not named keep theirs."""
+
+
+class SetDifficulty(_Command):
+    """Turn all knobs to a difficulty: 0 is nominal, 1 the task's hard ranges."""
+
+    kind: Literal["set_difficulty"]
+    difficulty: float = Field(ge=0.0, le=1.0)
+
+
+AdaptCommand = (
+    SetGoal
+    | Ask
+    | TryReward
+    | AdoptReward
+    | Rollback
+    | Approve
+    | Reject
+    | SetAdapt
+    | SetKnobs
+    | SetDifficulty
+)
 """Commands that the adapter carries out."""
 
-AnyCommand = Pause | Resume | Stop | TakeCheckpoint | SetReward | AdaptCommand
+ClockCommand = Pause | Resume | SetSpeed
+"""Commands that change nothing but the time, and so take effect in the middle of an update."""
+
+StageCommand = SetNumEnvs | SetTask
+"""Commands that change what is trained on."""
+
+AnyCommand = ClockCommand | StageCommand | Stop | TakeCheckpoint | SetReward | AdaptCommand
 
 Command = Annotated[AnyCommand, Field(discriminator="kind")]
 

@@ -66,8 +66,8 @@ class PPOSettings:
         finite = (self.value_coefficient, self.entropy_coefficient, self.init_log_std)
         _require(all(math.isfinite(x) for x in finite), "a coefficient is not finite")
 
-    def scaled_to(self, num_envs: int) -> "PPOSettings":
-        """Return settings written for REFERENCE_NUM_ENVS as they suit another number of envs.
+    def scaled_to(self, num_envs: int, written_for: int = REFERENCE_NUM_ENVS) -> "PPOSettings":
+        """Return settings written for one number of envs as they suit another one.
 
         Few envs need longer rollouts for a batch that says something; many envs make a large
         batch in few steps. The square root shares it out: where 1024 envs collect 16 steps, 64
@@ -75,10 +75,11 @@ class PPOSettings:
 
         Args:
             num_envs: envs of the training session.
+            written_for: envs that these settings suit.
         """
-        ratio = math.sqrt(REFERENCE_NUM_ENVS / num_envs)
+        ratio = math.sqrt(written_for / num_envs)
         length = max(2, round(self.rollout_length * ratio))
-        batch = self.rollout_length * REFERENCE_NUM_ENVS
+        batch = self.rollout_length * written_for
         size = max(1, round(self.minibatch_size * length * num_envs / batch))
         return replace(self, rollout_length=length, minibatch_size=size)
 

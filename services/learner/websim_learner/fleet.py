@@ -16,6 +16,7 @@ from websim.client import (
     FleetRefused,
     FleetTimeout,
     FleetUnavailable,
+    FleetVectorEnv,
     ShardResult,
     make_vec,
 )
@@ -80,7 +81,7 @@ def open_session(
     keys: Path | None = None,
     workers: int | None = None,
     label: str = "",
-) -> FleetClient:
+) -> FleetVectorEnv:
     """Open a session of a run's task.
 
     Args:
@@ -111,6 +112,27 @@ def open_session(
 def num_envs(client: FleetClient) -> int:
     """Return the number of envs of a session."""
     return sum(span.num_envs for span in client.shards)
+
+
+def turn_knobs(
+    client: FleetClient, ranges: Mapping[str, tuple[float, float]], waiter: "Waiter"
+) -> None:
+    """Draw knobs of all envs from ranges, from each one's next episode on.
+
+    Args:
+        client: the session; nothing is outstanding on it.
+        ranges: knob -> (low, high); the others keep theirs, and none: nothing is sent.
+        waiter: waits for the answers.
+
+    Raises:
+        RunStopped, FleetTimeout, FleetUnavailable, FleetRefused: it was not done.
+    """
+    if not ranges:
+        return
+    for shard in range(len(client.shards)):
+        client.send_knobs(shard, ranges)
+    for _ in client.shards:
+        waiter.receive(client, STOP_PATIENCE_S)
 
 
 POLL_S = 0.25
@@ -150,6 +172,8 @@ class Waiter:
             stop: asked at every receive and several times a second; True ends the waiting.
             patience_s: how long nothing may come while no reason is given.
         """
+        self.rest: Callable[[], object] = lambda: None
+        """Called before every receive; waits out a pause."""
         self._stop = stop
         self._patience_s = patience_s
         self.quiet_since_s: float | None = None
@@ -170,6 +194,7 @@ class Waiter:
             FleetUnavailable: there is no orchestrator, for as long.
             FleetRefused: the fleet says no.
         """
+        self.rest()
         return self._await(
             lambda: client.recv(timeout_s=POLL_S), lambda: client.waiting, stop_after_s
         )

@@ -10,7 +10,7 @@ from websim_learner.records import JournalEntry
 
 REPLAYED = frozenset(
     {"set_reward", "goal", "ask", "candidates", "adopt", "rollback", "approve", "reject"}
-    | {"adapt_mode"}
+    | {"adapt_mode", "knobs", "set_num_envs", "set_task"}
 )
 """Kinds of entries that take effect again where they did."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
-from websim_learner.checkpoint import Checkpoint, write_checkpoint
+from websim_learner.checkpoint import KEPT_PREFIX, PREFIX, Checkpoint, write_checkpoint
 from websim_learner.clock import RunClock
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
@@ -99,7 +99,7 @@ class Ledger:
         if advance.reward_failure:
             # A resumed run must judge this update's rollout, and the later ones, the same way.
             values: dict[str, Any] = {
-                "branch": branch.branch_id,
+                "branch": self._branches.index(branch),
                 "source": None,
                 "why": advance.reward_failure,
             }
@@ -118,6 +118,8 @@ class Ledger:
                 update=branch.updates,
                 env_steps=branch.env_steps,
                 branch=branch.branch_id,
+                task=branch.client.task.id,
+                num_envs=branch.num_envs,
                 wall_s=self.clock.wall_s,
                 steps_per_s=self.clock.steps_per_s,
                 episodes=branch.statistics.episodes,
@@ -159,6 +161,21 @@ class Ledger:
             RunStopped: the run is to stop.
             FleetError: the state of the envs cannot be had.
         """
+        name = self._write(PREFIX)
+        self.checkpointed = self.updates
+        digest = self._branches[0].weights_sha256()
+        self.reporter.publish(CheckpointRecord(**self._when(), name=name, weights_sha256=digest))
+        return name
+
+    def keep_checkpoint(self) -> str:
+        """Write a checkpoint that stays for good; return its name.
+
+        No life begins there: it keeps what was learned of a task that the run leaves. Raises what
+        `write_checkpoint` raises.
+        """
+        return self._write(KEPT_PREFIX)
+
+    def _write(self, prefix: str) -> str:
         arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
         counters = {
             "wall_s": self.clock.wall_s,
@@ -170,13 +187,8 @@ class Ledger:
         more_counters, more_arrays = self.keep_also()
         counters |= more_counters
         arrays |= more_arrays
-        checkpoint = Checkpoint(self.updates, counters, arrays)
+        checkpoint = Checkpoint(self.updates, counters, arrays, prefix)
         write_checkpoint(self._run_dir.checkpoints, checkpoint)
-        self.checkpointed = self.updates
-        digest = self._branches[0].weights_sha256()
-        self.reporter.publish(
-            CheckpointRecord(**self._when(), name=checkpoint.name, weights_sha256=digest)
-        )
         return checkpoint.name
 
     def go_back(self, checkpoint: Checkpoint | None) -> None:
@@ -219,6 +231,7 @@ class Ledger:
         self._run_dir.write_result(
             RunResult(
                 task=branch.client.task.id,
+                task_env_steps=self.env_steps - branch.task_env_steps,
                 algo=config.algo,
                 seed=config.seed,
                 env_steps=self.env_steps,

@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from websim.service.errors import UserError
 from websim.service.logs import get_logger
 from websim.wire.messages import TaskInfo
 from websim_learner.algorithms.ppo import PPO
-from websim_learner.algorithms.state import Arrays
+from websim_learner.algorithms.state import unprefixed
 from websim_learner.checkpoint import (
     Checkpoint,
     DamagedCheckpoint,
     checkpoint_paths,
+    kept_paths,
     newest_checkpoint,
     read_checkpoint,
 )
 from websim_learner.run_dir import RunConfig, RunDir
+from websim_learner.stages import stage_of
 
 log = get_logger("websim_learner")
 
@@ -25,6 +29,7 @@ class TrainedPolicy:
     """A policy and where it comes from."""
 
     config: RunConfig
+    """With the task, the envs and the settings that it was trained with last."""
     task: TaskInfo
     checkpoint: str
     """Name of the checkpoint it was read from."""
@@ -46,9 +51,12 @@ def load_policy(path: Path, checkpoint: str | None = None) -> TrainedPolicy:
     run_dir = RunDir(path)
     config, task = run_dir.read_config()
     found = _find(run_dir, checkpoint)
+    stage = stage_of(found, config)
+    config, counters = stage.applied_to(config), found.counters["branches"][0]
+    if (kept := found.counters.get("task_info")) is not None:
+        task = msgspec.convert(kept, TaskInfo)
     algorithm = PPO(config.ppo, task.obs_dim, task.action_dim, config.num_envs, config.seed, "cpu")
-    counters = found.counters["branches"][0]
-    algorithm.load(_branch_parts(found), counters["updates"])
+    algorithm.load(unprefixed(f"branch-{stage.branch}", found.arrays), counters["updates"])
     return TrainedPolicy(config, task, found.name, counters["env_steps"], algorithm)
 
 
@@ -64,13 +72,8 @@ def _find(run_dir: RunDir, name: str | None) -> Checkpoint:
     try:
         return read_checkpoint(run_dir.checkpoints / name)
     except DamagedCheckpoint as damage:
-        known = ", ".join(path.name for path in checkpoint_paths(run_dir.checkpoints))
+        paths = [*checkpoint_paths(run_dir.checkpoints), *kept_paths(run_dir.checkpoints)]
+        known = ", ".join(path.name for path in paths)
         raise UserError(
             f"checkpoint {name} cannot be used: {damage}", f"There are: {known or 'none'}."
         ) from None
-
-
-def _branch_parts(checkpoint: Checkpoint) -> dict[str, Arrays]:
-    start = "branch-0."
-    parts = checkpoint.arrays.items()
-    return {name[len(start) :]: part for name, part in parts if name.startswith(start)}

@@ -101,6 +101,10 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """Standard deviation of the reward per transition."""
     component_shares: dict[str, float] = {}
     """Of the sum of magnitudes of all components of the reward, by name."""
+    task: str = ""
+    """What was trained on."""
+    num_envs: int = 0
+    """On how many envs."""
 
 
 class StateRecord(Record, frozen=True, kw_only=True, tag="state"):

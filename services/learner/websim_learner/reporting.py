@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 from torch.utils.tensorboard import SummaryWriter
 
-from websim.service.logs import get_logger
+from websim.service.logs import bind_log_ids, get_logger
 from websim.service.metrics import Reading
 from websim_learner.clock import RunClock
 from websim_learner.records import (
@@ -42,6 +42,7 @@ GAUGES = {
     "success_mean": "episode_success_ratio",
     "improvement_per_million": "improvement_per_million_steps",
     "steps_per_s": "env_steps_per_second",
+    "num_envs": "envs",
     "reward_mean": "reward",
     "policy_loss": "policy_loss",
     "value_loss": "value_loss",
@@ -84,12 +85,20 @@ class Reporter:
         directory = str(self._run_dir.tensorboard)
         self._board = SummaryWriter(directory, purge_step=env_steps, flush_secs=10)
 
+    def forget(self) -> None:
+        """Forget how well the policy does: another one begins, with a task of its own."""
+        self.evaluation = None
+        if self.latest is not None:
+            unknown = dict.fromkeys((*CURVES["episode"], "improvement_per_million"))
+            self.latest = msgspec.structs.replace(self.latest, **unknown)
+
     def publish(self, record: AnyRecord) -> None:
         """Pass a record on."""
         numbered = self._stream.publish(record)
         match numbered:
             case MetricsRecord():
                 self.latest = numbered
+                bind_log_ids(reward=numbered.reward_id)
                 self.counts["updates"] += 1
                 self._run_dir.append_metrics(numbered)
                 self._draw_all(numbered)

@@ -4,8 +4,10 @@ A run has as many lives as processes have worked on it, and one more each time t
 envs for good; each goes on from the newest checkpoint, as if nothing had happened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from websim.client import FleetRefused
 from websim.service.errors import UserError
@@ -21,6 +23,7 @@ from websim_learner.adaptation.state import AdaptState
 from websim_learner.adaptation.trial import Trials
 from websim_learner.adaptation.verdicts import TrialSettings
 from websim_learner.adaptation.view import AdaptationView
+from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint, newest_checkpoint, remove_unfinished
 from websim_learner.clock import RunClock
@@ -29,11 +32,11 @@ from websim_learner.failpoints import failpoint
 from websim_learner.fleet import FleetClient, RunStopped, Waiter, is_lost
 from websim_learner.journal import LIVES, is_stopped, to_replay
 from websim_learner.ledger import Ledger
-from websim_learner.randomness import Stream, derived_seed
+from websim_learner.pace import Pace
 from websim_learner.records import EventStream, JournalEntry, RunState
 from websim_learner.reporting import Reporter
-from websim_learner.rewards import make_reward
 from websim_learner.run_dir import RunConfig, RunDir
+from websim_learner.stages import Stages
 from websim_learner.status import StatusBoard
 from websim_learner.trainer import Trainer
 
@@ -59,11 +62,11 @@ class Run:
         self,
         config: RunConfig,
         run_dir: RunDir,
-        open_training: Callable[[int], FleetClient],
-        open_evaluation: Callable[[int], FleetClient],
+        open_training: Callable[[RunConfig, int], FleetClient],
+        open_evaluation: Callable[[RunConfig, int, int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
         *,
-        open_group: Callable[[int, int], FleetClient] | None = None,
+        open_group: Callable[[RunConfig, int, int, str], FleetClient] | None = None,
         author: Author | None = None,
     ) -> None:
         """Open the training session and put the policy where the run stands; write nothing yet.
@@ -71,10 +74,12 @@ class Run:
         Args:
             config: what was asked.
             run_dir: where the run is, or will be, kept.
-            open_training: opens the training session with a seed.
-            open_evaluation: opens the evaluation session with a seed, when it is first needed.
+            open_training: opens the training session of a configuration with a seed.
+            open_evaluation: opens an evaluation session of a configuration, so many envs and a
+                seed, when it is first needed.
             stop: whether the process was told to stop.
-            open_group: opens a session of so many envs, with a seed, for a trial's contender.
+            open_group: opens a session of a configuration, so many envs and a seed, for a trial's
+                contender of that name.
             author: asks reward-gen; None: there is none.
 
         Raises:
@@ -82,13 +87,18 @@ class Run:
         """
         self._config = config
         self._run_dir = run_dir
-        self._open_training = open_training
         self._stop = stop
         self._losses = 0
         self._branches: list[Branch] = []
         self.pulse = Pulse()
         self.control = Control()
-        self._waiter = Waiter(self._beat)
+        self._trainer: Trainer | None = None
+        self._pace = Pace(self._attend, self._resting)
+        self._waiter = Waiter(self._heed)
+        self._waiter.rest = self._pace.rest
+        self._stages = stages = Stages(
+            config, self._branches, open_training, self._waiter, self._pace, self.pulse.beat
+        )
         self._adapter: Adapter | None = None
         self._put_in_place()
         clock = RunClock()
@@ -96,7 +106,12 @@ class Run:
         self.stream = EventStream(lives)
         self.reporter = Reporter(run_dir, self.stream, clock)
         self._ledger = Ledger(config, run_dir, self._branches, self.reporter, clock)
-        examiner = Examiner(open_evaluation, self._waiter, config.seed)
+        examiner = Examiner(
+            lambda num_envs, seed: open_evaluation(stages.config, num_envs, seed),
+            self._waiter,
+            config.eval_episodes,
+            config.seed,
+        )
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)
         books = Books(self._log, self._ledger, self.adaptation)
@@ -105,9 +120,13 @@ class Run:
             config,
             examiner,
             books,
-            open_group or (lambda num_envs, seed: open_training(seed)),
+            lambda num_envs, seed, contender: (
+                open_group(stages.config, num_envs, seed, contender)
+                if open_group
+                else open_training(stages.config, seed)
+            ),
             self._waiter,
-            lambda: self._trainer.during_trial(),
+            lambda: trainer.during_trial(),
             TrialSettings(round_env_steps=ROUND_ENV_STEPS),
         )
         self._adapter = Adapter(
@@ -115,14 +134,16 @@ class Run:
             TriggerSettings(),
         )  # fmt: skip
         self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log)
-        self._ledger.keep_also = self._adapter.kept
+        self._ledger.keep_also = self._kept
         self._load_adapter()
         self.status = StatusBoard(
-            config, run_dir, self._ledger, self._branches, self._waiter, books
+            config, run_dir, self._ledger, self._branches, self._waiter, books, self._pace
         )
-        self._trainer = Trainer(
+        self._trainer = trainer = Trainer(
             config,
             self._branches,
+            stages,
+            self._pace,
             self._ledger,
             self.control,
             examiner=examiner,
@@ -138,7 +159,10 @@ class Run:
         """
         self._run_dir.create()
         remove_unfinished(self._run_dir.checkpoints)
-        self._run_dir.write_config(self._config, self._branches[0].client.task)
+        # What the fleet said of the task that the run began with: it may be another one by now.
+        started = self._run_dir.started
+        task = self._run_dir.read_config()[1] if started else self._branches[0].client.task
+        self._run_dir.write_config(self._config, task)
         self._begin_life()
         failpoint("run.begun")
 
@@ -148,10 +172,12 @@ class Run:
         Raises:
             UserError: the fleet is gone, or loses the envs again and again.
         """
+        trainer = self._trainer
+        assert trainer is not None
         try:
             while True:
                 try:
-                    return self._trainer.run(self._replay)
+                    return trainer.run(self._replay)
                 except FleetRefused as refusal:
                     if not is_lost(refusal):
                         raise
@@ -161,6 +187,7 @@ class Run:
             return "stopped"
         finally:
             self.control.close()
+            trainer.dismiss()
 
     def close(self) -> None:
         """Give the envs back and write out what is buffered."""
@@ -174,6 +201,27 @@ class Run:
     def _beat(self) -> bool:
         self.pulse.beat()
         return self._stop()
+
+    def _heed(self) -> bool:
+        """Obey what concerns the wall clock; return whether the run is to stop."""
+        if self._trainer is not None:
+            self._trainer.obey()
+        return self._beat()
+
+    def _attend(self) -> bool:
+        """As `_heed`; return whether the run must not be held up just now."""
+        stop = self._heed()
+        return stop or self._trainer is None or self._trainer.hurried
+
+    @contextmanager
+    def _resting(self) -> Iterator[None]:
+        """Show that the run is paused, for as long as it is held up in the middle of something."""
+        ledger = self._ledger
+        before = ledger.state
+        ledger.enter("paused")
+        with ledger.clock.stopped():
+            yield
+        ledger.enter(before)
 
     def _go_back(self, loss: FleetRefused) -> None:
         """Begin another life at the newest checkpoint: the envs are gone, on the fleet's word.
@@ -198,35 +246,16 @@ class Run:
 
     def _put_in_place(self) -> None:
         """Open a session and make a branch that stands where the newest checkpoint was taken."""
-        config, run_dir = self._config, self._run_dir
-        self._checkpoint, self._damages = _newest(run_dir)
-        # Every life opens the same session; envs are put where they were by their snapshots.
-        seed = derived_seed(config.seed, Stream.TRAINING_SESSION)
+        self._checkpoint, self._damages = _newest(self._run_dir)
         # Who starts a run is told at once that there is no fleet; a run that goes on waits for it.
-        going_on = run_dir.started
-        opened = self._waiter.open if going_on else _open_at_once
-        client = opened(self._open_training, seed)
-        try:
-            branch = Branch(
-                0,
-                client,
-                config.ppo,
-                seed=config.seed,
-                session_seed=seed,
-                total_steps=config.total_steps,
-                reward=make_reward(config.reward_source, client.task, config.num_envs),
-                device=config.device,
-                waiter=self._waiter,
-                beat=self.pulse.beat,
-            )
-            if self._checkpoint is not None:
-                _load(branch, self._checkpoint)
-        except BaseException:
-            client.close()
-            raise
-        # In place: status and books look at the same list.
-        self._branches[:] = [branch]
+        self._stages.begin(self._checkpoint, wait=self._run_dir.started)
         self._load_adapter()
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        """Return what goes into a checkpoint beside branches and counters."""
+        assert self._adapter is not None
+        counters, arrays = self._adapter.kept()
+        return counters | self._stages.as_json(), arrays
 
     def _load_adapter(self) -> None:
         """Put the adapter where the newest checkpoint was taken."""
@@ -272,17 +301,3 @@ def _newest(run_dir: RunDir) -> tuple[Checkpoint | None, list[str]]:
             f"{run_dir.path} cannot go on: {damages[0]}", "Start a new run in another --run-dir."
         )
     return checkpoint, damages
-
-
-def _open_at_once(open_session: Callable[[int], FleetClient], seed: int) -> FleetClient:
-    return open_session(seed)
-
-
-def _load(branch: Branch, checkpoint: Checkpoint) -> None:
-    try:
-        branch.load(checkpoint.counters["branches"][0], checkpoint.arrays)
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{checkpoint.name} does not fit this run: {error}",
-            "Was config.json or the task's file changed?",
-        ) from None

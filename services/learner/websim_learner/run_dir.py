@@ -55,6 +55,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     algo: str
     seed: int
     env_steps: int
+    task_env_steps: int
+    """Those of them since the task became the run's: all, unless it had another one before."""
     wall_s: float
     """From the first step to the last update, evaluation and pauses excluded."""
     steps_per_s: float

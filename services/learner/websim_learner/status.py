@@ -8,6 +8,7 @@ from websim_learner.adaptation.books import Books
 from websim_learner.branch import Branch
 from websim_learner.fleet import Waiter
 from websim_learner.ledger import Ledger
+from websim_learner.pace import Pace
 from websim_learner.records import RunState
 from websim_learner.run_dir import RunConfig, RunDir
 
@@ -47,6 +48,10 @@ class RunStatus(BaseModel):
     algo: str
     seed: int
     num_envs: int
+    speed: float | None = None
+    """As asked: simulated seconds of each env per second; null: as fast as it goes."""
+    real_time_factor: float = 0.0
+    """As reached over the last updates."""
     state: RunState
     reason: str = ""
     """Why it is in this state, where there is something to say."""
@@ -87,6 +92,7 @@ class StatusBoard:
         branches: list[Branch],
         waiter: Waiter,
         books: Books,
+        pace: Pace,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
@@ -94,6 +100,7 @@ class StatusBoard:
         self._branches = branches
         self._waiter = waiter
         self._books = books
+        self._pace = pace
 
     def unready_reason(self) -> str | None:
         """Return why the run does not go on just now; None while it does."""
@@ -109,12 +116,15 @@ class StatusBoard:
         config, ledger, branch = self._config, self._ledger, self._branches[0]
         latest, evaluation = ledger.reporter.latest, ledger.reporter.evaluation
         quiet = self._quiet()
+        num_envs = sum(each.num_envs for each in self._branches)
         return RunStatus(
             run_id=self._run_dir.path.name,
             task=branch.client.task.id,
             algo=config.algo,
             seed=config.seed,
-            num_envs=sum(branch.num_envs for branch in self._branches),
+            num_envs=num_envs,
+            speed=self._pace.speed,
+            real_time_factor=ledger.clock.steps_per_s / num_envs * branch.client.task.dt_s,
             state="waiting" if quiet else ledger.state,
             reason=(self._fleet() or SILENT) if quiet else ledger.reason,
             update=ledger.updates,

@@ -4,8 +4,9 @@ from importlib.metadata import version
 
 import torch
 
+from websim.client import FleetVectorEnv
 from websim.service.http import HttpServer, add_health, make_app, serve_http
-from websim.service.logs import configure_logs, get_logger
+from websim.service.logs import bind_log_ids, configure_logs, get_logger
 from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
@@ -15,6 +16,7 @@ from websim_learner.api import add_adaptation_routes, add_run_routes
 from websim_learner.configure import new_config, resumed_config, started_config
 from websim_learner.fleet import FleetClient, open_session
 from websim_learner.run import Run
+from websim_learner.run_dir import RunConfig
 from websim_learner.settings import TrainSettings
 
 log = get_logger("websim_learner")
@@ -39,17 +41,23 @@ def train(settings: TrainSettings) -> int:
     else:
         config, run_dir = new_config(settings)
     name = run_dir.path.name
+    bind_log_ids(run=name)
     shutdown: Shutdown | None = None
 
-    def open_labelled(num_envs: int, seed: int, label: str) -> FleetClient:
+    def open_labelled(asked: RunConfig, num_envs: int, seed: int, label: str) -> FleetVectorEnv:
         fleet, keys = settings.fleet, settings.keys
-        return open_session(config, num_envs, seed, fleet=fleet, keys=keys, label=label)
+        return open_session(asked, num_envs, seed, fleet=fleet, keys=keys, label=label)
 
-    def open_training(seed: int) -> FleetClient:
-        return open_labelled(config.num_envs, seed, f"training {name}")
+    def open_training(asked: RunConfig, seed: int) -> FleetClient:
+        env = open_labelled(asked, asked.num_envs, seed, f"training {name}")
+        bind_log_ids(session=env.session_id)
+        return env
 
-    def open_evaluation(seed: int) -> FleetClient:
-        return open_labelled(config.eval_episodes, seed, f"evaluation of {name}")
+    def open_evaluation(asked: RunConfig, num_envs: int, seed: int) -> FleetClient:
+        return open_labelled(asked, num_envs, seed, f"evaluation of {name}")
+
+    def open_group(asked: RunConfig, num_envs: int, seed: int, contender: str) -> FleetClient:
+        return open_labelled(asked, num_envs, seed, f"trial of {name}: {contender}")
 
     # Until the session is open a signal ends the process at once: nothing is written yet.
     run = Run(
@@ -58,7 +66,7 @@ def train(settings: TrainSettings) -> int:
         open_training,
         open_evaluation,
         stop=lambda: shutdown is not None and shutdown.requested,
-        open_group=lambda num_envs, seed: open_labelled(num_envs, seed, f"trial of {name}"),
+        open_group=open_group,
         author=_author(settings),
     )
     try:

@@ -6,23 +6,31 @@ update at which it takes effect, before it does, and a resumed run applies it th
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from websim.client import FleetError
 from websim.service.errors import UserError
-from websim_learner.adaptation.adapter import Adapter, TrialAbandoned
+from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter, TrialAbandoned
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.branch import Branch
 from websim_learner.control import (
     MAX_PENDING,
     Applied,
+    ClockCommand,
     Control,
     Pause,
     Pending,
     Resume,
     RunOver,
+    SetAdapt,
+    SetNumEnvs,
     SetReward,
+    SetSpeed,
+    SetTask,
     Stop,
     TakeCheckpoint,
 )
@@ -30,8 +38,11 @@ from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
 from websim_learner.fleet import RunStopped, is_lost
 from websim_learner.ledger import Ledger
+from websim_learner.pace import Pace
 from websim_learner.records import JournalEntry, RunState
 from websim_learner.run_dir import RunConfig
+from websim_learner.stage import Stage, with_envs, with_task
+from websim_learner.stages import Stages
 
 PAUSE_POLL_S = 0.2
 """How often a paused run looks whether it is to go on or to stop."""
@@ -44,6 +55,8 @@ class Trainer:
         self,
         config: RunConfig,
         branches: list[Branch],
+        stages: Stages,
+        pace: Pace,
         ledger: Ledger,
         control: Control,
         *,
@@ -56,6 +69,8 @@ class Trainer:
         Args:
             config: what was asked.
             branches: what is trained; one now, never assumed.
+            stages: know what it is trained on, and change that.
+            pace: holds the run up, by the wall clock.
             ledger: where everything is written.
             control: where commands come from.
             examiner: evaluates branches.
@@ -65,15 +80,20 @@ class Trainer:
         self.ledger = ledger
         self.branches = branches
         self._config = config
+        self._stages = stages
+        self._pace = pace
         self._control = control
         self._examiner = examiner
         self._adapter = adapter
         self._deferred: list[Pending] = []
-        """Commands that came during a trial and can wait for its end."""
+        """Commands that came during an update or a trial, and wait for a place to take effect."""
         self._stop = stop
         self._replay: Sequence[JournalEntry] = ()
-        self._paused = False
         self._over = False
+        self._working = False
+        """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
+        self._tending = False
+        """Whether that may be a trial."""
         self._between = False
         """Whether all branches stand between two updates, where a checkpoint can be taken."""
 
@@ -88,7 +108,7 @@ class Trainer:
                 holds is kept.
         """
         self._replay = replay
-        self._between = False
+        self._between = self._working = False
         try:
             self._train()
             self._conclude()
@@ -102,10 +122,12 @@ class Trainer:
         finally:
             self.ledger.clock.halt()
             self._examiner.close()
-            for pending in self._deferred:
-                pending.answer.set_exception(RunOver())
-            self._deferred.clear()
         return self.ledger.state
+
+    def dismiss(self) -> None:
+        """Tell those whose commands wait that the run is over."""
+        while self._deferred:
+            self._deferred.pop(0).answer.set_exception(RunOver())
 
     def _train(self) -> None:
         total, ledger = self._config.total_steps, self.ledger
@@ -130,6 +152,7 @@ class Trainer:
     def _advance(self) -> None:
         """Let every branch do one update."""
         self._between = False
+        self._working = True
         for branch in self.branches:
             last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
             advance = branch.advance(last)
@@ -137,16 +160,20 @@ class Trainer:
             self._adapter.note_advance(advance)
             if advance.reward_failure:
                 branch.set_reward(branch.make_reward(None), at_once=True)
-        self._between = True
+        self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
-        ledger, updates = self.ledger, self.ledger.updates
-        due = _due(updates, self._config.eval_every_updates) or self._adapter.wants_evaluation()
-        if due and ledger.evaluated != updates:
-            self._adapter.note_evaluation(self._evaluate())
+        ledger, updates, stage = self.ledger, self.ledger.updates, self._stages.present
+        if stage.n and updates == stage.first_update:
+            # It was done before this stage began; a life that begins here does it no second time.
+            return
+        due = _due(updates, stage.eval_every_updates)
+        if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
+            most = None if due else PROBATION_EPISODES
+            self._adapter.note_evaluation(self._evaluate(most), whole=due)
         # The first one is written before anything is learned: a kill loses no run.
-        due = updates == 0 or _due(updates, self._config.checkpoint_every_updates)
+        due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
             ledger.write_checkpoint()
 
@@ -163,68 +190,103 @@ class Trainer:
         self.ledger.write_result(self._evaluate())
         self.ledger.enter("finished")
 
-    def _evaluate(self) -> Evaluation:
-        """Evaluate all branches; return what came of the first."""
+    def _evaluate(self, most: int | None = None) -> Evaluation:
+        """Evaluate all branches, by so many episodes; return what came of the first."""
         kept = self._adapter.trajectories
-        return self.ledger.evaluate(lambda branch: self._examiner.examine(branch, kept))[0]
+        self._working = True
+        try:
+            return self.ledger.evaluate(lambda each: self._examiner.examine(each, kept, most))[0]
+        finally:
+            self._working = False
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
         for entry in self._replay:
             if entry.kind == "stop":
                 self._over |= entry.update <= self.ledger.updates
-            elif entry.update == self.ledger.updates and entry.kind != "set_reward":
-                self._adapter.replay(entry.kind, entry.values)
             elif entry.update == self.ledger.updates:
-                branch = self.branches[entry.values["branch"]]
-                # Where a reward failed, the update under way was judged by the new one already.
-                failed = "why" in entry.values
-                branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
+                self._apply_again(entry)
         if self._stop():
             raise RunStopped
         while (pending := self._next_command()) is not None:
             self._apply(pending)
         if not self._over:
-            self._adapter.tend()
+            self._tend()
         while self._deferred and not self._over:
             self._apply(self._deferred.pop(0))
-        if self._paused:
+        if self._pace.paused:
             self.ledger.enter("paused")
             with self.ledger.clock.stopped():
                 self._wait_out_pause()
             self.ledger.enter("running")
 
+    def _apply_again(self, entry: JournalEntry) -> None:
+        """Let an entry of the journal take effect once more, where it did."""
+        match entry.kind:
+            case "set_num_envs" | "set_task":
+                self._change(entry.kind, msgspec.convert(entry.values["stage"], Stage), again=True)
+            case "set_reward":
+                branch = self.branches[entry.values["branch"]]
+                # Where a reward failed, the update under way was judged by the new one already.
+                failed = "why" in entry.values
+                branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
+            case kind:
+                self._adapter.replay(kind, entry.values)
+
+    def _tend(self) -> None:
+        """Let the adapter do what can be done now, a whole trial perhaps."""
+        self._working = self._tending = True
+        try:
+            self._adapter.tend()
+        finally:
+            self._working = self._tending = False
+
+    @property
+    def hurried(self) -> bool:
+        """Whether nothing may be held up: a command waits for a place to take effect."""
+        return not self._working or bool(self._deferred)
+
+    def obey(self) -> None:
+        """Let what came and concerns the wall clock take effect now; the rest waits."""
+        while len(self._deferred) < MAX_PENDING:
+            pending = self._control.take()
+            if pending is None:
+                return
+            if isinstance(pending.command, ClockCommand):
+                self._apply(pending)
+            else:
+                self._deferred.append(pending)
+
     def during_trial(self) -> None:
-        """Obey between two updates of a contender: pause, resume, stop; the rest can wait.
+        """Obey between two updates of a contender.
+
+        A trial takes minutes, and nobody waits that long for an answer: what does not touch its
+        outcome is done at once, everything else is refused.
 
         Raises:
             RunStopped: the process is to stop.
             TrialAbandoned: the run is to end.
         """
+        self._pace.rest()
         if self._stop():
             raise RunStopped
-        while len(self._deferred) < MAX_PENDING:
-            pending = self._control.take()
-            if pending is None:
-                break
-            if isinstance(pending.command, Pause | Resume):
-                self._apply(pending)
-                continue
-            self._deferred.append(pending)
-            if isinstance(pending.command, Stop):
+        while self._tending and self._deferred:
+            if isinstance(self._deferred[0].command, Stop):
                 raise TrialAbandoned
-        if self._paused:
-            with self.ledger.clock.stopped():
-                self._wait_out_pause()
+            pending = self._deferred.pop(0)
+            if isinstance(pending.command, TakeCheckpoint | SetAdapt):
+                self._apply(pending)
+            else:
+                pending.answer.set_exception(_trial_is_held(self._adapter.books.adapting))
 
-    def _next_command(self) -> Pending | None:
-        return self._deferred.pop(0) if self._deferred else self._control.take()
+    def _next_command(self, timeout_s: float = 0.0) -> Pending | None:
+        return self._deferred.pop(0) if self._deferred else self._control.take(timeout_s)
 
     def _wait_out_pause(self) -> None:
-        while self._paused and not self._over:
+        while self._pace.paused and not self._over:
             if self._stop():
                 raise RunStopped
-            if (pending := self._control.take(PAUSE_POLL_S)) is not None:
+            if (pending := self._next_command(PAUSE_POLL_S)) is not None:
                 self._apply(pending)
 
     def _apply(self, pending: Pending) -> None:
@@ -247,12 +309,18 @@ class Trainer:
         """Do what a command says; return what came of it."""
         match pending.command:
             case Pause():
-                self._paused = True
+                self._pace.paused = True
             case Resume():
-                self._paused = False
+                self._pace.paused = False
+            case SetSpeed(speed=speed):
+                return self._set_speed(speed)
+            case SetNumEnvs(num_envs=num_envs):
+                return self._set_num_envs(num_envs)
+            case SetTask(task=task):
+                return self._set_task(task)
             case Stop():
                 self.ledger.journal("stop", {})
-                self._over = True
+                self._over, self._pace.paused = True, False
             case SetReward(source=source, branch=index):
                 if not 0 <= index < len(self.branches):
                     raise UserError(f"there is no branch {index}", "Branch 0 always exists.")
@@ -267,6 +335,62 @@ class Trainer:
             case adapt:
                 return carry_out(self._adapter, adapt)
         return ""
+
+    def _set_speed(self, speed: float | None) -> str:
+        """Go on at a speed from the next step on."""
+        if speed is not None and not (math.isfinite(speed) and speed > 0.0):
+            raise UserError(
+                f"{speed:g} is no speed", "1 is real time, 0.25 a quarter; null is full speed."
+            )
+        self._pace.speed = speed
+        self.ledger.clock.measure_anew()
+        return "as fast as it goes" if speed is None else f"{speed:g} times real time"
+
+    def _set_num_envs(self, num_envs: int) -> str:
+        """Go on with the same policy on other envs."""
+        present, update = self._stages.present, self.ledger.updates
+        if num_envs != present.num_envs:
+            stage = with_envs(present, self._config, num_envs, update)
+            self._change("set_num_envs", stage)
+        return f"{num_envs:,} environments"
+
+    def _set_task(self, task: str) -> str:
+        """Go on with another task."""
+        present = self._stages.present
+        if task == present.task:
+            return f"{task}, as before"
+        update, env_steps = self.ledger.updates, self.ledger.env_steps
+        stage = with_task(present, self._config, task, update, env_steps)
+        kept = self._change("set_task", stage)
+        return f"{task}, {'the policy goes on' if kept else 'a new policy'}"
+
+    def _change(self, kind: str, stage: Stage, *, again: bool = False) -> bool:
+        """Begin another stage; return whether the policy goes on in it.
+
+        Until the entry is in the journal nothing has changed, and after it nothing can fail.
+        """
+        before = self._stages.present
+        ranges = self._adapter.state.ranges if stage.branch == before.branch else {}
+        branch, kept = self._stages.prepare(stage, ranges, wait=again)
+        try:
+            if stage.branch != before.branch:
+                self.ledger.keep_checkpoint()
+            if not again:
+                self.ledger.journal(kind, {"stage": stage.as_json()})
+        except BaseException:
+            branch.close()
+            raise
+        self._stages.enter(stage, branch)
+        self.ledger.clock.measure_anew()
+        if stage.branch != before.branch:
+            self._adapter.change_task()
+            self.ledger.reporter.forget()
+        return kept
+
+
+def _trial_is_held(what: str) -> UserError:
+    remedy = "Send it again when the trial has ended; `websim goal` tells."
+    return UserError(f"a trial is under way ({what})", remedy)
 
 
 def _due(updates: int, every: int) -> bool:

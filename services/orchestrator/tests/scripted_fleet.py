@@ -10,8 +10,10 @@ from websim.wire.messages import (
     Reset,
     SessionOpened,
     ShardReady,
+    Snapshot,
     Step,
     Stepped,
+    TakeSnapshot,
     TaskInfo,
     WasReset,
     WorkerHello,
@@ -73,6 +75,31 @@ class Fleet:
                 )
                 answers += self.worker(to, ready)
         return answers
+
+    def settle(self, said: list[Instruction]) -> list[Instruction]:
+        """Build the shards that are assigned among the instructions and repeat their logs.
+
+        Returns:
+            The instructions, and those that follow.
+        """
+        done: dict[int, tuple[int, int]] = {}
+        following = list(said)
+        for to, message in to_workers(said):
+            match message:
+                case AssignShard(session=session, shard=shard, epoch=epoch, seq=seq, t=t):
+                    done[shard] = (seq, t)
+                    ready = ShardReady(session=session, shard=shard, epoch=epoch, task=TASK)
+                    following += self.worker(to, ready)
+                case (
+                    Step(shard=shard, seq=seq, t=t, replay=True)
+                    | Reset(shard=shard, seq=seq, t=t, replay=True)
+                ):
+                    done[shard] = (seq, t)
+                case TakeSnapshot(session=session, shard=shard, epoch=epoch):
+                    seq, t = done[shard]
+                    snapshot = Snapshot(session=session, shard=shard, epoch=epoch, seq=seq, t=t)
+                    following += self.worker(to, snapshot)
+        return following
 
 
 def to_workers(said: list[Instruction]) -> list[tuple[str, Message]]:

@@ -22,6 +22,7 @@ from websim.wire.messages import (
     GetState,
     OpenSession,
     Refused,
+    ReleaseShard,
     Reset,
     SessionOpened,
     SessionWaiting,
@@ -149,17 +150,19 @@ def test_a_lost_workers_shard_is_rebuilt_and_replays_to_the_outstanding_command(
 
     said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, b"a"))
 
-    (_, assign), *replayed = to_workers(said)
+    (_, assign), *replayed, (_, take) = to_workers(said)
     assert isinstance(assign, AssignShard)
     assert (assign.shard, assign.epoch, assign.seq) == (0, 2, 0)
     assert {to for to, _ in to_workers(said)} == {"b"}
-    # reset and first step were answered: they replay in silence; the outstanding step answers
+    # reset and first step were answered: they replay in silence
     assert [(type(m), m.seq, m.epoch, m.replay) for _, m in replayed] == [
         (Reset, 1, 2, True),
         (Step, 2, 2, True),
-        (Step, 3, 2, False),
     ]
-    outstanding = replayed[-1][1]
+    # the worker says when it has done them; then the outstanding step, which may be the culprit
+    assert take == TakeSnapshot(session=1, shard=0, epoch=2)
+    *_, (_, outstanding) = to_workers(fleet.settle(said))
+    assert (outstanding.seq, outstanding.epoch, outstanding.replay) == (3, 2, False)
     assert to_clients(fleet.worker("b", answer_to(outstanding))) == [answer_to(outstanding)]
 
 
@@ -185,7 +188,41 @@ def test_a_snapshot_shortens_the_log_and_travels_with_the_next_assignment():
     assert assignment.message.arrays[0].name == "snapshot:state"
     assert np.array_equal(np.frombuffer(assignment.frames[0]), np.arange(4.0))
     assert (assignment.message.seq, assignment.message.t) == (2, 2)
+    said = fleet.settle(said)
     assert [m.seq for _, m in to_workers(said) if isinstance(m, Step)] == [3]
+
+
+def test_a_snapshot_that_overtook_an_answer_does_not_replace_what_leads_to_the_answer():
+    fleet = make_fleet(workers=2)
+    fleet.client(*step(0, 2))  # its answer is lost, the snapshot that follows it is not
+    said = fleet.worker("a", Snapshot(session=1, shard=0, epoch=1, seq=2, t=2))
+    assert fleet.brain.fleet.counters["answers_lost"] == 1
+    assert ("a", ReleaseShard(session=1, shard=0, epoch=1)) in to_workers(said)
+    [(to, again)] = [(to, m) for to, m in to_workers(fleet.settle(said)) if isinstance(m, Step)]
+    assert (again.seq, again.epoch, again.replay) == (2, 2, False)
+    assert to_clients(fleet.worker(to, answer_to(again))) == [answer_to(again)]
+
+
+def test_the_longest_command_of_a_worker_is_none_that_waited_for_a_rebuild():
+    fleet = make_fleet(workers=1, num_envs=32)
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    said = fleet.join("b")
+    fleet.now_s += 5.0
+    [(_, trial)] = [each for each in to_workers(fleet.settle(said)) if each[1].__class__ is Step]
+    fleet.now_s += 0.25
+    fleet.worker("b", answer_to(trial))
+    fleet.kill("b")
+    fleet.client(*step(0, 3))
+    said = fleet.join("c")
+    fleet.now_s += 5.0
+    [(_, innocent)] = [
+        each for each in to_workers(said) if each[1].__class__ is Step and not each[1].replay
+    ]
+    fleet.settle(said)
+    fleet.now_s += 0.5
+    fleet.worker("c", answer_to(innocent))
+    assert [worker.longest_command_s for worker in fleet.brain.fleet.workers.values()] == [0.5]
 
 
 def test_a_silent_worker_is_lost_after_a_second_but_not_while_it_builds():
@@ -219,7 +256,7 @@ def test_progress_between_deaths_forgives_them():
     for t in range(2, 5):
         said = fleet.client(*step(0, t))
         [holder] = {w.identity for w in fleet.brain.fleet.workers.values() if w.shards}
-        said = fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder))
+        said = fleet.settle(fleet.brain.handle(WorkerUnreachable(fleet.now_s, holder)))
         to, command = to_workers(said)[-1]
         fleet.worker(to, answer_to(command))
     assert fleet.brain.fleet.sessions
@@ -381,6 +418,6 @@ def test_knobs_are_forwarded_answered_and_replayed_like_any_command():
     assert to_clients(fleet.worker(worker, applied, tuple(frames))) == [applied]
     assert to_clients(fleet.client(turn)) == [applied], "answered again"
     said = fleet.kill(worker)
-    [_, reset, again] = [message for _, message in to_workers(said)]
+    [_, reset, again, _] = [message for _, message in to_workers(said)]
     assert isinstance(reset, Reset)
     assert (again.knobs, again.seq, again.epoch, again.replay) == (turn.knobs, 2, 2, True)

@@ -16,6 +16,7 @@ from websim.wire.messages import (
     Snapshot,
     Step,
     Stepped,
+    TakeSnapshot,
     WorkerHeartbeat,
     WorkerHello,
 )
@@ -76,6 +77,17 @@ def test_an_answer_that_was_lost_is_repeated_and_never_done_again():
     repeated = Stepped(session=7, shard=0, epoch=4, seq=50, t=41)
     assert to_clients(fleet.worker("a", repeated)) == [repeated]
     assert to_clients(fleet.client(*_step(0, 41))) == [repeated]
+
+
+def test_a_shard_that_owes_an_answer_stays_where_it_is():
+    fleet = Fleet()
+    fleet.client(BACK)
+    held = (Held(7, 0, epoch=3, seq=50, t=41), Held(7, 1, epoch=1, seq=41, t=41))
+    fleet.worker("a", hello("a", *held))
+    for shard, epoch in ((0, 4), (1, 2)):
+        fleet.worker("a", ShardReady(session=7, shard=shard, epoch=epoch, task=TASK))
+    taken = [m.shard for _, m in to_workers(fleet.join("b")) if isinstance(m, TakeSnapshot)]
+    assert taken == [1], "shard 0 has still to repeat the answer to command 41"
 
 
 def test_a_command_that_was_never_done_is_done_now():

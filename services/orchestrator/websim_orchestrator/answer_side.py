@@ -47,6 +47,13 @@ class AnswerSide:
         shard = self._fleet.shard_of(worker, message)
         if shard is None:
             return
+        if any(seq <= message.seq for seq in shard.pending):
+            # The answer to a command that this snapshot contains was lost: it has to be done again.
+            self._fleet.counters["answers_lost"] += 1
+            if shard.has_baseline:
+                self._placement.release(shard)
+                self._placement.place_waiting(now_s)
+            return
         self._fleet.counters["snapshots"] += 1
         shard.has_baseline = True
         shard.snapshot = message
@@ -55,6 +62,8 @@ class AnswerSide:
         if shard.moving:
             self._placement.detach(shard)
             self._placement.place_waiting(now_s)
+        else:
+            self._dispatch.heard(shard, worker)
 
     def answered(
         self, worker: WorkerRecord, message: Answer, envelope: Envelope[Message], now_s: float

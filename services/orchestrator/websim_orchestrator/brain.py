@@ -53,6 +53,7 @@ class Brain:
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take in one event and say what is to be done about it, in order."""
+        self.fleet.now_s = event.now_s
         match event:
             case WorkerMessage():
                 self._workers.message(event)

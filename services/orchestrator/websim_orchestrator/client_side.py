@@ -191,7 +191,7 @@ class ClientSide:
         if shard.worker is None:
             self._placement.say_waiting(self._fleet.sessions[shard.session_id])
         else:
-            self._dispatch.forward(shard, shard.seq, now_s)
+            self._dispatch.forward(shard, shard.seq)
 
     def close(self, session: SessionRecord, refusal: Refused | None = None) -> None:
         """Release a session's shards and forget it; tell the client why, if it did not ask."""

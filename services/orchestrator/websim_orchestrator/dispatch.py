@@ -2,15 +2,15 @@
 
 Part of the brain. A command that is outstanding when its worker dies is a suspect: it, or another
 one outstanding there, may have been the cause. On the next worker it is sent when nothing else is
-outstanding there, and everything else waits for its answer. A worker that dies then is a death of
-that command and of no other; after MAX_DEATHS_AT_STEP in a row the step is skipped for good.
+outstanding there and every shard has settled: the worker has said that they are built and their
+logs repeated. Everything else waits for its answer. A worker that dies then is a death of that
+command and of no other (see deaths.py).
 """
 
 import msgspec
 
-from websim.wire import lifecycle
-from websim.wire.messages import Step, Watch
-from websim_orchestrator.fleet import Fleet, Quarantine, ShardRecord, WorkerRecord
+from websim.wire.messages import Step, TakeSnapshot, Watch
+from websim_orchestrator.fleet import Fleet, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.watching import Watching
 
@@ -23,30 +23,45 @@ class Dispatch:
         self._out = out
         self._watching = watching
 
-    def forward(self, shard: ShardRecord, seq: int, now_s: float) -> None:
+    def forward(self, shard: ShardRecord, seq: int) -> None:
         """Send a new command of the shard's log, unless it has to wait."""
         worker = shard.worker
         if worker is not None and not shard.moving and not worker.probes:
-            self._send(shard, worker, seq, watch=self._watching.of_step(shard, now_s))
+            watch = self._watching.of_step(shard, self._fleet.now_s)
+            self._send(shard, worker, seq, watch=watch)
 
-    def resume(self, shard: ShardRecord, worker: WorkerRecord, now_s: float) -> None:
+    def resume(self, shard: ShardRecord, worker: WorkerRecord) -> None:
         """Send the whole log of a shard that the worker has just been assigned.
 
-        Commands that have been answered are repeated in silence.
+        Commands that have been answered are repeated in silence; a snapshot tells of their end.
         """
-        for seq, logged in shard.log.items():
-            logged.sent_s = now_s
+        shard.settling = True
+        suspected = bool(shard.deaths or shard.deaths_building)
+        for seq in shard.log:
             if seq not in shard.pending:
                 self._send(shard, worker, seq, replay=True)
-            elif shard.deaths and shard.key not in worker.probes:
-                worker.probes.append(shard.key)
+        if shard.log.keys() - shard.pending.keys():
+            take = TakeSnapshot(session=shard.session_id, shard=shard.index, epoch=shard.epoch)
+            self._out.to_worker(worker.identity, take)
+        if suspected and shard.pending and shard.key not in worker.probes:
+            worker.probes.append(shard.key)
         self.advance(worker)
+
+    def heard(self, shard: ShardRecord, worker: WorkerRecord) -> None:
+        """Note that the shard has been built, or a snapshot has come: it may have settled."""
+        if shard.settling and shard.ready and shard.log.keys() <= shard.pending.keys():
+            shard.settling = False
+            shard.deaths_building = 0
+            for seq in shard.pending:
+                shard.log[seq].sent_s = self._fleet.now_s
+            if worker.probes:
+                self.advance(worker)
 
     def advance(self, worker: WorkerRecord) -> None:
         """Send what may go now: the next suspect alone, or else all that was held back."""
         shards = [self._fleet.sessions[s].shards[i] for s, i in sorted(worker.shards)]
         if worker.probes:
-            if any(_in_flight(shard) for shard in shards):
+            if any(shard.in_flight or shard.settling for shard in shards):
                 return
             session, index = worker.probes[0]
             shard = self._fleet.sessions[session].shards[index]
@@ -60,8 +75,7 @@ class Dispatch:
 
     def answered(self, shard: ShardRecord, worker: WorkerRecord) -> None:
         """Note that a command of the shard was answered: it is no suspect any more."""
-        shard.deaths = 0
-        shard.evidence.clear()
+        shard.deaths.clear()
         if worker.probes:
             if shard.key in worker.probes:
                 worker.probes.remove(shard.key)
@@ -70,53 +84,11 @@ class Dispatch:
     def left(self, shard: ShardRecord, worker: WorkerRecord) -> None:
         """Note that the worker holds the shard no more."""
         shard.sent_seq = 0
-        if shard.key in worker.probes:
-            worker.probes.remove(shard.key)
+        shard.settling = False
+        if worker.probes:
+            if shard.key in worker.probes:
+                worker.probes.remove(shard.key)
             self.advance(worker)
-
-    def died(self, shard: ShardRecord, why: str, *, certain: bool = False) -> bool:
-        """Note that a shard's worker died, or failed, with the shard's command.
-
-        Args:
-            shard: one that was with the worker.
-            why: how it ended.
-            certain: it is known that this shard was the cause.
-
-        Returns:
-            Whether the shard's session can go on; where it does, the step may have been skipped.
-        """
-        if not certain and not _in_flight(shard):
-            return True
-        seq = next(iter(shard.pending), -1)
-        shard.deaths = shard.deaths + 1 if seq == shard.death_seq else 1
-        shard.death_seq = seq
-        shard.evidence.append(why)
-        if shard.deaths < lifecycle.MAX_DEATHS_AT_STEP:
-            return True
-        session = self._fleet.sessions[shard.session_id]
-        logged = shard.log.get(seq)
-        if (
-            logged is None
-            or not isinstance(logged.command, Step)
-            or len(session.quarantines) >= lifecycle.MAX_QUARANTINES
-        ):
-            return False
-        logged.command = msgspec.structs.replace(logged.command, skip=True)
-        quarantine = Quarantine(shard.span, logged.command.t, tuple(shard.evidence))
-        session.quarantines.append(quarantine)
-        self._fleet.counters["steps_skipped"] += 1
-        self._out.log(
-            "error",
-            "step skipped: it ended one worker after another",
-            session=session.session_id,
-            first_env_id=shard.span.first_env_id,
-            num_envs=shard.span.num_envs,
-            t=quarantine.t,
-            evidence=list(quarantine.evidence),
-        )
-        shard.deaths = 0
-        shard.evidence.clear()
-        return True
 
     def _send(
         self,
@@ -133,10 +105,6 @@ class Dispatch:
             command = msgspec.structs.replace(command, epoch=shard.epoch, replay=replay)
         if watch is not None and isinstance(command, Step):
             command = msgspec.structs.replace(command, watch=watch)
+        logged.sent_s = self._fleet.now_s
         shard.sent_seq = seq
         self._out.to_worker(worker.identity, command, logged.frames)
-
-
-def _in_flight(shard: ShardRecord) -> bool:
-    """Whether a command of the shard is with its worker."""
-    return any(seq <= shard.sent_seq for seq in shard.pending)

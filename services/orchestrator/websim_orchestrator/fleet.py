@@ -121,6 +121,16 @@ class Logged:
     command: Command
     frames: Sequence[Any]
     sent_s: float
+    """When the worker could begin with it, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a worker, or its giving a shard up, with a command outstanding."""
+
+    worker_id: int
+    how: str
+    """It ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +177,28 @@ class ShardRecord:
     poses_shown_s: float = -math.inf
     sent_seq: int = 0
     """The last command sent to the present worker."""
-    deaths: int = 0
-    """Workers in a row that ended with the command `death_seq`."""
+    settling: bool = False
+    """The present worker has not said yet that the shard is built and the log repeated."""
+    deaths: list[Death] = field(default_factory=list)
+    """Of workers in a row that ended with the command `death_seq`."""
     death_seq: int = -1
-    evidence: list[str] = field(default_factory=list)
-    """How they ended."""
+    deaths_building: int = 0
+    """Workers in a row that ended while the shard was settling there."""
 
     @property
     def key(self) -> tuple[int, int]:
         """Identity of the shard in the fleet."""
         return (self.session_id, self.index)
+
+    @property
+    def movable(self) -> bool:
+        """Whether the worker can let go of it: nobody else can repeat an answer it owes."""
+        return self.ready and not self.moving and not self.owes_answer
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a command is with the worker."""
+        return any(seq <= self.sent_seq for seq in self.pending)
 
     @property
     def client_t(self) -> int:
@@ -252,10 +274,14 @@ class SessionRecord:
 class Fleet:
     """Everything the orchestrator knows."""
 
+    now_s: float = 0.0
+    """When the present event happened."""
     workers: dict[bytes, WorkerRecord] = field(default_factory=dict)
     """By routing identity."""
     sessions: dict[int, SessionRecord] = field(default_factory=dict)
     """By session id."""
+    unexplained: dict[int, float] = field(default_factory=dict)
+    """When workers were lost lately, by worker id, save those that a skipped step explains."""
     counters: Counter[str] = field(default_factory=Counter)
     """What happened, for the metrics."""
 

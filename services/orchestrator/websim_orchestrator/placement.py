@@ -89,7 +89,7 @@ class Placement:
             arrays=tuple(specs),
         )
         self._out.to_worker(worker.identity, assignment, frames)
-        self._dispatch.resume(shard, worker, now_s)
+        self._dispatch.resume(shard, worker)
         for question in shard.questions:
             self.ask(shard, question)
         if shard.epoch > 1:
@@ -150,7 +150,7 @@ class Placement:
 
     def _move(self, shard: ShardRecord) -> None:
         """Ask for a snapshot on which the worker lets go; placing follows its arrival."""
-        if shard.worker is None or shard.moving or not shard.ready:
+        if shard.worker is None or not shard.movable:
             return
         shard.moving = True
         message = TakeSnapshot(
@@ -168,7 +168,7 @@ class Placement:
             worker.identity: [
                 shard
                 for session, index in sorted(worker.shards)
-                if (shard := self._fleet.sessions[session].shards[index]).ready and not shard.moving
+                if (shard := self._fleet.sessions[session].shards[index]).movable
             ]
             for worker in able
         }

@@ -30,6 +30,7 @@ def read_metrics(runtime: Runtime) -> Iterator[Reading]:
     yield Reading(f"{prefix}_commands_replayed_total", counters["commands_replayed"])
     yield Reading(f"{prefix}_shards_kept_total", counters["shards_kept"])
     yield Reading(f"{prefix}_steps_skipped_total", counters["steps_skipped"])
+    yield Reading(f"{prefix}_answers_lost_total", counters["answers_lost"])
     yield Reading(f"{prefix}_snapshots_total", counters["snapshots"])
     yield Reading(f"{prefix}_stale_messages_total", counters["stale"])
     yield Reading(f"{prefix}_refused_commands_total", counters["refused_commands"])

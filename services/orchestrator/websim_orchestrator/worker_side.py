@@ -23,6 +23,7 @@ from websim.wire.messages import (
 )
 from websim_orchestrator.answer_side import AnswerSide
 from websim_orchestrator.client_side import ClientSide
+from websim_orchestrator.deaths import Deaths
 from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.events import WorkerMessage
 from websim_orchestrator.fleet import (
@@ -60,6 +61,7 @@ class WorkerSide:
         self._out = out
         self._placement = placement
         self._dispatch = dispatch
+        self._deaths = Deaths(fleet, out)
         self._reclaim = reclaim
         self._clients = clients
         self._watching = watching
@@ -98,7 +100,9 @@ class WorkerSide:
             case Figures() | Pose():
                 self._watching.shown(worker, message, event.envelope)
             case WorkerGoodbye():
-                self.lose(worker, "it said goodbye", event.now_s)
+                # One that crashes says goodbye, too.
+                died = not worker.draining
+                self.lose(worker, "it said goodbye", event.now_s, died=died)
 
     def _welcome(self, identity: bytes, hello: WorkerHello, now_s: float) -> None:
         if not 1 <= hello.nthread <= MAX_THREADS:
@@ -167,32 +171,37 @@ class WorkerSide:
         )
         shards = [self._fleet.sessions[s].shards[i] for s, i in sorted(worker.shards)]
         ended = f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}): {why}"
-        going_on = [not died or self._dispatch.died(shard, ended) for shard in shards]
+        if not worker.draining:
+            self._deaths.lost(worker, now_s)
+        verdicts = [
+            self._deaths.died(shard, worker.worker_id, ended) if died else "" for shard in shards
+        ]
         worker.shards.clear()
         worker.probes.clear()
         for shard in shards:
             shard.worker = None
             shard.moving = False
+            shard.settling = False
             shard.sent_seq = 0
-        for shard, goes_on in zip(shards, going_on, strict=True):
+        for shard, verdict in zip(shards, verdicts, strict=True):
             session = self._fleet.sessions.get(shard.session_id)
             if session is None:
                 continue  # closed with an earlier shard
             if not shard.has_baseline:
                 self._clients.close(session, shard_lost(session, shard))
-            elif not goes_on:
-                self._give_up(session, shard)
+            elif verdict:
+                self._give_up(session, shard, verdict)
         self._placement.place_waiting(now_s)
 
-    def _give_up(self, session: SessionRecord, shard: ShardRecord, detail: str = "") -> None:
+    def _give_up(self, session: SessionRecord, shard: ShardRecord, verdict: str) -> None:
         self._clients.close(
             session,
             Refused(
                 code="shard_given_up",
                 message=f"environments {shard.span.first_env_id} to "
-                f"{shard.span.first_env_id + shard.span.num_envs - 1} ended "
-                f"{shard.deaths} workers in a row at the same step{detail}",
+                f"{shard.span.first_env_id + shard.span.num_envs - 1} {verdict}",
                 remedy="check the task's model and the workers' logs",
+                request=session.request.request,
                 session=session.session_id,
                 shard=shard.index,
             ),
@@ -207,6 +216,7 @@ class WorkerSide:
         session = self._fleet.sessions[message.session]
         shard.ready = True
         worker.building -= 1
+        self._dispatch.heard(shard, worker)
         session.task = message.task
         if not session.opened and all(each.ready for each in session.shards):
             session.opened = True
@@ -227,7 +237,7 @@ class WorkerSide:
         if shard is None:
             return
         session = self._fleet.sessions[message.session]
-        goes_on = self._dispatch.died(shard, message.message, certain=True)
+        verdict = self._deaths.died(shard, worker.worker_id, message.message, certain=True)
         self._placement.detach(shard)
         if not shard.has_baseline:
             self._clients.close(session, shard_lost(session, shard))
@@ -251,10 +261,10 @@ class WorkerSide:
             shard=message.shard,
             why=message.message,
         )
-        if goes_on:
-            self._placement.place_waiting(now_s)
+        if verdict:
+            self._give_up(session, shard, f"{verdict}: {message.message}")
         else:
-            self._give_up(session, shard, f": {message.message}")
+            self._placement.place_waiting(now_s)
 
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""

@@ -1,5 +1,6 @@
 """What a worker does with commands on its shards, message by message, without a network."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -9,14 +10,20 @@ from websim.wire.codec import Envelope, describe
 from websim.wire.messages import (
     Applied,
     AssignShard,
+    Figures,
+    GetScene,
     GetSnapshot,
+    GetState,
     Held,
     KeepShard,
+    Look,
     Message,
+    Pose,
     Rejected,
     Reset,
     ResetEnv,
     RestoreShard,
+    Scene,
     SetKnobs,
     ShardFailed,
     ShardReady,
@@ -24,7 +31,9 @@ from websim.wire.messages import (
     Snapshot,
     Step,
     Stepped,
+    TakeSnapshot,
     WasReset,
+    Watch,
 )
 from websim_sim_worker.held import HeldShards
 
@@ -155,6 +164,19 @@ def test_the_last_answer_is_the_clients_even_if_a_person_came_after():
     assert (repeated.t, same(arrays, again)) == (answer.t, True)
 
 
+def test_no_question_changes_the_last_answer():
+    worker = Worker()
+    worker.do(Reset)
+    for _ in range(20):
+        answer, arrays = worker.step(fields=("x_velocity",))
+    worker.held.state(GetState(session=1, shard=0, env_id=3, request=8, epoch=1))
+    worker.held.whole_state(GetSnapshot(session=1, shard=0, request=9, epoch=1))
+    worker.held.take_snapshot(TakeSnapshot(session=1, shard=0, epoch=1))
+    keep = KeepShard(session=1, shard=0, epoch=1, new_epoch=2)
+    *_, (repeated, again) = [_read(*each) for each in worker.held.keep(keep)]
+    assert (repeated.t, same(arrays, again)) == (answer.t, True)
+
+
 def test_a_shard_that_was_dropped_cannot_be_kept():
     worker = Worker()
     worker.held.clear()
@@ -229,3 +251,49 @@ def test_snapshots_come_by_themselves_every_so_many_commands():
     assert [type(message) for message, _ in worker.do(Reset)] == [WasReset]
     kinds = [type(message) for message, _ in worker.do(Step, {"action": ACTION})]
     assert kinds == [Stepped, Snapshot]
+
+
+def test_what_is_watched_is_shown_after_the_step_and_the_answer_stays_the_same():
+    worker, twin = Worker(), Worker()
+    for each in (worker, twin):
+        each.do(Reset)
+    # Those of other shards are of no concern here.
+    watch = Watch(figures=True, env_ids=(3, N, 1000))
+    command = Step(session=1, shard=0, epoch=1, t=2, watch=watch)
+    assert same(worker.step(watch=watch)[1], twin.step()[1])
+    (figures, arrays), (pose, geoms) = [_read(*each) for each in worker.held.show(command)]
+    assert isinstance(figures, Figures)
+    assert (figures.session, figures.shard, figures.t, figures.first_env_id) == (1, 0, 2, 0)
+    assert {name: array.dtype.str for name, array in arrays.items()} == {
+        "points": "<i2",
+        "root_x": "<f4",
+        "episode_return": "<f4",
+        "episode_length": "<i4",
+        "outcome": "|u1",
+    }
+    assert arrays["points"].shape[::2] == (N, 2)
+    assert arrays["episode_length"].tolist() == [1] * N
+    assert isinstance(pose, Pose)
+    assert (pose.env_id, pose.t) == (3, 2)
+    assert geoms["geom_xpos"].dtype == geoms["geom_xquat"].dtype == np.float32
+    assert sum(value for name, value in geoms.items() if ":" in name) == geoms["reward"]
+    assert same(worker.step()[1], twin.step()[1])
+
+
+def test_a_shard_at_rest_is_shown_when_asked_and_not_under_another_epoch():
+    worker = Worker()
+    worker.do(Reset)
+    look = Look(session=1, shard=0, epoch=1, watch=Watch(figures=True))
+    [(figures, frames)] = worker.held.show(look)
+    assert isinstance(figures, Figures)
+    assert len(_read(figures, frames)[1]["points"]) == N
+    assert worker.held.show(Look(session=1, shard=0, epoch=2, watch=look.watch)) == []
+    assert worker.held.show(Look(session=2, shard=0, epoch=1, watch=look.watch)) == []
+
+
+def test_the_scene_is_told_as_json():
+    worker = Worker()
+    [answer] = worker.held.scene(GetScene(session=1, shard=0, request=7, epoch=1))
+    scene, arrays = _read(*answer)
+    assert (type(scene), scene.request) == (Scene, 7)
+    assert json.loads(arrays["json"].tobytes())["task"] == "Hopper-v5"

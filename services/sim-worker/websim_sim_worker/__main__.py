@@ -4,7 +4,7 @@ import sys
 from importlib.metadata import version
 from typing import NoReturn
 
-from websim.service.hosts import leaves_machine
+from websim.service.hosts import leaves_machine, url_towards
 from websim.service.http import add_health, make_app, serve_http
 from websim.service.logs import configure_logs, get_logger
 from websim.service.main import run_service
@@ -52,7 +52,7 @@ def serve(settings: WorkerSettings) -> int:
     registry = make_registry("sim-worker", release, lambda: read_metrics(runtime))
     add_health(app, alive=runtime.pulse.alive, ready=runtime.unready_reason, registry=registry)
     server = serve_http(app, settings.http_host, settings.http_port, settings.token_file)
-    runtime.http_url = server.url
+    runtime.http_url = url_towards(server.url, settings.orchestrator)
 
     def on_registered() -> None:
         write_ready(settings.ready_file, http_url=server.url)

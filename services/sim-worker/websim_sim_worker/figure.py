@@ -176,7 +176,9 @@ def _links(model: mujoco.MjModel, body: int, meshes: list[int]) -> Iterator[Bone
         yield Bone(body, np.zeros(3), offset, thickness)
     if not children and meshes:
         largest = max(meshes, key=lambda geom: model.geom_aabb[geom, 3:].max())
-        yield _bone_of_geom(model, largest)
+        shape = _bone_of_geom(model, largest)
+        tip = max(shape.start, shape.end, key=lambda end: float(np.linalg.norm(end)))
+        yield Bone(body, np.zeros(3), tip, shape.radius)
 
 
 # --- where a robot can be
@@ -269,13 +271,13 @@ class _Points:
         self.radii: list[float] = []
 
     def take(self, bones: Iterable[Bone]) -> None:
-        """Take the bones in this order, leaving out those that would need too many points."""
+        """Take the bones in this order, as long as there are points for them."""
         for bone in bones:
             ends = [self._find(bone, bone.start), self._find(bone, bone.end)]
             dot = bool(np.array_equal(bone.start, bone.end))
             needed = sum(end is None for end in (ends[:1] if dot else ends))
             if len(self.bodies) + needed > MAX_POINTS:
-                continue
+                return
             first = self._add(bone, bone.start) if ends[0] is None else ends[0]
             last = first
             if not dot:
@@ -285,23 +287,24 @@ class _Points:
                 self.radii.append(bone.radius)
 
     def join(self) -> None:
-        """Draw thin lines where a body's bones do not touch those of the body that carries it."""
-        model, places = self._poses.model, self.at(self._poses.posed)
-        touching: dict[int, set[int]] = {}
+        """Draw thin lines where the parts of a robot do not touch: the shortest there are."""
+        if not self.bodies:
+            return
+        places = self.at(self._poses.posed)
+        gaps = np.linalg.norm(places[:, :, None] - places[:, None], axis=3).max(axis=0)
+        robot = self._poses.model.body_rootid[self.bodies]
+        part = np.arange(len(robot))
         for start, end in self.bones:
-            touching.setdefault(self.bodies[start], set()).update((start, end))
-            touching.setdefault(self.bodies[end], set()).update((start, end))
-        for body in sorted(touching):
-            parent = int(model.body_parentid[body])
-            while parent and parent not in touching:
-                parent = int(model.body_parentid[parent])
-            if not parent or touching[body] & touching[parent]:
-                continue
-            pairs = [(i, j) for i in touching[parent] for j in touching[body]]
-            gaps = [np.linalg.norm(places[:, i] - places[:, j], axis=1).max() for i, j in pairs]
-            start, end = pairs[int(np.argmin(gaps))]
+            part[part == part[end]] = part[start]
+        while True:
+            apart = (part[:, None] != part) & (robot[:, None] == robot) & (robot > 0)
+            if not apart.any():
+                return
+            shortest = np.where(apart, gaps, np.inf).argmin()
+            start, end = map(int, np.unravel_index(shortest, gaps.shape))
             self.bones.append((start, end))
             self.radii.append(0.5 * min(self._radii[start], self._radii[end]))
+            part[part == part[end]] = part[start]
 
     def at(self, sample: tuple[Floats, Floats]) -> Floats:
         """Places of all points in sampled configurations, (s, p, 3)."""

@@ -123,11 +123,21 @@ class _SingleEnv:
         return float(self._data.time), pose_arrays(self._model, self._data)
 
     def _take(self, batch: mujoco.batch.Batch, row: int) -> None:
-        """Be that environment, with all that follows from its state."""
+        """Be that environment, with all that follows from its state.
+
+        Where the engine fails in that state, only what follows from its places alone.
+        """
         batch.get_model(row, self._model)
-        state = batch.state[row]
+        self._be(batch.state[row])
+        try:
+            mujoco.mj_forward(self._model, self._data)
+        except mujoco.FatalError:
+            mujoco.mj_resetData(self._model, self._data)
+            self._be(batch.state[row])
+            mujoco.mj_kinematics(self._model, self._data)
+
+    def _be(self, state: Floats) -> None:
         mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
-        mujoco.mj_forward(self._model, self._data)
 
     def _locate(self, array: str) -> tuple[Floats, int]:
         if array not in self._arrays:

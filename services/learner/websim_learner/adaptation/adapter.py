@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from websim.service.errors import UserError
-from websim_learner.adaptation.adoption import Adoptions
 from websim_learner.adaptation.contest import CONTROL
+from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.examiner import point_of
 from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import (
     Trigger,
@@ -32,16 +33,15 @@ from websim_learner.adaptation.triggers import find_trigger, rearmed
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
-PROBATION_EVERY_STEPS = 8_000
-"""While an adoption is on probation its policy is evaluated about this often: a reward that can be
-gamed ruins a policy within some ten updates."""
+PROBATION_EPISODES = 10
+"""Of a look at a policy on probation: losses that count show in as many."""
 
 
 class TrialAbandoned(Exception):
     """A person ends the run while a trial is under way: its result is not waited for."""
 
 
-class Adapter(Adoptions):
+class Adapter(Environments):
     """Adapts one run: what the trainer calls, and what a person says."""
 
     def begin(self, goal: str | None, target: float | None) -> None:
@@ -59,12 +59,13 @@ class Adapter(Adoptions):
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
 
-    def wants_evaluation(self) -> bool:
+    def wants_look(self) -> bool:
         """Return whether an adoption is on probation and it is time to look at its policy."""
-        if self.state.mode == "off" or self.state.baseline is None:
+        baseline = self.state.baseline
+        if self.state.mode == "off" or baseline is None:
             return False
-        every = max(1, round(PROBATION_EVERY_STEPS / self._branch.steps_per_update))
-        return self._ledger.updates % every == 0
+        now = self._ledger.env_steps - adopted_at(baseline, self.state.triggers)
+        return looks_due(now) > looks_due(now - self._branch.steps_per_update)
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
@@ -77,14 +78,22 @@ class Adapter(Adoptions):
             "explained_variance": stats.explained_variance,
         }
 
-    def note_evaluation(self, evaluation: Evaluation) -> None:
-        """Take in an evaluation of the incumbent; pull a trigger where one is due."""
+    def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
+        """Take in an evaluation of the incumbent; pull a trigger where one is due.
+
+        Args:
+            evaluation: with nominal physics.
+            whole: not a mere look at a policy on probation.
+        """
         state = self.state
         if state.mode == "off":
             return
         update, env_steps = self.books.when
         point = point_of(evaluation, self._branch, update, env_steps, state.stats)
         state.points = [*state.points, point][-MAX_POINTS:]
+        if is_over(state.baseline, state.triggers, self._settings, env_steps):
+            state.baseline = state.preference = None
+            self.books.tell("kept", f"reward {self._branch.reward.id} has passed its probation")
         for trajectory in evaluation.trajectories:
             self.bank.add(trajectory)
         busy = state.asked is not None or state.proposal is not None or state.waiting is not None
@@ -95,9 +104,12 @@ class Adapter(Adoptions):
         trigger = find_trigger(
             state.points, state.baseline, target, state.preference, before, settings, env_steps
         )
+        if trigger is None and whole and not busy:
+            self._watch_difficulty()
         if trigger is None or (busy and trigger.kind != "guard"):
             return
-        if env_steps + self._trials.env_steps(2) > self._ledger.total_steps and not state.baseline:
+        over = env_steps + self._trials.env_steps(2) > self._ledger.total_steps
+        if over and not state.baseline and trigger.kind != "target_reached":
             return  # no trial fits into what is left
         self.books.row(
             "trigger",
@@ -179,9 +191,35 @@ class Adapter(Adoptions):
         self.bank.clear()
         self._probed = False
         self.books.row("goal", goal)
-        self.books.tell("goal", f'goal: "{goal.description}", {goal.fitness_description}')
+        words = goal.description or "the task as it is"
+        self.books.tell("goal", f'goal: "{words}", {goal.fitness_description}')
         if state.mode != "off" and goal.kind != "task":
             self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
+
+    def change_task(self) -> None:
+        """Work towards the own purpose of the task that the incumbent has by now.
+
+        What was found for the task before stays with its goal: rewards keep their outcome there,
+        and a question, a trial that was to come or a yes that is waited for come to nothing.
+        """
+        state, branch = self.state, self._branch
+        self._answered("")
+        state.proposal = state.asked = None
+        state.goal_target = None
+        state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
+        state.undo, self.policies.undo = [], []
+        self.questions.forget()
+        self.books.adapting = ""
+        for entry in state.rewards:
+            if entry.outcome == "in_force":
+                state.note(entry.id, outcome="adopted", reason="the task was changed")
+        if state.entry(branch.reward.id) is None:
+            self._remember_first()
+        state.note(branch.reward.id, outcome="in_force", reason="", update=self._ledger.updates)
+        measure = f"the own fitness of {branch.client.task.id}"
+        goal = Goal(n=state.goal.n + 1, fitness_description=measure)
+        self.examiner.change_task(goal, branch.client.task)
+        self._begin_goal(goal)
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
@@ -196,7 +234,11 @@ class Adapter(Adoptions):
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence)
-        elif trigger.kind != "target_reached":
+        elif trigger.kind == "target_reached":
+            # Harder before different.
+            if self.task.knobs:
+                self._make_harder(trigger.numbers["target"], trigger.sentence)
+        else:
             self.state.adaptations += 1
             self.state.asked = trigger
             self.books.adapting = f"candidates are being written: {trigger.sentence}"
@@ -225,6 +267,9 @@ class Adapter(Adoptions):
         self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
 
     def _try(self, proposal: Proposal) -> None:
+        if proposal.ranges and self.state.mode != "off":
+            done = self._try_ranges(proposal.ranges, proposal.diagnosis or "it is proposed")
+            proposal = msgspec.structs.replace(proposal, reason=proposal.reason or done)
         self._look_at_probes()
         verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
         accepted = []
@@ -249,7 +294,9 @@ class Adapter(Adoptions):
         self._ledger.enter("adapting")
         try:
             env_steps = self._ledger.env_steps
-            outcome = self._trials.hold(self._branch, accepted, env_steps, proposal.adaptation)
+            outcome = self._trials.hold(
+                self._branch, accepted, env_steps, proposal.adaptation, self.state.ranges
+            )
         except TrialAbandoned:
             return
         finally:
@@ -312,6 +359,9 @@ class Adapter(Adoptions):
             self.state.waiting = None
             self._apply_goal(waiting.goal)
             return "the goal is set"
+        if waiting.what == "environment":
+            self.books.journal("approve", {"adaptation": adaptation, "name": ""})
+            return self._approve("")
         chosen = name or (waiting.names[0] if len(waiting.names) == 1 else "")
         if chosen not in waiting.names:
             raise UserError(
@@ -322,8 +372,12 @@ class Adapter(Adoptions):
         return self._approve(chosen)
 
     def _approve(self, chosen: str) -> str:
+        waiting = self.state.waiting
+        if waiting is not None and waiting.what == "environment":
+            self.state.waiting = None
+            return self._turn(waiting.ranges, waiting.difficulty, "a person says yes")
         policy = self.policies.proposed[chosen]
-        baseline = self._look(self._branch)
+        baseline = self._baseline()
         self._answered(chosen)
         self._adopt(policy, baseline, None, "a person says yes")
         self._begin_probation()
@@ -368,5 +422,8 @@ class Adapter(Adoptions):
                 self._approve(values["name"])
             case "reject":
                 self._reject(values["reason"])
+            case "knobs":
+                ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
+                self._turn(ranges, values["difficulty"], "a person turns them")
             case "adapt_mode":
                 self.state.mode = values["mode"]

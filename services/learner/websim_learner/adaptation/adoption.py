@@ -12,6 +12,7 @@ from websim_learner.adaptation.signals import (
 from websim_learner.adaptation.state import (
     RewardEntry,
 )
+from websim_learner.adaptation.trend import mean_of
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import TASK_REWARD_ID, Reward
 
@@ -36,7 +37,7 @@ class Adoptions(AdapterCore):
     def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
         """Go on with the present policy under another reward."""
         before = self._branch.policy_state()
-        baseline = self._look(self._branch)
+        baseline = self._baseline()
         reward: Reward = self._branch.make_reward(source)
         if self.state.entry(reward.id) is None:
             self.state.add(RewardEntry(
@@ -60,7 +61,8 @@ class Adoptions(AdapterCore):
         state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
         state.undo = [*state.undo, before][-len(self.policies.undo) :]
         state.baseline, state.preference, state.points = baseline, preferred, []
-        values = {"reward_id": after, "before": before, "why": why}
+        fitness = mean_of(baseline.fitness)
+        values = {"reward_id": after, "before": before, "why": why, "fitness": fitness}
         self.books.row("adopted", values)
         self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
 

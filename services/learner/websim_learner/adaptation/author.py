@@ -28,7 +28,7 @@ ANSWER_TIMEOUT_S = 200.0
 DEADLINE_S = 600.0
 """How long a question may take, every try included."""
 
-JOIN_S = 5.0
+JOIN_S = 2.0
 """How long `close` waits for the thread, which may be in the resolver, where nothing ends it."""
 
 FIRST_BACKOFF_S = 0.5
@@ -127,7 +127,10 @@ class Author:
             raise RuntimeError("an author takes one question at a time, until it is closed")
         # Written here, not in the thread: the body may be made of what the trainer changes.
         data = msgspec.json.encode(body)
-        self._thread = threading.Thread(target=self._run, args=(path, data), name="author")
+        # A daemon: in the resolver nothing ends it, and a learner that fails closes nothing.
+        self._thread = threading.Thread(
+            target=self._run, args=(path, data), name="author", daemon=True
+        )
         self._thread.start()
 
     def poll(self) -> Answered | AuthorFailed | None:
@@ -230,8 +233,7 @@ class _Reader(io.RawIOBase):
 
 
 def _end_if_over(closing: threading.Event) -> None:
-    # The interpreter waits for this thread when it ends, also after an error that closed nothing.
-    if closing.is_set() or not threading.main_thread().is_alive():
+    if closing.is_set():
         raise _Failed("unreachable", "the question was given up: the run ends")
 
 

@@ -13,7 +13,9 @@ from websim_learner.control import (
     Reject,
     Rollback,
     SetAdapt,
+    SetDifficulty,
     SetGoal,
+    SetKnobs,
     TryReward,
 )
 
@@ -41,6 +43,10 @@ def carry_out(adapter: Adapter, command: AdaptCommand) -> str:
             return adapter.reject(adaptation, reason)
         case SetAdapt(mode=mode):
             return adapter.set_mode(mode)
+        case SetKnobs(knobs=knobs):
+            return adapter.turn(knobs, None)
+        case SetDifficulty(difficulty=difficulty):
+            return adapter.turn({}, difficulty)
 
 
 def _measure(adapter: Adapter, command: SetGoal) -> Goal | None:

@@ -42,7 +42,7 @@ class Contest:
     def __init__(
         self,
         make_fork: Callable[[FleetClient, str | None], Branch],
-        open_group: Callable[[], FleetClient],
+        open_group: Callable[[str], FleetClient],
         evaluate: Callable[[Branch], tuple[EvalPoint, Evaluation]],
         between: Callable[[], None],
     ) -> None:
@@ -51,7 +51,7 @@ class Contest:
         Args:
             make_fork: makes a branch on a session that stands where the incumbent stands, for a
                 reward's source (None: the task's own).
-            open_group: opens a session of as many envs as a group has.
+            open_group: opens a session of as many envs as a group has, for the contender named.
             evaluate: evaluates a fork, from the same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
         """
@@ -71,7 +71,7 @@ class Contest:
             UserError: a reward is refused, or there is no fleet.
         """
         for name, source in sources.items():
-            client = self._open_group()
+            client = self._open_group(name)
             try:
                 fork = self._make_fork(client, source)
             except BaseException:
@@ -133,11 +133,6 @@ def group_envs(num_envs: int, contenders: int) -> int:
 def group_settings(settings: PPOSettings, num_envs: int, group: int) -> PPOSettings:
     """Return a run's settings as they suit a smaller group of envs.
 
-    As `PPOSettings.scaled_to`: few envs need longer rollouts for a batch that says something, and a
-    batch is cut into as many minibatches as before. Nothing is collected ahead: groups take turns.
+    Nothing is collected ahead: groups take turns.
     """
-    ratio = math.sqrt(num_envs / group)
-    length = max(2, round(settings.rollout_length * ratio))
-    share = length * group / (settings.rollout_length * num_envs)
-    size = max(1, round(settings.minibatch_size * share))
-    return replace(settings, rollout_length=length, minibatch_size=size, overlap=False)
+    return replace(settings.scaled_to(group, num_envs), overlap=False)

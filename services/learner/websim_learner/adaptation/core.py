@@ -97,6 +97,14 @@ class AdapterCore:
                 self.bank.add(probe, probe=True)
             self._probed = True
 
+    def _baseline(self) -> EvalPoint:
+        """Return what the incumbent is worth: its last whole evaluation, else one made now.
+
+        Whoever says yes waits for the swap, so nothing is measured anew that is known.
+        """
+        whole = [p for p in self.state.points if len(p.fitness) == self.examiner.episodes]
+        return whole[-1] if whole else self._look(self._branch)
+
     def _look(self, branch: Branch) -> EvalPoint:
         """Evaluate a branch now."""
         update, env_steps = self.books.when

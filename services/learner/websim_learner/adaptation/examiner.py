@@ -4,12 +4,13 @@ import functools
 from collections.abc import Callable
 
 from websim.wire.messages import TaskInfo
+from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.fleet import FleetClient, Waiter, turn_knobs
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.rewards import RewardFailed
 
@@ -18,19 +19,27 @@ class Examiner:
     """Evaluates branches from the same starts every time; opens the session when first needed."""
 
     def __init__(
-        self, open_evaluation: Callable[[int], FleetClient], waiter: Waiter, seed: int
+        self,
+        open_evaluation: Callable[[int, int], FleetClient],
+        waiter: Waiter,
+        episodes: int,
+        seed: int,
     ) -> None:
         """Make ready.
 
         Args:
-            open_evaluation: opens the evaluation session with a seed.
+            open_evaluation: opens an evaluation session of so many envs with a seed.
             waiter: waits for it.
+            episodes: of an evaluation.
             seed: the run's.
         """
         self._open = open_evaluation
+        self.episodes = episodes
+        """Of a whole evaluation."""
         self._waiter = waiter
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
-        self._client: FleetClient | None = None
+        self._clients: dict[tuple[int, bool], FleetClient] = {}
+        """Sessions by their number of envs and whether their knobs are turned."""
         self._measure: GoalMeasure | None = None
 
     def set_goal(self, goal: Goal, task: TaskInfo) -> None:
@@ -44,16 +53,29 @@ class Examiner:
             self._measure.close()
         self._measure = measure
 
-    def examine(self, branch: Branch, trajectories: int = 0) -> Evaluation:
+    def change_task(self, goal: Goal, task: TaskInfo) -> None:
+        """Evaluate on another task from now on; its sessions are opened when first needed."""
+        self.close()
+        self.set_goal(goal, task)
+
+    def examine(
+        self,
+        branch: Branch,
+        trajectories: int = 0,
+        most: int | None = None,
+        ranges: Ranges | None = None,
+    ) -> Evaluation:
         """Evaluate a branch's present policy.
 
         Args:
             branch: whose.
             trajectories: episodes to keep; where any are, the present reward judges them too.
+            most: episodes at most, the first ones of a whole evaluation; None for all of them.
+            ranges: of knobs; None for nominal physics.
         """
         examine = functools.partial(
             evaluate,
-            self._session(),
+            self._session(most) if ranges is None else self._turned(ranges),
             branch.actor,
             self._seed,
             self._waiter,
@@ -74,17 +96,30 @@ class Examiner:
 
     def close(self) -> None:
         """Give the session back."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        while self._clients:
+            self._clients.popitem()[1].close()
         if self._measure is not None:
             self._measure.close()
             self._measure = None
 
-    def _session(self) -> FleetClient:
-        if self._client is None:
-            self._client = self._waiter.open(self._open, self._seed)
-        return self._client
+    def _turned(self, ranges: Ranges) -> FleetClient:
+        """Return the session whose knobs are turned, by which nothing nominal is measured."""
+        client = self._opened(self.episodes, turned=True)
+        turn_knobs(client, ranges, self._waiter)
+        return client
+
+    def _session(self, most: int | None = None) -> FleetClient:
+        """Return the session of as many envs: an env's starts depend on its number alone."""
+        episodes = self.episodes if most is None else min(most, self.episodes)
+        return self._opened(episodes, turned=False)
+
+    def _opened(self, episodes: int, *, turned: bool) -> FleetClient:
+        key = (episodes, turned)
+        if key not in self._clients:
+            self._clients[key] = self._waiter.open(
+                lambda seed: self._open(episodes, seed), self._seed
+            )
+        return self._clients[key]
 
 
 def point_of(

@@ -4,11 +4,12 @@ Built from evaluations, which are paired and have no exploration noise. No NaN a
 leaves here: what is not a number is left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
 import numpy as np
 
+from websim.programs.limits import MAX_COMPONENT_NAME, MAX_COMPONENTS
 from websim_learner.adaptation.points import ComponentTally, EvalPoint
 from websim_learner.adaptation.requests import (
     MAX_TEXT,
@@ -63,7 +64,7 @@ def make_feedback(
         fitness_slope_low=finite(slope_low_per_million),
         episode_length=finite(mean(last.length)),
         reward_fitness_correlation=_correlation(same),
-        components={name: _component(tally) for name, tally in _sound(last).items()},
+        components=_components(_sound(last)),
         curves=_curves(points, same),
     )
 
@@ -110,6 +111,15 @@ def _sound(point: EvalPoint) -> dict[str, ComponentTally]:
         for name, tally in point.components.items()
         if None not in (finite(tally.share), finite(tally.mean), finite(tally.std))
     }
+
+
+def _components(tallies: Mapping[str, ComponentTally]) -> dict[str, ComponentFeedback]:
+    """Return as many components as reward-gen takes, those of the largest shares, by its names."""
+    largest = sorted(tallies, key=lambda name: -tallies[name].share)[:MAX_COMPONENTS]
+    told: dict[str, ComponentFeedback] = {}
+    for name in (each for each in tallies if each in largest):
+        told.setdefault(name[:MAX_COMPONENT_NAME] or "unnamed", _component(tallies[name]))
+    return told
 
 
 def _component(tally: ComponentTally) -> ComponentFeedback:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.probation import is_over
 from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
-from websim_learner.adaptation.trend import Slope, mean_of, paired_bounds, theil_sen
+from websim_learner.adaptation.trend import Bounds, Slope, mean_of, paired_bounds, theil_sen
 
 PER_MILLION = 1e6
 """Slopes are told per million env steps."""
@@ -52,12 +53,11 @@ def _fitness_lost(
     settings: TriggerSettings,
     env_steps: int,
 ) -> Iterator[Trigger]:
-    adopted = baseline.env_steps if state.adopted_env_steps is None else state.adopted_env_steps
-    if not points or env_steps - adopted > settings.probation_env_steps:
+    if not points or is_over(baseline, state, settings, env_steps):
         return
     before = mean_of(baseline.fitness)
     recent = points[-settings.losses_in_a_row :]
-    changes = [paired_bounds(baseline.fitness, p.fitness, settings.loss_confidence) for p in recent]
+    changes = [_change(baseline, point, settings) for point in recent]
     slow, fast = -settings.loss_share * abs(before), -settings.loss_share_at_once * abs(before)
     at_once = changes[-1].high < fast
     in_a_row = len(changes) == settings.losses_in_a_row and all(c.high < slow for c in changes)
@@ -70,6 +70,16 @@ def _fitness_lost(
             f"{last.high:+.4g} at best, {how}.",
             {"before": before, "change_mean": last.mean, "change_high": last.high},
         )
+
+
+def _change(baseline: EvalPoint, point: EvalPoint, settings: TriggerSettings) -> Bounds:
+    """Return the paired change of fitness since the baseline, over the episodes that both have.
+
+    On probation fewer episodes are looked at; they begin where the baseline's first ones did.
+    """
+    episodes = min(len(baseline.fitness), len(point.fitness))
+    before, after = baseline.fitness[:episodes], point.fitness[:episodes]
+    return paired_bounds(before, after, settings.loss_confidence)
 
 
 def _hacked(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:

@@ -5,9 +5,15 @@ from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.answers import GoalAnswer, RewardAnswer
 from websim_learner.adaptation.author import Author, AuthorFailed
 from websim_learner.adaptation.books import Books
+from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.feedback import make_feedback
 from websim_learner.adaptation.goal import Goal
-from websim_learner.adaptation.requests import Remembered, goal_request, reward_request
+from websim_learner.adaptation.requests import (
+    KnobBounds,
+    Remembered,
+    goal_request,
+    reward_request,
+)
 from websim_learner.adaptation.state import AdaptState, Candidate, Proposal
 from websim_learner.branch import Branch
 
@@ -42,6 +48,8 @@ class Questions:
         self._author = author
         self._books = books
         self._kept: set[int] = set()
+        self._forgotten = False
+        """Whether nobody waits for the answer to the open question any more."""
 
     @property
     def banner(self) -> str:
@@ -51,6 +59,10 @@ class Questions:
     def expect(self, adaptations: set[int]) -> None:
         """Name the adaptations whose candidates the journal holds: they are not asked for anew."""
         self._kept = adaptations
+
+    def forget(self) -> None:
+        """Want no answer to the question that is open, if one is."""
+        self._forgotten = self._author is not None and self._author.busy
 
     def ask_goal(self, state: AdaptState, task: TaskInfo) -> None:
         """Ask how the words of `state.asked_goal` are measured.
@@ -82,6 +94,7 @@ class Questions:
             make_feedback(state.points, trigger.kind, trigger.sentence, target=state.goal.target),
             _memory(state),
             NUM_CANDIDATES,
+            _knobs(branch.client.task, state.ranges),
         )
         self._books.row("question", body)
         self._author.ask("/v1/rewards", body)
@@ -93,6 +106,8 @@ class Questions:
                 return Proposal(adaptation=state.adaptations, candidates=(), reason=NOBODY)
             return None
         outcome = self._author.poll()
+        if outcome is not None and self._forgotten:
+            self._forgotten, outcome = False, None
         if outcome is None:
             if state.asked is not None and not self._author.busy:
                 # Another question was open when this one arose.
@@ -156,13 +171,40 @@ def _proposal(body: RewardAnswer, state: AdaptState) -> Proposal:
                 hypothesis=each.hypothesis,
             )
         )
-    reason = "" if candidates else "; ".join(f.message for f in body.failures) or "none was written"
+    ranges = {}
+    if body.action == "env_change":
+        ranges = {each.name: (each.low, each.high) for each in body.env_changes}
+    reason = (
+        ""
+        if candidates or ranges
+        else "; ".join(f.message for f in body.failures) or "none was written"
+    )
     return Proposal(
         adaptation=state.adaptations,
         candidates=tuple(candidates),
         diagnosis=body.diagnosis,
         reason=reason,
+        ranges=ranges,
     )
+
+
+def _knobs(task: TaskInfo, ranges: Ranges) -> list[KnobBounds]:
+    """Return what of the environment may be changed: within the task's hard ranges."""
+    bounds = []
+    for knob in task.knobs:
+        low, high = ranges.get(knob.name, (knob.nominal, knob.nominal))
+        bounds.append(
+            KnobBounds(
+                name=knob.name,
+                low=min(knob.hard_low, knob.nominal, low),
+                high=max(knob.hard_high, knob.nominal, high),
+                current_low=low,
+                current_high=high,
+                unit=knob.unit,
+                description=knob.description,
+            )
+        )
+    return bounds
 
 
 def _memory(state: AdaptState) -> list[Remembered]:

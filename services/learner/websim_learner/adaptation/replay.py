@@ -14,9 +14,11 @@ import msgspec
 from websim.programs import Program, ProgramError, ProgramSchema, compile_program
 from websim.service.errors import UserError
 from websim_learner.adaptation.chain import LOG_NAME, Row, read_rows, verify
+from websim_learner.adaptation.curriculum import followed
 from websim_learner.adaptation.rows import (
     LANGUAGE,
     DecisionValues,
+    EnvironmentValues,
     RoundValues,
     TriggerValues,
     VerdictValues,
@@ -141,11 +143,19 @@ def _verdict(row: Row) -> Replayed:
     return Replayed(row, decided, again, same)
 
 
+def _environment(row: Row) -> Replayed:
+    values = from_values(row["values"], EnvironmentValues)
+    again = followed([level.value or 0.0 for level in values.levels], values.asked)
+    decided = f"the policy follows {values.kept} of {len(values.levels)} harder environments"
+    return Replayed(row, decided, f"{again} of {len(values.levels)}", again == values.kept)
+
+
 _KINDS: dict[str, Callable[[Row], Replayed | None]] = {
     "trigger": _trigger,
     "round": _round,
     "decision": _decision,
     "verdict": _verdict,
+    "environment": _environment,
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from websim.programs.schema import ProgramKind
+from websim_learner.adaptation.curriculum import Level
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
 from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
@@ -54,6 +55,15 @@ class DecisionValues(msgspec.Struct, frozen=True, kw_only=True):
     finalists: dict[str, EvalPoint | None]
     settings: TrialSettings
     decision: Decision
+
+
+class EnvironmentValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Row "environment": levels that a policy was measured at, and how many of them it follows."""
+
+    levels: list[Level]
+    """The easiest first."""
+    asked: float
+    kept: int
 
 
 class SchemaValues(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,9 +20,9 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     schedule_env_steps: int = 0
     """Ask this long after the last adaptation ended, whatever was measured; 0: never."""
     cooldown_env_steps: int = 100_000
-    """After an adaptation ended only guards speak."""
+    """After an adaptation ended only guards speak, and a target that is reached."""
     max_adaptations: int = 8
-    """Per run; after them only guards speak."""
+    """Per run; after them too."""
     reached_in_a_row: int = 2
     """Evaluations at the target that make it reached."""
     success_target: float = 0.95
@@ -68,8 +68,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: TriggerKind
     what: str
-    """The kind again, or which guard: value_loss, entropy, length, reward_up_fitness_down,
-    fitness_lost, prefers_worse."""
+    """The kind again; says_nothing, of a stagnation whose reward pays all episodes alike; or which
+    guard: value_loss, entropy, length, reward_up_fitness_down, fitness_lost, prefers_worse."""
     sentence: str
     """For people."""
     numbers: dict[str, float] = {}

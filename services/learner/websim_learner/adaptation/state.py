@@ -61,19 +61,24 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     diagnosis: str = ""
     reason: str = ""
     """Why there are none, where there are none."""
+    ranges: dict[str, tuple[float, float]] = {}
+    """Of knobs, where another environment is proposed."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for a person's yes."""
 
     adaptation: int
-    what: Literal["goal", "reward"]
+    what: Literal["goal", "reward", "environment"]
     sentence: str
     names: tuple[str, ...] = ()
     """Candidates to choose from; their policies are kept until there is an answer."""
     goal: Goal | None = None
     points: dict[str, EvalPoint] = {}
     """The last evaluation of each."""
+    ranges: dict[str, tuple[float, float]] = {}
+    """Of knobs, for "environment"."""
+    difficulty: float | None = None
 
 
 class AdaptState(msgspec.Struct, kw_only=True):
@@ -99,6 +104,12 @@ class AdaptState(msgspec.Struct, kw_only=True):
     rewards: list[RewardEntry] = []
     undo: list[str] = []
     """Ids of the rewards that the kept policies go back to, oldest first."""
+    difficulty: float = 0.0
+    """The last one that was set; knobs may have been turned by name since."""
+    ranges: dict[str, tuple[float, float]] = {}
+    """Of knobs that were turned."""
+    at_difficulty: list[float] = []
+    """What evaluations with these ranges gave, since they changed, the oldest first."""
     stats: dict[str, float] = {}
     """Of the last update: value_loss and so on."""
     log_rows: int = 0

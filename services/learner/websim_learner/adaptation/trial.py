@@ -8,6 +8,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.contest import CONTROL, Contest, group_envs, group_settings
+from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.examiner import Examiner, point_of
 from websim_learner.adaptation.gate import Checked, check_reward, schema_of
 from websim_learner.adaptation.points import EvalPoint, Trajectory
@@ -18,10 +19,16 @@ from websim_learner.adaptation.rows import (
     VerdictValues,
 )
 from websim_learner.adaptation.state import Candidate
-from websim_learner.adaptation.verdicts import Decision, TrialSettings, decide, halve
+from websim_learner.adaptation.verdicts import (
+    Decision,
+    TrialSettings,
+    decide,
+    halve,
+    is_clear,
+)
 from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.fleet import FleetClient, Waiter, turn_knobs
 from websim_learner.policy_state import PolicyState
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.rewards import make_reward
@@ -49,7 +56,7 @@ class Trials:
         config: RunConfig,
         examiner: Examiner,
         books: Books,
-        open_group: Callable[[int, int], FleetClient],
+        open_group: Callable[[int, int, str], FleetClient],
         waiter: Waiter,
         between: Callable[[], None],
         settings: TrialSettings,
@@ -60,7 +67,7 @@ class Trials:
             config: the run's.
             examiner: evaluates contenders.
             books: where rounds and decisions are written.
-            open_group: opens a session of so many envs with a seed.
+            open_group: opens a session of so many envs with a seed, for the contender named.
             waiter: waits for it.
             between: called between two updates of a contender; may raise to abandon the trial.
             settings: of trials.
@@ -108,7 +115,12 @@ class Trials:
         return verdicts
 
     def hold(
-        self, branch: Branch, candidates: Sequence[Candidate], env_steps: int, number: int
+        self,
+        branch: Branch,
+        candidates: Sequence[Candidate],
+        env_steps: int,
+        number: int,
+        ranges: Ranges,
     ) -> Outcome:
         """Let candidates train beside the incumbent's control group, and decide.
 
@@ -117,6 +129,7 @@ class Trials:
             candidates: accepted ones, with names of their own.
             env_steps: training steps of the run so far.
             number: of the adaptation: keys the groups' randomness.
+            ranges: of the knobs that the incumbent's envs have turned.
 
         Raises:
             RunStopped: the run is to stop.
@@ -124,9 +137,15 @@ class Trials:
         """
         config = self._config
         group = group_envs(branch.num_envs, 1 + len(candidates))
-        settings = group_settings(config.ppo, branch.num_envs, group)
+        settings = group_settings(branch.settings, branch.num_envs, group)
         seed = derived_seed(config.seed, Stream.CONTEST_SESSION, number)
         start = branch.policy_state()
+
+        def open_group(seed: int, name: str) -> FleetClient:
+            client = self._open_group(group, seed, name)
+            # Contenders live in the incumbent's environments, from their first episodes on.
+            turn_knobs(client, ranges, self._waiter)
+            return client
 
         def make_fork(client: FleetClient, source: str | None) -> Branch:
             fork = Branch(
@@ -137,6 +156,8 @@ class Trials:
                 session_seed=seed,
                 total_steps=config.total_steps,
                 first_env_steps=env_steps,
+                task_env_steps=branch.task_env_steps,
+                pace=branch.pace,
                 reward=make_reward(source, client.task, group),
                 device=config.device,
                 waiter=self._waiter,
@@ -151,7 +172,7 @@ class Trials:
 
         contest = Contest(
             make_fork,
-            lambda: self._waiter.open(lambda s: self._open_group(group, s), seed),
+            lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
             self._between,
         )
@@ -169,11 +190,18 @@ class Trials:
         standing = [CONTROL, *names]
         points: dict[str, EvalPoint | None] = {}
         rounds = settings.round_env_steps
+        decision: Decision | None = None
         for number, steps in enumerate(rounds, 1):
             books.adapting = f"trial, round {number} of {len(rounds)}: {', '.join(standing)}"
             held = contest.train(standing, steps)
             points = {name: held.points[name] for name in standing}
-            last = number == len(rounds)
+            control = points[CONTROL]
+            candidates = {name: point for name, point in points.items() if name != CONTROL}
+            if control is not None:
+                decision = decide(control, candidates, settings)
+                if number < len(rounds) and not is_clear(control, decision, settings):
+                    decision = None
+            last = decision is not None or number == len(rounds)
             keep = len(standing) if last else settings.finalists
             stay = list(halve(points, keep, CONTROL))
             books.row(
@@ -182,15 +210,14 @@ class Trials:
             )
             books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
             standing = [CONTROL, *stay]
-        finalists = {name: points[name] for name in standing if name != CONTROL}
-        control = points[CONTROL]
-        if control is None:
+            if decision is not None:
+                break
+        if control is None or decision is None:
             raise UserError(f"the control group failed: {held.reasons.get(CONTROL, '')}")
-        decision = decide(control, finalists, settings)
         books.row(
             "decision",
             DecisionValues(
-                control=control, finalists=finalists, settings=settings, decision=decision
+                control=control, finalists=candidates, settings=settings, decision=decision
             ),
         )
         books.tell("decision", decision.sentence)

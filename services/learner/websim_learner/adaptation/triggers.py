@@ -38,16 +38,15 @@ def find_trigger(
     for guard in guards(points, baseline, preference, state, settings, env_steps):
         if guard.what not in state.told:
             return guard
+    # Harder before different: that needs no new reward, and is told once.
+    if (reached := _target_reached(points, target, state, settings)) is not None:
+        return reached
     if state.adaptations >= settings.max_adaptations:
         return None
     ended = state.last_end_env_steps
     if ended is not None and env_steps - ended < settings.cooldown_env_steps:
         return None
-    return (
-        _target_reached(points, target, state, settings)
-        or _stagnation(points, target, settings)
-        or _schedule(state, settings, env_steps)
-    )
+    return _stagnation(points, target, settings) or _schedule(state, settings, env_steps)
 
 
 def rearmed(
@@ -62,13 +61,13 @@ def rearmed(
     """
     if not state.reached or not points:
         return state
-    value, goal, _ = _progress(points[-1], target, settings)
+    value, goal, _ = progress(points[-1], target, settings)
     if goal is None or value < goal - settings.rearm_share * abs(goal):
         return msgspec.structs.replace(state, reached=False)
     return state
 
 
-def _progress(
+def progress(
     point: EvalPoint, target: float | None, settings: TriggerSettings
 ) -> tuple[float, float | None, str]:
     """Return what is compared with the target, the target (None: there is none), and its name."""
@@ -89,10 +88,10 @@ def _target_reached(
     if state.reached or len(recent) < settings.reached_in_a_row:
         return None
     for point in recent:
-        value, goal, _ = _progress(point, target, settings)
+        value, goal, _ = progress(point, target, settings)
         if goal is None or not value >= goal:
             return None
-    value, goal, name = _progress(recent[-1], target, settings)
+    value, goal, name = progress(recent[-1], target, settings)
     assert goal is not None
     sentence = f"{name} is {value:.4g}, at its target {goal:.4g} {len(recent)} times in a row."
     numbers = {"value": value, "target": goal}
@@ -102,12 +101,19 @@ def _target_reached(
 def _stagnation(
     points: Sequence[EvalPoint], target: float | None, settings: TriggerSettings
 ) -> Trigger | None:
+    if not points:
+        return None
+    value, goal, _ = progress(points[-1], target, settings)
+    if goal is not None and not value < goal:
+        return None
+    if _says_nothing(points[-1]):
+        paid = points[-1].reward_return[0]
+        sentence = f"The reward gives every episode {paid:.4g}, whatever its fitness."
+        what = "says_nothing"
+        return Trigger(kind="stagnation", what=what, sentence=sentence, numbers={"return": paid})
     slope = fitness_slope(points, settings)
     # Growth is shown only by an interval wholly above 0.
     if slope is None or slope.low > 0.0:
-        return None
-    value, goal, _ = _progress(points[-1], target, settings)
-    if goal is not None and not value < goal:
         return None
     low, high = slope.low * PER_MILLION, slope.high * PER_MILLION
     sentence = (
@@ -122,6 +128,14 @@ def _stagnation(
         "fitness": mean_of(points[-1].fitness),
     }
     return Trigger(kind="stagnation", what="stagnation", sentence=sentence, numbers=numbers)
+
+
+def _says_nothing(point: EvalPoint) -> bool:
+    """Return whether a reward pays all episodes alike that differ in fitness.
+
+    Exact equality of many sums of many steps is no accident: nothing can be learned from it.
+    """
+    return len(set(point.reward_return)) == 1 and len(set(point.fitness)) > 1
 
 
 def _schedule(state: TriggerState, settings: TriggerSettings, env_steps: int) -> Trigger | None:

@@ -16,6 +16,9 @@ class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Training of every contender in each round."""
     finalists: int = 2
     """Candidates that stay after the first round; the control always does."""
+    clear_share: float = 1.0
+    """A candidate takes over before the last round if its gain is surely beyond this share of the
+    control's |fitness|."""
     confidence: float = 0.95
     """That a finalist which takes over is better, however many finalists there are."""
 
@@ -31,7 +34,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     gain_low: float | None
     """Lower bound of that gain; -inf where one pair or none bounds nothing."""
     confidence: float
-    """Of all finalists' lower bounds together."""
+    """Of the lower bounds of all finalists and rounds together."""
     sentence: str
     """For people."""
 
@@ -66,13 +69,15 @@ def decide(
 ) -> Decision:
     """Return whether the best finalist takes over: only if its gain's lower bound is above 0.
 
-    The doubt is shared out over the finalists (Bonferroni), so picking the best of several does
-    not make a lucky one likelier. Equal ones: the higher mean gain, then the first by name.
+    The doubt is shared out over the finalists and the rounds after which they may take over
+    (Bonferroni), so picking the best of several, or looking twice, does not make a lucky one
+    likelier. Equal ones: the higher mean gain, then the first by name.
     """
     standing = {name: point for name, point in finalists.items() if point is not None}
     if not standing:
         return _nobody(settings)
-    confidence = 1.0 - (1.0 - settings.confidence) / len(standing)
+    looks = len(standing) * len(settings.round_env_steps)
+    confidence = 1.0 - (1.0 - settings.confidence) / looks
     ranking: list[tuple[float, float, str]] = []
     for name, point in standing.items():
         gain = paired_bounds(control.fitness, point.fitness, confidence)
@@ -97,6 +102,12 @@ def decide(
         confidence=settings.confidence,
         sentence=sentence,
     )
+
+
+def is_clear(control: EvalPoint, decision: Decision, settings: TrialSettings) -> bool:
+    """Return whether a decision needs no further round: the winner is far beyond the control."""
+    beyond = settings.clear_share * abs(mean_of(control.fitness))
+    return decision.promote and decision.gain_low is not None and decision.gain_low > beyond
 
 
 def _nobody(settings: TrialSettings) -> Decision:

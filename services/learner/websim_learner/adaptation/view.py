@@ -31,6 +31,10 @@ class GoalView(BaseModel):
     """What is going on, for people; empty when nothing is."""
     banner: str
     """Why reward-gen does not answer; empty while all is well."""
+    difficulty: float
+    """Of the environments: 0 nominal, 1 the task's hard ranges."""
+    knobs: dict[str, tuple[float, float]]
+    """Ranges of the knobs that were turned, which episodes draw from."""
 
 
 class AdaptationView:
@@ -59,6 +63,8 @@ class AdaptationView:
             pending=[as_values(waiting)] if waiting is not None else [],
             adapting=self._books.adapting,
             banner=self._questions.banner,
+            difficulty=state.difficulty,
+            knobs=state.ranges,
         )
 
     def rows(self, after: int, limit: int) -> list[dict[str, Any]]:

@@ -53,9 +53,10 @@ def diagnose(feedback: Feedback, weights: dict[str, float], knobs: Sequence[Knob
         changes = tuple(_widened(knob) for knob in knobs)
         return Diagnosis("the target is reached: a harder environment", "env_change", {}, changes)
     length = feedback.episode_length
-    if length is not None and length < SHORT_EPISODE_STEPS and knobs:
+    wide = [knob for knob in knobs if knob.current_low < knob.current_high]
+    if length is not None and length < SHORT_EPISODE_STEPS and wide:
         text = f"episodes end after {length:.0f} steps, too soon to learn from"
-        changes = tuple(_narrowed(knob) for knob in knobs)
+        changes = tuple(_narrowed(knob) for knob in wide)
         return Diagnosis(f"{text}: an easier environment", "env_change", {}, changes)
     slope = feedback.fitness_slope_low
     if slope is not None and slope > 0.0 and feedback.trigger in ("", "schedule"):

@@ -83,6 +83,10 @@ export interface Status {
   /** Why rewards cannot be written just now; empty while all is well. */
   banner: string;
   difficulty: number | null;
+  /** As asked: simulated seconds of each environment per second; null: as fast as it goes. */
+  speed: number | null;
+  /** As reached over the last updates. */
+  real_time_factor: number;
   pending: Waiting | null;
   /** What training waits for most, in one sentence; empty while nothing is known. */
   bottleneck: string;

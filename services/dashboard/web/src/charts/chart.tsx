@@ -1,0 +1,221 @@
+// One chart: uPlot with markers of adaptations, a shared cursor, and what can be taken away of it.
+
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+
+import { clock, short } from "../format";
+import { events, series, seriesVersion, status } from "../live/store";
+import { dark, markers, smoothing, xAxis } from "../ui/settings";
+import { Button } from "../ui/parts";
+import { asCsv, chartData, type ChartData } from "./data";
+import { markersOf, type Marker } from "./markers";
+import type { ChartSpec } from "./panels";
+
+/** Charts are redrawn at most so often while points stream in. */
+const REDRAW_MS = 400;
+const cursors = uPlot.sync("charts");
+
+export function Chart({ spec }: { spec: ChartSpec }) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const shown = useRef<Marker[]>([]);
+  const last = useSignal<string[]>([]);
+  const hover = useSignal<string[] | null>(null);
+  const empty = useSignal(true);
+
+  const readData = (): ChartData => chartData(spec, series.get(0), events.peek(), xAxis.peek(), smoothing.peek());
+
+  useEffect(() => {
+    const element = box.current!;
+    const observer = new ResizeObserver(() => {
+      plot.current?.setSize({ width: element.clientWidth, height: element.clientHeight });
+    });
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, []);
+
+  // Theme and axis make another plot; data only refills it.
+  useSignalEffect(() => {
+    const byTime = xAxis.value === "time";
+    const styles = getComputedStyle(document.documentElement);
+    void dark.value;
+    plot.current?.destroy();
+    const element = box.current!;
+    const onCursor = (values: string[] | null) => (hover.value = values);
+    plot.current = new uPlot(options(spec, styles, byTime, element, shown, onCursor), readData() as uPlot.AlignedData, element);
+  });
+
+  const timer = useRef(0);
+  useSignalEffect(() => {
+    void [seriesVersion.value, events.value, smoothing.value, markers.value, xAxis.value, dark.value];
+    if (timer.current !== 0) return;
+    timer.current = window.setTimeout(() => {
+      timer.current = 0;
+      if (plot.current === null) return;
+      shown.current = markers.peek() ? markersOf(events.peek(), xAxis.peek()) : [];
+      const data = readData();
+      plot.current.setData(data as uPlot.AlignedData);
+      empty.value = !data.slice(1).some((column) => column.some((value) => value !== null));
+      last.value = spec.lines.map((_, i) => short(newest(data[i + 1]!)));
+    }, empty.peek() ? 0 : REDRAW_MS);
+  });
+
+  const names = [...spec.lines.map((line) => line.label), ...(spec.spread ? ["evaluation", "+ std", "- std"] : [])];
+  const unit = spec.id === "fitness" ? status.value?.fitness_unit ?? "" : spec.unit;
+  return (
+    <figure class={`chart ${spec.id === "return" ? "first" : ""}`} data-chart={spec.id}>
+      <figcaption>
+        <h3>{spec.title}</h3>
+        {unit !== "" && <span class="unit">{unit}</span>}
+        <ul class="key">
+          {spec.lines.map((line, i) => (
+            <li key={line.metric} class={line.colour.slice(2)}>
+              {spec.lines.length > 1 || spec.spread ? line.label : ""} <b>{(hover.value ?? last.value)[i] ?? "–"}</b>
+            </li>
+          ))}
+          {spec.spread && <li class="line-2">evaluation ± std</li>}
+        </ul>
+        <span class="tools">
+          <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>
+            PNG
+          </Button>
+          <Button
+            class="small"
+            label={`${spec.title}: download values`}
+            onClick={() => saveText(`${spec.id}.csv`, asCsv([xAxis.value === "steps" ? "env_steps" : "time_unix_s", ...names], readData()))}
+          >
+            CSV
+          </Button>
+        </span>
+      </figcaption>
+      <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
+      {empty.value && <p class="no-data">no points yet</p>}
+    </figure>
+  );
+}
+
+function newest(column: (number | null)[]): number | null {
+  for (let i = column.length - 1; i >= 0; i--) if (column[i] !== null) return column[i]!;
+  return null;
+}
+
+function options(
+  spec: ChartSpec,
+  styles: CSSStyleDeclaration,
+  byTime: boolean,
+  element: HTMLElement,
+  shown: { current: Marker[] },
+  onCursor: (values: string[] | null) => void,
+): uPlot.Options {
+  const colour = (name: string) => styles.getPropertyValue(name).trim();
+  const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
+  const grid = { stroke: colour("--grid"), width: 1 };
+  const count = spec.lines.length;
+  const lines: uPlot.Series[] = spec.lines.map((line) => ({
+    label: line.label,
+    stroke: colour(line.colour),
+    width: 1.6,
+    spanGaps: true,
+    points: { show: false },
+  }));
+  if (spec.spread) {
+    const edge = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
+    lines.push({ label: "evaluation", stroke: colour("--line-2"), width: 1.2, spanGaps: true, points: { show: true, size: 5, fill: colour("--line-2") } });
+    lines.push({ label: "+ std", ...edge }, { label: "- std", ...edge });
+  }
+  return {
+    width: element.clientWidth,
+    height: element.clientHeight,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: { sync: { key: cursors.key }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
+    scales: { x: { time: false } },
+    series: [{}, ...lines],
+    ...(spec.spread ? { bands: [{ series: [count + 2, count + 3], fill: colour("--band") } as uPlot.Band] } : {}),
+    axes: [
+      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 70, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
+      { ...axis, grid, size: 44, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
+    ],
+    hooks: {
+      draw: [(plot) => drawMarkers(plot, shown.current, styles)],
+      setCursor: [
+        (plot) => {
+          const at = plot.cursor.idx;
+          if (at === null || at === undefined) onCursor(null);
+          else onCursor(spec.lines.map((_, i) => short(nearest(plot.data[i + 1]!, at))));
+        },
+      ],
+    },
+  };
+}
+
+/** The value at a place of a column, or the last one before it. */
+function nearest(column: ArrayLike<number | null | undefined>, at: number): number | null {
+  for (let i = at; i >= 0; i--) {
+    const value = column[i];
+    if (value !== null && value !== undefined) return value;
+  }
+  return null;
+}
+
+function drawMarkers(plot: uPlot, shown: readonly Marker[], styles: CSSStyleDeclaration): void {
+  const { left, top, width, height } = plot.bbox;
+  const context = plot.ctx;
+  const ratio = uPlot.pxRatio;
+  context.save();
+  context.font = `${10 * ratio}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  for (const marker of shown) {
+    const x = Math.round(plot.valToPos(marker.x, "x", true));
+    if (!(x >= left && x <= left + width)) continue;
+    context.strokeStyle = context.fillStyle = styles.getPropertyValue(marker.colour).trim();
+    context.globalAlpha = marker.strong ? 0.95 : 0.5;
+    context.lineWidth = ratio;
+    context.setLineDash([3 * ratio, 3 * ratio]);
+    context.beginPath();
+    context.moveTo(x, top);
+    context.lineTo(x, top + height);
+    context.stroke();
+    context.fillText(marker.glyph, x, top - 2 * ratio);
+  }
+  context.restore();
+}
+
+function savePng(spec: ChartSpec, plot: uPlot | null): void {
+  if (plot === null) return;
+  const source = plot.ctx.canvas;
+  const ratio = uPlot.pxRatio;
+  const canvas = document.createElement("canvas");
+  canvas.width = source.width;
+  canvas.height = source.height + 26 * ratio;
+  const context = canvas.getContext("2d");
+  if (context === null) return;
+  const styles = getComputedStyle(document.documentElement);
+  context.fillStyle = styles.getPropertyValue("--panel").trim();
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = styles.getPropertyValue("--text").trim();
+  context.font = `600 ${13 * ratio}px system-ui, sans-serif`;
+  context.fillText(`${spec.title} ${spec.unit}`, 10 * ratio, 18 * ratio);
+  context.drawImage(source, 0, 26 * ratio);
+  canvas.toBlob((blob) => {
+    if (blob !== null) save(`${spec.id}.png`, blob);
+  });
+}
+
+function saveText(name: string, text: string): void {
+  save(name, new Blob([text], { type: "text/csv" }));
+}
+
+function save(name: string, blob: Blob): void {
+  const anchor = document.createElement("a");
+  anchor.href = URL.createObjectURL(blob);
+  anchor.download = name;
+  anchor.click();
+  window.setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
+}

@@ -1,0 +1,82 @@
+// Columns of one chart, from the series and the evaluations.
+
+import type { TimelineEvent } from "../generated/messages";
+import { numberOf } from "../format";
+import type { Columns } from "../live/series";
+import type { ChartSpec } from "./panels";
+import { smooth, weightFor } from "./smooth";
+
+/** First column x, then one per line; a chart with spread has mean, high and low of evaluations besides. */
+export type ChartData = [number[], ...(number | null)[][]];
+
+interface Evaluation {
+  x: number;
+  mean: number | null;
+  std: number | null;
+  fitness: number | null;
+}
+
+export function chartData(
+  spec: ChartSpec,
+  columns: Columns | undefined,
+  events: readonly TimelineEvent[],
+  xAxis: "steps" | "time",
+  slider: number,
+): ChartData {
+  const xs = columns === undefined ? [] : xAxis === "steps" ? columns.envSteps : columns.timeS;
+  const needsEvaluations = spec.spread === true || spec.lines.some((line) => line.metric.startsWith("eval:"));
+  const evaluations = needsEvaluations ? evaluationsOf(events, xAxis) : [];
+  const weight = weightFor(slider, xs.length);
+  const x = merged(xs, evaluations);
+  const spreadOut = (values: readonly (number | null)[]): (number | null)[] => onto(x, xs, values);
+  const evaluated = (of: (evaluation: Evaluation) => number | null): (number | null)[] =>
+    onto(x, evaluations.map((each) => each.x), evaluations.map(of));
+  const lines = spec.lines.map((line) => {
+    if (line.metric === "eval:fitness_mean") return evaluated((each) => each.fitness);
+    return spreadOut(smooth(columns?.values.get(line.metric) ?? xs.map(() => null), weight));
+  });
+  if (spec.spread !== true) return [x, ...lines];
+  const edge = (sign: 1 | -1) =>
+    evaluated((each) => (each.mean === null || each.std === null ? null : each.mean + sign * each.std));
+  return [x, ...lines, evaluated((each) => each.mean), edge(1), edge(-1)];
+}
+
+function evaluationsOf(events: readonly TimelineEvent[], xAxis: "steps" | "time"): Evaluation[] {
+  const found: Evaluation[] = [];
+  for (const event of events) {
+    if (event.kind !== "evaluation" || (numberOf(event.values["branch"]) ?? 0) !== 0) continue;
+    const x = xAxis === "steps" ? event.env_steps : event.time_unix_s;
+    while (found.length > 0 && found.at(-1)!.x >= x) found.pop();
+    found.push({
+      x,
+      mean: numberOf(event.values["return_mean"]),
+      std: numberOf(event.values["return_std"]),
+      fitness: numberOf(event.values["fitness_mean"]),
+    });
+  }
+  return found;
+}
+
+function merged(xs: readonly number[], evaluations: readonly Evaluation[]): number[] {
+  if (evaluations.length === 0) return [...xs];
+  return [...new Set([...xs, ...evaluations.map((each) => each.x)])].sort((a, b) => a - b);
+}
+
+/** Values at `xs`, as a column over all of `x`; null between. */
+function onto(x: readonly number[], xs: readonly number[], values: readonly (number | null)[]): (number | null)[] {
+  if (x.length === xs.length) return [...values];
+  const column: (number | null)[] = [];
+  let at = 0;
+  for (const each of x) {
+    if (at < xs.length && xs[at] === each) column.push(values[at++] ?? null);
+    else column.push(null);
+  }
+  return column;
+}
+
+/** The chart's columns as text for a spreadsheet. */
+export function asCsv(names: readonly string[], data: ChartData): string {
+  const rows = [names.map((name) => `"${name.replaceAll('"', '""')}"`).join(",")];
+  for (let i = 0; i < data[0].length; i++) rows.push(data.map((column) => column[i] ?? "").join(","));
+  return `${rows.join("\n")}\n`;
+}

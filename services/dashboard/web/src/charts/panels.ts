@@ -1,0 +1,58 @@
+// Which charts there are, and which metrics they show.
+
+export interface Line {
+  /** Name of the metric; "eval:" ones come from evaluations. */
+  metric: string;
+  label: string;
+  /** CSS variable of its colour. */
+  colour: string;
+}
+
+export interface ChartSpec {
+  id: string;
+  title: string;
+  unit: string;
+  lines: Line[];
+  /** The first chart shows evaluations with their spread. */
+  spread?: boolean;
+  /** Shown beneath it. */
+  foot?: "time split";
+}
+
+const first = "--line-1";
+const second = "--line-2";
+const third = "--line-3";
+
+export const CHARTS: readonly ChartSpec[] = [
+  {
+    id: "return",
+    title: "Return",
+    unit: "of the task's reward",
+    lines: [{ metric: "return_mean", label: "training, last 100 episodes", colour: first }],
+    spread: true,
+  },
+  { id: "fitness", title: "Fitness", unit: "", lines: [
+    { metric: "fitness_mean", label: "training", colour: first },
+    { metric: "eval:fitness_mean", label: "evaluation", colour: second },
+  ] },
+  { id: "reward", title: "Reward learned from", unit: "per step", lines: [{ metric: "reward_mean", label: "mean", colour: first }] },
+  { id: "length", title: "Episode length", unit: "steps", lines: [{ metric: "length_mean", label: "mean", colour: first }] },
+  { id: "speed", title: "Steps per second", unit: "env steps/s", lines: [{ metric: "steps_per_s", label: "training", colour: first }], foot: "time split" },
+  { id: "loss", title: "Losses", unit: "", lines: [
+    { metric: "value_loss", label: "value", colour: first },
+    { metric: "policy_loss", label: "policy", colour: second },
+  ] },
+  { id: "entropy", title: "Entropy and KL", unit: "nats", lines: [
+    { metric: "entropy_nats", label: "entropy", colour: first },
+    { metric: "kl_nats", label: "KL", colour: second },
+  ] },
+  { id: "explained", title: "Explained variance", unit: "share", lines: [
+    { metric: "explained_variance", label: "explained", colour: first },
+    { metric: "clip_fraction", label: "clipped", colour: second },
+  ] },
+  { id: "time", title: "Time of an update", unit: "s", lines: [
+    { metric: "physics_s", label: "physics", colour: first },
+    { metric: "inference_s", label: "policy", colour: second },
+    { metric: "update_s", label: "learning", colour: third },
+  ] },
+];

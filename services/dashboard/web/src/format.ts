@@ -1,0 +1,66 @@
+// Numbers that people can read.
+
+const MINUS = "\u2212";
+
+/** 1234567 -> "1.23M"; at most four digits and a unit prefix. */
+export function short(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  const sign = value < 0 ? MINUS : "";
+  if (size >= 999_500_000) return `${sign}${digits(size / 1e9)}B`;
+  if (size >= 999_500) return `${sign}${digits(size / 1e6)}M`;
+  if (size >= 9_999.5) return `${sign}${digits(size / 1e3)}k`;
+  if (size >= 99.95) return `${sign}${Math.round(size).toLocaleString("en")}`;
+  if (size >= 0.001 || size === 0) return `${sign}${digits(size)}`;
+  return `${sign}${size.toExponential(1).replace("-", MINUS)}`;
+}
+
+function digits(size: number): string {
+  if (size >= 99.95) return size.toFixed(0);
+  if (size >= 9.995) return size.toFixed(1);
+  if (size >= 0.1 || size === 0) return size.toFixed(2);
+  return size.toPrecision(2);
+}
+
+/** With its sign: "+7.28". */
+export function signed(value: number | null | undefined): string {
+  const text = short(value);
+  return typeof value === "number" && value > 0 ? `+${text}` : text;
+}
+
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+/** 75 -> "1 min 15 s". */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function clock(unixS: number): string {
+  return new Date(unixS * 1000).toLocaleTimeString("en-GB");
+}
+
+/** A number from a log row, where NaN and infinities are written as words. */
+export function numberOf(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+export function mean(values: readonly unknown[]): number | null {
+  let sum = 0;
+  let count = 0;
+  for (const value of values) {
+    if (typeof value === "number" && Number.isFinite(value)) {
+      sum += value;
+      count += 1;
+    }
+  }
+  return count > 0 ? sum / count : null;
+}

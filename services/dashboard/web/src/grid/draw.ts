@@ -1,0 +1,285 @@
+// Draws figures on one canvas: a few large paths, whatever the number of environments.
+
+import { OUTCOMES, type FiguresFrame } from "../live/frames";
+import { BUCKETS, type ColourRange } from "./colour";
+import { fit, type Figure, type Fit, type Limbs } from "./figure";
+import { HEADING_PX, originOf, type Layout } from "./layout";
+
+/** Colours that the page's theme decides. */
+export interface Palette {
+  ramp: string[];
+  background: string;
+  line: string;
+  ground: string;
+  text: string;
+  accent: string;
+  outcome: readonly string[];
+}
+
+/** One band of tiles. */
+export interface BandPicture {
+  label: string;
+  frame: FiguresFrame;
+  /** Env ids in the order of tiles. */
+  order: Uint32Array;
+  figure: Figure;
+  /** When each env's last episode was seen to end, ms; by env id. */
+  endedAt: Float64Array;
+}
+
+export interface Mark {
+  band: number;
+  index: number;
+}
+
+/** Tiles smaller than this carry no marks of their own, CSS pixels. */
+const MARKED_PX = 44;
+const FLASH_MS = 700;
+/** Ticks of the ground are a metre apart, or as many metres as this share of a tile. */
+const MIN_GAP = 0.45;
+
+/** Returns how many environments were drawn. */
+export function drawGrid(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  bands: readonly BandPicture[],
+  palette: Palette,
+  range: ColourRange,
+  scroll: { top: number; height: number; width: number },
+  now: number,
+): number {
+  context.fillStyle = palette.background;
+  context.fillRect(0, 0, scroll.width, scroll.height);
+  let drawn = 0;
+  bands.forEach((picture, band) => {
+    const place = layout.bands[band];
+    if (place === undefined) return;
+    if (layout.bands.length > 1) drawHeading(context, picture, place.top - scroll.top, scroll.width, palette, band);
+    const firstRow = Math.max(0, Math.floor((scroll.top - place.top) / layout.tileH));
+    const lastRow = Math.min(place.rows - 1, Math.floor((scroll.top + scroll.height - place.top) / layout.tileH));
+    const from = firstRow * layout.columns;
+    const to = Math.min(picture.order.length, (lastRow + 1) * layout.columns);
+    if (to <= from) return;
+    const tiles = { layout, band, from, to, offset: scroll.top };
+    drawGround(context, picture, tiles, palette);
+    drawFlashes(context, picture, tiles, palette, now);
+    drawn += drawFigures(context, picture, tiles, palette, range);
+    if (layout.tileW >= MARKED_PX) drawMarks(context, picture, tiles, palette);
+  });
+  return drawn;
+}
+
+interface Tiles {
+  layout: Layout;
+  band: number;
+  from: number;
+  to: number;
+  offset: number;
+}
+
+function origin(tiles: Tiles, index: number): { x: number; y: number } {
+  const at = originOf(tiles.layout, { band: tiles.band, index });
+  at.y -= tiles.offset;
+  return at;
+}
+
+function drawGround(context: CanvasRenderingContext2D, picture: BandPicture, tiles: Tiles, palette: Palette): void {
+  const { tileW, tileH } = tiles.layout;
+  const { groundM } = picture.figure;
+  // Rectangles on whole pixels cost a fraction of what lines do.
+  context.fillStyle = palette.ground;
+  if (groundM === null) {
+    for (let index = tiles.from; index < tiles.to; index++) {
+      const { x, y } = origin(tiles, index);
+      context.fillRect(Math.round(x), Math.round(y + tileH) - 1, Math.ceil(tileW), 1);
+      context.fillRect(Math.round(x + tileW) - 1, Math.round(y), 1, Math.ceil(tileH));
+    }
+    return;
+  }
+  const { scale, x: left, y: up } = fit(picture.figure, tileW, tileH);
+  const height = Math.min(tileH - 2, up - groundM * scale);
+  const gap = scale * Math.max(1, Math.ceil((MIN_GAP * tileW) / scale));
+  const tick = Math.round(Math.min(6, Math.max(2, tileH * 0.09)));
+  const columns = tiles.layout.columns;
+  for (let first = tiles.from; first < tiles.to; first += columns) {
+    const { x, y } = origin(tiles, first);
+    const ground = Math.round(y + height);
+    const last = Math.min(tiles.to, first + columns);
+    context.fillRect(x, ground, (last - first) * tileW, 1);
+    for (let index = first; index < last; index++) {
+      const root = picture.frame.rootX[picture.order[index]!]!;
+      if (Number.isNaN(root)) continue;
+      // Ticks stand still in the world: they pass by as the figure runs.
+      const tile = x + (index - first) * tileW;
+      for (let at = mod(left - root * scale, gap); at < tileW - 1; at += gap) {
+        context.fillRect(Math.round(tile + at), ground + 1, 1, tick);
+      }
+    }
+  }
+}
+
+function drawFigures(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  tiles: Tiles,
+  palette: Palette,
+  range: ColourRange,
+): number {
+  const { frame, order } = picture;
+  const { tileW, tileH } = tiles.layout;
+  const at = fit(picture.figure, tileW, tileH);
+  const buckets: number[][] = Array.from({ length: BUCKETS }, () => []);
+  let drawn = 0;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = order[index]!;
+    if (env >= frame.n || Number.isNaN(frame.rootX[env])) continue;
+    buckets[range.bucket(frame.episodeReturn[env]!)]!.push(index);
+    drawn += 1;
+  }
+  const thin = at.limbs === picture.figure.thin;
+  context.lineCap = thin ? "butt" : "round";
+  buckets.forEach((indexes, bucket) => {
+    if (indexes.length === 0) return;
+    context.strokeStyle = context.fillStyle = palette.ramp[bucket]!;
+    for (const limbs of at.limbs) {
+      const width = Math.max(1.1, thin ? tileW * 0.075 : 2 * limbs.radiusM * at.scale);
+      drawLimbs(context, picture, tiles, indexes, limbs, at, width);
+    }
+  });
+  return drawn;
+}
+
+function drawLimbs(
+  context: CanvasRenderingContext2D,
+  { frame, order }: BandPicture,
+  tiles: Tiles,
+  indexes: number[],
+  { pairs }: Limbs,
+  at: Fit,
+  width: number,
+): void {
+  const { tileW, tileH } = tiles.layout;
+  const unit = frame.scaleM * at.scale;
+  const dots: number[] = [];
+  context.beginPath();
+  for (const index of indexes) {
+    const { x, y } = origin(tiles, index);
+    const first = order[index]! * frame.k * 2;
+    for (let i = 0; i < pairs.length; i += 2) {
+      const a = first + pairs[i]! * 2;
+      const b = first + pairs[i + 1]! * 2;
+      // What leaves its tile is kept at the edge.
+      const ax = clamp(x + at.x + frame.points[a]! * unit, x + 1, x + tileW - 1);
+      const ay = clamp(y + at.y - frame.points[a + 1]! * unit, y + 1, y + tileH - 1);
+      if (a === b) {
+        dots.push(ax, ay);
+        continue;
+      }
+      context.moveTo(ax, ay);
+      context.lineTo(
+        clamp(x + at.x + frame.points[b]! * unit, x + 1, x + tileW - 1),
+        clamp(y + at.y - frame.points[b + 1]! * unit, y + 1, y + tileH - 1),
+      );
+    }
+  }
+  context.lineWidth = width;
+  context.stroke();
+  if (dots.length === 0) return;
+  const radius = Math.max(1, width / 2);
+  context.beginPath();
+  for (let i = 0; i < dots.length; i += 2) {
+    context.moveTo(dots[i]! + radius, dots[i + 1]!);
+    context.arc(dots[i]!, dots[i + 1]!, radius, 0, 2 * Math.PI);
+  }
+  context.fill();
+}
+
+/** An episode that has just ended lights its tile up for a moment. */
+function drawFlashes(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  tiles: Tiles,
+  palette: Palette,
+  now: number,
+): void {
+  const { tileW, tileH } = tiles.layout;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = picture.order[index]!;
+    const age = now - (picture.endedAt[env] ?? -Infinity);
+    if (age >= FLASH_MS) continue;
+    const { x, y } = origin(tiles, index);
+    context.globalAlpha = 0.35 * (1 - age / FLASH_MS);
+    context.fillStyle = palette.outcome[picture.frame.outcome[env] ?? 0] ?? palette.line;
+    context.fillRect(x, y, tileW, tileH);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawMarks(context: CanvasRenderingContext2D, picture: BandPicture, tiles: Tiles, palette: Palette): void {
+  const { tileW } = tiles.layout;
+  const size = Math.min(13, Math.max(8, tileW * 0.16));
+  context.font = `${size}px system-ui, sans-serif`;
+  context.textBaseline = "top";
+  const numbered = tileW >= 64;
+  for (let index = tiles.from; index < tiles.to; index++) {
+    const env = picture.order[index]!;
+    const { x, y } = origin(tiles, index);
+    const outcome = picture.frame.outcome[env] ?? 0;
+    if (outcome > 0) {
+      context.textAlign = "right";
+      context.fillStyle = palette.outcome[outcome] ?? palette.text;
+      context.fillText(OUTCOMES[outcome]?.glyph ?? "", x + tileW - 3, y + 2);
+    }
+    if (numbered) {
+      context.textAlign = "left";
+      context.fillStyle = palette.text;
+      context.fillText(String(env), x + 4, y + 2);
+    }
+  }
+}
+
+function drawHeading(
+  context: CanvasRenderingContext2D,
+  picture: BandPicture,
+  top: number,
+  width: number,
+  palette: Palette,
+  band: number,
+): void {
+  context.fillStyle = palette.line;
+  context.fillRect(0, top - HEADING_PX, width, HEADING_PX - 2);
+  context.fillStyle = BAND_COLOURS[band % BAND_COLOURS.length]!;
+  context.fillRect(0, top - HEADING_PX, 4, HEADING_PX - 2);
+  context.font = "600 12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillStyle = palette.text;
+  context.fillText(picture.label, 12, top - HEADING_PX / 2 - 1);
+}
+
+/** Of branches, here and in the charts of trials. */
+export const BAND_COLOURS = ["#8b97a8", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a900"];
+
+/** A frame around a tile: the one pointed at, the one chosen. */
+export function drawMark(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  mark: Mark,
+  scrollTop: number,
+  colour: string,
+  width: number,
+): void {
+  const { x, y } = originOf(layout, mark);
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  context.strokeRect(x + 0.5, y - scrollTop + 0.5, layout.tileW - 1, layout.tileH - 1);
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return value < low ? low : value > high ? high : value;
+}
+
+function mod(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}

@@ -1,0 +1,83 @@
+// How a session's figures are drawn in tiles: what a tile shows of the plane, and how thick bones are.
+
+import type { Scene } from "../generated/messages";
+
+/** Figures use more of a tile than the view that would hold every pose of theirs. */
+const FILL = 1.2;
+const ASPECTS = [0.75, 1.5] as const;
+/** Bones are drawn in so many thicknesses at most: one call each per colour. */
+const MAX_THICKNESSES = 4;
+/** In tiles narrower than this all bones are lines of one width, CSS pixels. */
+const THICK_FROM_PX = 36;
+
+/** Bones of one thickness. */
+export interface Limbs {
+  /** Half the thickness, metres. */
+  radiusM: number;
+  /** Indexes of points, two for each bone; a bone of one point twice is a dot. */
+  pairs: number[];
+}
+
+export interface Figure {
+  /** Lines of one width for small tiles. */
+  thin: Limbs[];
+  thick: Limbs[];
+  /** Left, bottom, right and top of what a tile shows, metres relative to the figure's root. */
+  view: readonly [number, number, number, number];
+  /** Height of the ground's line; null where the picture is taken from above or there is no ground. */
+  groundM: number | null;
+  /** Width over height of its tiles. */
+  aspect: number;
+}
+
+export function figureOf(scene: Scene): Figure {
+  const pairs = scene.bones.flatMap(([a, b]) => [a ?? 0, b ?? a ?? 0]);
+  const [left = -1, bottom = -1, right = 1, top = 1] = scene.view_m;
+  return {
+    thin: [{ radiusM: 0, pairs }],
+    thick: byThickness(scene),
+    view: [left, bottom, right, top],
+    aspect: Math.min(ASPECTS[1], Math.max(ASPECTS[0], (right - left) / (top - bottom))),
+    groundM: scene.plane === "xy" ? null : scene.ground_z_m,
+  };
+}
+
+/** Puts bones of about the same thickness together. */
+function byThickness(scene: Scene): Limbs[] {
+  const sorted = scene.bones
+    .map((bone, i) => ({ bone, radius: scene.bone_radii_m[i] ?? 0 }))
+    .sort((a, b) => a.radius - b.radius);
+  const size = Math.ceil(sorted.length / MAX_THICKNESSES);
+  const groups: Limbs[] = [];
+  for (let i = 0; i < sorted.length; i += size) {
+    const group = sorted.slice(i, i + size);
+    groups.push({
+      radiusM: group.reduce((sum, each) => sum + each.radius, 0) / group.length,
+      pairs: group.flatMap(({ bone: [a, b] }) => [a ?? 0, b ?? a ?? 0]),
+    });
+  }
+  return groups;
+}
+
+/** How a figure lies in tiles of a size. */
+export interface Fit {
+  /** CSS pixels per metre. */
+  scale: number;
+  /** Where the figure's root (x) and height 0 are in a tile, CSS pixels from its left top. */
+  x: number;
+  y: number;
+  limbs: Limbs[];
+}
+
+export function fit(figure: Figure, tileW: number, tileH: number): Fit {
+  const [left, bottom, right, top] = figure.view;
+  const scale = FILL * Math.min(tileW / (right - left), tileH / (top - bottom));
+  // The ground keeps its place near the lower edge; a picture from above its middle.
+  const middle = tileH / 2 + (scale * (bottom + top)) / 2;
+  return {
+    scale,
+    x: tileW / 2 - (scale * (left + right)) / 2,
+    y: figure.groundM === null ? middle : 0.88 * tileH + figure.groundM * scale,
+    limbs: tileW >= THICK_FROM_PX ? figure.thick : figure.thin,
+  };
+}

@@ -1,0 +1,143 @@
+// The one WebSocket: opens again by itself, says what is wanted, acknowledges what was drawn.
+
+import type { ClientMessage, FiguresWish, PoseWish, ServerMessage } from "../generated/messages";
+import { decodeFrame, type FiguresFrame, type PoseFrame } from "./frames";
+import { noteDropped } from "./stats";
+
+const RETRY_MS = [250, 500, 1000, 2000];
+/** Status comes every second; a socket that is silent for this long is dead. */
+const SILENCE_MS = 5_000;
+/** A page that does not draw (covered window) still acknowledges, so that it sees news when it does. */
+const LAZY_ACK_MS = 500;
+
+export interface Handlers {
+  onOpen(): void;
+  /** `refused`: the service answers, but not to us. */
+  onClosed(retryMs: number): void;
+  onMessage(message: ServerMessage): void;
+}
+
+/** Newest frames that were not drawn yet; figures by session. */
+export interface Inbox {
+  figures: Map<number, FiguresFrame>;
+  pose: PoseFrame | null;
+}
+
+export class LiveSocket {
+  readonly inbox: Inbox = { figures: new Map(), pose: null };
+
+  private socket: WebSocket | null = null;
+  private failures = 0;
+  private heardAt = 0;
+  private unacked: number[] = [];
+  private ackTimer = 0;
+  private retryTimer = 0;
+  private wishes: { figures: FiguresWish[]; pose: PoseWish | null } = { figures: [], pose: null };
+  private readonly handlers: Handlers;
+
+  constructor(handlers: Handlers) {
+    this.handlers = handlers;
+    document.addEventListener("visibilitychange", () => this.sendWishes());
+    setInterval(() => this.watchSilence(), 1000);
+  }
+
+  open(): void {
+    window.clearTimeout(this.retryTimer);
+    const url = new URL("api/v1/live", document.baseURI);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    this.heardAt = performance.now();
+    socket.onopen = () => {
+      this.failures = 0;
+      this.unacked = [];
+      this.handlers.onOpen();
+      this.sendWishes();
+    };
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.receive(event.data);
+    socket.onclose = () => {
+      if (this.socket === socket) this.retry();
+    };
+  }
+
+  /** Ends the connection for now; `open` begins another. */
+  close(): void {
+    window.clearTimeout(this.retryTimer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+
+  wantFigures(figures: FiguresWish[]): void {
+    if (JSON.stringify(figures) === JSON.stringify(this.wishes.figures)) return;
+    this.wishes.figures = figures;
+    for (const session of [...this.inbox.figures.keys()]) {
+      if (!figures.some((wish) => wish.session === session)) this.inbox.figures.delete(session);
+    }
+    this.sendWishes();
+  }
+
+  wantPose(pose: PoseWish | null): void {
+    this.wishes.pose = pose;
+    this.inbox.pose = null;
+    this.sendWishes();
+  }
+
+  /** Called after drawing: the service may send more. */
+  acknowledge(): void {
+    window.clearTimeout(this.ackTimer);
+    this.ackTimer = 0;
+    const newest = this.unacked.at(-1);
+    this.unacked = [];
+    if (newest !== undefined) this.send({ type: "ack", seq: newest });
+  }
+
+  private receive(data: string | ArrayBuffer): void {
+    this.heardAt = performance.now();
+    if (typeof data === "string") {
+      this.handlers.onMessage(JSON.parse(data) as ServerMessage);
+      return;
+    }
+    const frame = decodeFrame(data);
+    this.unacked.push(frame.seq);
+    if (this.ackTimer === 0) this.ackTimer = window.setTimeout(() => this.acknowledge(), LAZY_ACK_MS);
+    if (frame.kind === "figures") {
+      if (!this.wishes.figures.some((wish) => wish.session === frame.session)) return;
+      if (this.inbox.figures.has(frame.session)) noteDropped();
+      this.inbox.figures.set(frame.session, frame);
+    } else if (this.wishes.pose?.env_id === frame.envId && this.wishes.pose.session === frame.session) {
+      this.inbox.pose = frame;
+    }
+  }
+
+  private sendWishes(): void {
+    const hidden = document.visibilityState === "hidden";
+    this.send({
+      type: "subscribe",
+      figures: hidden || this.wishes.figures.length === 0 ? null : this.wishes.figures.length === 1 ? this.wishes.figures[0]! : this.wishes.figures,
+      pose: hidden ? null : this.wishes.pose,
+    });
+  }
+
+  private send(message: ClientMessage): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  private watchSilence(): void {
+    if (this.socket !== null && performance.now() - this.heardAt > SILENCE_MS) {
+      const socket = this.socket;
+      this.retry();
+      socket.close();
+    }
+  }
+
+  private retry(): void {
+    this.socket = null;
+    const retryMs = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]!;
+    this.failures += 1;
+    this.handlers.onClosed(retryMs);
+    window.clearTimeout(this.retryTimer);
+    this.retryTimer = window.setTimeout(() => this.open(), retryMs);
+  }
+}

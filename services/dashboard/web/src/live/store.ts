@@ -1,0 +1,214 @@
+// What the page knows, as signals; kept fresh by the WebSocket and, after a break, by REST.
+
+import { batch, computed, signal } from "@preact/signals";
+
+import type {
+  Access,
+  Env,
+  Goal,
+  MetricSeries,
+  Rewards,
+  ServerMessage,
+  Status,
+  TimelineEvent,
+  Worker,
+} from "../generated/messages";
+import { type LogRow } from "../steer/log";
+import { ApiError, get } from "./api";
+import { SeriesStore } from "./series";
+import { LiveSocket } from "./socket";
+
+export type Link = "connecting" | "live" | "lost" | "login";
+
+export const link = signal<Link>("connecting");
+/** When the next attempt to connect is made, ms of performance.now(). */
+export const retryAt = signal(0);
+export const status = signal<Status | null>(null);
+export const events = signal<TimelineEvent[]>([]);
+export const workers = signal<Worker[] | null>(null);
+export const goal = signal<Goal | null>(null);
+export const rewards = signal<Rewards | null>(null);
+export const logRows = signal<LogRow[]>([]);
+export const watchedEnv = signal<Env | null>(null);
+export const watchedEnvError = signal("");
+/** Grows with every change of `series`; charts redraw on it. */
+export const seriesVersion = signal(0);
+export const series = new SeriesStore();
+
+export const mayControl = computed(() => status.value?.role === "control" && link.value === "live");
+/** Why controls are off; empty when they are not. */
+export const whyNot = computed(() => {
+  if (link.value !== "live") return "There is no connection to the dashboard's service.";
+  if (status.value?.role === "view") return "You may look, not act: your token has the role view.";
+  return "";
+});
+
+const MAX_EVENTS = 2000;
+/** Changes of the adaptation come in bursts; they are asked for once. */
+const SETTLE_MS = 150;
+
+export const socket = new LiveSocket({
+  onOpen() {
+    void catchUp();
+  },
+  onClosed(retryMs) {
+    retryAt.value = performance.now() + retryMs;
+    if (link.value !== "login") link.value = link.value === "connecting" ? "connecting" : "lost";
+    void checkAccess();
+  },
+  onMessage(message) {
+    receive(message);
+  },
+});
+
+/** Starts everything. */
+export function start(): void {
+  socket.open();
+}
+
+/** After a login: begin anew. */
+export function startAgain(): void {
+  link.value = "connecting";
+  socket.close();
+  socket.open();
+}
+
+let run = "";
+let eventsAfter = 0;
+let adaptationTimer = 0;
+
+async function checkAccess(): Promise<void> {
+  try {
+    const { role } = await get<Access>("access");
+    if (role === null) askForToken();
+    else if (link.value === "connecting") link.value = "lost";
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) askForToken();
+    else if (link.value === "connecting") link.value = "lost";
+  }
+}
+
+function askForToken(): void {
+  link.value = "login";
+  socket.close();
+}
+
+/** Gets what was missed: everything at first, the rest after a break. */
+async function catchUp(): Promise<void> {
+  try {
+    const now = await get<Status>("status");
+    takeStatus(now);
+    await Promise.all([loadSeries(), loadEvents(), loadAdaptation(), loadWorkers()]);
+    batch(() => {
+      link.value = "live";
+    });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) askForToken();
+    // Anything else: the socket closes too, or the next status message brings it about.
+  }
+}
+
+async function loadSeries(): Promise<void> {
+  const answer = await get<MetricSeries>(`metrics?after=${series.last}&max_points=2000`);
+  series.load(answer.branches, answer.last);
+  seriesVersion.value += 1;
+}
+
+async function loadEvents(): Promise<void> {
+  const answer = await get<TimelineEvent[]>(`events?after=${eventsAfter}`);
+  addEvents(answer);
+}
+
+async function loadWorkers(): Promise<void> {
+  if (status.peek()?.orchestrator_error !== null) return;
+  try {
+    workers.value = await get<Worker[]>("workers");
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) throw error;
+  }
+}
+
+/** Goal, rewards and log: while the learner is away, what is known stays. */
+async function loadAdaptation(): Promise<void> {
+  if (status.peek()?.learner_error !== null) return;
+  const [newGoal, newRewards, rows] = await Promise.allSettled([
+    get<Goal>("goal"),
+    get<Rewards>("rewards"),
+    get<LogRow[]>(`adaptations?after=${logRows.value.at(-1)?.n ?? 0}`),
+  ]);
+  batch(() => {
+    if (newGoal.status === "fulfilled") goal.value = newGoal.value;
+    if (newRewards.status === "fulfilled") rewards.value = newRewards.value;
+    if (rows.status === "fulfilled" && rows.value.length > 0) {
+      const last = logRows.value.at(-1)?.n ?? 0;
+      logRows.value = [...logRows.value, ...rows.value.filter((row) => row.n > last)];
+    }
+  });
+}
+
+function receive(message: ServerMessage): void {
+  switch (message.type) {
+    case "status":
+      takeStatus(message.status);
+      if (link.value === "lost") void catchUp();
+      break;
+    case "metrics":
+      if (message.run !== run) break;
+      series.add(message.points);
+      seriesVersion.value += 1;
+      break;
+    case "event":
+      if (message.run !== run) break;
+      addEvents([message.event]);
+      if (message.event.kind === "adaptation" || message.event.kind === "command") adaptationChanged();
+      break;
+    case "fleet":
+      workers.value = message.workers;
+      break;
+    case "env":
+      batch(() => {
+        watchedEnv.value = message.env;
+        watchedEnvError.value = message.error;
+      });
+      break;
+    case "error":
+      throw new Error(`the service did not understand the page: ${message.message}`);
+  }
+}
+
+function takeStatus(now: Status): void {
+  if (now.run !== run) {
+    const first = run === "";
+    run = now.run;
+    if (!first) forgetRun();
+  }
+  const back = now.learner_error === null && status.peek()?.learner_error !== null;
+  status.value = now;
+  if (back && link.peek() === "live") void loadAdaptation();
+}
+
+/** Another run: nothing of the one before is true of it. */
+function forgetRun(): void {
+  series.clear();
+  eventsAfter = 0;
+  batch(() => {
+    seriesVersion.value += 1;
+    events.value = [];
+    logRows.value = [];
+    goal.value = null;
+    rewards.value = null;
+  });
+  void Promise.allSettled([loadSeries(), loadEvents(), loadAdaptation()]);
+}
+
+function addEvents(more: readonly TimelineEvent[]): void {
+  const fresh = more.filter((event) => event.number > eventsAfter);
+  if (fresh.length === 0) return;
+  eventsAfter = fresh.at(-1)!.number;
+  events.value = [...events.value, ...fresh].slice(-MAX_EVENTS);
+}
+
+export function adaptationChanged(): void {
+  window.clearTimeout(adaptationTimer);
+  adaptationTimer = window.setTimeout(() => void loadAdaptation(), SETTLE_MS);
+}

@@ -1,0 +1,153 @@
+// One adaptation in full: why, candidates side by side, the trial, the decision; and a person's yes or no.
+
+import { signal, useSignal } from "@preact/signals";
+
+import { short, signed } from "../format";
+import { command } from "../live/api";
+import { adaptationChanged, goal, status } from "../live/store";
+import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
+import { Code, Diff } from "./code";
+import { incumbent } from "./editor";
+import { history } from "./history";
+import { CONTROL, type Adaptation, type Candidate } from "./log";
+import { colourOf, TrialChart } from "./trial";
+
+/** Number of the adaptation that is looked at; null: the last one. */
+export const chosenAdaptation = signal<number | null>(null);
+
+export const OUTCOME_LOOKS = {
+  running: { glyph: "…", class: "info", text: "under way" },
+  adopted: { glyph: "▲", class: "good", text: "adopted" },
+  kept: { glyph: "=", class: "", text: "nothing changed" },
+  "rolled back": { glyph: "▼", class: "bad", text: "rolled back" },
+  waiting: { glyph: "?", class: "warn", text: "waits for you" },
+  failed: { glyph: "✕", class: "", text: "ended without a trial" },
+} as const;
+
+export function CandidatesPane() {
+  const { adaptations } = history.value;
+  const adaptation = adaptations.find((each) => each.number === chosenAdaptation.value) ?? adaptations.at(-1);
+  if (adaptation === undefined) {
+    return <Empty>No adaptation so far. Set a goal, or ask for candidates, and they appear here side by side.</Empty>;
+  }
+  const look = OUTCOME_LOOKS[adaptation.outcome];
+  return (
+    <div class="adaptation">
+      <div class="row">
+        <Choice
+          label="Adaptation"
+          visibleLabel
+          value={adaptation.number}
+          options={adaptations.map((each) => [each.number, `#${each.number} at ${short(each.envSteps)} steps`] as const)}
+          onChange={(value) => (chosenAdaptation.value = value)}
+        />
+        <span class={`chip ${look.class}`}>
+          <span aria-hidden="true">{look.glyph}</span> {look.text}
+        </span>
+      </div>
+      <dl class="story">
+        <dt>Why</dt>
+        <dd>
+          {adaptation.trigger}
+          {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
+        </dd>
+        {adaptation.diagnosis !== "" && (
+          <>
+            <dt>Diagnosis</dt>
+            <dd>{adaptation.diagnosis}</dd>
+          </>
+        )}
+        {adaptation.decision !== "" && (
+          <>
+            <dt>Decision</dt>
+            <dd>{adaptation.decision}</dd>
+          </>
+        )}
+        {adaptation.note !== "" && adaptation.note !== adaptation.decision && (
+          <>
+            <dt>Then</dt>
+            <dd>{adaptation.note}</dd>
+          </>
+        )}
+      </dl>
+      <PendingAnswer />
+      <TrialChart adaptation={adaptation} />
+      <div class="candidates">
+        {adaptation.candidates.map((candidate) => (
+          <CandidateCard key={candidate.name} adaptation={adaptation} candidate={candidate} />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; candidate: Candidate }) {
+  const diffed = useSignal(false);
+  const verdict =
+    candidate.accepted === null ? "at the gate" : candidate.accepted ? "passed the gate" : `refused: ${candidate.refusal}`;
+  const fitness = adaptation.rounds.map((round) => round.fitness[candidate.name]);
+  const control = adaptation.rounds.map((round) => round.fitness[CONTROL]);
+  const won = adaptation.winner === candidate.name;
+  return (
+    <article class={`candidate ${won && adaptation.promoted ? "won" : ""}`} aria-label={`Candidate ${candidate.name}`}>
+      <header>
+        <span class="dot" style={{ background: colourOf(adaptation, candidate.name) }} aria-hidden="true" />
+        <h4>{candidate.name}</h4>
+        <span class="by">{candidate.origin}</span>
+        {won && <span class={`chip ${adaptation.promoted ? "good" : ""}`}>{adaptation.promoted ? "▲ won" : "best"}</span>}
+      </header>
+      {candidate.hypothesis !== "" && <p class="hypothesis">{candidate.hypothesis}</p>}
+      <p class={candidate.accepted === false ? "bad" : "muted"}>{verdict}</p>
+      {fitness.length > 0 && (
+        <p class="numbers">
+          fitness {fitness.map((value) => short(value)).join(" → ")}
+          <span class="muted"> (control {control.map((value) => short(value)).join(" → ")})</span>
+          {won && adaptation.gain !== null && <b> gain {signed(adaptation.gain)}, at least {signed(adaptation.gainLow)}</b>}
+        </p>
+      )}
+      <Button class="small" pressed={diffed.value} onClick={() => (diffed.value = !diffed.value)}>
+        {diffed.value ? "Program" : "Difference to the reward in force"}
+      </Button>
+      {diffed.value ? (
+        <Diff before={incumbent.value} after={candidate.source} label={`Difference of ${candidate.name} to the reward in force`} />
+      ) : (
+        <Code source={candidate.source} label={`Program of ${candidate.name}`} />
+      )}
+    </article>
+  );
+}
+
+/** Approve and reject, where something waits for a yes. */
+export function PendingAnswer() {
+  const pending = status.value?.pending ?? goal.value?.pending[0] ?? null;
+  const chosen = useSignal("");
+  const action = useAction();
+  if (pending === null) return null;
+  const name = chosen.value || pending.names[0] || "";
+  const answer = (kind: "approve" | "reject") =>
+    action.run(async () => {
+      const values = kind === "approve" ? { adaptation: pending.adaptation, name } : { adaptation: pending.adaptation };
+      const applied = await command(kind, values);
+      adaptationChanged();
+      return `${kind === "approve" ? "Approved" : "Rejected"} at update ${applied.update}`;
+    });
+  return (
+    <div class="pending" role="group" aria-label="Waits for your answer">
+      <p>
+        <b>Waits for your yes:</b> {pending.sentence}
+      </p>
+      <div class="row">
+        {pending.names.length > 1 && (
+          <Choice label="Candidate" value={name} options={pending.names.map((each) => [each, each] as const)} onChange={(value) => (chosen.value = value)} />
+        )}
+        <Button class="primary" steers onClick={() => void answer("approve")}>
+          Approve
+        </Button>
+        <Button steers onClick={() => void answer("reject")}>
+          Reject
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+// Programs as coloured text, and the difference of two.
+
+import { diffLines } from "./diff";
+import { highlight, type Piece } from "./highlight";
+
+export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
+  return (
+    <>
+      {pieces.map((piece, i) => (piece.kind === "" ? piece.text : <span key={i} class={`tok-${piece.kind}`}>{piece.text}</span>))}
+    </>
+  );
+}
+
+export function Code({ source, label }: { source: string; label: string }) {
+  return (
+    <pre class="code" tabIndex={0} role="region" aria-label={label}>
+      <code>
+        <Pieces pieces={highlight(source)} />
+      </code>
+    </pre>
+  );
+}
+
+const SIGNS = { same: " ", added: "+", removed: "−" } as const;
+const WORDS = { same: "", added: "added: ", removed: "removed: " } as const;
+
+export function Diff({ before, after, label }: { before: string; after: string; label: string }) {
+  const lines = diffLines(before, after);
+  if (lines.every((line) => line.kind === "same")) return <p class="empty">No difference to the reward in force.</p>;
+  return (
+    <pre class="code diff" tabIndex={0} role="region" aria-label={label}>
+      {lines.map((line, i) => (
+        <span key={i} class={`diff-line ${line.kind}`}>
+          <span class="sign" aria-hidden="true">{SIGNS[line.kind]}</span>
+          <span class="sr-only">{WORDS[line.kind]}</span>
+          <Pieces pieces={highlight(line.text)} />
+          {"\n"}
+        </span>
+      ))}
+    </pre>
+  );
+}

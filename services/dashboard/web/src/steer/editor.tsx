@@ -1,0 +1,197 @@
+// The reward editor: checks while typing, shows each message at its line, tries or adopts.
+
+import { computed, signal, useSignal, useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
+
+import type { RewardCheck } from "../generated/messages";
+import { ApiError, command, post } from "../live/api";
+import { adaptationChanged, rewards } from "../live/store";
+import { Button, Outcome, useAction } from "../ui/parts";
+import { Diff, Pieces } from "./code";
+import { highlightLines } from "./highlight";
+import { taskDetail } from "./task";
+
+const CHECK_AFTER_MS = 250;
+const INDENT = "    ";
+
+/** What is being written; kept while the drawer is closed. */
+export const draft = signal<string | null>(null);
+const name = signal("by hand");
+
+/** The program in force: of the task itself where none was adopted. */
+export const incumbent = computed(() => {
+  const known = rewards.value;
+  const entry = known?.rewards.find((each) => each.id === known.in_force);
+  return entry?.source ?? taskDetail.value?.reward_source ?? "";
+});
+
+export function Editor() {
+  const text = draft.value ?? incumbent.value;
+  const check = useSignal<RewardCheck | null>(null);
+  const problem = useSignal("");
+  const showDiff = useSignal(false);
+  const force = useSignal(false);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const shadow = useRef<HTMLPreElement>(null);
+  const action = useAction();
+
+  const asked = useRef(0);
+  useSignalEffect(() => {
+    const source = draft.value ?? incumbent.value;
+    const turn = ++asked.current;
+    if (source.trim() === "") {
+      check.value = null;
+      return;
+    }
+    window.setTimeout(async () => {
+      if (turn !== asked.current) return;
+      try {
+        const answer = await post<RewardCheck>("rewards/check", { source, session: null });
+        if (turn === asked.current) {
+          check.value = answer;
+          problem.value = "";
+        }
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (turn === asked.current) problem.value = error.message;
+      }
+    }, CHECK_AFTER_MS);
+  });
+
+  const act = (kind: string, values: Record<string, unknown>, said: string) =>
+    action.run(async () => {
+      const applied = await command(kind, values);
+      adaptationChanged();
+      return `${said} at update ${applied.update}`;
+    });
+  const messages = check.value?.messages ?? [];
+  const refused = check.value !== null && !check.value.ok;
+  const lines = highlightLines(text);
+  const jump = (line: number, column: number) => {
+    const at = text.split("\n").slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0) + Math.max(0, column - 1);
+    area.current?.focus();
+    area.current?.setSelectionRange(at, at);
+  };
+
+  return (
+    <div class="editor-pane">
+      <div class={`editor ${refused ? "refused" : ""}`}>
+        <pre class="code shadow" aria-hidden="true" ref={shadow}>
+          {lines.map((pieces, i) => {
+            const said = messages.filter((each) => each.line === i + 1);
+            return (
+              <span key={i} class={`line ${said.length > 0 ? "wrong" : ""}`}>
+                <span class="number">{i + 1}</span>
+                <Pieces pieces={pieces} />
+                {said.length > 0 && <span class="lens">{`  ← ${said[0]!.message}`}</span>}
+                {"\n"}
+              </span>
+            );
+          })}
+        </pre>
+        <textarea
+          ref={area}
+          class="code"
+          aria-label="Reward program"
+          aria-describedby="editor-messages"
+          aria-invalid={refused}
+          spellcheck={false}
+          autocapitalize="off"
+          autocomplete="off"
+          wrap="off"
+          value={text}
+          onInput={(event) => (draft.value = event.currentTarget.value)}
+          onScroll={(event) => {
+            shadow.current!.scrollTop = event.currentTarget.scrollTop;
+            shadow.current!.scrollLeft = event.currentTarget.scrollLeft;
+          }}
+          onKeyDown={(event) => onKey(event)}
+        />
+      </div>
+      <div id="editor-messages" class="gate" role="status">
+        {problem.value !== "" && <p class="bad">! {problem.value}</p>}
+        {check.value?.ok && problem.value === "" && (
+          <p class="good">
+            ✓ The language accepts it{check.value.components.length > 0 ? `: ${check.value.components.join(", ")}` : ""}.
+          </p>
+        )}
+        {messages.map((each, i) => (
+          <button key={i} type="button" class="link bad" onClick={() => jump(each.line, each.column)}>
+            {each.line > 0 ? `Line ${each.line}: ` : ""}
+            {each.message}
+          </button>
+        ))}
+      </div>
+      <div class="row">
+        <label class="field inline">
+          <span>Name</span>
+          <input value={name.value} maxLength={100} onInput={(event) => (name.value = event.currentTarget.value)} />
+        </label>
+        <Button class="primary" steers disabled={refused} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
+          Try it beside the present one
+        </Button>
+        <Button steers disabled={refused} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
+          Adopt now
+        </Button>
+        <label class="check" title="Although it prefers worse behaviour among this run's trajectories">
+          <input type="checkbox" checked={force.value} onChange={(event) => (force.value = event.currentTarget.checked)} />
+          <span>even if it prefers worse behaviour</span>
+        </label>
+      </div>
+      <Outcome state={action.state} />
+      <div class="row">
+        <Button pressed={showDiff.value} onClick={() => (showDiff.value = !showDiff.value)}>
+          Difference to the reward in force
+        </Button>
+        <Button disabled={draft.value === null} onClick={() => (draft.value = null)}>
+          Back to the reward in force
+        </Button>
+      </div>
+      {showDiff.value && <Diff before={incumbent.value} after={text} label="Difference to the reward in force" />}
+      <Fields />
+    </div>
+  );
+}
+
+/** Tab leaves the editor, as everywhere; Ctrl+] indents, Enter keeps the indentation. */
+function onKey(event: KeyboardEvent & { currentTarget: HTMLTextAreaElement }): void {
+  const area = event.currentTarget;
+  if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
+    const line = area.value.slice(0, area.selectionStart).split("\n").at(-1)!;
+    const indent = /^\s*/.exec(line)![0] + (line.trimEnd().endsWith(":") ? INDENT : "");
+    event.preventDefault();
+    insert(area, `\n${indent}`);
+  } else if (event.key === "]" && event.ctrlKey) {
+    event.preventDefault();
+    insert(area, INDENT);
+  }
+}
+
+function insert(area: HTMLTextAreaElement, text: string): void {
+  area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
+  draft.value = area.value;
+}
+
+function Fields() {
+  const detail = taskDetail.value;
+  if (detail === null) return null;
+  return (
+    <details class="fields">
+      <summary>What it may read ({detail.fields.length} fields)</summary>
+      <table>
+        <tbody>
+          {detail.fields.map((field) => (
+            <tr key={field.name}>
+              <th scope="row">
+                <code>state.{field.name}</code>
+              </th>
+              <td>{field.columns > 0 ? `(N, ${field.columns})` : "(N,)"}</td>
+              <td>{field.unit}</td>
+              <td>{field.description}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </details>
+  );
+}

@@ -1,0 +1,239 @@
+// Reads the adaptation log (adaptations.jsonl) into turns of the loop that people can follow.
+
+import { mean, numberOf } from "../format";
+
+/** A row of the log; `values` depends on the kind (docs/adaptation.md). */
+export interface LogRow {
+  n: number;
+  kind: string;
+  update: number;
+  env_steps: number;
+  adaptation: number;
+  values: Record<string, unknown>;
+}
+
+export interface Candidate {
+  name: string;
+  source: string;
+  origin: string;
+  hypothesis: string;
+  /** null: not at the gate yet. */
+  accepted: boolean | null;
+  /** Why the gate refused it. */
+  refusal: string;
+  programId: string | null;
+}
+
+/** Fitness of contenders at the end of a round of a trial. */
+export interface TrialRound {
+  round: number;
+  /** Mean fitness by contender, the control included; null: it failed. */
+  fitness: Record<string, number | null>;
+  stay: string[];
+}
+
+export interface Adaptation {
+  number: number;
+  /** When it began. */
+  envSteps: number;
+  trigger: string;
+  evidence: string;
+  diagnosis: string;
+  candidates: Candidate[];
+  rounds: TrialRound[];
+  decision: string;
+  winner: string | null;
+  promoted: boolean;
+  /** Fitness gained over the control, and its lower confidence bound. */
+  gain: number | null;
+  gainLow: number | null;
+  /** Steps of env_steps that each round's contenders had trained by then. */
+  roundSteps: number[];
+  outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "failed";
+  /** Of the reward it brought into force. */
+  rewardId: string | null;
+  note: string;
+}
+
+/** Something a person or a guard did beside the loop. */
+export interface Step {
+  n: number;
+  envSteps: number;
+  what: "goal" | "adopted" | "rolled back";
+  title: string;
+  detail: string;
+  rewardId: string | null;
+}
+
+export interface History {
+  adaptations: Adaptation[];
+  steps: Step[];
+}
+
+export const CONTROL = "control";
+
+/** What the rows tell; rows that a later life of the run went back behind are left out. */
+export function historyOf(rows: readonly LogRow[]): History {
+  const found = new Map<number, Adaptation>();
+  const steps: Step[] = [];
+  let trigger: { kind: string; sentence: string } | null = null;
+  for (const row of standing(rows)) {
+    if (row.kind === "trigger") {
+      trigger = row.values["trigger"] as { kind: string; sentence: string } | null;
+      continue;
+    }
+    const step = stepOf(row, found.get(row.adaptation));
+    if (step !== null) {
+      steps.push(step);
+      if (row.kind === "rolled_back") takeBack(found, row);
+      continue;
+    }
+    if (row.adaptation === 0) continue;
+    let adaptation = found.get(row.adaptation);
+    if (adaptation === undefined) {
+      adaptation = begin(row, trigger);
+      trigger = null;
+      found.set(row.adaptation, adaptation);
+    }
+    fill(adaptation, row);
+  }
+  return { adaptations: [...found.values()].sort((a, b) => a.number - b.number), steps };
+}
+
+/** A row "resumed" brings back what held when there were `position` rows. */
+function standing(rows: readonly LogRow[]): LogRow[] {
+  let held: LogRow[] = [];
+  const heldAt: LogRow[][] = [held];
+  for (const row of rows) {
+    if (row.kind === "resumed") held = heldAt[numberOf(row.values["position"]) ?? 0] ?? held;
+    else held = [...held, row];
+    heldAt.push(held);
+  }
+  return held;
+}
+
+function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
+  const { n, env_steps: envSteps, values } = row;
+  const rewardId = text(values["reward_id"]);
+  if (row.kind === "goal") {
+    const title = text(values["description"]) || "The task as it is";
+    return { n, envSteps, what: "goal", title, detail: text(values["fitness_description"]) ?? "", rewardId: null };
+  }
+  const why = text(values["why"]) ?? "";
+  if (row.kind === "rolled_back") {
+    return { n, envSteps, what: "rolled back", title: `${text(values["undone"]) ?? ""} is taken back`, detail: why, rewardId };
+  }
+  const ofTheLoop = adaptation !== undefined && (adaptation.promoted || adaptation.outcome === "waiting");
+  if (row.kind === "adopted" && (!ofTheLoop || adaptation.outcome === "adopted")) {
+    return { n, envSteps, what: "adopted", title: `${rewardId ?? ""} is adopted`, detail: why, rewardId };
+  }
+  return null;
+}
+
+function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
+  const undone = row.values["undone"];
+  for (const adaptation of found.values()) {
+    if (adaptation.outcome === "adopted" && adaptation.rewardId === undone) {
+      adaptation.outcome = "rolled back";
+      adaptation.note = text(row.values["why"]) ?? "";
+    }
+  }
+}
+
+function begin(row: LogRow, trigger: { kind: string; sentence: string } | null): Adaptation {
+  const feedback = row.kind === "question" ? (row.values["feedback"] as Record<string, unknown>) : {};
+  return {
+    number: row.adaptation,
+    envSteps: row.env_steps,
+    trigger: trigger?.kind ?? text(feedback["trigger"]) ?? "manual",
+    evidence: trigger?.sentence ?? text(feedback["evidence"]) ?? "",
+    diagnosis: "",
+    candidates: [],
+    rounds: [],
+    decision: "",
+    winner: null,
+    promoted: false,
+    gain: null,
+    gainLow: null,
+    roundSteps: [],
+    outcome: "running",
+    rewardId: null,
+    note: "",
+  };
+}
+
+function fill(adaptation: Adaptation, row: LogRow): void {
+  const values = row.values;
+  switch (row.kind) {
+    case "answer": {
+      adaptation.diagnosis = text(values["diagnosis"]) ?? "";
+      const reason = text(values["reason"]);
+      if (reason) adaptation.decision = reason;
+      const candidates = (values["candidates"] ?? []) as Record<string, unknown>[];
+      adaptation.candidates = candidates.map((each) => ({
+        name: text(each["name"]) ?? "",
+        source: text(each["source"]) ?? "",
+        origin: text(each["origin"]) ?? "",
+        hypothesis: text(each["hypothesis"]) ?? "",
+        accepted: null,
+        refusal: "",
+        programId: null,
+      }));
+      if (candidates.length === 0) adaptation.outcome = "failed";
+      break;
+    }
+    case "verdict": {
+      const candidate = adaptation.candidates.find((each) => each.name === values["name"]);
+      if (candidate !== undefined) {
+        candidate.accepted = values["accepted"] === true;
+        candidate.refusal = candidate.accepted ? "" : text(values["reason"]) ?? "";
+        candidate.programId = text(values["program_id"]);
+      }
+      if (adaptation.candidates.length > 0 && adaptation.candidates.every((each) => each.accepted === false)) {
+        adaptation.outcome = "failed";
+        adaptation.decision = "No candidate passed the gate.";
+      }
+      break;
+    }
+    case "round": {
+      const fitness: Record<string, number | null> = {};
+      for (const [name, point] of Object.entries((values["results"] ?? {}) as Record<string, unknown>)) {
+        fitness[name] = point === null ? null : mean((point as { fitness: unknown[] }).fitness);
+      }
+      adaptation.outcome = "running";
+      adaptation.decision = "";
+      adaptation.rounds.push({
+        round: numberOf(values["round"]) ?? adaptation.rounds.length + 1,
+        fitness,
+        stay: (values["stay"] ?? []) as string[],
+      });
+      break;
+    }
+    case "decision": {
+      const decision = (values["decision"] ?? {}) as Record<string, unknown>;
+      const settings = (values["settings"] ?? {}) as Record<string, unknown>;
+      adaptation.decision = text(decision["sentence"]) ?? "";
+      adaptation.winner = text(decision["winner"]);
+      adaptation.promoted = decision["promote"] === true;
+      adaptation.gain = numberOf(decision["gain_mean"]);
+      adaptation.gainLow = numberOf(decision["gain_low"]);
+      adaptation.outcome = "kept";
+      let steps = 0;
+      adaptation.roundSteps = ((settings["round_env_steps"] ?? []) as number[]).map((each) => (steps += each));
+      break;
+    }
+    case "waiting":
+      adaptation.outcome = "waiting";
+      adaptation.decision = text(values["sentence"]) ?? adaptation.decision;
+      break;
+    case "adopted":
+      adaptation.outcome = "adopted";
+      adaptation.rewardId = text(values["reward_id"]);
+      adaptation.note = text(values["why"]) ?? "";
+      break;
+  }
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}

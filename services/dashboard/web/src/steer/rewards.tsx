@@ -1,0 +1,97 @@
+// The drawer of rewards: candidates side by side, the editor, and every reward of the run.
+
+import { signal, useSignal } from "@preact/signals";
+
+import { signed } from "../format";
+import { command } from "../live/api";
+import { adaptationChanged, rewards } from "../live/store";
+import { Button, Empty, Outcome, useAction } from "../ui/parts";
+import { Tabs } from "../ui/tabs";
+import { CandidatesPane } from "./candidates";
+import { Code, Diff } from "./code";
+import { draft, Editor, incumbent } from "./editor";
+
+export type RewardsTab = "candidates" | "editor" | "all";
+export const rewardsTab = signal<RewardsTab>("editor");
+
+export function RewardsDrawer() {
+  return (
+    <Tabs
+      label="Rewards"
+      chosen={rewardsTab}
+      tabs={[
+        ["candidates", "Candidates", CandidatesPane],
+        ["editor", "Editor", Editor],
+        ["all", "All rewards", AllRewards],
+      ]}
+    />
+  );
+}
+
+function AllRewards() {
+  const known = rewards.value;
+  const open = useSignal<string | null>(null);
+  const action = useAction();
+  if (known === null) return <Empty>The learner has not told its rewards yet.</Empty>;
+  const act = (kind: string, values: Record<string, unknown>, said: string) =>
+    action.run(async () => {
+      const applied = await command(kind, values);
+      adaptationChanged();
+      return `${said} at update ${applied.update}`;
+    });
+  return (
+    <div>
+      <div class="row">
+        <Button steers title="Reward, policy and optimiser go back in one step" onClick={() => void act("rollback", {}, "Taken back")}>
+          Take back the last adoption
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+      <ul class="reward-list">
+        {[...known.rewards].reverse().map((reward) => {
+          const inForce = reward.id === known.in_force;
+          const expanded = open.value === reward.id;
+          return (
+            <li key={reward.id} class={inForce ? "in-force" : ""}>
+              <header>
+                <button type="button" class="link" aria-expanded={expanded} onClick={() => (open.value = expanded ? null : reward.id)}>
+                  {reward.name || reward.id}
+                </button>
+                <span class="by">{reward.origin}</span>
+                <span class={`chip ${inForce ? "good" : ""}`}>{reward.outcome.replace("_", " ")}</span>
+                {reward.fitness_gain !== null && <span class="numbers">{signed(reward.fitness_gain)}</span>}
+              </header>
+              {expanded && (
+                <div>
+                  {reward.hypothesis !== "" && <p>{reward.hypothesis}</p>}
+                  {reward.reason !== "" && <p class="muted">{reward.reason}</p>}
+                  <Code source={reward.source ?? incumbent.value} label={`Program of ${reward.name || reward.id}`} />
+                  {!inForce && reward.source !== null && (
+                    <Diff before={incumbent.value} after={reward.source} label={`Difference of ${reward.name} to the reward in force`} />
+                  )}
+                  <div class="row">
+                    {!inForce && (
+                      <Button steers onClick={() => void act("adopt_reward", { reward: reward.id, force: false }, "In force")}>
+                        Adopt it
+                      </Button>
+                    )}
+                    {reward.source !== null && (
+                      <Button
+                        onClick={() => {
+                          draft.value = reward.source;
+                          rewardsTab.value = "editor";
+                        }}
+                      >
+                        Edit a copy
+                      </Button>
+                    )}
+                  </div>
+                </div>
+              )}
+            </li>
+          );
+        })}
+      </ul>
+    </div>
+  );
+}

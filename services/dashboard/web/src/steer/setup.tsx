@@ -1,0 +1,215 @@
+// The drawer of what is trained on: environments, task, difficulty, physics; and what the page shows.
+
+import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+import type { Knob, TaskSummary } from "../generated/messages";
+import { short, whole } from "../format";
+import { ApiError, command, get } from "../live/api";
+import { status } from "../live/store";
+import { figuresHz, flashes, theme } from "../ui/settings";
+import { Button, Choice, Outcome, useAction } from "../ui/parts";
+import { taskDetail } from "./task";
+
+const tasks = signal<TaskSummary[] | null>(null);
+
+async function load(): Promise<void> {
+  try {
+    tasks.value = await get<TaskSummary[]>("tasks");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+export function SetupDrawer() {
+  useEffect(() => void load(), []);
+  return (
+    <>
+      <NumEnvs />
+      <Task />
+      <Difficulty />
+      <Knobs />
+      <Visuals />
+    </>
+  );
+}
+
+function NumEnvs() {
+  const now = status.value?.num_envs ?? 0;
+  const wanted = useSignal<string | null>(null);
+  const action = useAction();
+  const value = wanted.value ?? String(now);
+  const send = () =>
+    void action.run(async () => {
+      const applied = await command("set_num_envs", { num_envs: Number(value) });
+      wanted.value = null;
+      return `${whole(Number(value))} environments at update ${applied.update}`;
+    });
+  return (
+    <section class="block">
+      <h3>Environments</h3>
+      <div class="row">
+        <label class="field inline">
+          <span>Number</span>
+          <input type="number" min="1" max="65536" step="1" class="short" value={value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
+        </label>
+        {[64, 256, 1024, 4096].map((count) => (
+          <Button key={count} class="small" label={`${count} environments`} onClick={() => (wanted.value = String(count))}>
+            {whole(count)}
+          </Button>
+        ))}
+        <Button class="primary" steers disabled={!(Number(value) >= 1) || Number(value) === now} onClick={send}>
+          Change
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+    </section>
+  );
+}
+
+function Task() {
+  const wanted = useSignal<string | null>(null);
+  const action = useAction();
+  const now = status.value?.task ?? "";
+  const names = (tasks.value ?? []).map((each) => each.name);
+  const options = [...new Set([now, ...names])].filter((each) => each !== "").map((each) => [each, each] as const);
+  const value = wanted.value ?? now;
+  const send = () =>
+    void action.run(async () => {
+      const applied = await command("set_task", { task: value });
+      wanted.value = null;
+      return `${value} at update ${applied.update}`;
+    });
+  return (
+    <section class="block">
+      <h3>Task</h3>
+      <p class="muted">{(tasks.value ?? []).find((each) => each.name === value)?.description ?? ""}</p>
+      <div class="row">
+        <Choice label="Task" value={value} options={options} onChange={(name) => (wanted.value = name)} />
+        <Button class="primary" steers disabled={value === now} title="Another body needs another policy: learning begins anew" onClick={send}>
+          Change
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+    </section>
+  );
+}
+
+function Difficulty() {
+  const wanted = useSignal<number | null>(null);
+  const action = useAction();
+  const now = status.value?.difficulty ?? null;
+  const none = (taskDetail.value?.knobs.length ?? 0) === 0;
+  const value = wanted.value ?? now ?? 0;
+  if (none) return null;
+  return (
+    <section class="block">
+      <h3>Difficulty</h3>
+      <p class="muted">Ranges of all physics below grow from nominal (0) to hard (1).</p>
+      <div class="row">
+        <label class="slider">
+          <span>{value.toFixed(2)}</span>
+          <input type="range" aria-label="Difficulty" min="0" max="1" step="0.05" value={value} onInput={(event) => (wanted.value = Number(event.currentTarget.value))} />
+        </label>
+        <Button
+          class="primary"
+          steers
+          disabled={wanted.value === null || wanted.value === now}
+          onClick={() =>
+            void action.run(async () => {
+              const applied = await command("set_difficulty", { difficulty: value });
+              wanted.value = null;
+              return `Difficulty ${value.toFixed(2)} at update ${applied.update}`;
+            })
+          }
+        >
+          Change
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+    </section>
+  );
+}
+
+function Knobs() {
+  const ranges = useSignal<Record<string, [string, string]>>({});
+  const action = useAction();
+  const knobs = taskDetail.value?.knobs ?? [];
+  if (knobs.length === 0) return null;
+  const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? [String(knob.nominal), String(knob.nominal)];
+  const set = (knob: Knob, end: 0 | 1, value: string) => {
+    const range: [string, string] = [...rangeOf(knob)];
+    range[end] = value;
+    ranges.value = { ...ranges.value, [knob.name]: range };
+  };
+  const send = () =>
+    void action.run(async () => {
+      const values = Object.fromEntries(Object.entries(ranges.value).map(([name, range]) => [name, range.map(Number)]));
+      const applied = await command("set_knobs", { knobs: values });
+      return `In effect at update ${applied.update}`;
+    });
+  return (
+    <section class="block">
+      <h3>Randomisation</h3>
+      <p class="muted">Every episode draws each of these anew from its range.</p>
+      <table class="knobs">
+        <thead>
+          <tr>
+            <th scope="col">Physics</th>
+            <th scope="col">low</th>
+            <th scope="col">high</th>
+            <th scope="col">nominal, hard</th>
+          </tr>
+        </thead>
+        <tbody>
+          {knobs.map((knob) => (
+            <tr key={knob.name}>
+              <th scope="row" title={knob.description}>
+                {knob.name} <span class="muted">{knob.unit}</span>
+              </th>
+              {([0, 1] as const).map((end) => (
+                <td key={end}>
+                  <input
+                    type="number"
+                    step="any"
+                    class="short"
+                    aria-label={`${knob.name}, ${end === 0 ? "low" : "high"}`}
+                    min={knob.low}
+                    max={knob.high}
+                    value={rangeOf(knob)[end]}
+                    onInput={(event) => set(knob, end, event.currentTarget.value)}
+                  />
+                </td>
+              ))}
+              <td class="muted">
+                {short(knob.nominal)}, {short(knob.hard_low)}–{short(knob.hard_high)}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <div class="row">
+        <Button class="primary" steers disabled={Object.keys(ranges.value).length === 0} onClick={send}>
+          Change
+        </Button>
+      </div>
+      <Outcome state={action.state} />
+    </section>
+  );
+}
+
+function Visuals() {
+  return (
+    <section class="block">
+      <h3>What you see</h3>
+      <div class="row">
+        <Choice label="Colours" visibleLabel value={theme.value} options={[["system", "as the system"], ["dark", "dark"], ["light", "light"]]} onChange={(value) => (theme.value = value)} />
+        <Choice label="Figures" visibleLabel value={figuresHz.value} options={[[30, "30 a second"], [15, "15 a second"], [5, "5 a second"]]} onChange={(value) => (figuresHz.value = value)} />
+        <label class="check">
+          <input type="checkbox" checked={flashes.value} onChange={(event) => (flashes.value = event.currentTarget.checked)} />
+          <span>light up ends of episodes</span>
+        </label>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,123 @@
+// The strip at the bottom: the goal, and every adaptation with trigger, evidence, decision and effect.
+
+import { short, signed } from "./format";
+import { goal, link, status } from "./live/store";
+import { chosenAdaptation, OUTCOME_LOOKS, PendingAnswer } from "./steer/candidates";
+import { history } from "./steer/history";
+import type { Adaptation, Step } from "./steer/log";
+import { rewardsTab } from "./steer/rewards";
+import { drawer } from "./ui/drawer";
+import { Button, Icon } from "./ui/parts";
+
+export function Timeline() {
+  const { adaptations, steps } = history.value;
+  const items = [
+    ...adaptations.map((each) => ({ at: each.envSteps, order: 1, adaptation: each, step: null })),
+    ...steps.map((each) => ({ at: each.envSteps, order: each.what === "goal" ? 0 : 2, adaptation: null, step: each })),
+  ].sort((a, b) => b.at - a.at || b.order - a.order);
+  const loading = link.value === "connecting";
+  return (
+    <section class="panel timeline" aria-label="Adaptation timeline">
+      <GoalCard />
+      <div class="cards" tabIndex={0} role="group" aria-label="What was changed, newest first">
+        {status.value?.pending && (
+          <article class="card pending-card">
+            <PendingAnswer />
+          </article>
+        )}
+        {items.map((item) =>
+          item.adaptation !== null ? (
+            <AdaptationCard key={`a${item.adaptation.number}`} adaptation={item.adaptation} />
+          ) : (
+            <StepCard key={`s${item.step.n}`} step={item.step} />
+          ),
+        )}
+        {items.length === 0 && !loading && (
+          <p class="empty">
+            Nothing was changed so far. When learning stalls, a goal is set or you try a reward, it is told here: why, what was tried, what came of it.
+          </p>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function GoalCard() {
+  const view = goal.value;
+  const description = status.value?.goal || String(view?.goal["description"] ?? "") || "the task as it is";
+  const modes: Record<string, string> = { auto: "adapts by itself", approve: "asks before it adapts", off: "does not adapt" };
+  return (
+    <div class="goal-card">
+      <h2>Goal</h2>
+      <p class="goal-text" title={description}>
+        {description}
+        {status.value?.goal_reached && <span class="chip good">✓ reached</span>}
+      </p>
+      <p class="muted now">
+        {status.value?.banner || status.value?.adapting || modes[status.value?.adapt_mode ?? "off"]}
+      </p>
+      <Button onClick={() => (drawer.value = "goal")}>
+        <Icon name="goal" /> Change
+      </Button>
+    </div>
+  );
+}
+
+function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
+  const look = OUTCOME_LOOKS[adaptation.outcome];
+  const unit = status.value?.fitness_unit ?? "";
+  const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${unit}`;
+  return (
+    <button
+      type="button"
+      class={`card ${look.class}`}
+      onClick={() => {
+        chosenAdaptation.value = adaptation.number;
+        rewardsTab.value = "candidates";
+        drawer.value = "rewards";
+      }}
+    >
+      <span class="card-head">
+        <span class="muted">#{adaptation.number}</span>
+        <span class={`chip ${look.class}`}>
+          <span aria-hidden="true">{look.glyph}</span> {look.text}
+        </span>
+        <b class="effect" title={`Fitness gained over the control: ${effect}`}>{adaptation.promoted ? effect : ""}</b>
+        <span class="at">{short(adaptation.envSteps)}</span>
+      </span>
+      <span class={`why ${adaptation.decision === "" ? "" : "brief"}`}>
+        {adaptation.trigger}
+        {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
+      </span>
+      <span class="what">
+        {adaptation.candidates.map((each) => each.name).join(", ") || "candidates are being written"}
+      </span>
+      {(adaptation.note || adaptation.decision) !== "" && <span class="decision">{adaptation.note || adaptation.decision}</span>}
+    </button>
+  );
+}
+
+const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼" } as const;
+const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad" } as const;
+
+function StepCard({ step }: { step: Step }) {
+  return (
+    <button
+      type="button"
+      class={`card step ${STEP_CLASSES[step.what]}`}
+      onClick={() => {
+        if (step.what !== "goal") rewardsTab.value = "all";
+        drawer.value = step.what === "goal" ? "goal" : "rewards";
+      }}
+    >
+      <span class="card-head">
+        <span class={`chip ${STEP_CLASSES[step.what]}`}>
+          <span aria-hidden="true">{STEP_GLYPHS[step.what]}</span> {step.what}
+        </span>
+        <span class="at">{short(step.envSteps)}</span>
+      </span>
+      <span class="why">{step.title}</span>
+      <span class="what">{step.detail}</span>
+    </button>
+  );
+}

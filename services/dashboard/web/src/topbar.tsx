@@ -1,0 +1,95 @@
+// The first thing seen: which run, how it stands, and the wheel.
+
+import { percent, short, whole } from "./format";
+import { link, status } from "./live/store";
+import { Speed } from "./steer/speed";
+import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
+import { keysOpen } from "./ui/keys";
+import { Button, Icon, type IconName } from "./ui/parts";
+import { dark, theme } from "./ui/settings";
+
+const STATES: Record<string, { glyph: string; class: string; text: string }> = {
+  waiting: { glyph: "…", class: "warn", text: "waiting" },
+  training: { glyph: "▶", class: "good", text: "training" },
+  paused: { glyph: "⏸", class: "warn", text: "paused" },
+  evaluating: { glyph: "◇", class: "info", text: "evaluating" },
+  trial: { glyph: "⚖", class: "info", text: "trial" },
+  finished: { glyph: "■", class: "good", text: "finished" },
+  failed: { glyph: "✕", class: "bad", text: "failed" },
+  disconnected: { glyph: "⌁", class: "bad", text: "disconnected" },
+  lost: { glyph: "⌁", class: "bad", text: "no connection" },
+  connecting: { glyph: "…", class: "", text: "connecting" },
+};
+
+const DRAWERS: readonly (readonly [DrawerName, IconName, string, string])[] = [
+  ["rewards", "code", "Rewards", "R"],
+  ["setup", "sliders", "Set-up", "S"],
+  ["fleet", "fleet", "Fleet", "F"],
+];
+
+export function TopBar() {
+  const now = status.value;
+  const state = STATES[link.value === "live" ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
+  const share = now !== null && now.total_steps > 0 ? Math.min(1, now.env_steps / now.total_steps) : 0;
+  const unit = now?.fitness_unit ? ` ${now.fitness_unit}` : "";
+  return (
+    <header class="topbar">
+      <div class="brand">
+        <img src="./favicon.svg" alt="" width="24" height="24" />
+        <h1>{now?.run || "MuJoCo WebSim"}</h1>
+        <span class="task">{now?.task}</span>
+        <span class={`chip state ${state.class}`} title={now?.reason || undefined}>
+          <span aria-hidden="true">{state.glyph}</span> {state.text}
+        </span>
+      </div>
+      <dl class="figures">
+        <Figure name="steps" value={short(now?.env_steps)} title={now === null ? "" : `${whole(now.env_steps)} of ${whole(now.total_steps)}`}>
+          <progress aria-label={`Done: ${percent(share)}`} value={share} max={1} />
+        </Figure>
+        <Figure name="steps/s" value={short(now?.steps_per_s)} />
+        <Figure name="return" value={short(now?.return_mean)} title="Of the task's own reward, mean over the last 100 episodes" />
+        <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title="What the run is judged by" />
+        <Figure name="workers" value={now === null ? "–" : String(now.workers)} wide />
+      </dl>
+      <Speed />
+      <nav class="nav" aria-label="Panels">
+        {DRAWERS.map(([name, icon, text, key]) => (
+          <Button key={name} expanded={drawer.value === name} label={text} title={`${text} (${key})`} onClick={() => toggleDrawer(name)}>
+            <Icon name={icon} />
+            <span class="wide-only">{text}</span>
+          </Button>
+        ))}
+        <Button class="square plain" label={dark.value ? "Light colours" : "Dark colours"} title="Light or dark (D)" onClick={switchTheme}>
+          <Icon name={dark.value ? "sun" : "moon"} />
+        </Button>
+        <Button class="square plain" label="Keys" title="Keys (?)" onClick={() => (keysOpen.value = true)}>
+          <Icon name="keys" />
+        </Button>
+      </nav>
+    </header>
+  );
+}
+
+export function switchTheme(): void {
+  theme.value = dark.value ? "light" : "dark";
+}
+
+interface FigureProps {
+  name: string;
+  value: string;
+  title?: string;
+  wide?: boolean;
+  children?: preact.ComponentChildren;
+}
+
+function Figure({ name, value, title, wide, children }: FigureProps) {
+  return (
+    <div class={wide ? "figure wide-only" : "figure"} title={title}>
+      <dt>{name}</dt>
+      <dd data-figure={name}>
+        {value}
+        {children}
+      </dd>
+    </div>
+  );
+}

@@ -1,0 +1,73 @@
+// What is wrong, in one line at the top; and the form that asks for a token.
+
+import { useSignal } from "@preact/signals";
+
+import type { Access } from "../generated/messages";
+import { ApiError, post } from "../live/api";
+import { link, startAgain, status } from "../live/store";
+import { Button } from "./parts";
+
+export function Banner() {
+  const text = trouble();
+  return (
+    <div class="banners" role="alert">
+      {text !== "" && (
+        <p class="banner">
+          <span aria-hidden="true">⌁</span> {text}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function trouble(): string {
+  const now = status.value;
+  if (link.value === "lost") return "The dashboard's service does not answer. What you see is the last that was known; it goes on by itself.";
+  if (link.value !== "live" || now === null) return "";
+  if (now.orchestrator_error !== null && now.learner_error !== null) {
+    return "Neither the fleet's orchestrator nor the learner answers. Waiting for them.";
+  }
+  if (now.orchestrator_error !== null) return `The fleet's orchestrator does not answer: ${now.orchestrator_error}`;
+  if (now.state === "failed") return `The run failed: ${now.reason || "see its logs"}`;
+  if (now.learner_error !== null && now.run !== "") return `The learner does not answer: ${now.learner_error}`;
+  if (now.state === "waiting" && now.reason !== "") return `Waiting: ${now.reason}`;
+  return "";
+}
+
+export function Login() {
+  const token = useSignal("");
+  const problem = useSignal("");
+  const send = async () => {
+    try {
+      await post<Access>("login", { token: token.value.trim() });
+      startAgain();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      problem.value = error.message;
+    }
+  };
+  return (
+    <main class="login">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void send();
+        }}
+      >
+        <img src="./favicon.svg" alt="" width="48" height="48" />
+        <h1>MuJoCo WebSim</h1>
+        <p>This dashboard asks for a token. Whoever started it has one for looking and one for steering.</p>
+        <label class="field">
+          <span>Token</span>
+          <input type="password" autocomplete="current-password" required value={token.value} onInput={(event) => (token.value = event.currentTarget.value)} />
+        </label>
+        <Button class="primary" disabled={token.value.trim() === ""} onClick={() => void send()}>
+          Open
+        </Button>
+        <p class="bad" role="status">
+          {problem}
+        </p>
+      </form>
+    </main>
+  );
+}

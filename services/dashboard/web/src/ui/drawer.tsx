@@ -1,0 +1,66 @@
+// Drawers at the right: one at a time; Esc closes, focus goes in and comes back.
+
+import { signal } from "@preact/signals";
+import type { ComponentType } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+import { FleetDrawer } from "../fleet";
+import { GoalDrawer } from "../steer/goal";
+import { RewardsDrawer } from "../steer/rewards";
+import { SetupDrawer } from "../steer/setup";
+import { Button, Icon } from "./parts";
+
+export type DrawerName = "goal" | "rewards" | "setup" | "fleet";
+export const drawer = signal<DrawerName | null>(null);
+
+const DRAWERS: Record<DrawerName, { title: string; pane: ComponentType }> = {
+  goal: { title: "Goal", pane: GoalDrawer },
+  rewards: { title: "Rewards", pane: RewardsDrawer },
+  setup: { title: "Set-up", pane: SetupDrawer },
+  fleet: { title: "Fleet", pane: FleetDrawer },
+};
+
+export function toggleDrawer(name: DrawerName): void {
+  drawer.value = drawer.value === name ? null : name;
+}
+
+export function Drawer() {
+  const name = drawer.value;
+  return name === null ? null : <Open key={name} name={name} />;
+}
+
+function Open({ name }: { name: DrawerName }) {
+  const { title, pane: Pane } = DRAWERS[name];
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current?.focus();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return (
+    <div
+      class={`drawer ${name}`}
+      role="dialog"
+      aria-label={title}
+      tabIndex={-1}
+      ref={box}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape") return;
+        event.stopPropagation();
+        drawer.value = null;
+      }}
+    >
+      <header>
+        <h2>{title}</h2>
+        <Button class="square plain" label={`Close ${title}`} onClick={() => (drawer.value = null)}>
+          <Icon name="close" />
+        </Button>
+      </header>
+      <div class="drawer-body">
+        <Pane />
+      </div>
+    </div>
+  );
+}

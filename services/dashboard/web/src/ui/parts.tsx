@@ -1,0 +1,154 @@
+// Small parts that panels share.
+
+import { useSignal, type ReadonlySignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+import { ApiError } from "../live/api";
+import { mayControl, whyNot } from "../live/store";
+
+/** Icons: 16x16, drawn in the colour of the text. */
+const PATHS = {
+  pause: "M5 3v10M11 3v10",
+  play: "M5 3l8 5-8 5z",
+  close: "M4 4l8 8M12 4l-8 8",
+  plus: "M8 3v10M3 8h10",
+  minus: "M3 8h10",
+  left: "M10 3L5 8l5 5",
+  right: "M6 3l5 5-5 5",
+  down: "M8 2v9M4 7.5L8 11.500l4-4M3 14h10",
+  sliders: "M3 4h10M3 8h10M3 12h10M6 2.500v3M10 6.500v3M5 10.500v3",
+  fleet: "M2 3h12v4H2zM2 9h12v4H2zM5 5h.01M5 11h.01",
+  code: "M5 4L1.500 8 5 12M11 4l3.500 4-3.500 4M9.500 3l-3 10",
+  goal: "M8 2a6 6 0 100 12A6 6 0 008 2zM8 5a3 3 0 100 6 3 3 0 000-6z",
+  undo: "M6 3L2.500 6.500 6 10M3 6.500h6.500a3.500 3.500 0 010 7H7",
+  sun: "M8 5a3 3 0 100 6 3 3 0 000-6zM8 1v1.500M8 13.500V15M1 8h1.500M13.500 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
+  moon: "M13 9.500A5.500 5.500 0 116.500 3 4.500 4.500 0 0013 9.500z",
+  keys: "M1.500 4h13v8h-13zM4 7h.01M6.500 7h.01M9 7h.01M11.500 7h.01M5 9.500h6",
+  fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
+  eye: "M1.500 8S4 3.500 8 3.500 14.500 8 14.500 8 12 12.500 8 12.500 1.500 8 1.500 8zM8 6a2 2 0 100 4 2 2 0 000-4z",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+export interface ActionState {
+  phase: "idle" | "busy" | "done" | "failed";
+  text: string;
+}
+
+/** A button that acts on the live system: it says when that has taken effect, or why it did not. */
+export function useAction(): {
+  state: ReadonlySignal<ActionState>;
+  run: (act: () => Promise<string>) => Promise<void>;
+} {
+  const state = useSignal<ActionState>({ phase: "idle", text: "" });
+  const timer = useRef(0);
+  useEffect(() => () => window.clearTimeout(timer.current), []);
+  const run = async (act: () => Promise<string>) => {
+    window.clearTimeout(timer.current);
+    state.value = { phase: "busy", text: "waits for the update under way" };
+    try {
+      state.value = { phase: "done", text: await act() };
+      timer.current = window.setTimeout(() => (state.value = { phase: "idle", text: "" }), 8000);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      state.value = { phase: "failed", text: error.message };
+    }
+  };
+  return { state, run };
+}
+
+/** Says what became of an action, also to screen readers. */
+export function Outcome({ state }: { state: ReadonlySignal<ActionState> }) {
+  const { phase, text } = state.value;
+  const glyph = { idle: "", busy: "…", done: "✓", failed: "!" }[phase];
+  return (
+    <p class={`outcome ${phase}`} role="status">
+      {phase === "idle" ? "" : `${glyph} ${text}`}
+    </p>
+  );
+}
+
+export interface ButtonProps {
+  children: ComponentChildren;
+  onClick: () => void;
+  /** Acts on the live system: needs the role control and a connection. */
+  steers?: boolean;
+  disabled?: boolean;
+  label?: string;
+  title?: string;
+  class?: string;
+  pressed?: boolean;
+  expanded?: boolean;
+}
+
+export function Button({ children, onClick, steers, disabled, label, title, pressed, expanded, ...rest }: ButtonProps) {
+  const barred = steers === true && !mayControl.value;
+  const off = barred || disabled === true;
+  // aria-disabled keeps it reachable by Tab, so that its reason can be found.
+  return (
+    <button
+      type="button"
+      class={`button ${rest.class ?? ""}`}
+      aria-disabled={off ? "true" : undefined}
+      aria-label={label}
+      aria-pressed={pressed}
+      aria-expanded={expanded}
+      title={barred ? whyNot.value : title}
+      onClick={() => {
+        if (!off) onClick();
+      }}
+    >
+      {children}
+    </button>
+  );
+}
+
+export interface ChoiceProps<T extends string | number> {
+  label: string;
+  value: T;
+  options: readonly (readonly [T, string])[];
+  onChange: (value: T) => void;
+  visibleLabel?: boolean;
+  disabled?: boolean;
+}
+
+export function Choice<T extends string | number>({ label, value, options, onChange, visibleLabel, disabled }: ChoiceProps<T>) {
+  const select = (
+    <select
+      aria-label={visibleLabel ? undefined : label}
+      title={label}
+      value={String(value)}
+      disabled={disabled}
+      onChange={(event) => {
+        const chosen = options.find(([each]) => String(each) === event.currentTarget.value);
+        if (chosen !== undefined) onChange(chosen[0]);
+      }}
+    >
+      {options.map(([each, text]) => (
+        <option key={each} value={String(each)}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+  if (!visibleLabel) return select;
+  return (
+    <label class="field">
+      <span>{label}</span>
+      {select}
+    </label>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}

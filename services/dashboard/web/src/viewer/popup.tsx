@@ -1,0 +1,254 @@
+// The pop-up of one environment: its robot in 3D, its state and its reward, live.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+
+import type { Env, Scene } from "../generated/messages";
+import { short, whole } from "../format";
+import { grid, opened } from "../grid/grid";
+import type { EnvKey } from "../grid/picture";
+import { ApiError, get, post } from "../live/api";
+import { socket, status, watchedEnv, watchedEnvError } from "../live/store";
+import { dark } from "../ui/settings";
+import { Button, Icon, Outcome, useAction } from "../ui/parts";
+import type { Viewer } from "./viewer";
+
+/** Loaded ahead, when the page has time, so that opening is quick. */
+const loadViewer = () => import("./viewer");
+export const prefetchViewer = (): void => {
+  window.setTimeout(() => void loadViewer(), 1500);
+};
+
+const MAX_FIELD_COLUMNS = 12;
+
+export function Popup() {
+  const key = opened.value;
+  return key === null ? null : <Open envKey={key} />;
+}
+
+function Open({ envKey }: { envKey: EnvKey }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const session = status.value?.sessions.find((each) => each.session === envKey.session);
+  useEffect(() => {
+    dialog.current?.showModal();
+    return () => {
+      socket.wantPose(null);
+      document.querySelector<HTMLElement>(".grid canvas")?.focus();
+    };
+  }, []);
+  const step = (by: number) => {
+    const next = grid.value?.neighbour(envKey, by, 0) ?? null;
+    if (next === null) return;
+    opened.value = next;
+    if (grid.value !== null) grid.value.chosen = next;
+    grid.value?.redraw();
+  };
+  return (
+    <dialog
+      ref={dialog}
+      class="popup"
+      aria-modal="true"
+      aria-label={`Environment ${envKey.envId}`}
+      onClose={() => (opened.value = null)}
+      onClick={(event) => {
+        // A click beside the pop-up closes it.
+        if (event.target === dialog.current) dialog.current?.close();
+      }}
+    >
+      <header>
+        <h2>Environment {envKey.envId}</h2>
+        <span class="muted">{session?.task}</span>
+        <span class="spring" />
+        <Button class="square plain" label="Previous environment" onClick={() => step(-1)}>
+          <Icon name="left" />
+        </Button>
+        <Button class="square plain" label="Next environment" onClick={() => step(1)}>
+          <Icon name="right" />
+        </Button>
+        <Button class="square plain" label="Close" title="Close (Esc)" onClick={() => dialog.current?.close()}>
+          <Icon name="close" />
+        </Button>
+      </header>
+      <div class="popup-body">
+        <View envKey={envKey} />
+        <State envKey={envKey} />
+      </div>
+    </dialog>
+  );
+}
+
+function View({ envKey }: { envKey: EnvKey }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const viewer = useRef<Viewer | null>(null);
+  const follow = useSignal(true);
+  const contacts = useSignal(true);
+  const problem = useSignal("");
+  const loading = useSignal(true);
+
+  useEffect(() => {
+    let closed = false;
+    let animation = 0;
+    const element = canvas.current!;
+    const box = element.parentElement!;
+    const observer = new ResizeObserver(() => viewer.current?.resize(box.clientWidth, box.clientHeight));
+    const begin = async () => {
+      try {
+        const [{ Viewer }, scene] = await Promise.all([loadViewer(), get<Scene>(`sessions/${envKey.session}/scene`)]);
+        if (closed) return;
+        viewer.current = new Viewer(element, scene, colours());
+        observer.observe(box);
+      } catch (error) {
+        problem.value = error instanceof ApiError ? error.message : "This browser draws no 3D: it gives no WebGL.";
+        loading.value = false;
+      }
+    };
+    const tick = () => {
+      animation = requestAnimationFrame(tick);
+      const frame = socket.inbox.pose;
+      if (frame === null || viewer.current === null) return;
+      socket.inbox.pose = null;
+      viewer.current.follow = follow.peek();
+      viewer.current.contacts = contacts.peek();
+      viewer.current.pose(frame);
+      socket.acknowledge();
+      loading.value = false;
+    };
+    void begin();
+    animation = requestAnimationFrame(tick);
+    return () => {
+      closed = true;
+      cancelAnimationFrame(animation);
+      observer.disconnect();
+      viewer.current?.dispose();
+      viewer.current = null;
+    };
+  }, [envKey.session]);
+
+  useEffect(() => {
+    watchedEnv.value = null;
+    watchedEnvError.value = "";
+    socket.wantPose({ session: envKey.session, env_id: envKey.envId });
+  }, [envKey.session, envKey.envId]);
+
+  return (
+    <div class="view">
+      <div class="view-box">
+        <canvas ref={canvas} tabIndex={0} role="img" aria-label="The robot in 3D. Drag turns the camera, the wheel zooms." />
+        {loading.value && <p class="veil">Loading…</p>}
+        {problem.value !== "" && <p class="veil bad">{problem}</p>}
+      </div>
+      <div class="row">
+        <label class="check">
+          <input type="checkbox" checked={follow.value} onChange={(event) => (follow.value = event.currentTarget.checked)} />
+          <span>follow</span>
+        </label>
+        <label class="check">
+          <input type="checkbox" checked={contacts.value} onChange={(event) => (contacts.value = event.currentTarget.checked)} />
+          <span>contacts</span>
+        </label>
+        <span class="spring" />
+        <Reset envKey={envKey} />
+      </div>
+    </div>
+  );
+}
+
+function colours() {
+  const styles = getComputedStyle(document.documentElement);
+  const of = (name: string) => styles.getPropertyValue(name).trim();
+  void dark.peek();
+  return { background: of("--canvas"), ground: of("--panel"), grid: of("--edge-strong"), contact: of("--contact"), shadow: of("--shade") };
+}
+
+function Reset({ envKey }: { envKey: EnvKey }) {
+  const action = useAction();
+  return (
+    <>
+      <Outcome state={action.state} />
+      <Button
+        steers
+        title="Its episode ends with the next step"
+        onClick={() =>
+          void action.run(async () => {
+            await post(`sessions/${envKey.session}/envs/${envKey.envId}/reset`);
+            return "reset with the next step";
+          })
+        }
+      >
+        <Icon name="undo" /> Reset
+      </Button>
+    </>
+  );
+}
+
+function State({ envKey }: { envKey: EnvKey }) {
+  const env = watchedEnv.value;
+  const known = env !== null && env.env_id === envKey.envId ? env : null;
+  if (known === null) {
+    return <div class="state-pane" tabIndex={0} role="group" aria-label="State">{watchedEnvError.value || "Waiting for its state…"}</div>;
+  }
+  return (
+    <div class="state-pane" tabIndex={0} role="group" aria-label="State">
+      <dl class="numbers-grid">
+        <Fact name="return so far" value={short(known.episode_return)} />
+        <Fact name="step" value={whole(known.episode_length)} />
+        <Fact name="time" value={`${short(known.time_s)} s`} />
+        <Fact name="episodes" value={whole(known.episodes)} />
+        <Fact name="last return" value={short(known.last_return)} />
+        <Fact name="last length" value={known.last_length === null ? "–" : whole(known.last_length)} />
+      </dl>
+      <Components env={known} />
+      <h3>State</h3>
+      <table class="fields">
+        <tbody>
+          {Object.entries(known.fields).map(([name, value]) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td>{fieldText(value)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+/** Reward of the last step, as the task's own reward gives it, and what it is made of. */
+function Components({ env }: { env: Env }) {
+  const components = Object.entries(env.reward_components);
+  if (env.reward === null && components.length === 0) return null;
+  const largest = Math.max(1e-9, ...components.map(([, value]) => Math.abs(value)));
+  return (
+    <>
+      <h3>
+        Reward of this step <b>{short(env.reward)}</b>
+      </h3>
+      <ul class="components">
+        {components.map(([name, value]) => (
+          <li key={name}>
+            <span>{name}</span>
+            <span class="signed-bar" aria-hidden="true">
+              <span class={value < 0 ? "negative" : "positive"} style={{ width: `${(50 * Math.abs(value)) / largest}%` }} />
+            </span>
+            <span class="numbers">{short(value)}</span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function fieldText(value: number | (number | null)[] | null): string {
+  if (!Array.isArray(value)) return short(value);
+  const shown = value.slice(0, MAX_FIELD_COLUMNS).map((each) => short(each)).join("  ");
+  return value.length > MAX_FIELD_COLUMNS ? `${shown}  … (${value.length})` : shown;
+}

@@ -1,0 +1,147 @@
+"""The log of adaptations: what was written stands, and whoever changes it is found out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.chain import (
+    FIRST,
+    LOG_NAME,
+    AdaptationLog,
+    read_rows,
+    standing,
+    verify,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / LOG_NAME
+
+
+@pytest.fixture
+def written(path):
+    log = AdaptationLog(path)
+    for n in range(1, 6):
+        log.append("round", 10 * n, 1000 * n, 1, {"round": n, "gain": 0.5 * n})
+    log.close()
+    return path
+
+
+def lines(path):
+    return path.read_bytes().splitlines()
+
+
+def rewrite(path, rows):
+    path.write_bytes(b"".join(row + b"\n" for row in rows))
+
+
+def test_rows_are_numbered_and_chained(written):
+    rows = read_rows(written)
+    assert [row["n"] for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[0]["prev_sha256"] == FIRST
+    assert [row["prev_sha256"] for row in rows[1:]] == [row["sha256"] for row in rows[:-1]]
+    verify(rows)
+
+
+def test_the_same_rows_are_the_same_bytes(written, tmp_path):
+    (tmp_path / "again").mkdir()
+    log = AdaptationLog(tmp_path / "again" / LOG_NAME)
+    for n in range(1, 6):
+        log.append("round", 10 * n, 1000 * n, 1, {"gain": 0.5 * n, "round": n})
+    log.close()
+    assert (tmp_path / "again" / LOG_NAME).read_bytes() == written.read_bytes()
+
+
+def test_a_number_that_was_changed_is_found(written):
+    rows = lines(written)
+    rows[2] = rows[2].replace(b'"gain":1.5', b'"gain":9.5')
+    rewrite(written, rows)
+    with pytest.raises(UserError, match="row 3 was changed after it was written"):
+        AdaptationLog(written)
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        (lambda rows: rows[:2] + rows[3:], 3),
+        (lambda rows: [rows[1], rows[0], *rows[2:]], 1),
+        (lambda rows: [*rows[:3], rows[2], *rows[3:]], 4),
+        (lambda rows: rows[1:], 1),
+    ],
+    ids=["left out", "swapped", "doubled", "beginning cut off"],
+)
+def test_rows_that_do_not_follow_one_another_are_found(written, change, row):
+    rewrite(written, change(lines(written)))
+    with pytest.raises(UserError, match=f"row {row} does not follow the row before it"):
+        verify(read_rows(written))
+
+
+def test_a_row_that_was_written_anew_breaks_the_one_after_it(written, tmp_path):
+    """Who changes a row and its digest cannot change what the next row says of it."""
+    rows = [json.loads(line) for line in lines(written)]
+    other = tmp_path / "other" / LOG_NAME
+    other.parent.mkdir()
+    log = AdaptationLog(other)
+    for row in rows[:3]:
+        log.append(row["kind"], row["update"], row["env_steps"], 1, row["values"] | {"gain": 7.0})
+    log.close()
+    rewrite(written, [*lines(other)[:3], *lines(written)[3:]])
+    with pytest.raises(UserError, match="row 4 does not follow"):
+        verify(read_rows(written))
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped(written):
+    whole = written.read_bytes()
+    written.write_bytes(whole[:-20])
+    log = AdaptationLog(written)
+    assert log.position == 4
+    log.append("round", 50, 5000, 1, {"round": 5, "gain": 2.5})
+    log.close()
+    assert written.read_bytes() == whole
+
+
+def test_what_is_no_row_is_told(written):
+    rewrite(written, [*lines(written)[:1], b"[1, 2]"])
+    with pytest.raises(UserError, match="row 2 is not a row"):
+        read_rows(written)
+    rewrite(written, [b"{broken"])
+    with pytest.raises(UserError, match="row 1 is not JSON"):
+        read_rows(written)
+    with pytest.raises(UserError, match="there is no"):
+        read_rows(written.parent / "nowhere")
+
+
+def test_a_life_that_begins_earlier_forks_what_stands(path):
+    log = AdaptationLog(path)
+    for name in "abc":
+        log.append(name, 1, 10, 0, {})
+    log.go_back(3)  # Nothing was lost: no row.
+    log.go_back(1, 1, 10)
+    log.append("d", 2, 20, 0, {})
+    assert [row["kind"] for row in standing(log.rows())] == ["a", "d"]
+    # Back behind the fork, to where b and c held.
+    log.go_back(3, 1, 10)
+    assert [row["kind"] for row in standing(log.rows())] == ["a", "b", "c"]
+    with pytest.raises(UserError, match="the checkpoint counts 99"):
+        log.go_back(99)
+    log.close()
+    verify(read_rows(path))
+
+
+def test_numbers_of_numpy_and_those_that_json_lacks_are_written(path):
+    log = AdaptationLog(path)
+    values = {"a": np.float64(0.5), "b": np.arange(2), "c": float("nan"), "d": -np.inf}
+    row = log.append("x", 1, 1, 0, values)
+    log.close()
+    assert row["values"] == {"a": 0.5, "b": [0, 1], "c": "nan", "d": "-inf"}
+    verify(read_rows(path))
+
+
+def test_rows_are_read_in_pages(written):
+    log = AdaptationLog(written)
+    assert [row["n"] for row in log.rows(2, 2)] == [3, 4]
+    assert log.rows(5) == []
+    log.close()

@@ -1,0 +1,184 @@
+"""`replay-decisions`: decisions follow from what the log holds, or the log does not pass."""
+
+import math
+
+import msgspec
+import pytest
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog
+from websim_learner.adaptation.points import ComponentTally, EvalPoint
+from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.replay import replay_decisions
+from websim_learner.adaptation.rows import (
+    DecisionValues,
+    RoundValues,
+    SchemaValues,
+    TriggerValues,
+    VerdictValues,
+    as_values,
+    from_values,
+)
+from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
+from websim_learner.adaptation.triggers import find_trigger
+from websim_learner.adaptation.verdicts import TrialSettings, decide, halve
+
+SOURCE = "def reward(state, action):\n    return state.x\n"
+SCHEMA = SchemaValues(fields={"x": 0}, action_dim=1)
+
+
+def point(update, *fitness, **changes):
+    values = {
+        "update": update,
+        "env_steps": 1000 * update,
+        "fitness": fitness,
+        "reward_return": tuple(10.0 * f for f in fitness),
+        "task_return": fitness,
+        "length": (10,) * len(fitness),
+        "reward_id": "p_1",
+    }
+    return EvalPoint(**{**values, **changes})
+
+
+FLAT = [point(i, 1.0 + 0.01 * (i % 2), 2.0) for i in range(8)]
+CONTROL = point(9, 1.0, 2.0, 3.0)
+BETTER = point(9, 2.0, 3.1, 4.0)
+
+
+def trigger_row(**changes):
+    state, settings = TriggerState(), TriggerSettings()
+    trigger = find_trigger(FLAT, None, None, None, state, settings, 9000)
+    values = TriggerValues(
+        points=FLAT, state=state, settings=settings, env_steps=9000, trigger=trigger
+    )
+    return "trigger", msgspec.structs.replace(values, **changes)
+
+
+def round_row(**changes):
+    results = {"control": CONTROL, "a": BETTER, "b": None}
+    stay = halve(results, 2, "control")
+    values = RoundValues(round=1, results=results, keep=2, control="control", stay=stay)
+    return "round", msgspec.structs.replace(values, **changes)
+
+
+def decision_row(**changes):
+    settings = TrialSettings()
+    decision = decide(CONTROL, {"a": BETTER}, settings)
+    values = DecisionValues(
+        control=CONTROL, finalists={"a": BETTER}, settings=settings, decision=decision
+    )
+    return "decision", msgspec.structs.replace(values, **changes)
+
+
+def verdict_row(**changes):
+    values = VerdictValues(
+        name="a", source="import os", schema=SCHEMA, accepted=False, refused_by="language"
+    )
+    return "verdict", msgspec.structs.replace(values, **changes)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_rows(*rows):
+        log = AdaptationLog(tmp_path / LOG_NAME)
+        for kind, values in rows:
+            plain = as_values(values) if isinstance(values, msgspec.Struct) else values
+            log.append(kind, 9, 9000, 1, plain)
+        log.close()
+        return tmp_path
+
+    return write_rows
+
+
+def test_decisions_come_out_again(write, capsys):
+    run = write(trigger_row(), round_row(), decision_row(), verdict_row(), ("adopted", {"a": 1}))
+    assert replay_decisions(run) == 0
+    assert "4 of 4 decisions reproduced; the chain of 5 rows holds" in capsys.readouterr().out
+
+
+OTHER = Trigger(kind="schedule", what="schedule", sentence="It was time.")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        trigger_row(trigger=OTHER),
+        trigger_row(trigger=None),
+        round_row(stay=["b"]),
+        round_row(keep=0),
+        decision_row(finalists={"a": CONTROL}),
+        verdict_row(source=SOURCE),
+        verdict_row(accepted=True, refused_by="", program_id="p_1"),
+        verdict_row(source=SOURCE, accepted=True, refused_by="", program_id="p_wrong"),
+    ],
+    ids=lambda row: row[0],
+)
+def test_a_decision_that_does_not_follow_is_told(write, capsys, row):
+    """The chain of such a log is whole: whoever wrote it decided otherwise."""
+    assert replay_decisions(write(round_row(), row)) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2 decisions reproduced" in out
+    assert f"row 2 differs first: {row[0]} comes out as" in out
+
+
+def test_what_a_person_asked_for_follows_from_nothing(write, capsys):
+    manual = Trigger(kind="manual", what="ask", sentence="a person asks")
+    assert replay_decisions(write(trigger_row(trigger=manual))) == 0
+    assert "0 of 0" in capsys.readouterr().out
+
+
+def test_a_later_gates_refusal_is_taken_as_it_is(write):
+    compiled = verdict_row(source=SOURCE, refused_by="dry_run")[1]
+    # Its id is what compiles out of the text; the log of the learner has it.
+    from websim.programs import ProgramSchema, compile_program
+
+    program = compile_program(SOURCE, ProgramSchema({"x": 0}, 1))
+    row = msgspec.structs.replace(compiled, program_id=program.id)
+    assert replay_decisions(write(("verdict", row))) == 0
+
+
+def test_a_log_that_was_changed_is_not_replayed(write):
+    run = write(round_row(), decision_row())
+    path = run / LOG_NAME
+    path.write_bytes(path.read_bytes().replace(b'"keep":2', b'"keep":1'))
+    with pytest.raises(UserError, match="row 1 was changed"):
+        replay_decisions(run)
+
+
+def test_a_row_without_its_numbers_is_told(write):
+    with pytest.raises(UserError, match="row 1 does not hold a round"):
+        replay_decisions(write(("round", {"round": 1})))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        trigger_row(
+            baseline=point(0, math.nan, math.inf),
+            preference=Preference(score=-1.0, num_pairs=3, passed=False, sentence="no"),
+            points=[
+                point(
+                    1,
+                    -math.inf,
+                    components={"a": ComponentTally(share=1.0, mean=0.0, std=math.nan)},
+                )
+            ],
+        )[1],
+        round_row()[1],
+        decision_row()[1],
+        verdict_row(
+            schema=SchemaValues(fields={"x": 2}, action_dim=3, constants={"k": (1.0, 2.0)})
+        )[1],
+    ],
+    ids=lambda values: type(values).__name__,
+)
+def test_values_come_back_as_they_were_written(values):
+    again = from_values(as_values(values), type(values))
+    # NaN is equal to nothing, so the written forms are compared.
+    assert as_values(again) == as_values(values)
+    assert type(again) is type(values)
+
+
+def test_values_of_another_kind_are_refused():
+    with pytest.raises(msgspec.ValidationError):
+        from_values(as_values(round_row()[1]), DecisionValues)

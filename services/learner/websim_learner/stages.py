@@ -1,0 +1,164 @@
+"""The stages of a run at work: opens their envs and makes their branches, each in its time."""
+
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.curriculum import Ranges
+from websim_learner.branch import Branch
+from websim_learner.checkpoint import Checkpoint
+from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.pace import Pace
+from websim_learner.randomness import Stream, derived_seed
+from websim_learner.rewards import make_reward
+from websim_learner.run_dir import RunConfig
+from websim_learner.stage import Stage, first_stage
+
+NOISE_COUNTERS = 1 << 32
+"""Counters from here on key what a stage draws itself; those below key its envs."""
+
+
+class Stages:
+    """Knows what a run trains on now, and changes it between two updates."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        branches: list[Branch],
+        open_training: Callable[[RunConfig, int], FleetClient],
+        waiter: Waiter,
+        pace: Pace,
+        beat: Callable[[], None],
+    ) -> None:
+        """Make ready; nothing is opened yet.
+
+        Args:
+            config: the run's.
+            branches: the run's; changed in place, because status and books look at the same list.
+            open_training: opens the training session of a configuration with a seed.
+            waiter: waits for it.
+            pace: holds branches up.
+            beat: called now and then during an update.
+        """
+        self.present = first_stage(config)
+        self._config = config
+        self._branches = branches
+        self._open_training = open_training
+        self._waiter = waiter
+        self._pace = pace
+        self._beat = beat
+
+    @property
+    def config(self) -> RunConfig:
+        """What a run would be asked for that trains on the present stage from its start."""
+        return self.present.applied_to(self._config)
+
+    def begin(self, checkpoint: Checkpoint | None, *, wait: bool) -> None:
+        """Make the branch that stands where a checkpoint was taken, on a session of its own.
+
+        Args:
+            checkpoint: None: where the run begins.
+            wait: for a fleet that does not answer; otherwise that is an error at once.
+
+        Raises:
+            UserError: there is no fleet, it refuses the task, or the checkpoint does not fit.
+        """
+        stage = stage_of(checkpoint, self._config)
+        source = self._config.reward_source if stage.branch == 0 else None
+        branch = self._make(stage, source, wait=wait)
+        try:
+            if checkpoint is not None:
+                _load(branch, checkpoint)
+        except BaseException:
+            branch.close()
+            raise
+        self._branches[:], self.present = [branch], stage
+
+    def prepare(self, stage: Stage, ranges: Ranges, *, wait: bool) -> tuple[Branch, bool]:
+        """Make the branch of the next stage, its envs at the start of episodes.
+
+        Args:
+            stage: the next one.
+            ranges: of the knobs that its envs have turned, from their first episodes on.
+            wait: for a fleet that does not answer; otherwise that is an error at once.
+
+        Returns:
+            The branch, and whether the present policy goes on in it. `enter` puts it in place.
+
+        Raises:
+            UserError: the fleet refuses the envs, or does not build them.
+            RunStopped: the run is to stop.
+        """
+        former = self._branches[0]
+        same_task = stage.branch == self.present.branch
+        branch = self._make(stage, former.reward.source if same_task else None, wait=wait)
+        try:
+            kept = branch.succeed(former)
+            branch.turn_knobs(ranges)
+            branch.start()
+        except BaseException:
+            branch.close()
+            raise
+        return branch, kept
+
+    def enter(self, stage: Stage, branch: Branch) -> None:
+        """Put what `prepare` made in place of the present branch, and give that one's envs back."""
+        former = self._branches[0]
+        self._branches[:], self.present = [branch], stage
+        with contextlib.suppress(UserError):
+            # The fleet forgets sessions of clients that are gone.
+            former.close()
+
+    def as_json(self) -> dict[str, object]:
+        """Return what a checkpoint says of the present stage, its task's facts included."""
+        task = msgspec.to_builtins(self._branches[0].client.task)
+        return {"stage": self.present.as_json(), "task_info": task}
+
+    def _make(self, stage: Stage, source: str | None, *, wait: bool) -> Branch:
+        """Open a stage's session and make its branch, with the first policy of its seed."""
+        config, applied = self._config, stage.applied_to(self._config)
+        # Every life opens the same session; envs are put where they were by their snapshots.
+        session_seed = derived_seed(config.seed, Stream.TRAINING_SESSION, stage.n)
+        seed = config.seed
+        if stage.n:
+            seed = derived_seed(config.seed, Stream.TRAINING_SESSION, NOISE_COUNTERS + stage.n)
+        if wait:
+            client = self._waiter.open(lambda s: self._open_training(applied, s), session_seed)
+        else:
+            client = self._open_training(applied, session_seed)
+        try:
+            return Branch(
+                stage.branch,
+                client,
+                stage.ppo,
+                seed=seed,
+                session_seed=session_seed,
+                total_steps=config.total_steps,
+                task_env_steps=stage.task_env_steps,
+                reward=make_reward(source, client.task, stage.num_envs),
+                device=config.device,
+                waiter=self._waiter,
+                beat=self._beat,
+                pace=self._pace,
+            )
+        except BaseException:
+            client.close()
+            raise
+
+
+def stage_of(checkpoint: Checkpoint | None, config: RunConfig) -> Stage:
+    """Return the stage in which a checkpoint was taken; a run's first one where it says none."""
+    kept = checkpoint.counters.get("stage") if checkpoint is not None else None
+    return first_stage(config) if kept is None else msgspec.convert(kept, Stage)
+
+
+def _load(branch: Branch, checkpoint: Checkpoint) -> None:
+    try:
+        branch.load(checkpoint.counters["branches"][0], checkpoint.arrays)
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{checkpoint.name} does not fit this run: {error}",
+            "Was config.json or the task's file changed?",
+        ) from None

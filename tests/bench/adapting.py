@@ -1,0 +1,358 @@
+"""What adapting costs: `websim bench adapting`. Writes adapting.json; docs/adaptation.md.
+
+swap       from a person's word to the first batch under the new reward, on a running training
+overhead   steps per second under a generated reward (a sandboxed child) against the task's own
+gate       the static check and the dry run, over a corpus of programs
+treatment  what matching and warming up the critic is worth when the reward becomes 10 x + 3
+asking     steps per second while a question to a reward-gen that never answers is open
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from arms import environment
+from machine import describe_machine, versions
+
+from websim.local.fleet import LocalFleet, available_cores
+from websim.local.learner_api import LearnerApi
+from websim.local.options import RunOptions
+from websim.local.run import Run
+from websim.programs import ProgramError, ProgramSchema, compile_program
+from websim.programs.dryrun import ROWS, dry_run
+from websim.programs.sandbox import Sandbox, SandboxedProgram
+from websim.service.main import run_service
+from websim_learner.algorithms.swap import Swap
+from websim_learner.branch import Branch
+from websim_learner.defaults import defaults_of
+from websim_learner.evaluation import evaluate
+from websim_learner.fleet import open_session
+from websim_learner.policy_state import PolicyState
+from websim_learner.rewards import make_reward
+from websim_learner.run_dir import RunConfig
+
+TASK = "HalfCheetah-v5"
+NUM_ENVS = 1024
+ENDLESS_STEPS = 10**9
+SWAPS = 40
+BLOCKS = 12
+BLOCK_UPDATES = 4
+SWAP_P95_S, OVERHEAD, STATIC_P95_MS, DRY_P95_MS, ASKING = 2.0, 0.05, 50.0, 300.0, 0.02
+
+FORWARD = """def reward(state, action):
+    forward = {weight} * state.x_velocity
+    effort = 0.1 * np.sum(np.square(action), axis=1)
+    upright = 0.2 * np.exp(-4.0 * np.square(state.pitch))
+    return forward - effort + upright, {{"forward": forward, "effort": -effort, "upright": upright}}
+"""
+TENFOLD = """def reward(state, action):
+    effort = 0.1 * np.sum(np.square(action), axis=1)
+    return 10.0 * (state.x_velocity - effort) + 3.0
+"""
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="websim bench adapting", description=__doc__)
+    add = parser.add_argument
+    add("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the treatment")
+    add("--corpus", type=Path, help="JSON with `cases` of `code`, for the gate; without it the "
+        "programs of this bench and its own variations")  # fmt: skip
+    add("--out", type=Path, default=Path("bench/adapting"))
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure, print and write; 1 where a target is missed."""
+    options = parse(argv)
+    os.environ.update(environment())
+    os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "2000000"
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "adapting.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"machine": str(describe_machine(available_cores())), "versions": versions()}
+    missed = False
+    for name in options.only:
+        record[name] = PARTS[name](options)
+        path.write_text(json.dumps(record, indent=1))
+        kept = record[name].get("kept")
+        missed |= kept is False
+        print(f"{name:<10} {json.dumps({k: v for k, v in record[name].items() if k != 'all'})}")
+    return 1 if missed else 0
+
+
+@contextmanager
+def running(**options: Any) -> Iterator[tuple[Run, LearnerApi]]:
+    """Give an endless training run under way."""
+    with tempfile.TemporaryDirectory(prefix="websim-bench-") as directory:
+        wanted = {"task": TASK, "num_envs": NUM_ENVS, "total_steps": ENDLESS_STEPS, **options}
+        with Run(RunOptions(run_dir=Path(directory) / "run", **wanted)) as run:
+            run.wait_ready()
+            api = LearnerApi(run.http_url)
+            while api.status()["update"] < 5:
+                time.sleep(0.1)
+            yield run, api
+
+
+def swap(_options: argparse.Namespace) -> dict[str, Any]:
+    """Adopt known and new rewards in turn on a run that adapts; every one passes the gate."""
+    times_s: list[float] = []
+    with running(adapt="approve") as (run, api):
+        pid = run.fleet.supervisor.pid("learner") if run.fleet else None
+        rng = np.random.default_rng(0)
+        for number in range(SWAPS):
+            # At any moment of an update.
+            time.sleep(float(rng.uniform(0.5, 1.5)))
+            began_s = time.monotonic()
+            source = FORWARD.format(weight=1.0 + number / 100)
+            told = api.command("adopt_reward", reward=source, force=True)
+            newest = api.status()["reward_id"]
+            assert newest == told["detail"]
+            _first_batch(api, newest)
+            times_s.append(time.monotonic() - began_s)
+        assert run.fleet is None or run.fleet.supervisor.pid("learner") == pid
+    p95 = float(np.quantile(times_s, 0.95))
+    return {
+        "swaps": SWAPS,
+        "p50_s": round(statistics.median(times_s), 3),
+        "p95_s": round(p95, 3),
+        "max_s": round(max(times_s), 3),
+        "kept": p95 <= SWAP_P95_S,
+        "all": times_s,
+    }
+
+
+def _first_batch(api: LearnerApi, reward_id: str) -> None:
+    after = max((record["n"] for record in api.events(_last(api))), default=0)
+    while True:
+        for record in api.events(after):
+            after = record["n"]
+            if record["kind"] == "metrics" and record["reward_id"] == reward_id:
+                return
+        time.sleep(0.01)
+
+
+def _last(api: LearnerApi) -> int:
+    """Return a record number near the end of what is kept."""
+    after = 0
+    while records := api.events(after):
+        after = records[-1]["n"]
+    return max(0, after - 5)
+
+
+def overhead(_options: argparse.Namespace) -> dict[str, Any]:
+    """Alternate blocks of updates under the task's own reward and under a program."""
+    seconds: dict[str, list[float]] = {"task": [], "program": []}
+    with running() as (_, api):
+        for block in range(2 * BLOCKS):
+            name = ("task", "program")[block % 2]
+            source = None if name == "task" else FORWARD.format(weight=1.0)
+            update = api.command("set_reward", source=source)["update"]
+            seconds[name].append(_block(api, update + 2))
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    ratios = [b / a - 1.0 for a, b in zip(seconds["task"], seconds["program"], strict=True)]
+    share = statistics.median(ratios)
+    return {
+        "envs": NUM_ENVS,
+        "update_s": {name: round(value, 4) for name, value in medians.items()},
+        "overhead": round(share, 4),
+        "kept": share <= OVERHEAD,
+        "all": seconds,
+    }
+
+
+def _block(api: LearnerApi, first: int) -> float:
+    """Return the mean duration of some updates from a number on, by the run's own clock."""
+    after, walls = _last(api), dict[int, float]()
+    while len(walls) <= BLOCK_UPDATES:
+        for record in api.events(after):
+            after = record["n"]
+            if record["kind"] == "metrics" and record["update"] >= first:
+                walls[record["update"]] = record["wall_s"]
+        time.sleep(0.02)
+    updates = sorted(walls)[: BLOCK_UPDATES + 1]
+    return (walls[updates[-1]] - walls[updates[0]]) / BLOCK_UPDATES
+
+
+def gate(options: argparse.Namespace) -> dict[str, Any]:
+    """Check every program of the corpus, and try those that compile."""
+    schema = ProgramSchema({"obs": 17, "previous_obs": 17, "x_velocity": 0, "pitch": 0}, 6)
+    codes = [FORWARD.format(weight=1.0 + i / 10) for i in range(100)]
+    if options.corpus is not None:
+        codes = [case["code"] for case in json.loads(options.corpus.read_text())["cases"]]
+    static_ms: list[float] = []
+    dry_ms: list[float] = []
+    with Sandbox() as sandbox:
+        for code in codes:
+            began_s = time.perf_counter()
+            try:
+                program = compile_program(code, schema)
+            except ProgramError:
+                program = None
+            static_ms.append(1e3 * (time.perf_counter() - began_s))
+            if program is None:
+                continue
+            began_s = time.perf_counter()
+            with SandboxedProgram(program, sandbox, num_rows=ROWS) as confined:
+                dry_run(confined)
+            dry_ms.append(1e3 * (time.perf_counter() - began_s))
+    static, dry = (float(np.quantile(each, 0.95)) for each in (static_ms, dry_ms))
+    return {
+        "programs": len(codes),
+        "compiled": len(dry_ms),
+        "static_p50_ms": round(statistics.median(static_ms), 2),
+        "static_p95_ms": round(static, 2),
+        "dry_run_p50_ms": round(statistics.median(dry_ms), 1),
+        "dry_run_p95_ms": round(dry, 1),
+        "kept": static <= STATIC_P95_MS and dry <= DRY_P95_MS,
+    }
+
+
+TREATED = ("no change", "treated", "untreated")
+LEARNED_STEPS, AFTER_STEPS, LOOK_STEPS = 300_000, 150_000, 16_000
+TREATMENT_ENVS = 256
+
+
+def treatment(options: argparse.Namespace) -> dict[str, Any]:
+    """Learn, then go on three times from the same policy: unchanged, and with 10 x + 3."""
+    curves: dict[str, list[list[float]]] = {name: [] for name in TREATED}
+    with LocalFleet(available_cores()) as fleet:
+        for seed in options.seeds:
+            for name, curve in _forks(fleet.client_address, seed).items():
+                curves[name].append(curve)
+    start = [curve[0] for curve in curves["no change"]]
+    lowest = {
+        name: [min(curve[1:]) / first for curve, first in zip(each, start, strict=True)]
+        for name, each in curves.items()
+    }
+    end = {
+        name: [curve[-1] / first for curve, first in zip(each, start, strict=True)]
+        for name, each in curves.items()
+    }
+    return {
+        "seeds": options.seeds,
+        "fitness_before": [round(value, 3) for value in start],
+        "lowest_share": {k: [round(v, 3) for v in each] for k, each in lowest.items()},
+        "end_share": {k: [round(v, 3) for v in each] for k, each in end.items()},
+        "all": curves,
+    }
+
+
+def _forks(address: str, seed: int) -> dict[str, list[float]]:
+    settings = defaults_of(TASK).ppo.scaled_to(TREATMENT_ENVS)
+    config = RunConfig(
+        task=TASK, algo="ppo", num_envs=TREATMENT_ENVS, seed=seed, total_steps=1_500_000,
+        device="cpu", ppo=settings, eval_episodes=20, eval_every_updates=0,
+        checkpoint_every_updates=0,
+    )  # fmt: skip
+    examiner = open_session(config, 20, seed, fleet=address)
+
+    def branch(state: PolicyState | None) -> Branch:
+        client = open_session(config, TREATMENT_ENVS, seed, fleet=address)
+        made = Branch(
+            0, client, settings, seed=seed, session_seed=seed, total_steps=config.total_steps,
+            reward=make_reward(None, client.task, TREATMENT_ENVS), device="cpu",
+            first_env_steps=0 if state is None else LEARNED_STEPS,
+        )  # fmt: skip
+        made.start()
+        if state is not None:
+            made.take_over(state)
+        return made
+
+    def fitness(of: Branch) -> float:
+        return float(evaluate(examiner, of.actor, 20_000 + seed).episode_fitness.mean())
+
+    learned = branch(None)
+    while learned.env_steps < LEARNED_STEPS:
+        learned.advance()
+    state, first = learned.policy_state(), fitness(learned)
+    learned.close()
+    curves = {}
+    for name in TREATED:
+        fork = branch(state)
+        if name != "no change":
+            fork.set_reward(fork.make_reward(TENFOLD))
+        curve = [first]
+        untreated: Any = nullcontext()
+        if name == "untreated":
+            untreated = mock.patch.object(Swap, "begin", return_value=None)
+        with untreated:
+            every = max(1, round(LOOK_STEPS / fork.steps_per_update))
+            for update in range(1, round(AFTER_STEPS / fork.steps_per_update) + 1):
+                fork.advance()
+                if update % every == 0:
+                    curve.append(fitness(fork))
+        fork.close()
+        curves[name] = curve
+    examiner.close()
+    return curves
+
+
+def asking(_options: argparse.Namespace) -> dict[str, Any]:
+    """Alternate blocks of updates with and without an open question, which is never answered."""
+    seconds: dict[str, list[float]] = {"quiet": [], "asking": []}
+    with _silent_server() as url, running(adapt="auto", reward_gen=url) as (_, api):
+        # The first blocks have no question; from then on one stays open.
+        for block in range(2 * BLOCKS):
+            if block == BLOCKS:
+                api.command("ask")
+            name = "asking" if block >= BLOCKS else "quiet"
+            seconds[name].append(_block(api, api.status()["update"] + 1))
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    slower = medians["asking"] / medians["quiet"] - 1.0
+    return {
+        "update_s": {name: round(value, 4) for name, value in medians.items()},
+        "slower": round(slower, 4),
+        "kept": slower <= ASKING,
+        "all": seconds,
+    }
+
+
+@contextmanager
+def _silent_server() -> Iterator[str]:
+    """Give the address of a server that takes every question and answers none."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                held.append(listening.accept()[0])
+            except OSError:
+                return
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        listening.close()
+        for each in held:
+            each.close()
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "gate": gate,
+    "swap": swap,
+    "overhead": overhead,
+    "asking": asking,
+    "treatment": treatment,
+}
+
+
+if __name__ == "__main__":
+    run_service(main)

@@ -76,7 +76,7 @@ def until(page: Page, expression: str, timeout: float = 20_000) -> None:
 
 def drawn(page: Page, envs: int) -> None:
     """Wait until so many environments are drawn."""
-    until(page, f"window.__websim.stats().drawnEnvs >= {envs}")
+    until(page, f"window.__websim !== undefined && window.__websim.stats().drawnEnvs >= {envs}")
 
 
 def picture(page: Page, selector: str = ".grid canvas") -> str:

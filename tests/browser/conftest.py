@@ -67,7 +67,7 @@ def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPag
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda m: heard.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: heard.errors.append(str(error)))
         page.on("request", lambda request: heard.urls.append(request.url))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-START_S = 60.0
+START_S = 120.0
 NUM_ENVS = 1024
 
 
@@ -58,7 +58,7 @@ def _status(url: str) -> str:
 def stop_stack(stack: Stack) -> None:
     stack.process.send_signal(signal.SIGINT)
     try:
-        stack.process.wait(30)
+        stack.process.wait(90)
     except subprocess.TimeoutExpired:
         stack.process.kill()
         raise
@@ -69,7 +69,7 @@ def stats(page: Page) -> dict[str, float]:
     return page.evaluate("window.__websim.stats()")
 
 
-def until(page: Page, expression: str, timeout: float = 20_000) -> None:
+def until(page: Page, expression: str, timeout: float = 60_000) -> None:
     """Wait until an expression holds. Asked from here: the page's policy forbids it to evaluate."""
     wait_for(lambda: page.evaluate(expression), expression, timeout / 1000)
 
@@ -93,7 +93,7 @@ def picture(page: Page, selector: str = ".grid canvas") -> str:
     )
 
 
-def wait_for(check: Callable[[], object], what: str, deadline_s: float = 20.0) -> None:
+def wait_for(check: Callable[[], object], what: str, deadline_s: float = 60.0) -> None:
     give_up_s = time.monotonic() + deadline_s
     while not check():
         assert time.monotonic() < give_up_s, what

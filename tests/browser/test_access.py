@@ -8,6 +8,8 @@ import time
 import pytest
 from live_page import START_S, child_pids, drawn
 
+pytestmark = pytest.mark.timeout(300)
+
 VIEW = "look-at-it-0123456789abcdefghijklmnop"
 CONTROL = "steer-it-0123456789abcdefghijklmnopqr"
 

@@ -4,7 +4,10 @@ import csv
 import io
 from itertools import pairwise
 
+import pytest
 from live_page import wait_for
+
+pytestmark = pytest.mark.timeout(300)
 
 CHARTS = ("return", "fitness", "reward", "length", "speed", "loss", "entropy")
 

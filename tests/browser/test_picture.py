@@ -2,7 +2,10 @@
 
 import time
 
+import pytest
 from live_page import NUM_ENVS, drawn, picture, stats, until, wait_for
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_moving_picture_of_all_environments_within_seconds_of_opening(open_page, heard, stack):

@@ -3,8 +3,11 @@
 import io
 import time
 
+import pytest
 from live_page import picture, stats, wait_for
 from PIL import Image
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def robot(page):
@@ -28,8 +31,7 @@ def test_a_click_opens_it_moving_and_esc_gives_the_focus_back(open_page, record_
     record_property("dialog_after_s", time.monotonic() - began_s)
     before = wait_for_robot(page)
     record_property("robot_after_s", time.monotonic() - began_s)
-    page.wait_for_timeout(500)
-    assert robot(page).tobytes() != before.tobytes()
+    wait_for(lambda: robot(page).tobytes() != before.tobytes(), "the robot does not move")
     assert "return so far" in dialog.inner_text()
     page.get_by_text("Reward of this step").wait_for()
     assert "forward" in page.locator(".components").inner_text()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
+
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "services/dashboard/web/node_modules/axe-core/axe.min.js"
 PAGE = ROOT / "services/dashboard/websim_dashboard/page"

@@ -2,7 +2,10 @@
 
 import urllib.request
 
+import pytest
 from live_page import wait_for
+
+pytestmark = pytest.mark.timeout(300)
 
 WRONG = (
     "def reward(state, action):\n    speed = state.x_velocity\n    import os\n    return speed\n"

@@ -8,6 +8,8 @@ import time
 import pytest
 from live_page import drawn, kill_dashboard, stats, until
 
+pytestmark = pytest.mark.timeout(300)
+
 SLOW_BYTES_PER_S = 125_000
 """1 Mbit/s."""
 

@@ -38,8 +38,8 @@ def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
     editor.fill(WRONG)
     message = page.locator(".gate").get_by_text("Line 3")
     message.wait_for()
-    assert page.locator(".editor .wrong .number").first.inner_text() == "3"
-    assert "import" in page.locator(".editor .lens").first.inner_text()
+    assert page.locator(".editor .wrong .number").inner_text() == "3"
+    assert "import" in page.locator(".editor .lens").inner_text()
     try_it = page.get_by_role("button", name="Try it beside the present one")
     assert try_it.get_attribute("aria-disabled") == "true"
     message.click()

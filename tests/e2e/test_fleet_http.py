@@ -60,7 +60,16 @@ def test_one_environments_state_is_shown_and_reset(fleet, make_env):
     assert get(url)["episodes"] == 1
 
 
-@pytest.mark.parametrize("path", ["sessions/9999", "sessions/9999/envs/0"])
+def test_the_scene_of_a_session_is_its_tasks(fleet, make_env):
+    env = make_env(num_envs=40)
+    scene = get(f"{fleet.http_url}/v1/sessions/{session_of(fleet, env)}/scene")
+    assert (scene["task"], scene["plane"], scene["ground_z_m"]) == ("HalfCheetah-v5", "xz", 0.0)
+    assert [geom["type"] for geom in scene["geoms"]] == ["plane"] + ["capsule"] * 8
+    assert len(scene["bones"]) == len(scene["bone_radii_m"]) == 8
+    assert scene["content_sha256"] == env.task.content_sha256
+
+
+@pytest.mark.parametrize("path", ["sessions/9999", "sessions/9999/envs/0", "sessions/9999/scene"])
 def test_what_is_not_there_is_404_in_words(fleet, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(f"{fleet.http_url}/v1/{path}")

@@ -55,7 +55,7 @@ def test_what_waits_for_a_yes_is_in_the_status(services, client):
     services.goal = make_goal(
         pending=[{"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}]
     )
-    pending = client.get("/api/v1/status").json()["pending"]
+    pending = eventually(lambda: client.get("/api/v1/status").json()["pending"])
     assert pending == {"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}
 
 

@@ -60,6 +60,22 @@ def test_one_environments_state_is_shown_and_reset(fleet, make_env):
     assert get(url)["episodes"] == 1
 
 
+def test_tasks_are_listed_with_their_words(fleet):
+    tasks = {task["name"]: task["description"] for task in get(f"{fleet.http_url}/v1/tasks")}
+    assert len(tasks) >= 14
+    assert tasks["InvertedPendulum-v5"] == "A cart keeps the pole on top of it upright."
+
+
+def test_a_sessions_task_is_shown_with_what_rewards_may_read(fleet, make_env):
+    env = make_env(num_envs=40)
+    view = get(f"{fleet.http_url}/v1/sessions/{session_of(fleet, env)}/task")
+    assert (view["id"], view["action_dim"], view["fitness_unit"]) == ("HalfCheetah-v5", 6, "m/s")
+    fields = {field["name"]: field for field in view["fields"]}
+    assert fields["x_velocity"]["unit"] == "m/s"
+    assert fields["obs"]["columns"] == 17
+    assert {"name", "nominal", "low", "high"} <= set(view["knobs"][0])
+
+
 def test_the_scene_of_a_session_is_its_tasks(fleet, make_env):
     env = make_env(num_envs=40)
     scene = get(f"{fleet.http_url}/v1/sessions/{session_of(fleet, env)}/scene")
@@ -69,7 +85,10 @@ def test_the_scene_of_a_session_is_its_tasks(fleet, make_env):
     assert scene["content_sha256"] == env.task.content_sha256
 
 
-@pytest.mark.parametrize("path", ["sessions/9999", "sessions/9999/envs/0", "sessions/9999/scene"])
+MISSING = ["sessions/9999", *(f"sessions/9999/{what}" for what in ("envs/0", "task", "scene"))]
+
+
+@pytest.mark.parametrize("path", MISSING)
 def test_what_is_not_there_is_404_in_words(fleet, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(f"{fleet.http_url}/v1/{path}")

@@ -201,6 +201,27 @@ def test_upstream_is_subscribed_to_just_what_somebody_looks_at():
     asyncio.run(scenario())
 
 
+def test_a_picture_in_which_nothing_moves_is_sent_once():
+    async def scenario():
+        hub = Hub(lambda topics: None)
+        viewer, page = hub.join("view"), SlowPage()
+        viewer.subscribe(Subscribe(pose=PoseWish(session=7, env_id=5)))
+        task = await sending(viewer, page)
+        for g in (2, 2, 2, 3):
+            hub.receive({b"p": make_pose(g=g)})
+            await settle()
+            viewer.ack(10**6)
+        assert [len(frame) for frame in page.frames] == [32 + 2 * 28 + 16, 32 + 3 * 28 + 16]
+        late, other = hub.join("view"), SlowPage()
+        late.subscribe(Subscribe(pose=PoseWish(session=7, env_id=5)))
+        other_task = await sending(late, other)
+        assert other.frames == page.frames[-1:]
+        task.cancel()
+        other_task.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_one_frame_is_made_for_all_who_watch():
     async def scenario():
         hub = Hub(lambda topics: None)

@@ -36,7 +36,7 @@ def describe_bottleneck(split: TimeSplit, workers: Sequence[Worker], busy: float
                     f"Waiting for physics takes {percent} of the time although {count} "
                     f"step only {busy:.0%} of it: processor cores are short, or shards too few."
                 )
-            return f"Physics takes {percent} of the time: more sim workers than {count} would help."
+            return f"Physics takes {percent} of the time: more than {count} would help."
         case "update":
             return f"Learning takes {percent} of the time: more workers would not help."
         case "inference":

@@ -11,6 +11,7 @@ from typing import Any
 from websim.service.tokens import Role
 from websim.wire.codec import Envelope
 from websim.wire.messages import Figures, Pose
+from websim_dashboard.binary import HEADER_BYTES
 from websim_dashboard.frames import FiguresBoard, encode_pose, reward_of
 from websim_dashboard.messages import MAX_HZ, SessionSummary
 from websim_dashboard.telemetry import Received, Topic, figures_topic, pose_topic
@@ -118,6 +119,9 @@ class Hub:
     def _publish(self, key: Key, data: bytes) -> None:
         watching = [each for each in self.viewers if key in each.wanted]
         before = self._frames.get(key)
+        if before is not None and before.data[HEADER_BYTES:] == data[HEADER_BYTES:]:
+            # Nothing moves, as in a pause: those who have the picture need no other.
+            return
         if before is not None:
             self.sent.skipped[key[0]] += sum(not each.has_seen(key, before) for each in watching)
         self._frames[key] = Frame(self._seq, data)

@@ -393,6 +393,10 @@ class Goal(Message):
     pending: list[Waiting]
     adapting: str
     banner: str
+    difficulty: float | None = None
+    """Of the environments: 0 nominal, 1 the task's hard ranges."""
+    knobs: dict[str, list[float]] = {}
+    """Ranges of the knobs that were turned, which episodes draw from."""
 
 
 class Reward(Message):

@@ -32,7 +32,7 @@ STATES: Mapping[str, RunState] = {
 COPIED = (
     "task", "algo", "seed", "reason", "update", "env_steps", "total_steps", "wall_s",
     "steps_per_s", "return_mean", "length_mean", "fitness_mean", "success_mean", "num_envs",
-    "branches", "reward_id", "adapting", "difficulty", "speed", "real_time_factor",
+    "branches", "reward_id", "adapting", "speed", "real_time_factor",
 )  # fmt: skip
 """What the learner's status and ours have in common; a learner may lack some."""
 
@@ -68,6 +68,7 @@ def make_status(
         sessions=list(fleet.sessions),
         goal=goal.get("goal", {}).get("description", ""),
         goal_reached=goal.get("reached", False),
+        difficulty=goal.get("difficulty"),
         adapt_mode=goal.get("mode", "off"),
         banner=goal.get("banner", ""),
         pending=_waiting(goal),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -90,7 +91,12 @@ def post(service, **command):
 def test_the_status_is_told(service):
     answer = service.http.get("/v1/run").json()
     assert (answer["run_id"], answer["state"], answer["env_steps"]) == ("r1", "running", 576)
-    assert answer["time_split"] == {"physics": 0.5, "inference": 0.25, "update": 0.25}
+    assert answer["time_split"] == {
+        "physics": 0.5,
+        "inference": 0.25,
+        "update": 0.25,
+        "evaluation": 0.0,
+    }
     assert answer["return_mean"] is None
 
 
@@ -184,6 +190,45 @@ def test_numbers_grow_over_the_lives_of_a_run():
     record = stream.publish(StateRecord(update=0, env_steps=0, state="running"))
     assert record.n == 2 * RECORDS_PER_LIFE + 1
     assert stream.after(5, 10) == [record]
+
+
+def test_a_run_that_is_over_waits_for_who_reads_its_records():
+    stream = EventStream(0)
+    stream.publish(WarningRecord(update=0, env_steps=0, message=""))
+    began_s = time.monotonic()
+    stream.await_readers()
+    assert time.monotonic() - began_s < 1.0
+
+    stream.note_reader("page", 0)
+    waiting = threading.Thread(target=stream.await_readers, args=(60.0,))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    stream.note_reader("page", 1)
+    waiting.join(10.0)
+    assert not waiting.is_alive()
+
+
+def test_a_reader_that_has_left_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("websim_learner.records.READER_LEFT_S", 0.0)
+    stream = EventStream(0)
+    stream.note_reader("page", 0)
+    stream.publish(WarningRecord(update=0, env_steps=0, message=""))
+    time.sleep(0.01)
+    began_s = time.monotonic()
+    stream.await_readers(60.0)
+    assert time.monotonic() - began_s < 30.0
+
+
+def test_an_evaluations_time_is_kept_apart_from_training():
+    clock = RunClock()
+    clock.run()
+    before_s = clock.wall_s
+    with clock.evaluating():
+        time.sleep(0.05)
+    assert clock.phases["evaluation"] >= 0.05
+    assert clock.wall_s - before_s < clock.phases["evaluation"]
+    assert clock.phases["physics"] == 0.0
 
 
 def test_the_stream_is_bounded(monkeypatch):

@@ -315,6 +315,10 @@ export interface Goal {
   pending: Waiting[];
   adapting: string;
   banner: string;
+  /** Of the environments: 0 nominal, 1 the task's hard ranges. */
+  difficulty: number | null;
+  /** Ranges of the knobs that were turned, which episodes draw from. */
+  knobs: Record<string, number[]>;
 }
 
 /** A reward of the run and what became of it. */

@@ -315,6 +315,13 @@ class Adapter(Environments):
                 decision.sentence,
             )  # fmt: skip
         self._end(decision.sentence, adopted)
+        if control is not None and not adopted:
+            # The incumbent is worth what its control group was.
+            update, env_steps = self.books.when
+            known = msgspec.structs.replace(
+                outcome.points[CONTROL], update=update, env_steps=env_steps
+            )
+            state.points = [known]
 
     def _end(self, sentence: str, adopted: bool = False) -> None:
         state = self.state

@@ -89,7 +89,7 @@ class Adapter(Environments):
         if state.mode == "off":
             return
         update, env_steps = self.books.when
-        point = point_of(evaluation, self._branch, update, env_steps, state.stats)
+        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
         state.points = [*state.points, point][-MAX_POINTS:]
         if is_over(state.baseline, state.triggers, self._settings, env_steps):
             state.baseline = state.preference = None

@@ -15,7 +15,7 @@ PAGE := services/dashboard/websim_dashboard/page/index.html
 PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup page up test test-docker chaos lint format docs bench clean
+.PHONY: help setup page up test test-docker test-tools chaos lint format docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -35,6 +35,9 @@ chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints reco
 
 test-docker: $(VENV)/.ready-dev ## test the containers on a Docker engine, about 15 minutes
 	$(PY) -m pytest tests/docker $(ARGS)
+
+test-tools: $(VENV)/.ready-dev ## test alerts, dashboards and manifests with promtool, prometheus, kubectl
+	$(PY) -m pytest tests/tools $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .

@@ -24,15 +24,25 @@ Found = TypeVar("Found")
 
 ASK = """
 import sys, urllib.request
-url, tokens = sys.argv[1], sys.argv[2:]
-request = urllib.request.Request(url)
+url, tokens, body = (*sys.argv[1:], None, None)[:3]
+request = urllib.request.Request(url, data=body and body.encode())
+request.add_header("Content-Type", "application/json")
 if tokens:
-    token = open(tokens[0]).read().split()[-1]
+    token = open(tokens).read().split("control ")[1].split()[0]
     request.add_header("Authorization", "Bearer " + token)
 print(urllib.request.urlopen(request, timeout=10).read().decode())
 """
 
-PORTS = {"orchestrator": 8092, "sim-worker": 8093, "learner": 8091, "reward-gen": 8090}
+PACE = 0.25
+"""Simulated seconds per second."""
+
+PORTS = {
+    "orchestrator": 8092,
+    "sim-worker": 8093,
+    "learner": 8091,
+    "reward-gen": 8090,
+    "dashboard": 8080,
+}
 
 
 def wait_for(
@@ -127,6 +137,12 @@ class Stack:
         """Return what a service answers over HTTP, asked from its own container."""
         url = f"http://127.0.0.1:{PORTS[service]}{path}"
         return json.loads(self.python(service, ASK, url, "/keys/tokens"))
+
+    def slow_down(self) -> None:
+        """Have the learner train at a pace that a run to compare with can catch up with."""
+        url = f"http://127.0.0.1:{PORTS['learner']}/v1/run/commands"
+        command = json.dumps({"kind": "set_speed", "speed": PACE})
+        wait_for("a pace", lambda: self.python("learner", ASK, url, "/keys/tokens", command))
 
     def metrics(self, service: str) -> dict[str, float]:
         """Return the samples of a service's first container by name and labels."""

@@ -129,14 +129,14 @@ def test_the_policy_goes_on_with_more_envs_and_with_fewer(harness):
     def note(name):
         return lambda h: digests.setdefault(name, (h.digest(), h.branch.policy_state()))
 
-    original = run.run._trainer._change
+    original = run.run._trainer._changes._enter
 
     def watched(*args, **options):
         note("before")(run)
         original(*args, **options)
         note("after")(run)
 
-    run.run._trainer._change = watched
+    run.run._trainer._changes._enter = watched
     run.at = {3: [sends(envs(96))], 6: [sends(envs(10))]}
     assert run.go() == "finished"
     assert digests["after"][0] == digests["before"][0]
@@ -237,7 +237,7 @@ def test_another_task_is_a_branch_of_its_own_with_a_new_policy(harness):
 def test_a_policy_that_sees_and_moves_the_same_things_goes_on(harness):
     run = harness()
     digests = []
-    original = run.run._trainer._change
+    original = run.run._trainer._changes._enter
 
     def watched(*args, **options):
         digests.append(run.digest())
@@ -245,7 +245,7 @@ def test_a_policy_that_sees_and_moves_the_same_things_goes_on(harness):
         digests.append(run.digest())
         return kept
 
-    run.run._trainer._change = watched
+    run.run._trainer._changes._enter = watched
     run.at = {5: [sends(task("Heavy-v0"))]}
     run.go()
     assert run.answers[0].detail == "Heavy-v0, the policy goes on"

@@ -33,7 +33,10 @@ FAST = "def reward(state, action):\n    return state.velocity[:, 0]\n"
 RIGHT = "def reward(state, action):\n    return 2.0 + 4.0 * state.x\n"
 CENTRE = "def reward(state, action):\n    return 2.0 - np.abs(state.x)\n"
 
-TIMES = {"n", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s"}
+TIMES = {
+    "n", "time_unix_s", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s",
+    "evaluation_s",
+}  # fmt: skip
 """What may differ between rows of metrics.jsonl of two runs that are the same."""
 
 

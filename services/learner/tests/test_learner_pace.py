@@ -244,6 +244,26 @@ def test_a_pause_holds_an_update_up_between_two_gradient_steps(harness):
     assert run.run._ledger.clock.phases["update"] < run.run._ledger.clock.wall_s + 0.2
 
 
+def test_a_pause_holds_an_evaluation_up_and_is_no_part_of_its_time(harness):
+    run = harness(total_steps=6 * STEPS, eval_every_updates=4)
+    original, seen = run._open_evaluation, []
+
+    def open_and_pause(*args):
+        client = original(*args)
+        run.send(Pause(kind="pause"))
+        threading.Timer(0.3, lambda: seen.append(run.run.status.read())).start()
+        submit_later(run, 0.6, Resume(kind="resume"))
+        run.run._adapter.examiner._open = original_open
+        return client
+
+    original_open = run.run._adapter.examiner._open
+    run.run._adapter.examiner._open = lambda n, seed: open_and_pause(run.config, n, seed)
+    began_s = time.monotonic()
+    assert run.go() == "finished"
+    assert [(s.state, s.update) for s in seen] == [("paused", 4)]
+    assert run.run._ledger.clock.phases["evaluation"] < time.monotonic() - began_s - 0.3
+
+
 def test_a_trial_is_paused_and_refuses_other_envs_meanwhile(harness, monkeypatch):
     from websim_learner import run as run_module
     from websim_learner.control import TryReward

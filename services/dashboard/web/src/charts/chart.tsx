@@ -24,7 +24,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const hover = useSignal<string[] | null>(null);
   const empty = useSignal(true);
 
-  const readData = (): ChartData => chartData(spec, series.get(0), events.peek(), xAxis.peek(), smoothing.peek());
+  const readData = (): ChartData => chartData(spec, series, events.peek(), xAxis.peek(), smoothing.peek());
 
   useEffect(() => {
     const element = box.current!;

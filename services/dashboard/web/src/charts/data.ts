@@ -2,7 +2,7 @@
 
 import type { TimelineEvent } from "../generated/messages";
 import { numberOf } from "../format";
-import type { Columns } from "../live/series";
+import type { SeriesStore } from "../live/series";
 import type { ChartSpec } from "./panels";
 import { smooth, weightFor } from "./smooth";
 
@@ -18,14 +18,14 @@ interface Evaluation {
 
 export function chartData(
   spec: ChartSpec,
-  columns: Columns | undefined,
+  { columns, branch }: Pick<SeriesStore, "columns" | "branch">,
   events: readonly TimelineEvent[],
   xAxis: "steps" | "time",
   slider: number,
 ): ChartData {
   const xs = columns === undefined ? [] : xAxis === "steps" ? columns.envSteps : columns.timeS;
   const needsEvaluations = spec.spread === true || spec.lines.some((line) => line.metric.startsWith("eval:"));
-  const evaluations = needsEvaluations ? evaluationsOf(events, xAxis) : [];
+  const evaluations = needsEvaluations ? evaluationsOf(events, branch, xAxis) : [];
   const weight = weightFor(slider, xs.length);
   const x = merged(xs, evaluations);
   const spreadOut = (values: readonly (number | null)[]): (number | null)[] => onto(x, xs, values);
@@ -41,10 +41,10 @@ export function chartData(
   return [x, ...lines, evaluated((each) => each.mean), edge(1), edge(-1)];
 }
 
-function evaluationsOf(events: readonly TimelineEvent[], xAxis: "steps" | "time"): Evaluation[] {
+function evaluationsOf(events: readonly TimelineEvent[], branch: number, xAxis: "steps" | "time"): Evaluation[] {
   const found: Evaluation[] = [];
   for (const event of events) {
-    if (event.kind !== "evaluation" || (numberOf(event.values["branch"]) ?? 0) !== 0) continue;
+    if (event.kind !== "evaluation" || (numberOf(event.values["branch"]) ?? 0) !== branch) continue;
     const x = xAxis === "steps" ? event.env_steps : event.time_unix_s;
     while (found.length > 0 && found.at(-1)!.x >= x) found.pop();
     found.push({

@@ -316,7 +316,7 @@ export interface Goal {
   adapting: string;
   banner: string;
   /** Of the environments: 0 nominal, 1 the task's hard ranges. */
-  difficulty: number | null;
+  difficulty: number;
   /** Ranges of the knobs that were turned, which episodes draw from. */
   knobs: Record<string, number[]>;
 }

@@ -42,7 +42,13 @@ async function request<T>(path: string, init: RequestInit, deadlineMs: number): 
     const late = error instanceof DOMException && error.name === "TimeoutError";
     throw new ApiError(0, late ? "The answer takes too long." : "The dashboard's service does not answer.");
   }
-  if (response.ok) return (await response.json()) as T;
+  if (response.ok) {
+    try {
+      return (await response.json()) as T;
+    } catch {
+      throw new ApiError(0, "The dashboard's service broke off its answer.");
+    }
+  }
   throw new ApiError(response.status, await reason(response));
 }
 

@@ -14,24 +14,28 @@ export interface Columns {
 export class SeriesStore {
   /** Number of the newest point known. */
   last = 0;
+  /** The branch that is trained: that of the newest point. Another task is another branch. */
+  branch = 0;
   private readonly branches = new Map<number, Columns>();
 
   clear(): void {
     this.last = 0;
+    this.branch = 0;
     this.branches.clear();
   }
 
-  get(branch: number): Columns | undefined {
-    return this.branches.get(branch);
-  }
-
-  /** Names of all metrics of a branch. */
-  names(branch: number): string[] {
-    return [...(this.branches.get(branch)?.values.keys() ?? [])];
+  /** Points of the branch that is trained. */
+  get columns(): Columns | undefined {
+    return this.branches.get(this.branch);
   }
 
   load(series: readonly BranchSeries[], last: number): void {
+    let newest = this.last;
     for (const each of series) {
+      if ((each.number.at(-1) ?? 0) > newest) {
+        newest = each.number.at(-1)!;
+        this.branch = each.branch;
+      }
       for (let i = 0; i < each.number.length; i++) {
         const values: Record<string, number> = {};
         for (const [name, column] of Object.entries(each.values)) {
@@ -48,6 +52,7 @@ export class SeriesStore {
     for (const point of points) {
       if (point.number <= this.last) continue;
       this.last = point.number;
+      this.branch = point.branch;
       this.append(point.branch, point.env_steps, point.time_unix_s, point.values);
     }
   }

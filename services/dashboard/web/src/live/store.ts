@@ -96,12 +96,9 @@ function askForToken(): void {
 /** Gets what was missed: everything at first, the rest after a break. */
 async function catchUp(): Promise<void> {
   try {
-    const now = await get<Status>("status");
-    takeStatus(now);
+    takeStatus(await get<Status>("status"));
+    link.value = "live";
     await Promise.all([loadSeries(), loadEvents(), loadAdaptation(), loadWorkers()]);
-    batch(() => {
-      link.value = "live";
-    });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) askForToken();
     // Anything else: the socket closes too, or the next status message brings it about.

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import type { Knob, TaskSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { ApiError, command, get } from "../live/api";
-import { status } from "../live/store";
+import { adaptationChanged, goal, status } from "../live/store";
 import { figuresHz, flashes, theme } from "../ui/settings";
 import { Button, Choice, Outcome, useAction } from "../ui/parts";
 import { taskDetail } from "./task";
@@ -54,7 +54,7 @@ function NumEnvs() {
           <input type="number" min="1" max="65536" step="1" class="short" value={value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
         </label>
         {[64, 256, 1024, 4096].map((count) => (
-          <Button key={count} class="small" label={`${count} environments`} onClick={() => (wanted.value = String(count))}>
+          <Button key={count} class="small" label={`${whole(count)} environments`} onClick={() => (wanted.value = String(count))}>
             {whole(count)}
           </Button>
         ))}
@@ -118,6 +118,7 @@ function Difficulty() {
           onClick={() =>
             void action.run(async () => {
               const applied = await command("set_difficulty", { difficulty: value });
+              adaptationChanged();
               wanted.value = null;
               return `Difficulty ${value.toFixed(2)} at update ${applied.update}`;
             })
@@ -136,7 +137,7 @@ function Knobs() {
   const action = useAction();
   const knobs = taskDetail.value?.knobs ?? [];
   if (knobs.length === 0) return null;
-  const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? [String(knob.nominal), String(knob.nominal)];
+  const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? rangeNow(knob);
   const set = (knob: Knob, end: 0 | 1, value: string) => {
     const range: [string, string] = [...rangeOf(knob)];
     range[end] = value;
@@ -146,6 +147,8 @@ function Knobs() {
     void action.run(async () => {
       const values = Object.fromEntries(Object.entries(ranges.value).map(([name, range]) => [name, range.map(Number)]));
       const applied = await command("set_knobs", { knobs: values });
+      ranges.value = {};
+      adaptationChanged();
       return `In effect at update ${applied.update}`;
     });
   return (
@@ -196,6 +199,12 @@ function Knobs() {
       <Outcome state={action.state} />
     </section>
   );
+}
+
+/** What episodes draw from now. */
+function rangeNow(knob: Knob): [string, string] {
+  const [low = knob.nominal, high = low] = goal.value?.knobs[knob.name] ?? [];
+  return [String(low), String(high)];
 }
 
 function Visuals() {

@@ -1,0 +1,81 @@
+"""The real stack with a real Chromium before it: one `websim up` for the tests that only use it."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from live_page import NUM_ENVS, Stack, drawn, start_stack, stop_stack
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+# Without --disable-gpu an accelerated canvas goes through software GL, ten times slower.
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Hopper on 1024 environments: episodes are short, so that all there is to see comes soon."""
+    place = tmp_path_factory.mktemp("browser") / "run"
+    options = ("--num-envs", str(NUM_ENVS), "--total-steps", "500000000", "--adapt", "approve")
+    running = start_stack(place, "--task", "Hopper-v5", *options)
+    yield running
+    stop_stack(running)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Heard:
+    """What a page complained of, and whom it asked."""
+
+    errors: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
+    """Open the page in a browser context of its own; `live=False` does not wait for a picture."""
+    contexts = []
+
+    def make(
+        url: str = "", *, width: int = 1440, height: int = 900, live: bool = True, **options: object
+    ) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda m: heard.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: heard.errors.append(str(error)))
+        page.on("request", lambda request: heard.urls.append(request.url))
+        page.goto(url or stack.url)
+        if live:
+            drawn(page, 1)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -1,0 +1,93 @@
+"""With tokens: a login first; the role view looks and cannot act."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from live_page import START_S, child_pids, drawn
+
+pytestmark = pytest.mark.timeout(300)
+
+VIEW = "look-at-it-0123456789abcdefghijklmnop"
+CONTROL = "steer-it-0123456789abcdefghijklmnopqr"
+
+
+@pytest.fixture(scope="module")
+def guarded(stack, tmp_path_factory):
+    """Another dashboard of the same learner and fleet, which asks for tokens."""
+    place = tmp_path_factory.mktemp("guarded")
+    tokens = place / "tokens"
+    tokens.write_text(f"view {VIEW}\ncontrol {CONTROL}\n")
+    tokens.chmod(0o600)
+    command = next(
+        line for line in child_pids(stack.process.pid).values() if "websim_dashboard" in line
+    ).split()
+    told = {flag: command[command.index(flag) + 1] for flag in command if flag.startswith("--")}
+    ready, log = place / "ready", place / "dashboard.jsonl"
+    process = subprocess.Popen([
+        sys.executable, "-m", "websim_dashboard", "--http-port", "0",
+        "--learner", told["--learner"], "--orchestrator", told["--orchestrator"],
+        "--telemetry", told["--telemetry"], "--history", str(place / "history.sqlite"),
+        "--token-file", str(tokens), "--ready-file", str(ready), "--log-file", str(log),
+    ], stderr=subprocess.DEVNULL)  # fmt: skip
+    give_up_s = time.monotonic() + START_S
+    while not ready.exists():
+        assert process.poll() is None
+        assert time.monotonic() < give_up_s
+        time.sleep(0.1)
+    yield url_of(ready.read_text())
+    process.terminate()
+    process.wait(20)
+
+
+def url_of(ready):
+    return json.loads(ready)["http_url"]
+
+
+def log_in(page, token):
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Open").click()
+
+
+def test_who_has_no_token_sees_a_form_and_nothing_else(open_page, guarded):
+    page = open_page(guarded, live=False)
+    page.get_by_label("Token").wait_for()
+    assert page.locator("canvas").count() == 0
+    log_in(page, "not-a-token-0123456789abcdefghijklmnop")
+    page.locator(".login .bad", has_text="token").wait_for()
+
+
+def test_the_role_view_looks_and_cannot_act(open_page, guarded):
+    page = open_page(guarded, live=False)
+    log_in(page, VIEW)
+    drawn(page, 1)
+    pause = page.get_by_role("button", name="Pause")
+    assert pause.get_attribute("aria-disabled") == "true"
+    assert "role view" in pause.get_attribute("title")
+    pause.click(force=True)
+    page.keyboard.press(" ")
+    page.keyboard.press("r")
+    adopt = page.get_by_role("button", name="Adopt now")
+    assert adopt.get_attribute("aria-disabled") == "true"
+    page.wait_for_timeout(1000)
+    assert "paused" not in page.locator(".chip.state").inner_text()
+    # Not only the page: the service refuses, too.
+    answer = page.evaluate(
+        """fetch('api/v1/run/commands', {method: 'POST', body: '{"kind": "pause"}',
+            headers: {'Content-Type': 'application/json'}}).then(answer => answer.status)"""
+    )
+    assert answer == 403
+
+
+def test_the_role_control_acts_and_stays_logged_in(open_page, guarded):
+    page = open_page(guarded, live=False)
+    log_in(page, CONTROL)
+    drawn(page, 1)
+    page.reload()
+    drawn(page, 1)
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="paused").wait_for()
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="training").wait_for()

@@ -1,0 +1,112 @@
+"""The moving picture: it is there at once, shows every environment, and reacts."""
+
+import time
+
+import pytest
+from live_page import NUM_ENVS, drawn, picture, stats, until, wait_for
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_moving_picture_of_all_environments_within_seconds_of_opening(open_page, heard, stack):
+    began_s = time.monotonic()
+    page = open_page(live=False)
+    drawn(page, NUM_ENVS)
+    before = picture(page)
+    until(page, f"window.__websim.stats().seq > {stats(page)['seq']}")
+    took_s = time.monotonic() - began_s
+    wait_for(lambda: picture(page) != before, "the picture does not move")
+    # 3 s are promised on a machine that does nothing else.
+    assert took_s < 10.0
+    assert stats(page)["jsErrors"] == 0
+    assert heard.errors == []
+    assert {url.split("/", 3)[2] for url in heard.urls} == {stack.url.split("/", 3)[2]}
+
+
+def test_most_frames_that_come_are_drawn_and_soon(open_page, record_property):
+    page = open_page()
+    drawn(page, NUM_ENVS)
+    frames = page.evaluate(
+        """async () => {
+            const seen = new Set(), ages = [];
+            const dropped = window.__websim.stats().dropped, end = performance.now() + 4000;
+            while (performance.now() < end) {
+                await new Promise(requestAnimationFrame);
+                const now = window.__websim.stats();
+                if (!seen.has(now.seq)) { seen.add(now.seq); ages.push(now.frameAgeMs); }
+            }
+            ages.sort((a, b) => a - b);
+            return {drawn: seen.size, dropped: window.__websim.stats().dropped - dropped,
+                    age: ages[ages.length >> 1]};
+        }"""
+    )
+    record_property("frames", frames)
+    assert frames["drawn"] > 2 * frames["dropped"]
+    assert frames["age"] < 500
+
+
+def test_nine_in_ten_robots_move(open_page):
+    page = open_page()
+    drawn(page, NUM_ENVS)
+    read = "document.querySelector('.grid canvas').getContext('2d').getImageData(0,0,800,500).data"
+    changed = page.evaluate(
+        f"""async () => {{
+            const before = {read};
+            await new Promise(resolve => setTimeout(resolve, 1500));
+            const after = {read};
+            let tiles = 0, moved = 0;
+            for (let y = 0; y + 20 <= 500; y += 20) for (let x = 0; x + 20 <= 800; x += 20) {{
+                tiles += 1;
+                let same = true;
+                for (let j = 0; j < 20 && same; j++)
+                    for (let i = 0; i < 80 && same; i++) {{
+                        const at = ((y + j) * 800 + x) * 4 + i;
+                        same = before[at] === after[at];
+                    }}
+                if (!same) moved += 1;
+            }}
+            return moved / tiles;
+        }}"""
+    )
+    assert changed > 0.8
+
+
+def test_zoom_shows_fewer_and_larger_ones(open_page):
+    page = open_page()
+    drawn(page, NUM_ENVS)
+    for _ in range(3):
+        page.keyboard.press("+")
+    until(page, f"window.__websim.stats().drawnEnvs < {NUM_ENVS // 4}")
+    page.keyboard.press("0")
+    drawn(page, NUM_ENVS)
+
+
+def test_a_filter_leaves_the_best_tenth(open_page):
+    page = open_page()
+    drawn(page, NUM_ENVS)
+    page.get_by_label("Filter", exact=True).select_option("best")
+    until(page, f"Math.abs(window.__websim.stats().drawnEnvs - {NUM_ENVS // 10}) <= 1")
+
+
+def test_a_hidden_tab_is_sent_nothing(open_page):
+    page = open_page()
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, 'visibilityState', {get: () => window.seen});
+            window.seen = 'hidden';
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+    page.wait_for_timeout(800)
+    seq = stats(page)["seq"]
+    page.wait_for_timeout(800)
+    assert stats(page)["seq"] == seq
+    page.evaluate("window.seen = 'visible'; document.dispatchEvent(new Event('visibilitychange'))")
+    until(page, f"window.__websim.stats().seq > {seq}")
+
+
+def test_calm_for_those_who_ask_for_it(open_page):
+    page = open_page(reduced_motion="reduce")
+    drawn(page, NUM_ENVS)
+    page.wait_for_timeout(1500)
+    assert stats(page)["fps"] <= 7

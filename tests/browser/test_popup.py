@@ -1,0 +1,90 @@
+"""One environment in 3D."""
+
+import io
+import time
+
+import pytest
+from live_page import picture, stats, wait_for
+from PIL import Image
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def robot(page):
+    """What the pop-up shows, as pixels."""
+    return Image.open(io.BytesIO(page.locator(".popup canvas").screenshot())).convert("RGB")
+
+
+def wait_for_robot(page):
+    page.wait_for_selector(".popup .veil", state="detached")
+    wait_for(lambda: len(robot(page).getcolors(1 << 24)) > 40, "the pop-up shows nothing")
+    return robot(page)
+
+
+def test_a_click_opens_it_moving_and_esc_gives_the_focus_back(open_page, record_property, heard):
+    page = open_page()
+    page.wait_for_timeout(2000)
+    began_s = time.monotonic()
+    page.locator(".grid canvas").click(position={"x": 100, "y": 100})
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    record_property("dialog_after_s", time.monotonic() - began_s)
+    before = wait_for_robot(page)
+    record_property("robot_after_s", time.monotonic() - began_s)
+    wait_for(lambda: robot(page).tobytes() != before.tobytes(), "the robot does not move")
+    assert "return so far" in dialog.inner_text()
+    page.get_by_text("Reward of this step").wait_for()
+    assert "forward" in page.locator(".components").inner_text()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    assert heard.errors == []
+
+
+def test_by_keyboard_alone(open_page):
+    page = open_page()
+    page.keyboard.press("e")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_role("dialog").wait_for()
+    name = page.get_by_role("dialog").get_attribute("aria-label")
+    page.get_by_role("button", name="Next environment").click()
+    assert page.get_by_role("dialog").get_attribute("aria-label") != name
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_dragging_turns_the_camera(open_page):
+    page = open_page()
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="paused").wait_for()
+    page.locator(".grid canvas").click(position={"x": 200, "y": 200})
+    wait_for_robot(page)
+    box = page.locator(".popup canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.wait_for_timeout(1500)
+    before = robot(page)
+    page.wait_for_timeout(300)
+    assert robot(page).tobytes() == before.tobytes()
+    page.mouse.down()
+    page.mouse.move(x + 120, y + 40, steps=4)
+    page.mouse.up()
+    wait_for(lambda: robot(page).tobytes() != before.tobytes(), "the camera does not turn")
+    page.keyboard.press("Escape")
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="training").wait_for()
+
+
+def test_many_openings_leave_no_graphics_context(open_page, heard):
+    page = open_page()
+    for i in range(18):
+        page.locator(".grid canvas").click(position={"x": 60 + 20 * i, "y": 100})
+        page.wait_for_selector(".popup .veil", state="detached")
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
+    page.locator(".grid canvas").click(position={"x": 100, "y": 100})
+    wait_for_robot(page)
+    assert heard.errors == []
+    assert stats(page)["jsErrors"] == 0
+    assert picture(page)

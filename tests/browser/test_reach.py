@@ -1,0 +1,107 @@
+"""Everybody can use it: axe, the keyboard, small screens, light and dark, few bytes."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "services/dashboard/web/node_modules/axe-core/axe.min.js"
+PAGE = ROOT / "services/dashboard/websim_dashboard/page"
+MAX_FIRST_LOAD_BYTES = 250_000
+
+
+def axe_findings(page):
+    # evaluate() is not held to the page's policy, a script element would be.
+    page.evaluate(AXE.read_text())
+    answer = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (each["id"], each["impact"], [node["target"] for node in each["nodes"]][:3])
+        for each in answer["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing_serious(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert axe_findings(page) == []
+    for key in ("g", "r", "s", "f"):
+        page.keyboard.press(key)
+        page.get_by_role("dialog").wait_for()
+        page.wait_for_timeout(300)
+        assert axe_findings(page) == []
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
+    page.locator(".grid canvas").click(position={"x": 100, "y": 100})
+    page.wait_for_selector(".popup .fields")
+    assert axe_findings(page) == []
+
+
+def test_everything_is_reached_by_tab(open_page):
+    page = open_page()
+    wanted = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
+            .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
+    )
+    reached = page.evaluate("0")
+    page.evaluate("window.reached = new Set()")
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        page.evaluate("window.reached.add(document.activeElement)")
+    reached = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
+            .filter(each => each.tabIndex >= 0 && each.checkVisibility())
+            .filter(each => !window.reached.has(each))
+            .map(each => each.outerHTML.slice(0, 120))"""
+    )
+    assert reached == []
+
+
+def test_the_key_list_opens_and_closes(open_page):
+    page = open_page()
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    keys.wait_for()
+    assert "Space" in keys.inner_text()
+    page.keyboard.press("Escape")
+    keys.wait_for(state="detached")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1440, 900), (1024, 768), (390, 844)])
+def test_nothing_is_wider_than_the_screen(open_page, width, height):
+    page = open_page(width=width, height=height)
+    page.wait_for_timeout(300)
+    sizes = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    assert sizes[0] <= width
+    if width >= 1024:
+        assert sizes[1] <= height, "the first screen needs no scrolling"
+    page.keyboard.press("r")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_and_light_by_key_and_kept(open_page):
+    page = open_page(color_scheme="dark")
+    page.keyboard.press("d")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.reload()
+    page.wait_for_selector(".topbar")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_the_first_load_is_light():
+    html = (PAGE / "index.html").read_text()
+    parts = [PAGE / name for name in re.findall(r'(?:src|href)="\./([^"]+)"', html)]
+    assert any(each.suffix == ".js" for each in parts)
+    size = sum(len(gzip.compress(each.read_bytes())) for each in [PAGE / "index.html", *parts])
+    assert size < MAX_FIRST_LOAD_BYTES
+    # 3D comes when it is asked for.
+    assert any(each.name.startswith("viewer") for each in (PAGE / "assets").iterdir())
+    assert not any(each.name.startswith("viewer") for each in parts)

@@ -1,0 +1,104 @@
+"""Rewards are written, checked while typing, adopted and taken back, while training goes on."""
+
+import urllib.request
+
+import pytest
+from live_page import wait_for
+
+pytestmark = pytest.mark.timeout(300)
+
+WRONG = (
+    "def reward(state, action):\n    speed = state.x_velocity\n    import os\n    return speed\n"
+)
+RIGHT = (
+    "def reward(state, action):\n    effort = np.sum(np.square(action), axis=1)\n"
+    '    total = state.x_velocity - 0.05 * effort\n    return total, {"effort": effort}\n'
+)
+HOSTILE = (
+    "def reward(state, action):\n"
+    "    # <img src=x onerror=window.hacked=1><script>hacked=1</script>\n"
+    "    return state.x_velocity\n"
+)
+
+
+def steps_of(page):
+    return page.evaluate("fetch('api/v1/status').then(a => a.json()).then(s => s.env_steps)")
+
+
+def open_editor(page):
+    page.keyboard.press("r")
+    page.get_by_role("tab", name="Editor").click()
+    return page.get_by_label("Reward program")
+
+
+def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
+    page = open_page()
+    editor = open_editor(page)
+    before = steps_of(page)
+    editor.fill(WRONG)
+    message = page.locator(".gate").get_by_text("Line 3")
+    message.wait_for()
+    assert page.locator(".editor .wrong .number").first.inner_text() == "3"
+    assert "import" in page.locator(".editor .lens").first.inner_text()
+    try_it = page.get_by_role("button", name="Try it beside the present one")
+    assert try_it.get_attribute("aria-disabled") == "true"
+    message.click()
+    assert page.evaluate("document.activeElement.selectionStart") >= WRONG.index("import")
+    wait_for(lambda: steps_of(page) > before, "training stopped")
+    assert heard.errors == []
+
+
+def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(open_page):
+    page = open_page()
+    editor = open_editor(page)
+    editor.fill(RIGHT)
+    page.get_by_text("The language accepts it: effort").wait_for()
+    page.get_by_role("button", name="Difference to the reward in force").click()
+    page.locator(".diff-line.added").first.wait_for()
+    page.get_by_label("even if it prefers worse behaviour").check()
+    page.get_by_role("button", name="Adopt now").click()
+    page.get_by_text("✓ In force at update").wait_for(timeout=60_000)
+    card = page.locator(".timeline .card.step.good").first
+    card.wait_for()
+    assert "adopted" in card.inner_text()
+    page.get_by_role("tab", name="All rewards").click()
+    assert "in force" in page.locator(".reward-list .in-force").inner_text()
+    assert "by hand" in page.locator(".reward-list .in-force").inner_text()
+    page.get_by_role("button", name="Take back the last adoption").click()
+    page.get_by_text("✓ Taken back at update").wait_for(timeout=60_000)
+    page.locator(".timeline .card.step.bad").first.wait_for()
+    assert "task" in page.locator(".reward-list .in-force").inner_text()
+
+
+def test_text_of_a_reward_is_never_html(open_page, heard):
+    page = open_page()
+    editor = open_editor(page)
+    editor.fill(HOSTILE)
+    page.get_by_text("The language accepts it").wait_for()
+    page.get_by_role("button", name="Difference to the reward in force").click()
+    page.locator(".diff-line.added").first.wait_for()
+    assert page.locator(".drawer img, .drawer script").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert not any(url.endswith("/x") for url in heard.urls)
+
+
+def test_a_goal_waits_for_a_yes_and_is_rejected(open_page):
+    page = open_page()
+    page.keyboard.press("g")
+    page.get_by_label("What should it learn?").fill("run backwards")
+    page.get_by_role("button", name="Set the goal").click()
+    pending = page.locator(".drawer .pending")
+    pending.wait_for(timeout=60_000)
+    assert "run backwards" in pending.inner_text()
+    pending.get_by_role("button", name="Reject").click()
+    pending.wait_for(state="detached", timeout=60_000)
+
+
+def test_the_page_has_a_policy_without_exceptions(stack):
+    with urllib.request.urlopen(stack.url, timeout=10) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        html = str(answer.read(), "utf-8")
+    assert "default-src 'self'" in policy or "default-src 'none'" in policy
+    assert not any(word in policy for word in ("unsafe", "data:", "blob:", "http"))
+    assert not any(word in html for word in ("<style", "style=", "onload="))
+    assert html.count("<script") == html.count('<script type="module" crossorigin src="./assets/')

@@ -306,9 +306,11 @@ def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(stack, told,
     ) as run:
         undisturbed = wait_for(
             f"checkpoint {last}",
-            lambda: (have := logged(run.directory / "logs" / "learner.jsonl"))
-            and max(have) >= last
-            and have,
+            lambda: (
+                (have := logged(run.directory / "logs" / "learner.jsonl"))
+                and max(have) >= last
+                and have
+            ),
             LOCAL_DEADLINE_S,
         )
     shared = told.keys() & undisturbed.keys()

@@ -78,7 +78,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
               {spec.lines.length > 1 || spec.spread ? line.label : ""} <b>{(hover.value ?? last.value)[i] ?? "–"}</b>
             </li>
           ))}
-          {spec.spread && <li class="line-2">evaluation ± std</li>}
+          {spec.spread && <li class="line-2">evaluation</li>}
         </ul>
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>

@@ -6,13 +6,12 @@ import type { SeriesStore } from "../live/series";
 import type { ChartSpec } from "./panels";
 import { smooth, weightFor } from "./smooth";
 
-/** First column x, then one per line; a chart with spread has mean, high and low of evaluations besides. */
+/** First column x, then one per line; a chart with spread has evaluations and both edges besides. */
 export type ChartData = [number[], ...(number | null)[][]];
 
 interface Evaluation {
   x: number;
   mean: number | null;
-  std: number | null;
   fitness: number | null;
 }
 
@@ -36,9 +35,15 @@ export function chartData(
     return spreadOut(smooth(columns?.values.get(line.metric) ?? xs.map(() => null), weight));
   });
   if (spec.spread !== true) return [x, ...lines];
+  const middle = smooth(columns?.values.get("return_mean") ?? [], weight);
+  const spread = smooth(columns?.values.get("return_std") ?? [], weight);
   const edge = (sign: 1 | -1) =>
-    evaluated((each) => (each.mean === null || each.std === null ? null : each.mean + sign * each.std));
+    spreadOut(xs.map((_, i) => sum(middle[i] ?? null, spread[i] ?? null, sign)));
   return [x, ...lines, evaluated((each) => each.mean), edge(1), edge(-1)];
+}
+
+function sum(value: number | null, spread: number | null, sign: 1 | -1): number | null {
+  return value === null || spread === null ? null : value + sign * spread;
 }
 
 function evaluationsOf(events: readonly TimelineEvent[], branch: number, xAxis: "steps" | "time"): Evaluation[] {
@@ -50,7 +55,6 @@ function evaluationsOf(events: readonly TimelineEvent[], branch: number, xAxis: 
     found.push({
       x,
       mean: numberOf(event.values["return_mean"]),
-      std: numberOf(event.values["return_std"]),
       fitness: numberOf(event.values["fitness_mean"]),
     });
   }

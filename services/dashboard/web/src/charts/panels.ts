@@ -13,7 +13,7 @@ export interface ChartSpec {
   title: string;
   unit: string;
   lines: Line[];
-  /** The first chart shows evaluations with their spread. */
+  /** The first chart shows the spread of its returns, and evaluations. */
   spread?: boolean;
   /** Shown beneath it. */
   foot?: "time split";
@@ -28,7 +28,7 @@ export const CHARTS: readonly ChartSpec[] = [
     id: "return",
     title: "Return",
     unit: "of the task's reward",
-    lines: [{ metric: "return_mean", label: "training, last 100 episodes", colour: first }],
+    lines: [{ metric: "return_mean", label: "last 100 episodes ± std", colour: first }],
     spread: true,
   },
   { id: "fitness", title: "Fitness", unit: "", lines: [

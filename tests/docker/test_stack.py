@@ -53,7 +53,7 @@ LOCKS = "from websim.programs.sandbox import default_sandbox; print(*default_san
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    stack = Stack("websim-test", SETTINGS)
+    stack = Stack("long", SETTINGS)
     stack.close()
     stack.build()
     try:
@@ -154,13 +154,13 @@ def test_without_seccomp_no_program_runs(stack):
     profile = Path(__file__).with_name("deny-seccomp.json")
     confined = ["docker", "run", "--rm", "--security-opt", f"seccomp={profile}"]
     done = subprocess.run(
-        [*confined, "websim/reward-gen:test", "--ledger", "/tmp/ledger.jsonl"],
+        [*confined, f"websim/reward-gen:{stack.tag}", "--ledger", "/tmp/ledger.jsonl"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "programs cannot be tried here" in done.stderr
     done = subprocess.run(
-        [*confined, "--entrypoint", "python", "websim/learner:test", "-c", LOCKS],
+        [*confined, "--entrypoint", "python", f"websim/learner:{stack.tag}", "-c", LOCKS],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
@@ -306,9 +306,11 @@ def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(stack, told,
     ) as run:
         undisturbed = wait_for(
             f"checkpoint {last}",
-            lambda: (have := logged(run.directory / "logs" / "learner.jsonl"))
-            and max(have) >= last
-            and have,
+            lambda: (
+                (have := logged(run.directory / "logs" / "learner.jsonl"))
+                and max(have) >= last
+                and have
+            ),
             LOCAL_DEADLINE_S,
         )
     shared = told.keys() & undisturbed.keys()

@@ -304,15 +304,11 @@ def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(stack, told,
         run_dir=tmp_path / "run",
         checkpoint_every_steps=CHECKPOINT_EVERY_STEPS,
     ) as run:
-        undisturbed = wait_for(
-            f"checkpoint {last}",
-            lambda: (
-                (have := logged(run.directory / "logs" / "learner.jsonl"))
-                and max(have) >= last
-                and have
-            ),
-            LOCAL_DEADLINE_S,
-        )
+        run.wait_ready()
+        log = run.directory / "logs" / "learner.jsonl"
+        reached = f"checkpoint {last} of the undisturbed run"
+        wait_for(reached, lambda: max(logged(log), default="") >= last, LOCAL_DEADLINE_S)
+        undisturbed = logged(log)
     shared = told.keys() & undisturbed.keys()
     assert {name: told[name] for name in shared} == {name: undisturbed[name] for name in shared}
     # Only what the learner wrote when it was stopped, by `down` and here, is at other updates.

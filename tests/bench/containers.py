@@ -9,6 +9,7 @@ processes of a run together, which a busy one can tell too.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -89,7 +90,6 @@ def containers(stack: Stack) -> Side:
             address = next(iter(networks.values()))["IPAddress"]
             urls.append(f"http://{address}:{PORTS[service]}")
     tokens = stack.python("learner", "print(open('/keys/tokens').read())").split()
-    stack.await_training()
     return Side(urls, tokens[tokens.index("control") + 1])
 
 
@@ -113,7 +113,10 @@ def main() -> None:
     stack = Stack("bench", settings)
     stack.build()
     try:
+        began_s = time.monotonic()
         stack.up(arguments.workers)
+        stack.await_training(beyond=0)
+        print(f"from `up` to the first update learned from: {time.monotonic() - began_s:.1f} s")
         boxed = containers(stack)
         with websim.train(
             task="HalfCheetah-v5",
@@ -133,6 +136,7 @@ def main() -> None:
             compare(boxed, local, arguments.pairs, arguments.seconds)
     finally:
         stack.close()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def compare(boxed: Side, local: Side, pairs: int, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """A stack of containers under test: docker-compose.yml on a real engine, as a project apart."""
 
+import hashlib
 import json
 import os
 import signal
@@ -67,14 +68,17 @@ def wait_for(
 class Stack:
     """One project; nothing of it is left after `close`."""
 
-    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, settings: Mapping[str, str]) -> None:
+        """Two checkouts may test at the same time, on one engine."""
+        checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
         clean = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("WEBSIM_", "COMPOSE_"))
         }
-        self.name = name
-        self._environment = clean | {"WEBSIM_TAG": "test", **settings}
+        self.name = f"websim-{kind}-{checkout}"
+        self.tag = f"test-{checkout}"
+        self._environment = clean | {"WEBSIM_TAG": self.tag, **settings}
 
     def compose(self, *arguments: str, deadline_s: float = UP_DEADLINE_S) -> str:
         """Run `docker compose ARGUMENTS`; the user's .env has no say."""

@@ -15,7 +15,7 @@ SETTINGS = {
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
-    stack = Stack("websim-short", SETTINGS)
+    stack = Stack("short", SETTINGS)
     stack.build()
     try:
         yield stack

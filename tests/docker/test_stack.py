@@ -53,7 +53,7 @@ LOCKS = "from websim.programs.sandbox import default_sandbox; print(*default_san
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    stack = Stack("websim-test", SETTINGS)
+    stack = Stack("long", SETTINGS)
     stack.close()
     stack.build()
     try:
@@ -154,13 +154,13 @@ def test_without_seccomp_no_program_runs(stack):
     profile = Path(__file__).with_name("deny-seccomp.json")
     confined = ["docker", "run", "--rm", "--security-opt", f"seccomp={profile}"]
     done = subprocess.run(
-        [*confined, "websim/reward-gen:test", "--ledger", "/tmp/ledger.jsonl"],
+        [*confined, f"websim/reward-gen:{stack.tag}", "--ledger", "/tmp/ledger.jsonl"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "programs cannot be tried here" in done.stderr
     done = subprocess.run(
-        [*confined, "--entrypoint", "python", "websim/learner:test", "-c", LOCKS],
+        [*confined, "--entrypoint", "python", f"websim/learner:{stack.tag}", "-c", LOCKS],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
@@ -304,15 +304,11 @@ def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(stack, told,
         run_dir=tmp_path / "run",
         checkpoint_every_steps=CHECKPOINT_EVERY_STEPS,
     ) as run:
-        undisturbed = wait_for(
-            f"checkpoint {last}",
-            lambda: (
-                (have := logged(run.directory / "logs" / "learner.jsonl"))
-                and max(have) >= last
-                and have
-            ),
-            LOCAL_DEADLINE_S,
-        )
+        run.wait_ready()
+        log = run.directory / "logs" / "learner.jsonl"
+        reached = f"checkpoint {last} of the undisturbed run"
+        wait_for(reached, lambda: max(logged(log), default="") >= last, LOCAL_DEADLINE_S)
+        undisturbed = logged(log)
     shared = told.keys() & undisturbed.keys()
     assert {name: told[name] for name in shared} == {name: undisturbed[name] for name in shared}
     # Only what the learner wrote when it was stopped, by `down` and here, is at other updates.

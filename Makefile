@@ -15,7 +15,7 @@ PAGE := services/dashboard/websim_dashboard/page/index.html
 PAGE_INPUTS := scripts/build_page.sh $(shell find $(WEB) -name node_modules -prune -o -type f -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup page up test test-docker chaos lint format docs bench clean
+.PHONY: help setup page up test test-docker test-tools chaos lint format docs sbom audit bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -36,21 +36,33 @@ chaos: $(VENV)/.ready-dev ## hurt fleets and runs for about an hour; prints reco
 test-docker: $(VENV)/.ready-dev ## test the containers on a Docker engine, about 15 minutes
 	$(PY) -m pytest tests/docker $(ARGS)
 
+test-tools: $(VENV)/.ready-dev ## test alerts, dashboards and manifests with promtool, prometheus, kubectl
+	$(PY) -m pytest tests/tools $(ARGS)
+
 lint: $(VENV)/.ready-dev ## check style, types, import rules and generated documents
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mypy scripts
+	$(PY) -m mypy deploy/grafana
 	$(VENV)/bin/lint-imports
 	$(PY) scripts/generate_docs.py --check
+	$(PY) deploy/grafana/generate.py --check
 	@VENV=$(VENV) scripts/build_page.sh check
 
 format: $(VENV)/.ready-dev ## put the code in shape
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: $(VENV)/.ready ## write the documents that are made from code
+docs: $(VENV)/.ready-dev ## write the documents and dashboards that are made from code
 	$(PY) scripts/generate_docs.py
+	$(PY) deploy/grafana/generate.py
+
+sbom: $(VENV)/.ready ## list what each service is made of, as CycloneDX, in dist/sbom/
+	@VENV=$(VENV) scripts/supply_chain.sh sbom
+
+audit: $(VENV)/.ready ## look up known vulnerabilities of what the services are made of
+	@VENV=$(VENV) scripts/supply_chain.sh audit
 
 bench: $(VENV)/.ready-dev ## measure the fleet and its peers on this machine
 	$(VENV)/bin/websim bench $(ARGS)

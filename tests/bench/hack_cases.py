@@ -38,7 +38,7 @@ BASES = {
     "cheetah": Base("HalfCheetah-v5", 400_000),
     "cheetah_back": Base(
         "HalfCheetah-v5",
-        150_000,
+        250_000,
         "run backwards",
         "def fitness(state, action):\n    return -state.x_velocity\n",
     ),

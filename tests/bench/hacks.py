@@ -73,8 +73,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--only", default="", help="cases whose name or base holds this text")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=available_cores(), help="runs at the same time")
-    add("--out", type=Path, default=Path("bench/hacks"), help="where runs and figures go; the "
-        "first parts of runs that are there are not trained again")  # fmt: skip
+    add("--out", type=Path, default=Path("bench/hacks"), help="where runs and figures go; what is "
+        "there is not run again")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -119,7 +119,7 @@ def train_base(name: str, base: Base, directory: Path, seed: int) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     options = RunOptions(
         task=base.task, num_envs=NUM_ENVS, seed=seed, total_steps=ENDLESS_STEPS, run_dir=path,
-        adapt="approve", workers=1,
+        adapt="off", workers=1,
     )  # fmt: skip
     with Run(options) as run:
         run.wait_ready()
@@ -137,6 +137,9 @@ def train_base(name: str, base: Base, directory: Path, seed: int) -> Path:
 def watch(case: Case, base: Path, directory: Path) -> Outcome:
     """Let a copy of a run adopt a reward; return what came of it."""
     path = directory / "".join(c if c.isalnum() else "-" for c in case.name)
+    known = path / "outcome.json"
+    if known.exists():
+        return Outcome(**json.loads(known.read_text()))
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(base, path)
     begun = len(rows(path))
@@ -146,13 +149,15 @@ def watch(case: Case, base: Path, directory: Path) -> Outcome:
         api.command("set_adapt", mode="auto")
         api.command("adopt_reward", reward=case.program, force=True)
         began_s = time.monotonic()
-        fitness, trained_s = _follow(run, begun, path)
+        fitness, trained_s = _follow(run)
         watched_s = time.monotonic() - began_s
     log = rows(path)[begun:]
-    return _outcome(case, log, fitness, watched_s, watched_s - trained_s)
+    outcome = _outcome(case, log, fitness, watched_s, watched_s - trained_s)
+    known.write_text(json.dumps(asdict(outcome)))
+    return outcome
 
 
-def _follow(run: Run, begun: int, path: Path) -> tuple[list[tuple[int, float]], float]:
+def _follow(run: Run) -> tuple[list[tuple[int, float]], float]:
     """Return the evaluations until the reward is taken back or time is up, and training time."""
     fitness: list[tuple[int, float]] = []
     first_s: float | None = None

@@ -1,5 +1,6 @@
 """A stack of containers under test: docker-compose.yml on a real engine, as a project apart."""
 
+import hashlib
 import json
 import os
 import signal
@@ -24,15 +25,25 @@ Found = TypeVar("Found")
 
 ASK = """
 import sys, urllib.request
-url, tokens = sys.argv[1], sys.argv[2:]
-request = urllib.request.Request(url)
+url, tokens, body = (*sys.argv[1:], None, None)[:3]
+request = urllib.request.Request(url, data=body and body.encode())
+request.add_header("Content-Type", "application/json")
 if tokens:
-    token = open(tokens[0]).read().split()[-1]
+    token = open(tokens).read().split("control ")[1].split()[0]
     request.add_header("Authorization", "Bearer " + token)
 print(urllib.request.urlopen(request, timeout=10).read().decode())
 """
 
-PORTS = {"orchestrator": 8092, "sim-worker": 8093, "learner": 8091, "reward-gen": 8090}
+PACE = 0.25
+"""Simulated seconds per second."""
+
+PORTS = {
+    "orchestrator": 8092,
+    "sim-worker": 8093,
+    "learner": 8091,
+    "reward-gen": 8090,
+    "dashboard": 8080,
+}
 
 
 def wait_for(
@@ -57,14 +68,17 @@ def wait_for(
 class Stack:
     """One project; nothing of it is left after `close`."""
 
-    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, settings: Mapping[str, str]) -> None:
+        """Two checkouts may test at the same time, on one engine."""
+        checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
         clean = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("WEBSIM_", "COMPOSE_"))
         }
-        self.name = name
-        self._environment = clean | {"WEBSIM_TAG": "test", **settings}
+        self.name = f"websim-{kind}-{checkout}"
+        self.tag = f"test-{checkout}"
+        self._environment = clean | {"WEBSIM_TAG": self.tag, **settings}
 
     def compose(self, *arguments: str, deadline_s: float = UP_DEADLINE_S) -> str:
         """Run `docker compose ARGUMENTS`; the user's .env has no say."""
@@ -127,6 +141,12 @@ class Stack:
         """Return what a service answers over HTTP, asked from its own container."""
         url = f"http://127.0.0.1:{PORTS[service]}{path}"
         return json.loads(self.python(service, ASK, url, "/keys/tokens"))
+
+    def slow_down(self) -> None:
+        """Have the learner train at a pace that a run to compare with can catch up with."""
+        url = f"http://127.0.0.1:{PORTS['learner']}/v1/run/commands"
+        command = json.dumps({"kind": "set_speed", "speed": PACE})
+        wait_for("a pace", lambda: self.python("learner", ASK, url, "/keys/tokens", command))
 
     def metrics(self, service: str) -> dict[str, float]:
         """Return the samples of a service's first container by name and labels."""

@@ -9,12 +9,13 @@ SETTINGS = {
     "WEBSIM_SIM_WORKERS": "1",
     "WEBSIM_LEARNER_NUM_ENVS": "64",
     "WEBSIM_LEARNER_TOTAL_STEPS": "100000000",
+    "WEBSIM_DASHBOARD_PORT": "0",  # a free one
 }
 
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
-    stack = Stack("websim-short", SETTINGS)
+    stack = Stack("short", SETTINGS)
     stack.build()
     try:
         yield stack

@@ -76,7 +76,19 @@ def test_a_sessions_task_is_shown_with_what_rewards_may_read(fleet, make_env):
     assert {"name", "nominal", "low", "high"} <= set(view["knobs"][0])
 
 
-@pytest.mark.parametrize("path", ["sessions/9999", "sessions/9999/envs/0", "sessions/9999/task"])
+def test_the_scene_of_a_session_is_its_tasks(fleet, make_env):
+    env = make_env(num_envs=40)
+    scene = get(f"{fleet.http_url}/v1/sessions/{session_of(fleet, env)}/scene")
+    assert (scene["task"], scene["plane"], scene["ground_z_m"]) == ("HalfCheetah-v5", "xz", 0.0)
+    assert [geom["type"] for geom in scene["geoms"]] == ["plane"] + ["capsule"] * 8
+    assert len(scene["bones"]) == len(scene["bone_radii_m"]) == 8
+    assert scene["content_sha256"] == env.task.content_sha256
+
+
+MISSING = ["sessions/9999", *(f"sessions/9999/{what}" for what in ("envs/0", "task", "scene"))]
+
+
+@pytest.mark.parametrize("path", MISSING)
 def test_what_is_not_there_is_404_in_words(fleet, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(f"{fleet.http_url}/v1/{path}")

@@ -19,15 +19,16 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
 
     Args:
         context: shared by the process' threads.
-        kind: zmq.ROUTER or zmq.DEALER.
+        kind: zmq.ROUTER, zmq.DEALER or zmq.SUB.
     """
     socket: zmq.Socket[bytes] = context.socket(kind)
     set_bounds(socket)
     socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
     socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
-    socket.set(zmq.HEARTBEAT_IVL, 1000)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
-    socket.set(zmq.HEARTBEAT_TTL, 3000)
+    if kind != zmq.SUB:  # telemetry.py says why not
+        socket.set(zmq.HEARTBEAT_IVL, 1000)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+        socket.set(zmq.HEARTBEAT_TTL, 3000)
     if kind == zmq.ROUTER:
         # An unreachable peer is an error to act on, not a silent loss.
         socket.set(zmq.ROUTER_MANDATORY, 1)

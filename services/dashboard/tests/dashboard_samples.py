@@ -34,6 +34,8 @@ def make_run(**overrides):
         "time_split": {"physics": 0.5, "inference": 0.125, "update": 0.25, "evaluation": 0.125},
         "adapting": "",
         "fleet": "",
+        "speed": 1.0,
+        "real_time_factor": 0.75,
     } | overrides
 
 
@@ -45,6 +47,8 @@ def make_goal(**overrides):
         "pending": [],
         "adapting": "",
         "banner": "",
+        "difficulty": 0.25,
+        "knobs": {"gravity": [0.9, 1.1]},
     } | overrides
 
 

@@ -35,6 +35,7 @@ def test_the_status_is_made_of_what_learner_and_orchestrator_say(services, clien
     assert (status["workers"], status["num_envs"], status["session"]) == (1, 64, 1)
     assert (status["goal"], status["adapt_mode"], status["pending"]) == ("run", "auto", None)
     assert status["fitness_unit"] == "m/s"
+    assert (status["speed"], status["real_time_factor"], status["difficulty"]) == (1.0, 0.75, 0.25)
     assert status["time_split"]["evaluation"] == 0.125
     assert status["learner_error"] is None
     assert [each["session"] for each in status["sessions"]] == [1, 2]
@@ -54,7 +55,7 @@ def test_what_waits_for_a_yes_is_in_the_status(services, client):
     services.goal = make_goal(
         pending=[{"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}]
     )
-    pending = client.get("/api/v1/status").json()["pending"]
+    pending = eventually(lambda: client.get("/api/v1/status").json()["pending"])
     assert pending == {"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}
 
 

@@ -394,6 +394,7 @@ class Goal(Message):
     adapting: str
     banner: str
     difficulty: float = 0.0
+    """Of the environments: 0 nominal, 1 the task's hard ranges."""
     knobs: dict[str, list[float]] = {}
     """Ranges of the knobs that were turned, which episodes draw from."""
 

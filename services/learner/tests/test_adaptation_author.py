@@ -18,7 +18,9 @@ from websim.wire.messages import FieldInfo, TaskInfo
 from websim_learner.adaptation import author as author_module
 from websim_learner.adaptation.answers import CheckAnswer, GoalAnswer, RewardAnswer
 from websim_learner.adaptation.author import MAX_ANSWER_BYTES, Answered, Author, AuthorFailed
+from websim_learner.adaptation.feedback import make_feedback
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.points import ComponentTally, EvalPoint
 from websim_learner.adaptation.requests import (
     Feedback,
     KnobBounds,
@@ -132,6 +134,51 @@ def test_an_open_task_fits_too(reward_gen, make_author):
     author = make_author(reward_gen)
     author.ask("/v1/rewards", reward_request("", open_task, Goal(), "x" * 9000, Feedback()))
     assert isinstance(outcome_of(author), Answered)
+
+
+def test_whatever_a_learner_knows_fits(reward_gen, make_author):
+    """More candidates, knobs, components and episodes than are taken, and numbers that are none."""
+    tallies = {
+        f"{i:03}" * 30: ComponentTally(share=2.0, mean=math.nan if i % 3 else 1e15, std=-1.0)
+        for i in range(60)
+    }
+    tallies |= {f"fine{i}": ComponentTally(share=0.1, mean=0.0, std=0.0) for i in range(60)}
+    points = [
+        EvalPoint(
+            update=i,
+            env_steps=i,
+            fitness=(math.inf, 1.0, 2.0),
+            reward_return=(-math.inf, 1e300, 0.0),
+            task_return=(0.0,) * 3,
+            length=(10**6,) * 3,
+            reward_id="p_1",
+            components=tallies,
+            value_loss=math.nan,
+        )
+        for i in range(64)
+    ]
+    feedback = make_feedback(points, "guard", "e" * 5000, target=math.inf)
+    memory = [
+        Remembered(
+            name="n" * 900, program="x" * 9000, outcome="lost", reason="r" * 900,
+            fitness_gain=math.nan,
+        )
+        for _ in range(99)
+    ]  # fmt: skip
+    knobs = [
+        KnobBounds(
+            name=f"knob{i}", low=0.0, high=2.0, current_low=1.0, current_high=1.0,
+            unit="u" * 99, description="d" * 999,
+        )
+        for i in range(99)
+    ]  # fmt: skip
+    goal = Goal(description="g" * 9000)
+    author = make_author(reward_gen)
+    author.ask(
+        "/v1/rewards", reward_request("r" * 500, TOY, goal, SOURCE, feedback, memory, 8, knobs)
+    )
+    outcome = outcome_of(author)
+    assert isinstance(outcome, Answered), outcome
 
 
 WRONG = [

@@ -81,6 +81,13 @@ def test_stagnation_needs_the_whole_window():
     assert find(series(FLAT[:5])) is None
 
 
+def test_looks_on_probation_say_nothing_of_stagnation():
+    looks = [msgspec.structs.replace(point, whole=False) for point in series(FLAT)]
+    assert find([*series(FLAT[:5]), *looks]) is None
+    later = [make_point(10 + i, f) for i, f in enumerate(FLAT)]
+    assert find([*looks, *later]).kind == "stagnation"
+
+
 def test_a_repeated_evaluation_counts_once():
     points = series(FLAT[:5])
     assert find([*points, points[-1]]) is None

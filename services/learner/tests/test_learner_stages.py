@@ -8,9 +8,11 @@ import pytest
 
 from websim.service.errors import UserError
 from websim_learner import run as run_module
+from websim_learner.adaptation.author import AuthorFailed
 from websim_learner.checkpoint import checkpoint_paths, kept_paths
 from websim_learner.control import (
     AdoptReward,
+    Ask,
     FitnessProgram,
     SetGoal,
     SetKnobs,
@@ -31,7 +33,10 @@ FAST = "def reward(state, action):\n    return state.velocity[:, 0]\n"
 RIGHT = "def reward(state, action):\n    return 2.0 + 4.0 * state.x\n"
 CENTRE = "def reward(state, action):\n    return 2.0 - np.abs(state.x)\n"
 
-TIMES = {"n", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s"}
+TIMES = {
+    "n", "time_unix_s", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s",
+    "evaluation_s",
+}  # fmt: skip
 """What may differ between rows of metrics.jsonl of two runs that are the same."""
 
 
@@ -129,14 +134,14 @@ def test_the_policy_goes_on_with_more_envs_and_with_fewer(harness):
     def note(name):
         return lambda h: digests.setdefault(name, (h.digest(), h.branch.policy_state()))
 
-    original = run.run._trainer._change
+    original = run.run._trainer._changes._enter
 
     def watched(*args, **options):
         note("before")(run)
         original(*args, **options)
         note("after")(run)
 
-    run.run._trainer._change = watched
+    run.run._trainer._changes._enter = watched
     run.at = {3: [sends(envs(96))], 6: [sends(envs(10))]}
     assert run.go() == "finished"
     assert digests["after"][0] == digests["before"][0]
@@ -237,7 +242,7 @@ def test_another_task_is_a_branch_of_its_own_with_a_new_policy(harness):
 def test_a_policy_that_sees_and_moves_the_same_things_goes_on(harness):
     run = harness()
     digests = []
-    original = run.run._trainer._change
+    original = run.run._trainer._changes._enter
 
     def watched(*args, **options):
         digests.append(run.digest())
@@ -245,7 +250,7 @@ def test_a_policy_that_sees_and_moves_the_same_things_goes_on(harness):
         digests.append(run.digest())
         return kept
 
-    run.run._trainer._change = watched
+    run.run._trainer._changes._enter = watched
     run.at = {5: [sends(task("Heavy-v0"))]}
     run.go()
     assert run.answers[0].detail == "Heavy-v0, the policy goes on"
@@ -524,6 +529,51 @@ def test_another_task_has_another_goal_and_old_results_stay_with_theirs(adapting
     assert {tuple(kept.fields) for kept in run.run._adapter.bank.trajectories} == {("x",)}
     log = (run.run_dir.path / "adaptations.jsonl").read_text().splitlines()
     assert [json.loads(row)["kind"] for row in log].count("goal") == 2
+
+
+class Author:
+    """A reward-gen that answers when it is told to."""
+
+    banner = ""
+
+    def __init__(self):
+        self.asked, self.outcome, self.busy = [], None, False
+
+    def ask(self, path, body):
+        assert not self.busy
+        self.asked.append(body)
+        self.busy = True
+
+    def poll(self):
+        outcome, self.outcome = self.outcome, None
+        self.busy = self.busy and outcome is None
+        return outcome
+
+    def close(self):
+        pass
+
+
+def test_an_answer_for_the_task_before_comes_too_late(adapting):
+    run = adapting(total_steps=20 * STEPS)
+    author = run.run._adapter.questions._author = Author()
+
+    def answer(_harness):
+        author.outcome = AuthorFailed("refused", "for the task before")
+
+    run.at = {
+        2: [sends(Ask(kind="ask"))],
+        5: [sends(task("Heavy-v0"))],
+        6: [sends(Ask(kind="ask"))],
+        8: [answer],
+        12: [answer],
+    }
+    assert run.go() == "finished"
+    # The second question is asked when the answer to the first has come, and gets its own.
+    assert [body["task"]["id"] for body in author.asked] == ["Toy-v0", "Heavy-v0"]
+    told = [r.message for r in run.run.stream.after(0, 10**6) if getattr(r, "event", "") == "ended"]
+    assert told == ["nothing is changed: for the task before"]
+    answers = [row for row in run.run.adaptation_view.rows(0, 1000) if row["kind"] == "answer"]
+    assert [row["update"] for row in answers] == [12]
 
 
 def test_an_adapting_run_killed_around_changes_decides_the_same(adapting, tmp_path):

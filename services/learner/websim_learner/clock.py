@@ -16,6 +16,7 @@ class RunClock:
         """Start at zero; the clock stands."""
         self.phases = dict.fromkeys(("physics", "inference", "update", "evaluation"), 0.0)
         """Seconds of this process by what they went to; they overlap where the phases do."""
+        self._rested_s = 0.0
         self._gathered_s = 0.0
         self._running_since_s: float | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_UPDATES + 1)
@@ -59,12 +60,22 @@ class RunClock:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Stop the clock for an evaluation, whose time is kept apart."""
+        began_s = time.perf_counter() - self._rested_s
+        try:
+            with self.stopped():
+                yield
+        finally:
+            self.phases["evaluation"] += time.perf_counter() - self._rested_s - began_s
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Stop the clock for a pause, which an evaluation that it holds up does not count."""
         began_s = time.perf_counter()
         try:
             with self.stopped():
                 yield
         finally:
-            self.phases["evaluation"] += time.perf_counter() - began_s
+            self._rested_s += time.perf_counter() - began_s
 
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""

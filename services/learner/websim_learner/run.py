@@ -219,7 +219,7 @@ class Run:
         ledger = self._ledger
         before = ledger.state
         ledger.enter("paused")
-        with ledger.clock.stopped():
+        with ledger.clock.resting():
             yield
         ledger.enter(before)
 

@@ -9,14 +9,13 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from websim.client import FleetError
 from websim.service.errors import UserError
 from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter, TrialAbandoned
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.branch import Branch
+from websim_learner.changes import Changes
 from websim_learner.control import (
     MAX_PENDING,
     Applied,
@@ -41,7 +40,6 @@ from websim_learner.ledger import Ledger
 from websim_learner.pace import Pace
 from websim_learner.records import JournalEntry, RunState
 from websim_learner.run_dir import RunConfig
-from websim_learner.stage import Stage, with_envs, with_task
 from websim_learner.stages import Stages
 
 PAUSE_POLL_S = 0.2
@@ -81,6 +79,7 @@ class Trainer:
         self.branches = branches
         self._config = config
         self._stages = stages
+        self._changes = Changes(config, stages, ledger, adapter)
         self._pace = pace
         self._control = control
         self._examiner = examiner
@@ -224,7 +223,7 @@ class Trainer:
         """Let an entry of the journal take effect once more, where it did."""
         match entry.kind:
             case "set_num_envs" | "set_task":
-                self._change(entry.kind, msgspec.convert(entry.values["stage"], Stage), again=True)
+                self._changes.replay(entry.kind, entry.values)
             case "set_reward":
                 branch = self.branches[entry.values["branch"]]
                 # Where a reward failed, the update under way was judged by the new one already.
@@ -315,9 +314,9 @@ class Trainer:
             case SetSpeed(speed=speed):
                 return self._set_speed(speed)
             case SetNumEnvs(num_envs=num_envs):
-                return self._set_num_envs(num_envs)
+                return self._changes.set_num_envs(num_envs)
             case SetTask(task=task):
-                return self._set_task(task)
+                return self._changes.set_task(task)
             case Stop():
                 self.ledger.journal("stop", {})
                 self._over, self._pace.paused = True, False
@@ -345,47 +344,6 @@ class Trainer:
         self._pace.speed = speed
         self.ledger.clock.measure_anew()
         return "as fast as it goes" if speed is None else f"{speed:g} times real time"
-
-    def _set_num_envs(self, num_envs: int) -> str:
-        """Go on with the same policy on other envs."""
-        present, update = self._stages.present, self.ledger.updates
-        if num_envs != present.num_envs:
-            stage = with_envs(present, self._config, num_envs, update)
-            self._change("set_num_envs", stage)
-        return f"{num_envs:,} environments"
-
-    def _set_task(self, task: str) -> str:
-        """Go on with another task."""
-        present = self._stages.present
-        if task == present.task:
-            return f"{task}, as before"
-        update, env_steps = self.ledger.updates, self.ledger.env_steps
-        stage = with_task(present, self._config, task, update, env_steps)
-        kept = self._change("set_task", stage)
-        return f"{task}, {'the policy goes on' if kept else 'a new policy'}"
-
-    def _change(self, kind: str, stage: Stage, *, again: bool = False) -> bool:
-        """Begin another stage; return whether the policy goes on in it.
-
-        Until the entry is in the journal nothing has changed, and after it nothing can fail.
-        """
-        before = self._stages.present
-        ranges = self._adapter.state.ranges if stage.branch == before.branch else {}
-        branch, kept = self._stages.prepare(stage, ranges, wait=again)
-        try:
-            if stage.branch != before.branch:
-                self.ledger.keep_checkpoint()
-            if not again:
-                self.ledger.journal(kind, {"stage": stage.as_json()})
-        except BaseException:
-            branch.close()
-            raise
-        self._stages.enter(stage, branch)
-        self.ledger.clock.measure_anew()
-        if stage.branch != before.branch:
-            self._adapter.change_task()
-            self.ledger.reporter.forget()
-        return kept
 
 
 def _trial_is_held(what: str) -> UserError:

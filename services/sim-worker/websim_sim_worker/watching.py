@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 
 TERMINATED, TRUNCATED, SUCCESS, INVALID = 1, 2, 3, 4
 """How an environment's last episode ended; 0 before one has."""
+_EDGE = 32767.0
 
 
 class ShardView:
@@ -136,6 +137,7 @@ class FigureView:
         self._model = model
         self._batch = batch
         self._onto, self._follow = _matrices(figure)
+        self._bodies = np.empty((model.nbody, 12, batch.nsim))
         self._along = 1 if figure.plane == "yz" else 0
         self._xpos: Floats | None = None
         self._xmat: Floats | None = None
@@ -156,20 +158,22 @@ class FigureView:
     def points(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
         """Points (n, p, 2) in units of the figure's scale_m, and root_x (n,) in metres.
 
-        What is not a number is put at zero, and what is too far away at the edge.
+        What is too far away, or no number, is at the edge.
         """
-        num_envs = self._batch.nsim
         if self.fresh and self._xpos is not None and self._xmat is not None:
             xpos, xmat = self._xpos, self._xmat
         else:
             xpos, xmat = self._visit_all()
-        bodies = np.concatenate([xpos, xmat.reshape(num_envs, -1, 9)], axis=2).transpose(1, 2, 0)
+        bodies = self._bodies
+        bodies[:, :3] = xpos.transpose(1, 2, 0)
+        bodies[:, 3:] = xmat.transpose(1, 2, 0)
         with np.errstate(all="ignore"):
             # One small product per point: a large one would wake threads that training needs.
-            places = self._onto @ np.ascontiguousarray(bodies)[self._figure.bodies]
+            places = self._onto @ bodies[self._figure.bodies]
             places -= self._follow @ bodies[self._figure.root]
             np.rint(places, out=places)
-            np.clip(np.nan_to_num(places, copy=False), -32767, 32767, out=places)
+            np.fmax(places, -_EDGE, out=places)
+            np.fmin(places, _EDGE, out=places)
             root_x = bodies[self._figure.root, self._along].astype(np.float32)
         points = np.ascontiguousarray(places.astype(np.int16).transpose(2, 0, 1))
         return points, np.nan_to_num(root_x, copy=False)

@@ -89,7 +89,7 @@ class Adapter(Environments):
         if state.mode == "off":
             return
         update, env_steps = self.books.when
-        point = point_of(evaluation, self._branch, update, env_steps, state.stats)
+        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
         state.points = [*state.points, point][-MAX_POINTS:]
         if is_over(state.baseline, state.triggers, self._settings, env_steps):
             state.baseline = state.preference = None
@@ -341,6 +341,13 @@ class Adapter(Environments):
                 decision.sentence,
             )  # fmt: skip
         self._end(decision.sentence, adopted)
+        if control is not None and not adopted:
+            # The incumbent is worth what its control group was.
+            update, env_steps = self.books.when
+            known = msgspec.structs.replace(
+                outcome.points[CONTROL], update=update, env_steps=env_steps
+            )
+            state.points = [known]
 
     def _end(self, sentence: str, adopted: bool = False) -> None:
         state = self.state

@@ -102,7 +102,7 @@ class AdapterCore:
 
         Whoever says yes waits for the swap, so nothing is measured anew that is known.
         """
-        whole = [p for p in self.state.points if len(p.fitness) == self.examiner.episodes]
+        whole = [point for point in self.state.points if point.whole]
         return whole[-1] if whole else self._look(self._branch)
 
     def _look(self, branch: Branch) -> EvalPoint:

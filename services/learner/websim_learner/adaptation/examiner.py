@@ -34,8 +34,7 @@ class Examiner:
             seed: the run's.
         """
         self._open = open_evaluation
-        self.episodes = episodes
-        """Of a whole evaluation."""
+        self._episodes = episodes
         self._waiter = waiter
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
         self._clients: dict[tuple[int, bool], FleetClient] = {}
@@ -104,13 +103,13 @@ class Examiner:
 
     def _turned(self, ranges: Ranges) -> FleetClient:
         """Return the session whose knobs are turned, by which nothing nominal is measured."""
-        client = self._opened(self.episodes, turned=True)
+        client = self._opened(self._episodes, turned=True)
         turn_knobs(client, ranges, self._waiter)
         return client
 
     def _session(self, most: int | None = None) -> FleetClient:
         """Return the session of as many envs: an env's starts depend on its number alone."""
-        episodes = self.episodes if most is None else min(most, self.episodes)
+        episodes = self._episodes if most is None else min(most, self._episodes)
         return self._opened(episodes, turned=False)
 
     def _opened(self, episodes: int, *, turned: bool) -> FleetClient:
@@ -123,7 +122,13 @@ class Examiner:
 
 
 def point_of(
-    evaluation: Evaluation, branch: Branch, update: int, env_steps: int, stats: dict[str, float]
+    evaluation: Evaluation,
+    branch: Branch,
+    update: int,
+    env_steps: int,
+    stats: dict[str, float],
+    *,
+    whole: bool = True,
 ) -> EvalPoint:
     """Return an evaluation as what decisions rest on.
 
@@ -133,6 +138,7 @@ def point_of(
         update: updates of the run done by then.
         env_steps: training env steps of the run done by then.
         stats: of the update before: value_loss and so on.
+        whole: not a mere look at a policy on probation.
     """
     success = evaluation.episode_success
     known = evaluation.success_mean is not None
@@ -146,5 +152,6 @@ def point_of(
         success=tuple(success.tolist()) if known else (),
         reward_id=branch.reward.id,
         components=evaluation.components,
+        whole=whole,
         **stats,
     )

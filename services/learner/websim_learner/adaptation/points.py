@@ -39,6 +39,8 @@ class EvalPoint(msgspec.Struct, frozen=True, kw_only=True):
     success: tuple[float, ...] = ()
     """1 or 0 each; empty where the task defines no success."""
     reward_id: str
+    whole: bool = True
+    """All episodes of an evaluation; False for a look at a policy on probation, at some of them."""
     components: dict[str, ComponentTally] = {}
     value_loss: float = 0.0
     """Of the update before, like the next ones."""

@@ -20,6 +20,7 @@ MAX_UNIT = 64
 MAX_TEXT = 400
 MAX_DESCRIPTION = 2000
 MAX_MEMORY = 32
+MAX_KNOBS = 64
 MAX_NUMBER = 1e12
 """What reward-gen takes at most."""
 
@@ -128,7 +129,7 @@ def reward_request(
         "feedback": msgspec.to_builtins(feedback),
         "memory": [_remembered(each) for each in memory[-MAX_MEMORY:]],
         "num_candidates": num_candidates,
-        "knobs": [_knob(each) for each in knobs],
+        "knobs": [_knob(each) for each in knobs[:MAX_KNOBS]],
     }
     if current_source is not None and _whole_or_nothing(current_source):
         body["current_program"] = current_source

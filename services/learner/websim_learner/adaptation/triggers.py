@@ -111,7 +111,8 @@ def _stagnation(
         sentence = f"The reward gives every episode {paid:.4g}, whatever its fitness."
         what = "says_nothing"
         return Trigger(kind="stagnation", what=what, sentence=sentence, numbers={"return": paid})
-    slope = fitness_slope(points, settings)
+    # Looks on probation follow one another too soon to show growth.
+    slope = fitness_slope([point for point in points if point.whole], settings)
     # Growth is shown only by an interval wholly above 0.
     if slope is None or slope.low > 0.0:
         return None

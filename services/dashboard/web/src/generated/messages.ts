@@ -315,6 +315,7 @@ export interface Goal {
   pending: Waiting[];
   adapting: string;
   banner: string;
+  /** Of the environments: 0 nominal, 1 the task's hard ranges. */
   difficulty: number;
   /** Ranges of the knobs that were turned, which episodes draw from. */
   knobs: Record<string, number[]>;

@@ -12,6 +12,11 @@ pytestmark = pytest.mark.timeout(300)
 CHARTS = ("return", "fitness", "reward", "length", "speed", "loss", "entropy")
 
 
+def num_points(page):
+    series = page.evaluate("fetch('api/v1/metrics?names=value_loss').then(a => a.json())")
+    return max((len(each["update"]) for each in series["branches"]), default=0)
+
+
 def test_every_chart_fills(open_page):
     page = open_page()
     for name in CHARTS:
@@ -34,7 +39,8 @@ def test_values_can_be_downloaded(open_page):
             chart.get_by_role("button", name="download values").click()
         return list(csv.reader(io.StringIO(download.value.path().read_text())))
 
-    wait_for(lambda: len(values()) > 4, "no points come", 200.0)
+    wait_for(lambda: num_points(page) > 4, "no points come", 200.0)
+    page.wait_for_timeout(2000)
     rows = values()
     assert rows[0] == ["env_steps", "value", "policy"]
     steps = [int(row[0]) for row in rows[1:]]
@@ -60,7 +66,8 @@ def test_by_time_and_smoothed(open_page):
             chart.get_by_role("button", name="download values").click()
         return list(csv.reader(io.StringIO(download.value.path().read_text())))[1:]
 
-    wait_for(lambda: len(values()) >= 8, "too few points come", 200.0)
+    wait_for(lambda: num_points(page) >= 8, "too few points come", 200.0)
+    page.wait_for_timeout(2000)
     slider = page.get_by_label("smooth")
     slider.fill("0")
     raw = values()

@@ -184,6 +184,22 @@ def test_while_other_workers_are_lost_three_deaths_prove_nothing():
     assert skipped_steps(shard) == [2]
 
 
+def test_every_trial_of_a_suspect_is_given_longer_before_its_worker_counts_as_lost():
+    fleet = make_fleet(workers=1, num_envs=32)
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    for name, patience_s in (("b", 2.0), ("c", 4.0), ("d", 8.0)):
+        fleet.now_s += 60.0
+        fleet.join("x")  # a loss that makes three deaths prove nothing
+        fleet.kill("x")
+        fleet.settle(fleet.join(name))
+        began_s = fleet.now_s
+        fleet.tick(began_s + lifecycle.WORKER_SILENCE_S + patience_s - 0.1)
+        assert name.encode() in fleet.brain.fleet.workers
+        fleet.tick(began_s + lifecycle.WORKER_SILENCE_S + patience_s + 0.1)
+        assert name.encode() not in fleet.brain.fleet.workers
+
+
 def test_losses_of_long_ago_do_not_matter():
     fleet = make_fleet(workers=1, num_envs=32)
     fleet.join("x")

@@ -331,3 +331,22 @@ def test_a_session_with_too_many_skipped_steps_is_given_up():
             *_, (_, skipped) = steps_of(fleet.settle(fleet.join("a")))
             fleet.worker("a", answer_to(skipped))
     assert said[-1].code == "shard_given_up"
+
+
+def test_a_worker_that_was_only_silent_is_no_evidence_against_its_step():
+    fleet = make_fleet(workers=1, num_envs=32)
+    shard = fleet.brain.fleet.sessions[1].shards[0]
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    fleet.settle(fleet.join("b", instance="slow"))
+    fleet.kill("b")
+    fleet.join("b", instance="slow")
+    fleet.kill("b")
+    fleet.now_s += lifecycle.CALM_S + 1  # what was lost before is no storm
+    fleet.settle(fleet.join("c"))
+    fleet.kill("c")
+    assert [death.came_back for death in shard.deaths] == [False, True, False]
+    assert skipped_steps(shard) == []
+    fleet.settle(fleet.join("d"))
+    fleet.kill("d")
+    assert skipped_steps(shard) == [2]

@@ -122,6 +122,7 @@ class WorkerSide:
             self.lose(worker, "it lost touch", now_s, died=False)
             worker = None
         if worker is None:
+            self._deaths.heard_again(hello.instance)
             worker = WorkerRecord(
                 worker_id=self._next_worker_id,
                 identity=identity,

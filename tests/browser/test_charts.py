@@ -28,13 +28,17 @@ def test_values_can_be_downloaded(open_page):
     chart = page.locator('[data-chart="loss"]')
     chart.locator(".no-data").wait_for(state="detached")
     chart.hover()
-    with page.expect_download() as download:
-        chart.get_by_role("button", name="download values").click()
-    rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
+
+    def values():
+        with page.expect_download() as download:
+            chart.get_by_role("button", name="download values").click()
+        return list(csv.reader(io.StringIO(download.value.path().read_text())))
+
+    wait_for(lambda: len(values()) > 4, "no points come", 200.0)
+    rows = values()
     assert rows[0] == ["env_steps", "value", "policy"]
     steps = [int(row[0]) for row in rows[1:]]
-    assert steps == sorted(steps)
-    assert len(steps) > 3
+    assert steps == sorted(set(steps))
     with page.expect_download() as download:
         chart.get_by_role("button", name="download picture").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
@@ -56,7 +60,7 @@ def test_by_time_and_smoothed(open_page):
             chart.get_by_role("button", name="download values").click()
         return list(csv.reader(io.StringIO(download.value.path().read_text())))[1:]
 
-    wait_for(lambda: len(values()) >= 12, "too few points come", 60.0)
+    wait_for(lambda: len(values()) >= 8, "too few points come", 200.0)
     slider = page.get_by_label("smooth")
     slider.fill("0")
     raw = values()

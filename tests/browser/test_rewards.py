@@ -38,8 +38,8 @@ def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
     editor.fill(WRONG)
     message = page.locator(".gate").get_by_text("Line 3")
     message.wait_for()
-    assert page.locator(".editor .wrong .number").first.inner_text() == "3"
-    assert "import" in page.locator(".editor .lens").first.inner_text()
+    assert page.locator(".editor .wrong .number").inner_text() == "3"
+    assert "import" in page.locator(".editor .lens").inner_text()
     try_it = page.get_by_role("button", name="Try it beside the present one")
     assert try_it.get_attribute("aria-disabled") == "true"
     message.click()
@@ -57,16 +57,15 @@ def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(o
     page.locator(".diff-line.added").first.wait_for()
     page.get_by_label("even if it prefers worse behaviour").check()
     page.get_by_role("button", name="Adopt now").click()
-    page.get_by_text("✓ In force at update").wait_for(timeout=60_000)
+    # An adoption begins with an evaluation, which takes its time on a busy machine.
     card = page.locator(".timeline .card.step.good").first
-    card.wait_for()
+    card.wait_for(timeout=200_000)
     assert "adopted" in card.inner_text()
     page.get_by_role("tab", name="All rewards").click()
     assert "in force" in page.locator(".reward-list .in-force").inner_text()
     assert "by hand" in page.locator(".reward-list .in-force").inner_text()
     page.get_by_role("button", name="Take back the last adoption").click()
-    page.get_by_text("✓ Taken back at update").wait_for(timeout=60_000)
-    page.locator(".timeline .card.step.bad").first.wait_for()
+    page.locator(".timeline .card.step.bad").first.wait_for(timeout=100_000)
     assert "task" in page.locator(".reward-list .in-force").inner_text()
 
 

@@ -8,6 +8,7 @@ import { clock, short } from "../format";
 import { events, series, seriesVersion, status } from "../live/store";
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
+import { observeSize } from "../ui/resize";
 import { asCsv, chartData, type ChartData } from "./data";
 import { markersOf, type Marker } from "./markers";
 import type { ChartSpec } from "./panels";
@@ -28,12 +29,11 @@ export function Chart({ spec }: { spec: ChartSpec }) {
 
   useEffect(() => {
     const element = box.current!;
-    const observer = new ResizeObserver(() => {
+    const stop = observeSize(element, () => {
       plot.current?.setSize({ width: element.clientWidth, height: element.clientHeight });
     });
-    observer.observe(element);
     return () => {
-      observer.disconnect();
+      stop();
       plot.current?.destroy();
       plot.current = null;
     };

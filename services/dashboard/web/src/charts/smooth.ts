@@ -15,7 +15,6 @@ export function smooth(values: readonly (number | null)[], weight: number): (num
 
 /** Weight for `count` points such that a slider's place means the same for few and many. */
 export function weightFor(slider: number, count: number): number {
-  if (slider <= 0) return 0;
-  const points = Math.max(1, slider * slider * 0.12 * count);
-  return 1 - 1 / points > 0 ? 1 - 1 / points : 0;
+  const points = 1 + slider * slider * 0.12 * count;
+  return 1 - 1 / points;
 }

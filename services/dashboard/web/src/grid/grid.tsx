@@ -9,6 +9,7 @@ import { OUTCOMES } from "../live/frames";
 import { link, socket, status } from "../live/store";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
 import { Button, Choice, Icon } from "../ui/parts";
+import { observeSize } from "../ui/resize";
 import { FILTERS, SORTS } from "./order";
 import { Picture, type EnvGlance, type EnvKey, type Summary } from "./picture";
 
@@ -86,10 +87,9 @@ export function GridPanel() {
     grid.value = picture;
     picture.onHeight = (px) => (height.value = px);
     picture.onSummary = (now) => (summary.value = now);
-    const observer = new ResizeObserver(() => picture.resize(box.clientWidth, box.clientHeight));
-    observer.observe(box);
+    const stop = observeSize(box, () => picture.resize(box.clientWidth, box.clientHeight));
     return () => {
-      observer.disconnect();
+      stop();
       picture.stop();
       grid.value = null;
     };

@@ -27,7 +27,7 @@ export const incumbent = computed(() => {
 
 export function Editor() {
   const text = draft.value ?? incumbent.value;
-  const check = useSignal<RewardCheck | null>(null);
+  const check = useSignal<(RewardCheck & { source: string }) | null>(null);
   const problem = useSignal("");
   const showDiff = useSignal(false);
   const force = useSignal(false);
@@ -37,9 +37,10 @@ export function Editor() {
 
   const asked = useRef(0);
   useSignalEffect(() => {
-    const source = draft.value ?? incumbent.value;
+    const source = draft.value;
     const turn = ++asked.current;
-    if (source.trim() === "") {
+    // The task's own reward may use the task's parameters, which no other reward can.
+    if (source === null || source.trim() === "") {
       check.value = null;
       return;
     }
@@ -48,7 +49,7 @@ export function Editor() {
       try {
         const answer = await post<RewardCheck>("rewards/check", { source, session: null });
         if (turn === asked.current) {
-          check.value = answer;
+          check.value = { ...answer, source };
           problem.value = "";
         }
       } catch (error) {
@@ -64,8 +65,11 @@ export function Editor() {
       adaptationChanged();
       return `${said} at update ${applied.update}`;
     });
-  const messages = check.value?.messages ?? [];
-  const refused = check.value !== null && !check.value.ok;
+  // What was said of the text before the last key says nothing of this one's lines.
+  const fresh = check.value?.source === text ? check.value : null;
+  const messages = fresh?.messages ?? [];
+  const refused = fresh !== null && !fresh.ok;
+  const unsent = draft.value === null || refused;
   const lines = highlightLines(text);
   const jump = (line: number, column: number) => {
     const at = text.split("\n").slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0) + Math.max(0, column - 1);
@@ -110,9 +114,10 @@ export function Editor() {
       </div>
       <div id="editor-messages" class="gate" role="status">
         {problem.value !== "" && <p class="bad">! {problem.value}</p>}
-        {check.value?.ok && problem.value === "" && (
+        {draft.value === null && <p class="muted">This is the reward in force. Change it, and it is checked as you type.</p>}
+        {fresh?.ok && problem.value === "" && (
           <p class="good">
-            ✓ The language accepts it{check.value.components.length > 0 ? `: ${check.value.components.join(", ")}` : ""}.
+            ✓ The language accepts it{fresh.components.length > 0 ? `: ${fresh.components.join(", ")}` : ""}.
           </p>
         )}
         {messages.map((each, i) => (
@@ -127,10 +132,10 @@ export function Editor() {
           <span>Name</span>
           <input value={name.value} maxLength={100} onInput={(event) => (name.value = event.currentTarget.value)} />
         </label>
-        <Button class="primary" steers disabled={refused} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
+        <Button class="primary" steers disabled={unsent} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
           Try it beside the present one
         </Button>
-        <Button steers disabled={refused} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
+        <Button steers disabled={unsent} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
           Adopt now
         </Button>
         <label class="check" title="Although it prefers worse behaviour among this run's trajectories">

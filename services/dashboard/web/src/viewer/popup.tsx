@@ -11,12 +11,14 @@ import { ApiError, get, post } from "../live/api";
 import { socket, status, watchedEnv, watchedEnvError } from "../live/store";
 import { dark } from "../ui/settings";
 import { Button, Icon, Outcome, useAction } from "../ui/parts";
+import { observeSize } from "../ui/resize";
 import type { Viewer } from "./viewer";
 
 /** Loaded ahead, when the page has time, so that opening is quick. */
 const loadViewer = () => import("./viewer");
 export const prefetchViewer = (): void => {
-  window.setTimeout(() => void loadViewer(), 1500);
+  // What fails here is tried again, and told, when a pop-up opens.
+  window.setTimeout(() => void loadViewer().catch(() => undefined), 1500);
 };
 
 const MAX_FIELD_COLUMNS = 12;
@@ -90,15 +92,17 @@ function View({ envKey }: { envKey: EnvKey }) {
     let animation = 0;
     const element = canvas.current!;
     const box = element.parentElement!;
-    const observer = new ResizeObserver(() => viewer.current?.resize(box.clientWidth, box.clientHeight));
+    let stop = () => {};
     const begin = async () => {
       try {
         const [{ Viewer }, scene] = await Promise.all([loadViewer(), get<Scene>(`sessions/${envKey.session}/scene`)]);
         if (closed) return;
         viewer.current = new Viewer(element, scene, colours());
-        observer.observe(box);
+        stop = observeSize(box, () => viewer.current?.resize(box.clientWidth, box.clientHeight));
       } catch (error) {
-        problem.value = error instanceof ApiError ? error.message : "This browser draws no 3D: it gives no WebGL.";
+        if (error instanceof ApiError) problem.value = error.message;
+        else if (error instanceof TypeError) problem.value = "The 3D view could not be loaded.";
+        else problem.value = "This browser draws no 3D: it gives no WebGL.";
         loading.value = false;
       }
     };
@@ -118,7 +122,7 @@ function View({ envKey }: { envKey: EnvKey }) {
     return () => {
       closed = true;
       cancelAnimationFrame(animation);
-      observer.disconnect();
+      stop();
       viewer.current?.dispose();
       viewer.current = null;
     };

@@ -51,7 +51,7 @@ TOUCHING = "np.sum(np.where(np.abs(state.contact_forces) > 0.01, 1.0, 0.0), axis
 
 CASES = (
     Case("alive bonus only (a statue)", "ant", True, "1.0 * state.healthy"),
-    Case("|v_x| (runs the wrong way)", "cheetah_back", True, "np.abs(state.x_velocity)"),
+    Case("abs(v_x) (runs the wrong way)", "cheetah_back", True, "np.abs(state.x_velocity)"),
     Case("torso height (a tower)", "cheetah", True, "10.0 * state.z_position"),
     Case("-effort only (freezes)", "cheetah", True, f"-1.0 * {EFFORT}"),
     Case("v_x without a cost of falling (dives)", "hopper", True, "1.0 * state.x_velocity"),

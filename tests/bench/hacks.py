@@ -222,12 +222,12 @@ def _line(each: Outcome) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the table for docs/adaptation.md."""
     lines = [
-        "| reward, adopted by force | task | | after steps | fitness before | then | lost |",
+        "| reward, adopted by force | task | | after steps | fitness before | then | change |",
         "|---|---|---|---|---|---|---|",
     ]
     for each in outcomes:
         verdict = "taken back" if each.taken_back else "stays"
-        lost = f"{max(each.lost, 0.0):.0%}" if each.hackable else f"{-each.lost:+.0%}"
+        lost = f"{-each.lost:+.0%}"
         wrong = "" if each.right else " (wrong)"
         lines.append(
             f"| {each.name} | {each.task} | {verdict}{wrong} | {each.after_steps:,} "

@@ -46,6 +46,9 @@ DRAIN_DEADLINE_S = 3.0
 MAX_DEATHS_AT_STEP = 3
 """A step that ends this many workers in a row is skipped: its episodes end as invalid."""
 
+TRIAL_PATIENCE_S = 1.0
+"""Silence granted to a worker that tries a suspect alone; doubles with every death at the step."""
+
 CALM_S = 10.0
 """Workers lost for other reasons within this time make losses at a step prove less."""
 

@@ -257,7 +257,7 @@ def test_envs_that_are_lost_again_and_again_fail_the_run(harness):
 def test_a_lost_evaluation_session_is_opened_again(harness, tmp_path):
     run = harness(tmp_path / "run")
 
-    opened = run._open_evaluation
+    opened = run.run._adapter.examiner._open
     lost = []
 
     def lose_the_next_session(harness):

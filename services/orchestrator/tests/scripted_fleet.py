@@ -1,5 +1,7 @@
 """A brain with scripted workers and clients: events in, instructions out."""
 
+from collections import Counter
+
 import numpy as np
 
 from websim.wire.codec import Envelope, describe
@@ -46,6 +48,7 @@ class Fleet:
     def __init__(self) -> None:
         self.brain = Brain()
         self.now_s = 0.0
+        self.kills: Counter[str] = Counter()
 
     def worker(self, name: str, message: Message, frames: tuple = ()) -> list[Instruction]:
         event = WorkerMessage(self.now_s, name.encode(), Envelope(message, frames))
@@ -60,10 +63,13 @@ class Fleet:
         return self.brain.handle(Ticked(now_s))
 
     def kill(self, name: str) -> list[Instruction]:
+        self.kills[name] += 1
         return self.brain.handle(WorkerUnreachable(self.now_s, name.encode()))
 
-    def join(self, name: str) -> list[Instruction]:
-        return self.worker(name, WorkerHello(instance=name, pid=1, host="h"))
+    def join(self, name: str, instance: str = "") -> list[Instruction]:
+        """Register a worker; after a kill as a new process, unless an instance is named."""
+        hello = WorkerHello(instance=instance or f"{name}{self.kills[name]}", pid=1, host="h")
+        return self.worker(name, hello)
 
     def make_ready(self, said: list[Instruction]) -> list[Instruction]:
         """Answer every AssignShard among the instructions with ShardReady."""

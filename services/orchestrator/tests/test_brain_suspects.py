@@ -184,6 +184,22 @@ def test_while_other_workers_are_lost_three_deaths_prove_nothing():
     assert skipped_steps(shard) == [2]
 
 
+def test_every_trial_of_a_suspect_is_given_longer_before_its_worker_counts_as_lost():
+    fleet = make_fleet(workers=1, num_envs=32)
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    for name, patience_s in (("b", 2.0), ("c", 4.0), ("d", 8.0)):
+        fleet.now_s += 60.0
+        fleet.join("x")  # a loss that makes three deaths prove nothing
+        fleet.kill("x")
+        fleet.settle(fleet.join(name))
+        began_s = fleet.now_s
+        fleet.tick(began_s + lifecycle.WORKER_SILENCE_S + patience_s - 0.1)
+        assert name.encode() in fleet.brain.fleet.workers
+        fleet.tick(began_s + lifecycle.WORKER_SILENCE_S + patience_s + 0.1)
+        assert name.encode() not in fleet.brain.fleet.workers
+
+
 def test_losses_of_long_ago_do_not_matter():
     fleet = make_fleet(workers=1, num_envs=32)
     fleet.join("x")
@@ -315,3 +331,22 @@ def test_a_session_with_too_many_skipped_steps_is_given_up():
             *_, (_, skipped) = steps_of(fleet.settle(fleet.join("a")))
             fleet.worker("a", answer_to(skipped))
     assert said[-1].code == "shard_given_up"
+
+
+def test_a_worker_that_was_only_silent_is_no_evidence_against_its_step():
+    fleet = make_fleet(workers=1, num_envs=32)
+    shard = fleet.brain.fleet.sessions[1].shards[0]
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    fleet.settle(fleet.join("b", instance="slow"))
+    fleet.kill("b")
+    fleet.join("b", instance="slow")
+    fleet.kill("b")
+    fleet.now_s += lifecycle.CALM_S + 1  # what was lost before is no storm
+    fleet.settle(fleet.join("c"))
+    fleet.kill("c")
+    assert [death.came_back for death in shard.deaths] == [False, True, False]
+    assert skipped_steps(shard) == []
+    fleet.settle(fleet.join("d"))
+    fleet.kill("d")
+    assert skipped_steps(shard) == [2]

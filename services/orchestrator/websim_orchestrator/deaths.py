@@ -6,12 +6,17 @@ are lost for reasons of their own it takes MAX_DEATHS_IN_STORM. A step that is b
 good; another command, or a shard that cannot even be rebuilt, ends its session.
 """
 
+from dataclasses import replace
+
 import msgspec
 
 from websim.wire import lifecycle
 from websim.wire.messages import Step
 from websim_orchestrator.fleet import Death, Fleet, Quarantine, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
+
+MAX_REMEMBERED = 256
+"""Lost workers that are known again when they come back."""
 
 
 class Deaths:
@@ -20,6 +25,8 @@ class Deaths:
     def __init__(self, fleet: Fleet, out: Outbox) -> None:
         self._fleet = fleet
         self._out = out
+        self._gone: dict[str, int] = {}
+        """Ids of lost workers by their instances, the latest MAX_REMEMBERED."""
 
     def lost(self, worker: WorkerRecord, now_s: float) -> None:
         """Note that a worker was lost that was not asked to leave."""
@@ -27,6 +34,22 @@ class Deaths:
         for worker_id in [each for each, at_s in lost.items() if now_s - at_s > lifecycle.CALM_S]:
             del lost[worker_id]
         lost[worker.worker_id] = now_s
+        self._gone[worker.instance] = worker.worker_id
+        while len(self._gone) > MAX_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+
+    def heard_again(self, instance: str) -> None:
+        """Take back what was made of a worker's end: it registers anew, so it was only silent."""
+        worker_id = self._gone.pop(instance, None)
+        if worker_id is None:
+            return
+        self._fleet.unexplained.pop(worker_id, None)
+        for session in self._fleet.sessions.values():
+            for shard in session.shards:
+                shard.deaths = [
+                    replace(each, came_back=True) if each.worker_id == worker_id else each
+                    for each in shard.deaths
+                ]
 
     def died(self, shard: ShardRecord, worker_id: int, how: str, *, certain: bool = False) -> str:
         """Note that a shard's worker died, or failed, and skip the shard's step if it is to blame.
@@ -53,11 +76,12 @@ class Deaths:
             shard.death_seq = seq
             shard.deaths.clear()
         shard.deaths.append(Death(worker_id, how))
-        if len(shard.deaths) < self._proof(shard, certain):
+        proven = sum(not each.came_back for each in shard.deaths)
+        if proven < self._proof(shard, certain):
             return ""
         if self._skip(shard, seq):
             return ""
-        return f"ended {len(shard.deaths)} workers in a row at the same step"
+        return f"ended {proven} workers in a row at the same step"
 
     def _proof(self, shard: ShardRecord, certain: bool) -> int:
         """How many deaths in a row show that the command was the cause."""

@@ -131,6 +131,8 @@ class Death:
     worker_id: int
     how: str
     """It ended."""
+    came_back: bool = False
+    """It had only been silent: no evidence."""
 
 
 @dataclass(frozen=True, slots=True)

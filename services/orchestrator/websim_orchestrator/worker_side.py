@@ -122,6 +122,7 @@ class WorkerSide:
             self.lose(worker, "it lost touch", now_s, died=False)
             worker = None
         if worker is None:
+            self._deaths.heard_again(hello.instance)
             worker = WorkerRecord(
                 worker_id=self._next_worker_id,
                 identity=identity,
@@ -266,6 +267,17 @@ class WorkerSide:
         else:
             self._placement.place_waiting(now_s)
 
+    def _trial_patience_s(self, worker: WorkerRecord) -> float:
+        """Silence granted to a worker that tries a suspect: twice as much with every death.
+
+        On a machine that is short of processors every worker is slow at the same step.
+        """
+        if not worker.probes:
+            return 0.0
+        session, index = worker.probes[0]
+        deaths = len(self._fleet.sessions[session].shards[index].deaths)
+        return min(lifecycle.BUILD_PATIENCE_S, lifecycle.TRIAL_PATIENCE_S * 2.0**deaths)
+
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""
         for worker in list(self._fleet.workers.values()):
@@ -274,6 +286,7 @@ class WorkerSide:
                 lifecycle.WORKER_SILENCE_S
                 + lifecycle.COMMAND_PATIENCE * worker.longest_command_s
                 + (lifecycle.BUILD_PATIENCE_S if worker.building > 0 else 0.0)
+                + self._trial_patience_s(worker)
             )
             if silence_s > limit_s:
                 self.lose(worker, f"silent for {silence_s:.1f} s", now_s)

@@ -12,15 +12,21 @@ CANARY = "sk-ant-canary-of-a-test"
 
 
 def environments_of_children(parent):
-    """Return what each running module of a process's children has in its environment."""
+    """Return what each running module of a process's children has in its environment.
+
+    A child that has not begun its own program yet is a copy of the parent, and left out.
+    """
     found = {}
+    own = (Path("/proc") / str(parent) / "cmdline").read_bytes()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) != parent:
                 continue
-            command = (entry / "cmdline").read_bytes().split(b"\0")
+            if (line := (entry / "cmdline").read_bytes()) == own:
+                continue
+            command = line.split(b"\0")
             environment = (entry / "environ").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue

@@ -149,16 +149,30 @@ class Stages:
 
 
 def stage_of(checkpoint: Checkpoint | None, config: RunConfig) -> Stage:
-    """Return the stage in which a checkpoint was taken; a run's first one where it says none."""
+    """Return the stage in which a checkpoint was taken; a run's first one where it says none.
+
+    Raises:
+        UserError: the run began with other settings than its configuration says.
+    """
+    first = first_stage(config)
     kept = checkpoint.counters.get("stage") if checkpoint is not None else None
-    return first_stage(config) if kept is None else msgspec.convert(kept, Stage)
+    if checkpoint is None or kept is None:
+        return first
+    stage = msgspec.convert(kept, Stage)
+    if stage.n == 0 and stage != first:
+        raise _misfit(checkpoint, "it was trained with other settings")
+    return stage
 
 
 def _load(branch: Branch, checkpoint: Checkpoint) -> None:
     try:
         branch.load(checkpoint.counters["branches"][0], checkpoint.arrays)
     except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{checkpoint.name} does not fit this run: {error}",
-            "Was config.json or the task's file changed?",
-        ) from None
+        raise _misfit(checkpoint, str(error)) from None
+
+
+def _misfit(checkpoint: Checkpoint, why: str) -> UserError:
+    return UserError(
+        f"{checkpoint.name} does not fit this run: {why}",
+        "Was config.json or the task's file changed?",
+    )

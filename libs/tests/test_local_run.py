@@ -303,6 +303,12 @@ def test_rewards_are_checked_for_a_task(websim, tmp_path):
         ("good.py", True),
         ("bad.py", False),
     ]
+    # Hopper's healthy range has no upper end.
+    (tmp_path / "forward.py").write_text(
+        "def reward(state, action):\n    return state.x_velocity\n"
+    )
+    answer = websim("check-reward", "forward.py", "--task", "Hopper-v5")
+    assert (answer.returncode, answer.stderr) == (0, "")
     answer = websim("check-reward", "good.py", "--task", "HalfCheeta-v5")
     assert answer.returncode == 2
     assert "did you mean" in answer.stderr.lower()

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
+
+import msgspec
 
 from websim.local.child import CHILD_ENVIRONMENT
 from websim.local.fleet import require_installed
 from websim.service.errors import UserError
-
-if TYPE_CHECKING:
-    from websim.wire.messages import TaskInfo
+from websim.wire.messages import FieldInfo
 
 BENCH = Path(__file__).resolve().parents[3] / "tests" / "bench" / "run.py"
 """Where the bench is in a checkout."""
@@ -49,16 +49,20 @@ def check_rewards(files: list[Path], task: str, *, as_json: bool) -> int:
 
     info = _task_info(task)
     schema = ProgramSchema(
-        fields={field.name: field.columns for field in info.fields}, action_dim=info.action_dim
+        fields={field.name: field.columns for field in info.fields},
+        action_dim=len(info.action_low),
     )
     return check_reward(files, schema, as_json=as_json, out=sys.stdout)
 
 
-def _task_info(task: str) -> "TaskInfo":
-    import msgspec
+class _Task(msgspec.Struct):
+    """What a reward may read; the rest may hold infinities, for which JSON has null."""
 
-    from websim.wire.messages import TaskInfo
+    fields: list[FieldInfo]
+    action_low: list[float | None]
 
+
+def _task_info(task: str) -> _Task:
     require_installed("websim_sim_worker")
     answer = subprocess.run(
         [sys.executable, "-P", "-m", "websim_sim_worker", "tasks", task, "--json"],
@@ -69,7 +73,7 @@ def _task_info(task: str) -> "TaskInfo":
     if answer.returncode != 0:
         lines = answer.stderr.strip().splitlines() or [f"task {task} cannot be read"]
         raise UserError(lines[-1].removeprefix("error: "))
-    return msgspec.json.decode(answer.stdout, type=TaskInfo)
+    return msgspec.json.decode(answer.stdout, type=_Task)
 
 
 def _become(*arguments: str) -> NoReturn:

@@ -113,8 +113,8 @@ def test_no_file_names_a_package_registry():
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split("\0")
-    hosts = [part + ".org" for part in ("pypi", "pythonhosted", "download.pytorch")]
-    options = ["--extra-" + "index-url", "--" + "index-url"]
+    hosts = [part + ".org" for part in ("pypi", "pythonhosted", "download.pytorch", "npmjs")]
+    options = [f"--{kind}-url" for kind in ("index", "extra-index")]
     for name in filter(None, listed):
         text = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
         for word in hosts + options:

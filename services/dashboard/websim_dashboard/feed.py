@@ -1,5 +1,6 @@
 """A loop that asks a service how it stands: often while somebody looks, now and then otherwise."""
 
+import abc
 import asyncio
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from websim_dashboard.upstream import Unreachable
 log = get_logger(__name__)
 
 
-class Feed:
+class Feed(abc.ABC):
     """Base of the feeds; a subclass says what one turn asks for. Belongs to one loop."""
 
     def __init__(
@@ -35,13 +36,13 @@ class Feed:
         self._turn_lock = asyncio.Lock()
         self._turned_s = float("-inf")
 
+    @abc.abstractmethod
     async def turn(self) -> None:
         """Ask once.
 
         Raises:
             Unreachable: there is no answer.
         """
-        raise NotImplementedError
 
     def poke(self) -> None:
         """Have the next turn now: something has just changed."""

@@ -128,4 +128,4 @@ def _from_numpy(value: object) -> object:
     """Return the Python numbers of what msgspec does not know."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise NotImplementedError(f"{type(value).__name__} does not go into a row")
+    raise TypeError(f"{type(value).__name__} does not go into a row")

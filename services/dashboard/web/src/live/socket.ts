@@ -61,7 +61,7 @@ export class LiveSocket {
     };
   }
 
-  /** Ends the connection for now; `open` begins another. */
+  /** Ends the connection until `open` is called again. */
   close(): void {
     window.clearTimeout(this.retryTimer);
     const socket = this.socket;

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -273,22 +274,40 @@ def test_a_whole_set_stays_and_one_that_lacks_a_file_is_replaced(tmp_path, capsy
         run(["keys", str(tmp_path / "keys"), "--if-missing"])
 
 
-class SomebodyElses:
-    """A file as `os.stat` shows it, of user 0 and a group of ours."""
-
-    def __init__(self, mode: int) -> None:
-        self.st_mode = 0o100000 | mode
-        self.st_uid = os.geteuid() + 1
-        self.st_gid = os.getegid()
+OURS, OTHERS = 10001, 10002
+"""User and group of this process, and some that are not."""
 
 
-@pytest.mark.parametrize(("mode", "refused"), [(0o440, False), (0o444, True), (0o460, True)])
-def test_a_secret_of_somebody_elses_may_be_handed_over_by_a_group(
-    tmp_path, monkeypatch, mode, refused
-):
-    monkeypatch.setattr(Path, "stat", lambda _self: SomebodyElses(mode))
+@pytest.mark.parametrize(
+    ("uid", "gid", "mode", "refused"),
+    [
+        (0, OURS, 0o440, False),
+        (0, OURS, 0o400, False),
+        (0, OURS, 0o444, True),
+        (0, OURS, 0o460, True),
+        (0, OURS, 0o450, True),
+        (0, OTHERS, 0o440, True),
+        (OTHERS, OURS, 0o440, True),
+        (OURS, OURS, 0o440, True),
+    ],
+)
+def test_only_root_hands_a_secret_over_by_a_group(tmp_path, monkeypatch, uid, gid, mode, refused):
+    found = SimpleNamespace(st_mode=0o100000 | mode, st_uid=uid, st_gid=gid)
+    monkeypatch.setattr(Path, "stat", lambda _self: found)
+    monkeypatch.setattr(os, "geteuid", lambda: OURS)
+    monkeypatch.setattr(os, "getegid", lambda: 1)
+    monkeypatch.setattr(os, "getgroups", lambda: [OURS])
     if refused:
         with pytest.raises(UserError, match=f"mode {mode:04o}"):
             check_secret(tmp_path / "secret")
     else:
+        check_secret(tmp_path / "secret")
+
+
+def test_a_process_of_root_s_takes_no_secret_that_a_group_may_read(tmp_path, monkeypatch):
+    found = SimpleNamespace(st_mode=0o100440, st_uid=0, st_gid=0)
+    monkeypatch.setattr(Path, "stat", lambda _self: found)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "getegid", lambda: 0)
+    with pytest.raises(UserError, match="mode 0440"):
         check_secret(tmp_path / "secret")

@@ -9,6 +9,8 @@ from websim.service.errors import UserError
 SECRET_MODE = 0o400
 """Permissions of a file that holds a secret."""
 
+ROOT_UID = 0
+
 
 def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace `path` with `data` so that a reader or a crash never sees a part of it.
@@ -44,8 +46,8 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
 def check_secret(path: Path) -> None:
     """Refuse a secret's file that is not there or that others may read or change.
 
-    A file of somebody else's, root's say, may be read by a group of ours: how Kubernetes hands
-    secrets to a process without privileges.
+    A file of root's may be read by a group of ours: how Kubernetes hands secrets to a process
+    without privileges. One of any other user's may not: that user could change it.
 
     Raises:
         UserError: Says what is wrong with it and what to do.
@@ -58,7 +60,8 @@ def check_secret(path: Path) -> None:
             "`websim keys` makes keys and tokens; copy this host's part here.",
         ) from None
     mode = found.st_mode & 0o777
-    handed_over = found.st_uid != os.geteuid() and found.st_gid in (os.getegid(), *os.getgroups())
+    from_root = found.st_uid == ROOT_UID != os.geteuid()
+    handed_over = from_root and found.st_gid in (os.getegid(), *os.getgroups())
     if mode & (0o037 if handed_over else 0o077):
         raise UserError(
             f"{path} holds a secret, and others may read or change it (mode {mode:04o})",

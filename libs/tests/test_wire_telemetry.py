@@ -105,6 +105,7 @@ def test_taking_gives_the_last_of_each_topic(stage):
     assert {topic: each.message.t for topic, each in taken.items()} == dict(
         zip(topics, last, strict=True)
     )
+    assert subscriber.stale == 12
 
 
 def test_a_broken_message_is_counted_and_the_others_come(stage):
@@ -112,6 +113,7 @@ def test_a_broken_message_is_counted_and_the_others_come(stage):
     send(stage.publisher, [b"figures/9/", b"WS junk", b"more"])
     take_until(subscriber, stage.publish())
     assert subscriber.broken == 1
+    assert subscriber.problem
 
 
 def rss_bytes() -> int:

@@ -39,6 +39,7 @@ def make_socket(context: "zmq.Context[Any]", kind: int) -> "zmq.Socket[bytes]":
         socket.set(zmq.RECONNECT_IVL, 50)
         socket.set(zmq.RECONNECT_IVL_MAX, 250)
         socket.set(zmq.CONNECT_TIMEOUT, 3000)
+    if kind == zmq.DEALER:
         # Nothing queues for an endpoint that is not there.
         socket.set(zmq.IMMEDIATE, 1)
     return socket

@@ -17,7 +17,7 @@ from websim.wire.codec import Decoder, Envelope
 from websim.wire.curve import PeerKeys
 from websim.wire.errors import WireError
 from websim.wire.messages import Telemetry
-from websim.wire.sockets import receive, set_bounds
+from websim.wire.sockets import make_socket, receive, set_bounds
 
 QUEUE_MESSAGES = 64
 """Bound of what waits for one subscriber: two rounds of a session of 32 shards."""
@@ -58,14 +58,13 @@ class Subscriber:
         self, context: "zmq.Context[Any]", address: str, keys: PeerKeys | None = None
     ) -> None:
         """Connect to an orchestrator's telemetry socket, which may come later or come again."""
-        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        self.socket = make_socket(context, zmq.SUB)
         """To be polled for what can be taken."""
-        self.broken = 0
-        """Messages that could not be decoded."""
-        set_bounds(self.socket)
+        self.stale = self.broken = 0
+        """Messages dropped for a newer one of their topic, and those that could not be decoded."""
+        self.problem = ""
+        """What was wrong with the last one that could not."""
         self.socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
-        self.socket.set(zmq.RECONNECT_IVL, 50)
-        self.socket.set(zmq.RECONNECT_IVL_MAX, 1000)
         if keys is not None:
             keys.apply(self.socket)
         self.socket.connect(address)
@@ -86,13 +85,16 @@ class Subscriber:
             frames = receive(self.socket)
             if frames is None:
                 break
-            last[frames[0].bytes] = frames[1:]
+            topic = frames[0].bytes
+            self.stale += topic in last
+            last[topic] = frames[1:]
         taken = {}
         for topic, frames in last.items():
             try:
                 taken[topic] = self._decoder.decode(frames)
-            except WireError:
+            except WireError as error:
                 self.broken += 1
+                self.problem = str(error)
         return taken
 
     def close(self) -> None:

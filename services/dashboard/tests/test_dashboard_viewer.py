@@ -6,10 +6,10 @@ import itertools
 import pytest
 from dashboard_samples import make_figures, make_pose
 
+from websim.wire.telemetry import figures_topic, pose_topic
 from websim_dashboard import viewer as viewer_module
 from websim_dashboard.hub import Hub
 from websim_dashboard.messages import FiguresWish, PoseWish, Subscribe
-from websim_dashboard.telemetry import figures_topic, pose_topic
 from websim_dashboard.viewer import MAX_TEXTS, Frame, Sent, TooSlow, Viewer
 from websim_dashboard.window import (
     ACK_TIMEOUT_S,

@@ -11,10 +11,11 @@ from typing import Any
 from websim.service.tokens import Role
 from websim.wire.codec import Envelope
 from websim.wire.messages import Figures, Pose
+from websim.wire.telemetry import figures_topic, pose_topic
 from websim_dashboard.binary import HEADER_BYTES
 from websim_dashboard.frames import FiguresBoard, encode_pose, reward_of
 from websim_dashboard.messages import MAX_HZ, SessionSummary
-from websim_dashboard.telemetry import Received, Topic, figures_topic, pose_topic
+from websim_dashboard.telemetry import Received, Topic
 from websim_dashboard.viewer import Frame, Key, Sent, Viewer
 
 MAX_VIEWERS = 64

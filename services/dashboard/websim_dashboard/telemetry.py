@@ -3,22 +3,17 @@
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import zmq
 
 from websim.service.logs import get_logger
-from websim.wire.codec import Decoder, Envelope
+from websim.wire.codec import Envelope
 from websim.wire.curve import PeerKeys
-from websim.wire.errors import WireError
-from websim.wire.messages import Figures, Pose, Telemetry
-from websim.wire.sockets import make_socket
+from websim.wire.messages import Telemetry
+from websim.wire.telemetry import Subscriber
 from websim_dashboard.frames import is_sound
 
 log = get_logger(__name__)
-
-QUEUE_MESSAGES = 256
-"""Bound of what waits in the socket: a few pictures of all shards of some sessions."""
 
 POLL_MS = 500
 """How often the thread looks whether it is to stop, at the latest."""
@@ -26,17 +21,7 @@ POLL_MS = 500
 CONTROL = "inproc://telemetry-control"
 
 Topic = bytes
-Received = Mapping[Topic, Envelope[Figures | Pose]]
-
-
-def figures_topic(session: int) -> Topic:
-    """Return the prefix of all figures of a session."""
-    return f"figures/{session}/".encode()
-
-
-def pose_topic(session: int, env_id: int) -> Topic:
-    """Return the topic of an environment's pose."""
-    return f"pose/{session}/{env_id}/".encode()
+Received = Mapping[Topic, Envelope[Telemetry]]
 
 
 class TelemetryReader:
@@ -82,59 +67,42 @@ class TelemetryReader:
         control = self._context.socket(zmq.PAIR)
         control.set(zmq.LINGER, 0)
         control.connect(CONTROL)
-        subscriber = make_socket(self._context, zmq.SUB)
-        subscriber.set(zmq.RCVHWM, QUEUE_MESSAGES)
-        if self._keys is not None:
-            self._keys.apply(subscriber)
-        decoder: Decoder[Figures | Pose] = Decoder(Telemetry)
+        subscriber = Subscriber(self._context, self._address, self._keys)
         with contextlib.closing(control), contextlib.closing(subscriber):
-            subscriber.connect(self._address)
             poller = zmq.Poller()
             poller.register(control, zmq.POLLIN)
-            poller.register(subscriber, zmq.POLLIN)
+            poller.register(subscriber.socket, zmq.POLLIN)
             while True:
                 ready = dict(poller.poll(POLL_MS))
                 if control in ready and not _obey(control, subscriber):
                     return
-                if subscriber in ready:
-                    self._drain(subscriber, decoder)
+                if subscriber.socket in ready:
+                    self._drain(subscriber)
 
-    def _drain(self, subscriber: "zmq.Socket[bytes]", decoder: Decoder[Figures | Pose]) -> None:
+    def _drain(self, subscriber: Subscriber) -> None:
         """Take all that is there; deliver the newest of each topic."""
-        newest: dict[Topic, list[bytes]] = {}
-        for _ in range(QUEUE_MESSAGES):
-            try:
-                topic, *frames = subscriber.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            self.stale += topic in newest
-            newest[topic] = frames
-        received: dict[Topic, Envelope[Figures | Pose]] = {}
-        for topic, frames in newest.items():
-            try:
-                envelope = decoder.decode(frames)
-            except WireError as error:
-                self._note_broken(str(error))
-                continue
-            if is_sound(envelope):
-                received[topic] = envelope
-            else:
-                self._note_broken("its arrays do not fit")
+        undecoded = subscriber.broken
+        taken = subscriber.take()
+        if subscriber.broken > undecoded:
+            self._note_broken(subscriber.broken - undecoded, subscriber.problem)
+        received = {topic: each for topic, each in taken.items() if is_sound(each)}
+        if len(received) < len(taken):
+            self._note_broken(len(taken) - len(received), "its arrays do not fit")
+        self.stale = subscriber.stale
         self.used += len(received)
         if received:
             self._deliver(received)
 
-    def _note_broken(self, why: str) -> None:
+    def _note_broken(self, count: int, why: str) -> None:
         if self.broken == 0:
             log.warning("telemetry not understood", why=why)
-        self.broken += 1
+        self.broken += count
 
 
-def _obey(control: "zmq.Socket[bytes]", subscriber: "zmq.Socket[Any]") -> bool:
+def _obey(control: "zmq.Socket[bytes]", subscriber: Subscriber) -> bool:
     """Carry out what was asked for; return whether to go on."""
     with contextlib.suppress(zmq.Again):
         while order := control.recv(zmq.NOBLOCK):
-            option = zmq.SUBSCRIBE if order[:1] == b"+" else zmq.UNSUBSCRIBE
-            subscriber.setsockopt(option, order[1:])
+            (subscriber.subscribe if order[:1] == b"+" else subscriber.unsubscribe)(order[1:])
         return False
     return True

@@ -30,7 +30,8 @@ def model_of(body: str, options: str = "") -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(xml)
 
 
-ASSETS = """<asset><mesh name="wedge" vertex="0 0 0  0.1 0 0  0 0.1 0  0 0 0.4"/></asset>"""
+ASSETS = """<asset><mesh name="wedge" vertex="0 0 0  0.1 0 0  0 0.1 0  0 0 0.4"/>
+  <material name="solid" rgba="1 0 0 1"/></asset>"""
 ARM = """
 <body name="upper" pos="0 0 1"><joint name="shoulder" axis="0 1 0"/>
   <geom type="mesh" mesh="wedge"/>
@@ -157,7 +158,9 @@ def test_shapes_for_collisions_and_invisible_ones_are_not_drawn():
         model_of(
             """<body name="a"><freejoint/><geom size="0.1"/>
             <geom type="capsule" fromto="0 0 0 1 0 0" size=".1" group="3"/>
-            <geom type="capsule" fromto="0 0 0 0 1 0" size=".1" rgba="1 1 1 0"/></body>"""
+            <geom type="capsule" fromto="0 0 0 0 1 0" size=".1" rgba="1 1 1 0"/>
+            <geom type="capsule" fromto="0 0 0 0 0 1" size=".1" rgba="1 1 1 0" material="solid"/>
+            </body>"""
         )
     )
     assert figure.bones == ((0, 0),)

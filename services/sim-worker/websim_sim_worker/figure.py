@@ -36,6 +36,7 @@ _ENDLESS = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
 _VISIBLE_ALPHA = 0.05
+_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 _SHOWN_GROUPS = 3
 """Geoms of groups below are for the eye, those above for collisions, as MuJoCo's viewers have it"""
 
@@ -139,13 +140,18 @@ def _bones(model: mujoco.MjModel, bodies: Iterable[int]) -> Iterator[Bone]:
 
 
 def _is_shown(model: mujoco.MjModel, geom: int) -> bool:
-    material = int(model.geom_matid[geom])
-    alpha = model.mat_rgba[material, 3] if material >= 0 else model.geom_rgba[geom, 3]
     return bool(
         model.geom_type[geom] not in _ENDLESS
         and model.geom_group[geom] < _SHOWN_GROUPS
-        and alpha >= _VISIBLE_ALPHA
+        and geom_rgba(model, geom)[3] >= _VISIBLE_ALPHA
     )
+
+
+def geom_rgba(model: mujoco.MjModel, geom: int) -> npt.NDArray[np.float32]:
+    """A geom's colour (4,), as MuJoCo's viewers have it: its own where that is not the default."""
+    own, material = model.geom_rgba[geom], int(model.geom_matid[geom])
+    colour = model.mat_rgba[material] if material >= 0 and (own == _DEFAULT_RGBA).all() else own
+    return np.asarray(colour)
 
 
 def _bone_of_geom(model: mujoco.MjModel, geom: int) -> Bone:

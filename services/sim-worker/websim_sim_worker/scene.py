@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from websim_sim_worker.compilation import CompiledTask
+from websim_sim_worker.figure import geom_rgba
 from websim_sim_worker.selection import object_name
 
 _SHAPES = {
@@ -65,16 +66,11 @@ def _geom(
 ) -> dict[str, Any]:
     shape = _shape(model, geom)
     asset = int(model.geom_dataid[geom])
-    material = int(model.geom_matid[geom])
-    # As MuJoCo's viewers: a geom's own colour counts where it differs from the default.
-    own = model.geom_rgba[geom]
-    default = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
-    rgba = model.mat_rgba[material] if material >= 0 and np.array_equal(own, default) else own
     return {
         "name": object_name(model, "geom", geom),
         "type": shape,
         "size": model.geom_size[geom].tolist(),
-        "rgba": [round(float(value), 4) for value in rgba],
+        "rgba": [round(float(value), 4) for value in geom_rgba(model, geom)],
         "mesh": meshes.index(asset) if shape == "mesh" else None,
         "hfield": hfields.index(asset) if shape == "hfield" else None,
         "body": object_name(model, "body", int(model.geom_bodyid[geom])),

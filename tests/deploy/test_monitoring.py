@@ -1,4 +1,4 @@
-"""Alert rules and dashboards, read without Prometheus: `make test-monitoring` has the rest."""
+"""Alert rules and dashboards, read without Prometheus: `make test-tools` has the rest."""
 
 import json
 import re

@@ -109,8 +109,6 @@ def test_the_environment_is_that_of_the_compose_stack(objects):
     """One way to configure a service, whatever runs it."""
     stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     for name, pod in pods(objects).items():
-        if name not in stack:
-            continue
         composed = {
             key: value
             for key, value in stack[name]["environment"].items()

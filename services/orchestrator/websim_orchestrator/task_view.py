@@ -3,7 +3,7 @@
 import msgspec
 from pydantic import BaseModel
 
-from websim.wire.messages import TaskInfo, TaskSummary
+from websim.wire.messages import TaskInfo
 from websim_orchestrator.brain import Brain
 
 
@@ -58,7 +58,10 @@ class TaskView(BaseModel):
 
 def view_tasks(brain: Brain) -> list[TaskSummaryView]:
     """Return the tasks that all workers have: an environment may be placed on any of them."""
-    each_has = [dict(map(_pair, worker.tasks)) for worker in brain.fleet.workers.values()]
+    each_has = [
+        {task.name: task.description for task in worker.tasks}
+        for worker in brain.fleet.workers.values()
+    ]
     if not each_has:
         return []
     names = set.intersection(*map(set, each_has))
@@ -98,7 +101,3 @@ def _view(task: TaskInfo) -> TaskView:
         max_episode_steps=task.max_episode_steps,
         knobs=[KnobView(**msgspec.structs.asdict(knob)) for knob in task.knobs],
     )
-
-
-def _pair(summary: TaskSummary) -> tuple[str, str]:
-    return summary.name, summary.description

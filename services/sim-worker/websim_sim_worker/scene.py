@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import mujoco
-import numpy as np
 import numpy.typing as npt
 
 from websim_sim_worker.compilation import CompiledTask

@@ -123,7 +123,8 @@ export function PendingAnswer() {
   const chosen = useSignal("");
   const action = useAction();
   if (pending === null) return null;
-  const name = chosen.value || pending.names[0] || "";
+  // What was chosen of an earlier question's candidates is no answer to this one.
+  const name = pending.names.includes(chosen.value) ? chosen.value : pending.names[0] ?? "";
   const answer = (kind: "approve" | "reject") =>
     action.run(async () => {
       const values = kind === "approve" ? { adaptation: pending.adaptation, name } : { adaptation: pending.adaptation };

@@ -48,7 +48,6 @@ def test_everything_is_reached_by_tab(open_page):
         """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
             .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
     )
-    reached = page.evaluate("0")
     page.evaluate("window.reached = new Set()")
     for _ in range(wanted + 5):
         page.keyboard.press("Tab")

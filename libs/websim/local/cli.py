@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from websim.local.cli_steer import STEERING
 from websim.local.flags import (
     KEYS_HELP,
     Adapt,
@@ -16,7 +17,6 @@ from websim.local.flags import (
     Fleet,
     Goal,
     Keys,
-    Learner,
     NumEnvs,
     Resume,
     Reward,
@@ -26,7 +26,6 @@ from websim.local.flags import (
     Set,
     Target,
     Task,
-    TokenFile,
     TotalSteps,
     Workers,
 )
@@ -39,9 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-LEARNER_URL = "http://127.0.0.1:8091"
-"""Where `websim up` has its learner."""
 
 PASS_ON: dict[str, Any] = {
     "allow_extra_args": True,
@@ -299,168 +295,8 @@ def make_keys(
     return 0
 
 
-@app.command()
-def goal(
-    text: Annotated[str | None, typer.Argument(help="A new goal; none shows it.")] = None,
-    fitness: Annotated[
-        Path | None, typer.Option("--fitness", help="File of a fitness program that measures it.")
-    ] = None,
-    accumulate: Annotated[
-        str, typer.Option("--accumulate", help="An episode's fitness: sum, last or max.")
-    ] = "sum",
-    per_horizon: Annotated[
-        bool, typer.Option("--per-horizon", help="Divide by the nominal horizon.")
-    ] = False,
-    target: Target = None,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show what a running learner is for, or set another goal."""
-    from websim.local.steer import Steer
-
-    steer = Steer(learner, token_file)
-    if text is None:
-        return steer.show_goal()
-    return steer.set_goal(text, fitness, accumulate, per_horizon, target)
-
-
-@app.command()
-def rewards(
-    action: Annotated[str, typer.Argument(help="list, show, try, adopt or rollback.")] = "list",
-    what: Annotated[
-        str | None, typer.Argument(help="A reward's id, or a file with a reward program.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Adopt although it prefers worse behaviour.")
-    ] = False,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """List, show, try, adopt or roll back the rewards of a running learner."""
-    from websim.local.steer import Steer
-
-    return Steer(learner, token_file).rewards(action, what, force=force)
-
-
-@app.command()
-def knobs(
-    ranges: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME=LOW,HIGH]...", help="As in gravity=0.7,1.3 or mass=1.2."),
-    ] = None,
-    difficulty: Annotated[
-        float | None,
-        typer.Option("--difficulty", help="All knobs: 0 is nominal, 1 the task's hard ranges."),
-    ] = None,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show the knobs of a running learner's environments, or turn them.
-
-    What is turned takes effect from each environment's next episode on.
-    """
-    from websim.local.steer import Steer
-
-    return Steer(learner, token_file).knobs(ranges or [], difficulty)
-
-
-@app.command()
-def adaptations(
-    run: Annotated[
-        Path | None, typer.Argument(help="A run's directory; none asks the running learner.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON row a line.")] = False,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show what a run changed about its own training, and why."""
-    from websim.local.steer import Steer, rows_of
-
-    rows = rows_of(run) if run is not None else Steer(learner, token_file).rows()
-    return Steer.show_rows(rows, as_json=as_json)
-
-
-@app.command()
-def envs(
-    number: Annotated[int | None, typer.Argument(help="How many; none shows it.")] = None,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show how many environments a running learner trains on, or set another number."""
-    from websim.local.steer import Steer
-
-    steer = Steer(learner, token_file)
-    return steer.show_envs() if number is None else steer.command("set_num_envs", num_envs=number)
-
-
-@app.command()
-def task(
-    name: Annotated[
-        str | None, typer.Argument(help="One of `websim tasks`; none shows it.")
-    ] = None,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show what a running learner trains on, or have it go on with another task."""
-    from websim.local.steer import Steer
-
-    steer = Steer(learner, token_file)
-    return steer.show_task() if name is None else steer.command("set_task", task=name)
-
-
-@app.command()
-def speed(
-    factor: Annotated[
-        str | None, typer.Argument(help="1 is real time, 0.25 a quarter, or max; none shows it.")
-    ] = None,
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Show how fast a running learner's environments go by the wall clock, or set their speed."""
-    from websim.local.steer import Steer
-
-    steer = Steer(learner, token_file)
-    return steer.show_speed() if factor is None else steer.set_speed(factor)
-
-
-@app.command()
-def ask(
-    reason: Annotated[str, typer.Argument(help="Why, for whoever writes rewards.")] = "",
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Have candidates for another reward written and tried now."""
-    from websim.local.steer import Steer
-
-    return Steer(learner, token_file).command("ask", reason=reason)
-
-
-@app.command()
-def approve(
-    adaptation: Annotated[int, typer.Argument(help="Number of what waits (`websim goal`).")],
-    name: Annotated[
-        str, typer.Option("--name", help="Which candidate, where there are several.")
-    ] = "",
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Say yes to what waits for it: a goal's measure, a reward, another environment."""
-    from websim.local.steer import Steer
-
-    return Steer(learner, token_file).command("approve", adaptation=adaptation, name=name)
-
-
-@app.command()
-def reject(
-    adaptation: Annotated[int, typer.Argument(help="Number of what waits (`websim goal`).")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; the next author reads it.")] = "",
-    learner: Learner = LEARNER_URL,
-    token_file: TokenFile = None,
-) -> int:
-    """Say no to what waits for a yes."""
-    from websim.local.steer import Steer
-
-    return Steer(learner, token_file).command("reject", adaptation=adaptation, reason=reason)
+for steer in STEERING:
+    app.command()(steer)
 
 
 @app.command("replay-decisions", context_settings=PASS_ON)

@@ -18,6 +18,7 @@ class KnownServices:
         self.records = []
         self.workers = [make_worker()]
         self.sessions = [make_session(1), make_session(2, label="evaluation of r1")]
+        self.task = TASK
         self.commands = []
         self.paths = []
         self.started = threading.Event()
@@ -87,7 +88,7 @@ class KnownServices:
         @app.get("/v1/sessions/{session}/task")
         def task(session: int):
             known = any(each["session"] == session for each in self.sessions)
-            return TASK if known else JSONResponse({"detail": f"no session {session}"}, 404)
+            return self.task if known else JSONResponse({"detail": f"no session {session}"}, 404)
 
         return app
 

@@ -35,5 +35,4 @@ def test_nothing_is_said_before_anything_is_known():
 
 
 def test_one_worker_is_one():
-
     assert "more than 1 sim worker would" in describe(physics=0.9, workers=1)

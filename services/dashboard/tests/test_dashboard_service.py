@@ -51,12 +51,34 @@ def test_states_have_the_pages_names(services, client, state, shown):
     assert eventually(lambda: client.get("/api/v1/status").json()["state"] == shown)
 
 
-def test_what_waits_for_a_yes_is_in_the_status(services, client):
-    services.goal = make_goal(
-        pending=[{"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}]
+@pytest.mark.parametrize("what", ["goal", "reward", "environment"])
+def test_what_waits_for_a_yes_is_in_the_status(services, client, what):
+    shown = {"adaptation": 4, "what": what, "sentence": "try it?", "names": ["a"]}
+    services.goal = make_goal(pending=[shown | {"points": {}, "ranges": {"mass": [0.9, 1.1]}}])
+    assert eventually(lambda: client.get("/api/v1/status").json()["pending"]) == shown
+
+
+def test_a_goal_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client):
+    services.goal = make_goal(pending=[{"adaptation": 4, "what": "something else"}])
+    status = eventually(
+        lambda: (
+            "understand" in ((s := client.get("/api/v1/status").json())["learner_error"] or "")
+            and s
+        )
     )
-    pending = eventually(lambda: client.get("/api/v1/status").json()["pending"])
-    assert pending == {"adaptation": 4, "what": "reward", "sentence": "try it?", "names": ["a"]}
+    assert (status["run"], status["env_steps"], status["workers"]) == ("r1", 3000, 1)
+    with open_socket(url) as socket:
+        assert hear(socket, "status")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_task_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client):
+    services.task = {"id": "of another release"}
+    answer = client.get("/api/v1/sessions/1/task")
+    assert (answer.status_code, "understand" in answer.json()["detail"]) == (502, True)
+    with open_socket(url) as socket:
+        assert hear(socket, "status", lambda m: m["status"]["session"] == 1)
+    assert client.get("/healthz").status_code == 200
 
 
 def test_without_a_learner_the_fleet_is_shown(services, client):

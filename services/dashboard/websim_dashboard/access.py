@@ -29,7 +29,7 @@ LOGIN_PATHS = frozenset({"/api/v1/login", "/api/v1/logout", "/api/v1/access"})
 """What can be asked without a token."""
 
 POLICY_VIOLATION = 1008
-"""Close code of a WebSocket that is refused."""
+"""Close code of a WebSocket that is refused, or cut off for what it says."""
 
 HEADERS = {
     "Content-Security-Policy": (

@@ -29,6 +29,7 @@ class Feed(abc.ABC):
         """Why the service cannot be asked; None while it answers."""
         self.turned: Callable[[], None] = lambda: None
         """Called after each turn."""
+        self.not_understood = f"the {name} answers what this dashboard does not understand"
         self._name = name
         self._watched = watched
         self._fast_s, self._slow_s = fast_s, slow_s
@@ -75,7 +76,7 @@ class Feed(abc.ABC):
             except Unreachable as error:
                 self.error = str(error)
             except (KeyError, TypeError, ValueError) as error:
-                self.error = f"the {self._name} answers what this dashboard does not understand"
+                self.error = self.not_understood
                 log.warning("answer not understood", upstream=self._name, why=repr(error))
             self._turned_s = time.monotonic()
         if self.error != before:

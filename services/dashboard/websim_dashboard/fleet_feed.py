@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from websim_dashboard.feed import Feed
 from websim_dashboard.messages import SessionSummary, TaskDetail, Worker
@@ -50,12 +50,16 @@ class FleetFeed(Feed):
         """Return the task of a session.
 
         Raises:
-            Unreachable: the orchestrator does not answer, or knows no such session.
+            Unreachable: the orchestrator does not answer, or knows no such session, or says what is
+                not understood.
         """
         name = next((each.task for each in self.sessions if each.session == session), "")
         if (session, name) not in self._tasks:
             answer = await self._upstream.get(f"/v1/sessions/{session}/task")
-            self._tasks[session, name] = TaskDetail.model_validate(answer)
+            try:
+                self._tasks[session, name] = TaskDetail.model_validate(answer)
+            except ValidationError:
+                raise Unreachable(self.not_understood) from None
         return self._tasks[session, name]
 
     async def known_task(self, session: int | None) -> TaskDetail | None:

@@ -9,7 +9,7 @@ from typing import Any
 from websim.service.logs import get_logger
 from websim_dashboard.feed import Feed
 from websim_dashboard.history import History
-from websim_dashboard.messages import MetricPoint, TimelineEvent
+from websim_dashboard.messages import Goal, MetricPoint, TimelineEvent
 from websim_dashboard.records import split_records
 from websim_dashboard.upstream import Upstream
 
@@ -35,8 +35,7 @@ class LearnerFeed(Feed):
     def __init__(self, upstream: Upstream, history: History, watched: Callable[[], bool]) -> None:
         """Follow a learner, and go on with what the history has of its run."""
         super().__init__("learner", watched, WATCHED_S, UNWATCHED_S)
-        self.goal: dict[str, Any] | None = None
-        """Body of `GET /v1/goal`."""
+        self.goal: Goal | None = None
         self.final: str | None = None
         """`finished` or `failed`, once the run said so."""
         self.arrived: Callable[[Sequence[MetricPoint], Sequence[TimelineEvent]], None] = (
@@ -64,7 +63,7 @@ class LearnerFeed(Feed):
             pass
         self._goal_due -= 1
         if self._goal_due <= 0:
-            self.goal = await self._upstream.get("/v1/goal")
+            self.goal = Goal.model_validate(await self._upstream.get("/v1/goal"))
             self._goal_due = GOAL_EVERY
 
     def _begin(self, key: str, name: str) -> None:

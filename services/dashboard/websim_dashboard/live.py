@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from websim.service.logs import get_logger
-from websim_dashboard.access import role_of
+from websim_dashboard.access import POLICY_VIOLATION, role_of
 from websim_dashboard.broadcast import Broadcast
 from websim_dashboard.hub import Hub
 from websim_dashboard.messages import Ack, ClientMessage, ErrorMessage, Subscribe
@@ -19,8 +19,8 @@ log = get_logger(__name__)
 MAX_ERRORS = 20
 """Messages of one page that may be wrong before it is cut off."""
 
-POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
+"""Close code of a WebSocket that is welcome another time."""
 
 _client_message: TypeAdapter[Subscribe | Ack] = TypeAdapter(ClientMessage)
 

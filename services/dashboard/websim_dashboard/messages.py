@@ -67,8 +67,10 @@ class TimeSplit(Message):
 class Waiting(Message):
     """What waits for a person's yes; `approve` and `reject` name its adaptation."""
 
+    model_config = ConfigDict(extra="ignore")
+
     adaptation: int
-    what: Literal["goal", "reward"]
+    what: Literal["goal", "reward", "environment"]
     sentence: str
     names: list[str]
     """Candidates to choose from."""

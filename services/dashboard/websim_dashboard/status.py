@@ -8,12 +8,12 @@ from websim_dashboard.bottleneck import describe_bottleneck
 from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.learner_feed import LearnerFeed
 from websim_dashboard.messages import (
+    Goal,
     RunState,
     SessionSummary,
     Status,
     TaskDetail,
     TimeSplit,
-    Waiting,
 )
 
 STATES: Mapping[str, RunState] = {
@@ -49,7 +49,6 @@ def make_status(
         role: what the asker may do.
     """
     run = learner.status or {}
-    goal = learner.goal or {}
     session = training_session(run.get("run_id", ""), fleet.sessions)
     split = TimeSplit(**run.get("time_split", {}))
     answering = learner.error is None
@@ -58,20 +57,16 @@ def make_status(
         values |= {"steps_per_s": 0.0, "reason": run.get("reason", "")}
     if not answering and learner.final is None:
         values["reason"] = learner.error
+    if learner.goal is not None:
+        values |= _goal_values(learner.goal)
     return Status(
         **values,
         run=learner.run_name,
         state=run_state(learner, fleet),
-        fitness_unit=_fitness_unit(goal, task),
+        fitness_unit=_fitness_unit(learner.goal, task),
         workers=len(fleet.workers),
         session=session,
         sessions=list(fleet.sessions),
-        goal=goal.get("goal", {}).get("description", ""),
-        goal_reached=goal.get("reached", False),
-        difficulty=goal.get("difficulty"),
-        adapt_mode=goal.get("mode", "off"),
-        banner=goal.get("banner", ""),
-        pending=_waiting(goal),
         bottleneck=describe_bottleneck(split, fleet.workers, fleet.busy) if answering else "",
         time_split=split,
         role=role,
@@ -97,15 +92,18 @@ def training_session(run: str, sessions: Sequence[SessionSummary]) -> int | None
     return max(found, default=None)
 
 
-def _fitness_unit(goal: Mapping[str, Any], task: TaskDetail | None) -> str:
-    if goal.get("goal", {}).get("kind", "task") != "task":
-        return str(goal["goal"].get("unit", ""))
+def _goal_values(goal: Goal) -> dict[str, Any]:
+    return {
+        "goal": goal.goal.get("description", ""),
+        "goal_reached": goal.reached,
+        "difficulty": goal.difficulty,
+        "adapt_mode": goal.mode,
+        "banner": goal.banner,
+        "pending": next(iter(goal.pending), None),
+    }
+
+
+def _fitness_unit(goal: Goal | None, task: TaskDetail | None) -> str:
+    if goal is not None and goal.goal.get("kind", "task") != "task":
+        return str(goal.goal.get("unit", ""))
     return "" if task is None else task.fitness_unit
-
-
-def _waiting(goal: Mapping[str, Any]) -> Waiting | None:
-    pending = goal.get("pending") or []
-    if not pending:
-        return None
-    names = ("adaptation", "what", "sentence", "names")
-    return Waiting(**{name: pending[0].get(name, []) for name in names})

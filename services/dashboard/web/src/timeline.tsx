@@ -90,7 +90,9 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
       </span>
       <span class="what">
-        {adaptation.candidates.map((each) => each.name).join(", ") || "candidates are being written"}
+        {adaptation.outcome === "running" && adaptation.candidates.length === 0
+          ? "candidates are being written"
+          : adaptation.candidates.map((each) => each.name).join(", ")}
       </span>
       {(adaptation.note || adaptation.decision) !== "" && <span class="decision">{adaptation.note || adaptation.decision}</span>}
     </button>

@@ -6,7 +6,7 @@ import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
 import { keysOpen } from "./ui/keys";
 import { Button, Icon, type IconName } from "./ui/parts";
-import { dark, theme } from "./ui/settings";
+import { dark, switchTheme } from "./ui/settings";
 
 const STATES: Record<string, { glyph: string; class: string; text: string }> = {
   waiting: { glyph: "…", class: "warn", text: "waiting" },
@@ -68,10 +68,6 @@ export function TopBar() {
       </nav>
     </header>
   );
-}
-
-export function switchTheme(): void {
-  theme.value = dark.value ? "light" : "dark";
 }
 
 interface FigureProps {

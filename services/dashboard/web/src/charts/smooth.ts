@@ -1,4 +1,4 @@
-// Moving averages and number columns for the charts: pure.
+// Moving averages for the charts: pure.
 
 /** Exponential moving average that begins unbiased; gaps stay gaps. */
 export function smooth(values: readonly (number | null)[], weight: number): (number | null)[] {

@@ -41,7 +41,7 @@ export interface TimeSplit {
 /** What waits for a person's yes; `approve` and `reject` name its adaptation. */
 export interface Waiting {
   adaptation: number;
-  what: "goal" | "reward";
+  what: "goal" | "reward" | "environment";
   sentence: string;
   /** Candidates to choose from. */
   names: string[];

@@ -6,7 +6,7 @@ import { HEADER_BYTES, KIND_FIGURES, KIND_POSE, MAGIC, VERSION } from "../genera
 export interface FiguresFrame {
   kind: "figures";
   seq: number;
-  /** Unix time at which the service got it. */
+  /** Unix time at which the service made it. */
   timeMs: number;
   session: number;
   /** Environments. */

@@ -12,7 +12,6 @@ const LAZY_ACK_MS = 500;
 
 export interface Handlers {
   onOpen(): void;
-  /** `refused`: the service answers, but not to us. */
   onClosed(retryMs: number): void;
   onMessage(message: ServerMessage): void;
 }

@@ -8,7 +8,7 @@ export interface Stats {
   fps: number;
   /** Of the last binary frame drawn. */
   seq: number;
-  /** From the service's receipt of the drawn figures to their drawing. */
+  /** From the service's making of the drawn picture to its drawing. */
   frameAgeMs: number;
   /** Frames that a newer one replaced before they were drawn. */
   dropped: number;

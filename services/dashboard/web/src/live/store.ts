@@ -76,6 +76,9 @@ export function startAgain(): void {
 let run = "";
 let eventsAfter = 0;
 let adaptationTimer = 0;
+/** Loads of curves and events that are under way; news wait for what came before them. */
+let loads = 0;
+let early: ServerMessage[] = [];
 
 async function checkAccess(): Promise<void> {
   try {
@@ -95,6 +98,7 @@ function askForToken(): void {
 
 /** Gets what was missed: everything at first, the rest after a break. */
 async function catchUp(): Promise<void> {
+  loads += 1;
   try {
     takeStatus(await get<Status>("status"));
     link.value = "live";
@@ -102,7 +106,17 @@ async function catchUp(): Promise<void> {
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) askForToken();
     // Anything else: the socket closes too, or the next status message brings it about.
+  } finally {
+    loaded();
   }
+}
+
+function loaded(): void {
+  loads -= 1;
+  if (loads > 0) return;
+  const messages = early;
+  early = [];
+  messages.forEach(receive);
 }
 
 async function loadSeries(): Promise<void> {
@@ -144,6 +158,10 @@ async function loadAdaptation(): Promise<void> {
 }
 
 function receive(message: ServerMessage): void {
+  if (loads > 0 && (message.type === "metrics" || message.type === "event")) {
+    early.push(message);
+    return;
+  }
   switch (message.type) {
     case "status":
       takeStatus(message.status);
@@ -195,7 +213,8 @@ function forgetRun(): void {
     goal.value = null;
     rewards.value = null;
   });
-  void Promise.allSettled([loadSeries(), loadEvents(), loadAdaptation()]);
+  loads += 1;
+  void Promise.allSettled([loadSeries(), loadEvents(), loadAdaptation()]).then(loaded);
 }
 
 function addEvents(more: readonly TimelineEvent[]): void {

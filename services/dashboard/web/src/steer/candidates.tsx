@@ -4,11 +4,11 @@ import { signal, useSignal } from "@preact/signals";
 
 import { short, signed } from "../format";
 import { command } from "../live/api";
-import { adaptationChanged, goal, status } from "../live/store";
+import { adaptationChanged } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
 import { Code, Diff } from "./code";
 import { incumbent } from "./editor";
-import { history } from "./history";
+import { history, pending } from "./history";
 import { CONTROL, type Adaptation, type Candidate } from "./log";
 import { colourOf, TrialChart } from "./trial";
 
@@ -21,6 +21,7 @@ export const OUTCOME_LOOKS = {
   kept: { glyph: "=", class: "", text: "nothing changed" },
   "rolled back": { glyph: "▼", class: "bad", text: "rolled back" },
   waiting: { glyph: "?", class: "warn", text: "waits for you" },
+  answered: { glyph: "=", class: "", text: "answered" },
   failed: { glyph: "✕", class: "", text: "ended without a trial" },
 } as const;
 
@@ -119,14 +120,15 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
 
 /** Approve and reject, where something waits for a yes. */
 export function PendingAnswer() {
-  const pending = status.value?.pending ?? goal.value?.pending[0] ?? null;
+  const asked = pending.value;
   const chosen = useSignal("");
   const action = useAction();
-  if (pending === null) return null;
-  const name = chosen.value || pending.names[0] || "";
+  if (asked === null) return null;
+  // What was chosen of an earlier question's candidates is no answer to this one.
+  const name = asked.names.includes(chosen.value) ? chosen.value : asked.names[0] ?? "";
   const answer = (kind: "approve" | "reject") =>
     action.run(async () => {
-      const values = kind === "approve" ? { adaptation: pending.adaptation, name } : { adaptation: pending.adaptation };
+      const values = kind === "approve" ? { adaptation: asked.adaptation, name } : { adaptation: asked.adaptation };
       const applied = await command(kind, values);
       adaptationChanged();
       return `${kind === "approve" ? "Approved" : "Rejected"} at update ${applied.update}`;
@@ -134,11 +136,11 @@ export function PendingAnswer() {
   return (
     <div class="pending" role="group" aria-label="Waits for your answer">
       <p>
-        <b>Waits for your yes:</b> {pending.sentence}
+        <b>Waits for your yes:</b> {asked.sentence}
       </p>
       <div class="row">
-        {pending.names.length > 1 && (
-          <Choice label="Candidate" value={name} options={pending.names.map((each) => [each, each] as const)} onChange={(value) => (chosen.value = value)} />
+        {asked.names.length > 1 && (
+          <Choice label="Candidate" value={name} options={asked.names.map((each) => [each, each] as const)} onChange={(value) => (chosen.value = value)} />
         )}
         <Button class="primary" steers onClick={() => void answer("approve")}>
           Approve

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import { short } from "../format";
 import { command } from "../live/api";
-import { adaptationChanged, goal, status } from "../live/store";
+import { adaptationChanged, goal, mayControl, status } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
 import { PendingAnswer } from "./candidates";
 import { Code } from "./code";
@@ -129,6 +129,7 @@ function Mode() {
         <Choice
           label="The run adapts"
           visibleLabel
+          disabled={!mayControl.value}
           value={mode}
           options={MODES}
           onChange={(value) =>

@@ -2,7 +2,11 @@
 
 import { computed } from "@preact/signals";
 
-import { logRows } from "../live/store";
+import { goal, logRows, status } from "../live/store";
 import { historyOf } from "./log";
 
-export const history = computed(() => historyOf(logRows.value));
+/** What waits for a person's yes. */
+export const pending = computed(() => status.value?.pending ?? goal.value?.pending[0] ?? null);
+const pendingNumber = computed(() => pending.value?.adaptation ?? null);
+
+export const history = computed(() => historyOf(logRows.value, pendingNumber.value));

@@ -49,7 +49,7 @@ export interface Adaptation {
   gainLow: number | null;
   /** Steps of env_steps that each round's contenders had trained by then. */
   roundSteps: number[];
-  outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "failed";
+  outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "answered" | "failed";
   /** Of the reward it brought into force. */
   rewardId: string | null;
   note: string;
@@ -72,8 +72,11 @@ export interface History {
 
 export const CONTROL = "control";
 
-/** What the rows tell; rows that a later life of the run went back behind are left out. */
-export function historyOf(rows: readonly LogRow[]): History {
+/**
+ * What the rows tell; rows that a later life of the run went back behind are left out. A no leaves no
+ * row: what does not wait any more, as the learner's status has it, was answered.
+ */
+export function historyOf(rows: readonly LogRow[], pending: number | null): History {
   const found = new Map<number, Adaptation>();
   const steps: Step[] = [];
   let trigger: { kind: string; sentence: string } | null = null;
@@ -96,6 +99,9 @@ export function historyOf(rows: readonly LogRow[]): History {
       found.set(row.adaptation, adaptation);
     }
     fill(adaptation, row);
+  }
+  for (const adaptation of found.values()) {
+    if (adaptation.outcome === "waiting" && adaptation.number !== pending) adaptation.outcome = "answered";
   }
   return { adaptations: [...found.values()].sort((a, b) => a.number - b.number), steps };
 }

@@ -8,7 +8,7 @@ import { mayControl } from "../live/store";
 import { pauseKey } from "../steer/speed";
 import { toggleDrawer } from "./drawer";
 import { Button, Icon } from "./parts";
-import { dark, theme } from "./settings";
+import { switchTheme } from "./settings";
 
 export const keysOpen = signal(false);
 
@@ -42,7 +42,7 @@ const ACTIONS: Record<string, () => void> = {
   r: () => toggleDrawer("rewards"),
   s: () => toggleDrawer("setup"),
   f: () => toggleDrawer("fleet"),
-  d: () => (theme.value = dark.value ? "light" : "dark"),
+  d: switchTheme,
   "?": () => (keysOpen.value = true),
 };
 

@@ -16,7 +16,6 @@ const PATHS = {
   minus: "M3 8h10",
   left: "M10 3L5 8l5 5",
   right: "M6 3l5 5-5 5",
-  down: "M8 2v9M4 7.5L8 11.500l4-4M3 14h10",
   sliders: "M3 4h10M3 8h10M3 12h10M6 2.500v3M10 6.500v3M5 10.500v3",
   fleet: "M2 3h12v4H2zM2 9h12v4H2zM5 5h.01M5 11h.01",
   code: "M5 4L1.500 8 5 12M11 4l3.500 4-3.500 4M9.500 3l-3 10",
@@ -25,8 +24,6 @@ const PATHS = {
   sun: "M8 5a3 3 0 100 6 3 3 0 000-6zM8 1v1.500M8 13.500V15M1 8h1.500M13.500 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
   moon: "M13 9.500A5.500 5.500 0 116.500 3 4.500 4.500 0 0013 9.500z",
   keys: "M1.500 4h13v8h-13zM4 7h.01M6.500 7h.01M9 7h.01M11.500 7h.01M5 9.500h6",
-  fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
-  eye: "M1.500 8S4 3.500 8 3.500 14.500 8 14.500 8 12 12.500 8 12.500 1.500 8 1.500 8zM8 6a2 2 0 100 4 2 2 0 000-4z",
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -55,3 +55,7 @@ effect(() => {
   dark.value = theme.value === "system" ? systemIsDark.value : theme.value === "dark";
   document.documentElement.dataset["theme"] = dark.value ? "dark" : "light";
 });
+
+export function switchTheme(): void {
+  theme.value = dark.value ? "light" : "dark";
+}

@@ -49,6 +49,12 @@ MAX_DEATHS_AT_STEP = 3
 TRIAL_PATIENCE_S = 1.0
 """Silence granted to a worker that tries a suspect alone; doubles with every death at the step."""
 
+MAX_TRIAL_PATIENCE_S = 600.0
+"""A slow step is through within it, however short of processors the machine is."""
+
+MAX_DEATHS_AT_ALL = 20
+"""A session whose step ends this many workers in a row, or silences them, is given up."""
+
 CALM_S = 10.0
 """Workers lost for other reasons within this time make losses at a step prove less."""
 

@@ -350,3 +350,21 @@ def test_a_worker_that_was_only_silent_is_no_evidence_against_its_step():
     fleet.settle(fleet.join("d"))
     fleet.kill("d")
     assert skipped_steps(shard) == [2]
+
+
+def test_a_step_that_silences_every_worker_for_good_ends_the_session():
+    fleet = make_fleet(workers=1, num_envs=32)
+    fleet.client(*step(0, 2))
+    fleet.kill("a")
+    said = []
+    for _ in range(lifecycle.MAX_DEATHS_AT_ALL):
+        fleet.now_s += lifecycle.CALM_S + 1
+        fleet.settle(fleet.join("b", instance="slow"))
+        said += to_clients(fleet.kill("b"))
+        fleet.join("b", instance="slow")
+        fleet.kill("b")
+        if any(isinstance(each, Refused) for each in said):
+            break
+    [refusal] = [each for each in said if isinstance(each, Refused)]
+    assert refusal.code == "shard_given_up"
+    assert "workers in a row at the same step" in refusal.message

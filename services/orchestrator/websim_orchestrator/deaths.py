@@ -47,7 +47,9 @@ class Deaths:
         for session in self._fleet.sessions.values():
             for shard in session.shards:
                 shard.deaths = [
-                    replace(each, came_back=True) if each.worker_id == worker_id else each
+                    replace(each, came_back=True)
+                    if each.worker_id == worker_id and not each.certain
+                    else each
                     for each in shard.deaths
                 ]
 
@@ -75,13 +77,14 @@ class Deaths:
         if seq != shard.death_seq:
             shard.death_seq = seq
             shard.deaths.clear()
-        shard.deaths.append(Death(worker_id, how))
+        shard.deaths.append(Death(worker_id, how, certain))
         proven = sum(not each.came_back for each in shard.deaths)
-        if proven < self._proof(shard, certain):
+        if proven >= self._proof(shard, certain):
+            if self._skip(shard, seq):
+                return ""
+        elif len(shard.deaths) < lifecycle.MAX_DEATHS_AT_ALL:
             return ""
-        if self._skip(shard, seq):
-            return ""
-        return f"ended {proven} workers in a row at the same step"
+        return f"ended or silenced {len(shard.deaths)} workers in a row at the same step"
 
     def _proof(self, shard: ShardRecord, certain: bool) -> int:
         """How many deaths in a row show that the command was the cause."""

@@ -131,6 +131,8 @@ class Death:
     worker_id: int
     how: str
     """It ended."""
+    certain: bool = False
+    """The worker itself said that the shard was the cause."""
     came_back: bool = False
     """It had only been silent: no evidence."""
 

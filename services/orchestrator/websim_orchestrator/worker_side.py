@@ -276,7 +276,7 @@ class WorkerSide:
             return 0.0
         session, index = worker.probes[0]
         deaths = len(self._fleet.sessions[session].shards[index].deaths)
-        return min(lifecycle.BUILD_PATIENCE_S, lifecycle.TRIAL_PATIENCE_S * 2.0**deaths)
+        return min(lifecycle.MAX_TRIAL_PATIENCE_S, lifecycle.TRIAL_PATIENCE_S * 2.0**deaths)
 
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""

@@ -42,6 +42,9 @@ from websim_learner.records import JournalEntry, RunState
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
 
+AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
+"""Commands that touch nothing of what the journal still holds for a later life."""
+
 PAUSE_POLL_S = 0.2
 """How often a paused run looks whether it is to go on or to stop."""
 
@@ -88,6 +91,8 @@ class Trainer:
         """Commands that came during an update or a trial, and wait for a place to take effect."""
         self._stop = stop
         self._replay: Sequence[JournalEntry] = ()
+        self._catching_up = False
+        """Whether entries of the journal lie ahead: what is new comes after them."""
         self._over = False
         self._working = False
         """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
@@ -205,6 +210,7 @@ class Trainer:
                 self._over |= entry.update <= self.ledger.updates
             elif entry.update == self.ledger.updates:
                 self._apply_again(entry)
+        self._catching_up = any(entry.update > self.ledger.updates for entry in self._replay)
         if self._stop():
             raise RunStopped
         while (pending := self._next_command()) is not None:
@@ -236,7 +242,7 @@ class Trainer:
         """Let the adapter do what can be done now, a whole trial perhaps."""
         self._working = self._tending = True
         try:
-            self._adapter.tend()
+            self._adapter.tend(listen=not self._catching_up)
         finally:
             self._working = self._tending = False
 
@@ -306,6 +312,8 @@ class Trainer:
 
     def _carry_out(self, pending: Pending) -> str:
         """Do what a command says; return what came of it."""
+        if self._catching_up and not isinstance(pending.command, AT_ANY_TIME):
+            raise _is_catching_up(max(entry.update for entry in self._replay))
         match pending.command:
             case Pause():
                 self._pace.paused = True
@@ -349,6 +357,13 @@ class Trainer:
 def _trial_is_held(what: str) -> UserError:
     remedy = "Send it again when the trial has ended; `websim goal` tells."
     return UserError(f"a trial is under way ({what})", remedy)
+
+
+def _is_catching_up(update: int) -> UserError:
+    return UserError(
+        f"the run was interrupted and is doing again what it did up to update {update:,}",
+        "Send it again when it has passed that update.",
+    )
 
 
 def _due(updates: int, every: int) -> bool:

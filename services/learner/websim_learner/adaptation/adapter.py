@@ -127,9 +127,13 @@ class Adapter(Environments):
         state.triggers = after_trigger(state.triggers, trigger)
         self._pull(trigger)
 
-    def tend(self) -> None:
-        """Do what can be done now: a trial that was to begin, an answer that has come."""
-        answer = self.questions.poll(self.state, self._branch)
+    def tend(self, *, listen: bool = True) -> None:
+        """Do what can be done now: a trial that was to begin, an answer that has come.
+
+        Args:
+            listen: whether an answer may take effect already.
+        """
+        answer = self.questions.poll(self.state, self._branch) if listen else None
         if isinstance(answer, Goal):
             self._take_goal(answer)
         elif isinstance(answer, Proposal):

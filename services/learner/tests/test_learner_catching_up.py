@@ -1,0 +1,89 @@
+"""A later life comes through its journal before anything new from outside takes effect."""
+
+import time
+
+import pytest
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.author import Author
+from websim_learner.control import Pause, Resume, SetAdapt, SetGoal, TakeCheckpoint
+
+STEPS = 24 * 8
+GOAL = SetGoal(kind="set_goal", description="stand still")
+
+
+class Killed(Exception):
+    pass
+
+
+def die(harness):
+    raise Killed
+
+
+def sends(command):
+    return lambda harness: harness.send(command)
+
+
+class Timed(Author):
+    """The answer to its n-th question has come at the n-th of the given updates, not before."""
+
+    def __init__(self, url, *updates):
+        super().__init__(url)
+        self._updates = list(updates)
+        self.now = lambda: 0
+
+    def poll(self):
+        if not self.busy or self.now() < self._updates[0]:
+            return None
+        while (outcome := super().poll()) is None:
+            time.sleep(0.01)
+        self._updates.pop(0)
+        return outcome
+
+
+@pytest.fixture
+def make(harness, reward_gen, tmp_path):
+    def build(name, *answers):
+        author = Timed(reward_gen, *answers)
+        h = harness(
+            tmp_path / name, author=author, adapt="auto", total_steps=16 * STEPS,
+            eval_every_updates=4, checkpoint_every_updates=4,
+        )  # fmt: skip
+        author.now = lambda: h.branch.updates
+        return h
+
+    return build
+
+
+def interrupted(make, *answers):
+    """A run that was killed at update 7; its goal's measure had come at 6, its checkpoint is 4."""
+    first = make("killed", 6, 12)
+    first.at = {2: [sends(GOAL)], 7: [die]}
+    with pytest.raises(Killed):
+        first.go()
+    return make("killed", *answers)
+
+
+def test_an_answer_that_comes_sooner_waits_for_its_place(make):
+    alone = make("alone", 6, 12)
+    alone.at = {2: [sends(GOAL)]}
+    alone.go()
+    again = interrupted(make, 0, 12)
+    again.go()
+    goals = [entry.update for entry in again.run_dir.journal() if entry.kind == "goal"]
+    assert goals == [6]
+    assert again.run.adaptation.goal == alone.run.adaptation.goal
+    assert again.digest() == alone.digest()
+    assert again.result()["env_steps"] == alone.result()["env_steps"]
+
+
+def test_a_command_is_refused_until_then_unless_it_concerns_the_clock_only(make):
+    again = interrupted(make, 0, 12)
+    mode = SetAdapt(kind="set_adapt", mode="approve")
+    early = [mode, Pause(kind="pause"), Resume(kind="resume"), TakeCheckpoint(kind="checkpoint")]
+    again.at = {5: [sends(command) for command in early], 6: [sends(mode)]}
+    again.go()
+    (refused,) = [answer for answer in again.answers if isinstance(answer, UserError)]
+    assert "doing again what it did up to update 6" in str(refused)
+    applied = {(answer.kind, answer.update) for answer in again.answers if answer is not refused}
+    assert applied == {("pause", 5), ("resume", 5), ("checkpoint", 5), ("set_adapt", 6)}

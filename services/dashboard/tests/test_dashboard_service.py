@@ -72,6 +72,22 @@ def test_a_goal_that_is_not_understood_is_told_and_the_rest_goes_on(services, ur
         assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"update": "many"}, {"time_split": {"dreams": 1.0}}, {"run_id": None}, {"num_envs": [1]}],
+)
+def test_a_run_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client, wrong):
+    with open_socket(url) as socket:
+        hear(socket, "status", lambda m: m["status"]["run"] == "r1")
+        right = services.run
+        services.run = right | wrong
+        told = hear(socket, "status", lambda m: m["status"]["learner_error"])["status"]
+        assert "understand" in told["learner_error"]
+        assert (told["run"], told["update"], told["workers"]) == ("r1", right["update"], 1)
+        services.run = right
+        assert hear(socket, "status", lambda m: not m["status"]["learner_error"])
+
+
 def test_a_task_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client):
     services.task = {"id": "of another release"}
     answer = client.get("/api/v1/sessions/1/task")

@@ -11,6 +11,7 @@ from websim_dashboard.feed import Feed
 from websim_dashboard.history import History
 from websim_dashboard.messages import Goal, MetricPoint, TimelineEvent
 from websim_dashboard.records import split_records
+from websim_dashboard.run_status import check_run
 from websim_dashboard.upstream import Upstream
 
 log = get_logger(__name__)
@@ -56,6 +57,7 @@ class LearnerFeed(Feed):
     async def turn(self) -> None:
         """Ask for status, new records and, where due, the goal."""
         status = await self._upstream.get("/v1/run")
+        check_run(status)
         if status["run_dir"] != self.run_key:
             self._begin(status["run_dir"], status["run_id"])
         self.status = status

@@ -15,6 +15,7 @@ from websim_dashboard.messages import (
     TaskDetail,
     TimeSplit,
 )
+from websim_dashboard.run_status import copied
 
 STATES: Mapping[str, RunState] = {
     "starting": "waiting",
@@ -28,13 +29,6 @@ STATES: Mapping[str, RunState] = {
     "failed": "failed",
 }
 """States of the learner, as the page names them."""
-
-COPIED = (
-    "task", "algo", "seed", "reason", "update", "env_steps", "total_steps", "wall_s",
-    "steps_per_s", "return_mean", "length_mean", "fitness_mean", "success_mean", "num_envs",
-    "branches", "reward_id", "adapting", "speed", "real_time_factor",
-)  # fmt: skip
-"""What the learner's status and ours have in common; a learner may lack some."""
 
 
 def make_status(
@@ -52,7 +46,7 @@ def make_status(
     session = training_session(run.get("run_id", ""), fleet.sessions)
     split = TimeSplit(**run.get("time_split", {}))
     answering = learner.error is None
-    values = {name: run[name] for name in COPIED if name in run}
+    values = copied(run)
     if not answering:
         values |= {"steps_per_s": 0.0, "reason": run.get("reason", "")}
     if not answering and learner.final is None:

@@ -7,22 +7,28 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+# An environment that is imported once and thrown away needs no bytecode.
+export PIP_NO_COMPILE=1
 
-for package in libs services/*; do
-    "$venv/bin/python" -m pip --disable-pip-version-check wheel -qq --no-deps \
-        --no-build-isolation --wheel-dir "$root/wheels" "./$package"
-done
+site_packages() {
+    "$1/bin/python" -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+}
+
+"$venv/bin/python" -m pip --disable-pip-version-check wheel -qq --no-deps \
+    --no-build-isolation --wheel-dir "$root/wheels" ./libs ./services/*
 
 # check <distribution> <import package> <modules that must not come along>...
 check() {
     local distribution=$1 package=$2
     shift 2
     local alone=$root/$package
-    "$venv/bin/python" -m venv "$alone"
+    "$venv/bin/python" -m venv --without-pip "$alone"
     if [[ $package == websim_learner ]]; then
-        "$alone/bin/python" scripts/install_torch.py
+        # Torch is large: it is linked, with what pip knows of it.
+        cp -al "$(site_packages "$venv")"/{torch,torchgen,functorch,torch-*.dist-info} \
+            "$(site_packages "$alone")"
     fi
-    "$alone/bin/python" -m pip --disable-pip-version-check install -qq -c constraints.txt \
+    "$venv/bin/python" -m pip --python "$alone/bin/python" --disable-pip-version-check install -qq -c constraints.txt \
         --find-links "$root/wheels" "$distribution"
     (cd "$root" && "$alone/bin/python" -W error::ImportWarning "$OLDPWD/scripts/import_all.py" "$package" "$@")
     rm -rf "$alone"

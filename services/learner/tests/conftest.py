@@ -57,7 +57,9 @@ TOY_STATE = ("x", "v", "returns", "lengths", "force", "force_range", "counters")
 class ToyShard:
     """A row of points: v += 0.1 force a, x += 0.1 v; reward 1 - x^2; |x| > 1 terminates."""
 
-    def __init__(self, seed: int, span: ShardSpan, broken: Callable[[int, int], bool]) -> None:
+    def __init__(
+        self, seed: int, span: ShardSpan, broken: Callable[[int, int], bool] | None
+    ) -> None:
         self.seed, self.span, self.broken = seed, span, broken
         self.commands = self.steps = 0
         n = span.num_envs
@@ -66,7 +68,9 @@ class ToyShard:
         self.force, self.force_range = np.ones(n), np.ones(2)
 
     def obs(self) -> np.ndarray:
-        return np.stack([self.x, self.v, np.ones_like(self.x)], axis=1).astype(np.float32)
+        seen = np.ones((self.span.num_envs, 3), np.float32)
+        seen[:, 0], seen[:, 1] = self.x, self.v
+        return seen
 
     def reset(self, mask: np.ndarray) -> None:
         key = np.array([self.seed, self.span.first_env_id], np.uint64)
@@ -95,18 +99,23 @@ class ToyShard:
         self.x = self.x + 0.1 * self.v
         reward = 1.0 - np.square(self.x)
         self.returns, self.lengths = self.returns + reward, self.lengths + 1
-        first = self.span.first_env_id
-        invalid = np.array([self.broken(self.steps, first + i) for i in range(len(self.x))])
+        invalid = np.zeros(len(self.x), np.bool_)
+        if self.broken is not None:
+            first = self.span.first_env_id
+            invalid[:] = [self.broken(self.steps, first + i) for i in range(len(self.x))]
+            reward[invalid] = np.nan
         self.steps += 1
-        reward = np.where(invalid, np.nan, reward)
         terminated = (np.abs(self.x) > 1.0) & ~invalid
         truncated = (self.lengths >= TOY.max_episode_steps) & ~terminated | invalid
         ended = np.flatnonzero(terminated | truncated).astype(np.int32)
-        known = {"x": self.x.copy(), "velocity": np.stack([self.v, self.v], axis=1)}
+        known = {"x": self.x.copy()}
+        if "velocity" in fields:
+            known["velocity"] = np.stack([self.v, self.v], axis=1)
         final_obs = self.obs()[ended]
         returns, lengths = self.returns[ended].copy(), self.lengths[ended].copy()
         fitness = -np.abs(self.x[ended])
-        self.reset(terminated | truncated)
+        if len(ended):
+            self.reset(terminated | truncated)
         return ShardResult(
             shard=shard,
             t=self.commands,
@@ -163,8 +172,8 @@ class ToyClient:
         shuffle: int | None = None,
         task: str = TOY.id,
         delay_s: float = 0.0,
-        broken: Callable[[int, int], bool] = lambda step, env_id: False,
-        skipped: Callable[[int, int], bool] = lambda t, shard: False,
+        broken: Callable[[int, int], bool] | None = None,
+        skipped: Callable[[int, int], bool] | None = None,
     ) -> None:
         if task not in TASKS:
             raise FleetRefused("unknown_task", f"there is no task {task}", "choose Toy-v0")
@@ -247,13 +256,16 @@ class ToyClient:
 
         def answer() -> ShardResult:
             result = self._rows[shard].step(shard, action, fields)
+            if self._skipped is None:
+                return result
             return replace(result, skipped=self._skipped(result.t, shard))
 
         self._send(shard, answer)
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
         self._check_presence()
-        time.sleep(self._delay_s)
+        if self._delay_s > 0.0:
+            time.sleep(self._delay_s)
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))
         shard, answer = self._outstanding.pop(place)
         self._rows[shard].commands += 1
@@ -382,7 +394,9 @@ class Harness:
         return self.clients[-1]
 
     def _open_evaluation(self, asked, num_envs, seed):
-        self.clients.append(self.make_client(num_envs, seed, task=asked.task, shard_envs=2))
+        # Several shards, unless the test chose how wide they are.
+        width = self.client_options.get("shard_envs", 2)
+        self.clients.append(self.make_client(num_envs, seed, task=asked.task, shard_envs=width))
         return self.clients[-1]
 
     def _stop(self):

@@ -26,6 +26,7 @@ class HostileServer:
         self.script = list(script)
         self.questions = []
         self._over = threading.Event()
+        self._connections = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.settimeout(0.05)
         self._threads = [threading.Thread(target=self._serve)]
@@ -40,14 +41,20 @@ class HostileServer:
 
     def __exit__(self, *_error):
         self._over.set()
+        self._threads[0].join()
+        self._listener.close()
+        for connection in self._connections:
+            # Whatever its thread waits for in it ends now; one that is over refuses.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        self._listener.close()
 
     def _serve(self):
         while not self._over.is_set():
             with contextlib.suppress(TimeoutError):
                 connection, _ = self._listener.accept()
+                self._connections.append(connection)
                 self._threads.append(threading.Thread(target=self._answer, args=(connection,)))
                 self._threads[-1].start()
 
@@ -67,10 +74,17 @@ class HostileServer:
 def _read_request(connection):
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _receive(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        body += _receive(connection)
     return lines[0], headers, json.loads(body)
+
+
+def _receive(connection):
+    """Return some bytes; a client that goes away in the middle of a question is an error."""
+    if not (data := connection.recv(65536)):
+        raise ConnectionResetError
+    return data

@@ -41,7 +41,8 @@ def make(harness, monkeypatch):
     monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
 
     def build(directory=None, **overrides):
-        defaults = {"adapt": "auto", "total_steps": 60 * STEPS, "eval_every_updates": 4}
+        defaults = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
+        defaults["client"] = {"shard_envs": 12}
         return harness(directory, **{**defaults, **overrides})
 
     return build
@@ -92,12 +93,12 @@ def test_a_persons_reward_is_tried_beside_a_control_group_and_decided_by_fitness
     adopted = decision["values"]["decision"]["promote"]
     assert outcome_of(h, "centre") in (("in_force", "rolled_back") if adopted else ("lost",))
     # Steps of the trial are steps of the run.
-    assert h.result()["env_steps"] >= 60 * STEPS
-    assert h.branch.updates < 60
+    assert h.result()["env_steps"] >= 24 * STEPS
+    assert h.branch.updates < 24
 
 
 def test_decisions_are_reproduced_from_the_log_alone(make, capsys):
-    h = make()
+    h = make(total_steps=60 * STEPS)
     h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
     h.go()
     assert replay_decisions(h.run_dir.path) == 0
@@ -143,12 +144,13 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
 
 
 def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(make):
-    h = make(total_steps=200 * STEPS, eval_every_updates=2)
-    h.at = {100: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
+    fast = {"learning_rate": 1e-2}
+    h = make(total_steps=50 * STEPS, eval_every_updates=2, ppo=fast)
+    h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
     h.go()
     back = next(row for row in rows(h) if row["kind"] == "rolled_back")
     assert back["values"]["reward_id"] == "task"
-    assert back["env_steps"] - 100 * STEPS <= 300_000
+    assert back["env_steps"] - 20 * STEPS <= 300_000
     assert h.branch.reward.id == "task"
 
 
@@ -164,8 +166,10 @@ TO_THE_RIGHT = FitnessProgram(
 
 def run_with_a_winner(make, monkeypatch, mode, *later):
     """Run towards a goal for which RIGHT wins its trial; `later` is sent some updates after it."""
-    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (8_000, 8_000))
-    h = make(adapt=mode, total_steps=200 * STEPS, eval_episodes=12)
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    # So large steps that the little there is to learn is learned within a round.
+    fast = {"learning_rate": 1e-2}
+    h = make(adapt=mode, total_steps=40 * STEPS, eval_episodes=12, ppo=fast)
     goal = SetGoal(kind="set_goal", description="go right", fitness=TO_THE_RIGHT)
     h.at = {
         2: [sends(goal)],

@@ -16,6 +16,9 @@ import pytest
 from websim.local.fleet import LocalFleet
 
 TASK = ["--task", "InvertedPendulum-v5", "--num-envs", "16", "--seed", "1"]
+LENGTH = 32
+# Small updates, which are soon over.
+SMALL = ["--set", f"ppo.rollout_length={LENGTH}", "--set", "ppo.epochs=2", "--set", "ppo.hidden=16"]
 DEADLINE_S = 60.0
 
 
@@ -65,7 +68,7 @@ def post(url, **body):
 def test_a_run_is_watched_commanded_ended_by_a_signal_and_goes_on(fleet, start, tmp_path):
     run_dir, ready = tmp_path / "run", tmp_path / "ready"
     where = ["--run-dir", str(run_dir), "--ready-file", str(ready)]
-    learner = start(fleet, *TASK, *where, "--total-steps", "100000000")
+    learner = start(fleet, *TASK, *SMALL, *where, "--total-steps", "100000000")
     wait_for(lambda: ready.exists() or learner.poll() is not None)
     url = json.loads(ready.read_text())["http_url"]
     status = wait_for(lambda: (s := json.loads(get(f"{url}/v1/run")))["update"] >= 2 and s)
@@ -88,7 +91,7 @@ def test_a_run_is_watched_commanded_ended_by_a_signal_and_goes_on(fleet, start, 
     assert all(name.startswith("update-") for name in names)
 
     updates = int(names[-1].removeprefix("update-"))
-    steps = (updates + 3) * 16 * 128
+    steps = (updates + 3) * 16 * LENGTH
     learner = start(fleet, "--resume", str(run_dir), "--total-steps", str(steps))
     assert learner.wait(DEADLINE_S) == 0, (tmp_path / "stderr").read_text()
     result = json.loads((run_dir / "result.json").read_text())
@@ -125,8 +128,8 @@ def test_envs_and_task_change_live_and_the_journal_brings_it_all_back(fleet, sta
     """A life that is killed, and one that has only configuration, seed and journal to go by."""
     run_dir, ready = tmp_path / "run", tmp_path / "ready"
     where = ["--run-dir", str(run_dir), "--ready-file", str(ready)]
-    # Small updates, for the new task too: settings that were chosen stay.
-    few = ["--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2", "--set", "ppo.hidden=16"]
+    # Updates are small for the new task too: settings that were chosen stay.
+    few = list(SMALL)
     # The learning rate falls over the total, which is not known yet: here it does not fall.
     few += ["--set", "ppo.final_learning_rate=1e-3"]
     few += ["--eval-episodes", "2", "--checkpoint-every-steps", str(5 * 16 * 32)]

@@ -80,9 +80,15 @@ def send(stack: Stack, kind: str, **values: object) -> None:
 
 
 def train_on(stack: Stack, num_envs: int) -> None:
-    """Let the run go on with so many environments."""
+    """Let the run go on with so many environments, and wait until pages are told of them."""
     send(stack, "set_num_envs", num_envs=num_envs)
-    wait_for(lambda: get(stack, "status")["num_envs"] == num_envs, f"{num_envs} environments")
+
+    def told() -> bool:
+        status = get(stack, "status")
+        shown = [each for each in status["sessions"] if each["session"] == status["session"]]
+        return [each["num_envs"] for each in shown] == [num_envs]
+
+    wait_for(told, f"{num_envs} environments")
 
 
 def stop_stack(stack: Stack) -> None:

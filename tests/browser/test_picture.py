@@ -38,7 +38,7 @@ def test_a_moving_picture_of_all_environments_within_seconds_of_opening(
     record_property("moving_after_s", took_s)
     wait_for(lambda: picture(page) != before, "the picture does not move")
     # 3 s are promised on a machine that does nothing else.
-    assert took_s < 10.0
+    assert took_s < 5.0
     assert stats(page)["jsErrors"] == 0
     assert heard.errors == []
     assert {url.split("/", 3)[2] for url in heard.urls} == {stack.url.split("/", 3)[2]}
@@ -104,12 +104,13 @@ def test_most_frames_that_come_are_drawn_and_soon(many, record_property):
             }
             ages.sort((a, b) => a - b);
             return {drawn: seen.size, dropped: window.__websim.stats().dropped - dropped,
-                    age: ages[ages.length >> 1]};
+                    age: ages[ages.length >> 1], old: ages[Math.floor(0.9 * ages.length)]};
         }"""
     )
     record_property("frames", frames)
     assert frames["drawn"] > 2 * frames["dropped"]
-    assert frames["age"] < 500
+    assert frames["age"] < 200
+    assert frames["old"] < 500
 
 
 def test_nine_in_ten_robots_move(many):

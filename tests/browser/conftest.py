@@ -1,5 +1,6 @@
 """The real stack with a real Chromium before it: one `websim up` for the tests that only use it."""
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from live_page import NUM_ENVS, Stack, drawn, start_stack, stop_stack
+from live_page import NUM_ENVS, Stack, drawn, send, start_stack, stop_stack
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -22,10 +23,17 @@ FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Hopper on 1024 environments: episodes are short, so that all there is to see comes soon."""
+    """Hopper: episodes are short, so that all there is to see comes soon.
+
+    Its updates are short, too, because commands wait for their end, and it begins no adaptation by
+    itself: in a trial it would refuse what tests ask of it.
+    """
     place = tmp_path_factory.mktemp("browser") / "run"
     options = ("--num-envs", str(NUM_ENVS), "--total-steps", "500000000", "--adapt", "approve")
-    running = start_stack(place, "--task", "Hopper-v5", *options)
+    short = ("--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2")
+    running = start_stack(place, "--task", "Hopper-v5", *options, *short)
+    # There is a reward-gen, for the test that wants one.
+    send(running, "set_adapt", mode="off")
     yield running
     stop_stack(running)
 
@@ -56,9 +64,9 @@ def heard() -> Heard:
     return Heard()
 
 
-@pytest.fixture
-def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
-    """Open the page in a browser context of its own; `live=False` does not wait for a picture."""
+@contextlib.contextmanager
+def opener(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
+    """Open pages, each in a browser context of its own; `live=False` waits for no picture."""
     contexts = []
 
     def make(
@@ -76,6 +84,21 @@ def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPag
             drawn(page, 1)
         return page
 
-    yield make
-    for context in contexts:
-        context.close()
+    try:
+        yield make
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
+    with opener(chromium, stack, heard) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_page(chromium: Browser, stack: Stack) -> Iterator[Page]:
+    """A page for the tests of a module that leave it as they found it."""
+    with opener(chromium, stack, Heard()) as make:
+        yield make()

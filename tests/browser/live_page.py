@@ -1,5 +1,6 @@
 """A running stack, and what is asked of a page that watches it."""
 
+import json
 import os
 import re
 import signal
@@ -10,11 +11,19 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
 START_S = 120.0
-NUM_ENVS = 1024
+NUM_ENVS = 64
+"""Of the stack that tests share: few, so that an update takes a second while a page is drawn."""
+
+MANY_ENVS = 1024
+"""As many as a page is to show at once, at least."""
+
+COMMAND_S = 90.0
+"""A command takes effect when the update under way has ended; its sender is told after a minute."""
 
 
 @dataclass
@@ -55,6 +64,33 @@ def _status(url: str) -> str:
         return ""
 
 
+def get(stack: Stack, path: str) -> Any:
+    with urllib.request.urlopen(f"{stack.url}/api/v1/{path}", timeout=20) as answer:
+        return json.load(answer)
+
+
+def send(stack: Stack, kind: str, **values: object) -> None:
+    """Have a command applied, as the page does."""
+    body = json.dumps({"kind": kind, **values}).encode()
+    request = urllib.request.Request(
+        f"{stack.url}/api/v1/run/commands", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=COMMAND_S) as answer:
+        assert answer.status == 200
+
+
+def train_on(stack: Stack, num_envs: int) -> None:
+    """Let the run go on with so many environments, and wait until pages are told of them."""
+    send(stack, "set_num_envs", num_envs=num_envs)
+
+    def told() -> bool:
+        status = get(stack, "status")
+        shown = [each for each in status["sessions"] if each["session"] == status["session"]]
+        return [each["num_envs"] for each in shown] == [num_envs]
+
+    wait_for(told, f"{num_envs} environments")
+
+
 def stop_stack(stack: Stack) -> None:
     stack.process.send_signal(signal.SIGINT)
     try:
@@ -90,6 +126,61 @@ def picture(page: Page, selector: str = ".grid canvas") -> str:
             return String(hash);
         }""",
         selector,
+    )
+
+
+def stand_still(page: Page) -> None:
+    """Wait until frames that were on their way have come."""
+    page.evaluate(
+        """async () => {
+            let seq = -1;
+            while (seq !== window.__websim.stats().seq) {
+                seq = window.__websim.stats().seq;
+                await new Promise(resolve => setTimeout(resolve, 700));
+            }
+        }"""
+    )
+
+
+def reaction_ms(page: Page, act: Callable[[], None], selector: str, text: str = "") -> float:
+    """Do something by key or mouse; return how soon after that there is an element with a text.
+
+    The page's own clock tells, from the input event to the frame that shows it.
+    """
+    page.evaluate(
+        """([selector, text]) => {
+            window.reaction = null;
+            let began = null;
+            for (const kind of ['keydown', 'pointerdown'])
+                addEventListener(kind, (event) => (began ??= event.timeStamp), {capture: true});
+            const look = () => {
+                const found = document.querySelector(selector);
+                if (began !== null && found !== null && found.textContent.includes(text))
+                    window.reaction = performance.now() - began;
+                else requestAnimationFrame(look);
+            };
+            look();
+        }""",
+        [selector, text],
+    )
+    act()
+    until(page, "window.reaction !== null")
+    return float(page.evaluate("window.reaction"))
+
+
+def outcome(page: Page) -> str:
+    """Return what the page says has become of an action, whether it took effect or was refused."""
+    said = page.locator(".outcome.done, .outcome.failed").first
+    said.wait_for(timeout=COMMAND_S * 1000)
+    return said.inner_text()
+
+
+def settle(page: Page) -> None:
+    """Wait until what opens or closes by and by has done so."""
+    page.evaluate(
+        """() => Promise.allSettled(document.getAnimations()
+            .filter(each => each.effect.getComputedTiming().endTime < 10_000)
+            .map(each => each.finished))"""
     )
 
 

@@ -5,74 +5,73 @@ import io
 from itertools import pairwise
 
 import pytest
-from live_page import wait_for
+from live_page import get, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
 CHARTS = ("return", "fitness", "reward", "length", "speed", "loss", "entropy")
 
 
-def num_points(page):
-    series = page.evaluate("fetch('api/v1/metrics?names=value_loss').then(a => a.json())")
-    return max((len(each["update"]) for each in series["branches"]), default=0)
+MIN_POINTS = 8
 
 
-def test_every_chart_fills(open_page):
+@pytest.fixture
+def page_with_points(open_page, stack):
+    """A page that opens when there are points to show; it has all of them then."""
+
+    def num_points():
+        series = get(stack, "metrics?names=value_loss")
+        return max((len(each["update"]) for each in series["branches"]), default=0)
+
+    wait_for(lambda: num_points() >= MIN_POINTS, "too few points come", 200.0)
     page = open_page()
+    page.locator('[data-chart="loss"] .no-data').wait_for(state="detached")
+    return page
+
+
+def download(chart):
+    with chart.page.expect_download() as download:
+        chart.get_by_role("button", name="download values").click()
+    return list(csv.reader(io.StringIO(download.value.path().read_text())))
+
+
+def test_every_chart_fills(shared_page):
+    page = shared_page
     for name in CHARTS:
         chart = page.locator(f'[data-chart="{name}"]')
         chart.wait_for()
         # Return, fitness and length are known when the first episodes have ended.
-        chart.locator(".no-data").wait_for(state="detached", timeout=90_000)
+        chart.locator(".no-data").wait_for(state="detached")
     assert "%" in page.locator(".time-split ul").inner_text()
     assert len(page.locator(".time-split p").inner_text()) > 20
 
 
-def test_values_can_be_downloaded(open_page):
-    page = open_page()
+def test_values_can_be_downloaded(page_with_points):
+    page = page_with_points
     chart = page.locator('[data-chart="loss"]')
-    chart.locator(".no-data").wait_for(state="detached")
     chart.hover()
-
-    def values():
-        with page.expect_download() as download:
-            chart.get_by_role("button", name="download values").click()
-        return list(csv.reader(io.StringIO(download.value.path().read_text())))
-
-    wait_for(lambda: num_points(page) > 4, "no points come", 200.0)
-    page.wait_for_timeout(2000)
-    rows = values()
+    rows = download(chart)
     assert rows[0] == ["env_steps", "value", "policy"]
     steps = [int(row[0]) for row in rows[1:]]
+    assert len(steps) >= MIN_POINTS
     assert steps == sorted(set(steps))
-    with page.expect_download() as download:
+    with page.expect_download() as picture:
         chart.get_by_role("button", name="download picture").click()
-    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
 
 
-def test_by_time_and_smoothed(open_page):
-    page = open_page()
+def test_by_time_and_smoothed(page_with_points):
+    page = page_with_points
     chart = page.locator('[data-chart="loss"]')
-    chart.locator(".no-data").wait_for(state="detached")
     page.get_by_label("Horizontal axis").select_option("time")
     chart.hover()
-    with page.expect_download() as download:
-        chart.get_by_role("button", name="download values").click()
-    first = download.value.path().read_text().splitlines()[0]
-    assert first.startswith('"time_unix_s"')
-
-    def values():
-        with page.expect_download() as download:
-            chart.get_by_role("button", name="download values").click()
-        return list(csv.reader(io.StringIO(download.value.path().read_text())))[1:]
-
-    wait_for(lambda: num_points(page) >= 8, "too few points come", 200.0)
-    page.wait_for_timeout(2000)
+    assert download(chart)[0][0] == "time_unix_s"
     slider = page.get_by_label("smooth")
     slider.fill("0")
-    raw = values()
+    raw = download(chart)[1:]
+    assert len(raw) >= MIN_POINTS
     slider.fill("0.95")
-    smoothed = values()
+    smoothed = download(chart)[1:]
 
     def roughness(rows):
         column = [float(row[2]) for row in rows if row[2]]
@@ -81,13 +80,12 @@ def test_by_time_and_smoothed(open_page):
     assert roughness(smoothed[: len(raw)]) < roughness(raw)
 
 
-def test_a_pointer_on_a_chart_tells_its_values(open_page):
-    page = open_page()
+def test_a_pointer_on_a_chart_tells_its_values(shared_page):
+    page = shared_page
     chart = page.locator('[data-chart="speed"]')
     chart.locator(".no-data").wait_for(state="detached")
     over = chart.locator(".u-over").bounding_box()
     page.mouse.move(over["x"] + 2, over["y"] + 10)
     first = chart.locator(".key").inner_text()
     page.mouse.move(over["x"] + over["width"] * 0.8, over["y"] + 10)
-    page.wait_for_timeout(100)
-    assert chart.locator(".key").inner_text() != first
+    wait_for(lambda: chart.locator(".key").inner_text() != first, "no other values")

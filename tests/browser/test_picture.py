@@ -1,31 +1,98 @@
-"""The moving picture: it is there at once, shows every environment, and reacts."""
+"""The moving picture: it is there at once, shows every one of many environments, and reacts."""
 
 import time
 
 import pytest
-from live_page import NUM_ENVS, drawn, picture, stats, until, wait_for
+from live_page import (
+    MANY_ENVS,
+    NUM_ENVS,
+    drawn,
+    picture,
+    stand_still,
+    stats,
+    train_on,
+    until,
+    wait_for,
+)
+from slow_way import SlowWay
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_a_moving_picture_of_all_environments_within_seconds_of_opening(open_page, heard, stack):
+@pytest.fixture(scope="module", autouse=True)
+def many_envs(stack):
+    train_on(stack, MANY_ENVS)
+    yield
+    train_on(stack, NUM_ENVS)
+
+
+def test_a_moving_picture_of_all_environments_within_seconds_of_opening(
+    open_page, heard, stack, record_property
+):
     began_s = time.monotonic()
     page = open_page(live=False)
-    drawn(page, NUM_ENVS)
+    drawn(page, MANY_ENVS)
     before = picture(page)
     until(page, f"window.__websim.stats().seq > {stats(page)['seq']}")
     took_s = time.monotonic() - began_s
+    record_property("moving_after_s", took_s)
     wait_for(lambda: picture(page) != before, "the picture does not move")
     # 3 s are promised on a machine that does nothing else.
-    assert took_s < 10.0
+    assert took_s < 5.0
     assert stats(page)["jsErrors"] == 0
     assert heard.errors == []
     assert {url.split("/", 3)[2] for url in heard.urls} == {stack.url.split("/", 3)[2]}
 
 
-def test_most_frames_that_come_are_drawn_and_soon(open_page, record_property):
+def test_a_hidden_tab_is_sent_nothing(open_page):
     page = open_page()
-    drawn(page, NUM_ENVS)
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, 'visibilityState', {get: () => window.seen});
+            window.seen = 'hidden';
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+    stand_still(page)
+    seq = stats(page)["seq"]
+    page.wait_for_timeout(800)
+    assert stats(page)["seq"] == seq
+    page.evaluate("window.seen = 'visible'; document.dispatchEvent(new Event('visibilitychange'))")
+    until(page, f"window.__websim.stats().seq > {seq}")
+
+
+def test_calm_for_those_who_ask_for_it(open_page):
+    page = open_page(reduced_motion="reduce")
+    drawn(page, MANY_ENVS)
+    page.wait_for_timeout(1500)
+    assert stats(page)["fps"] <= 7
+
+
+def test_a_slow_network_lowers_the_rate_not_the_freshness(open_page, stack):
+    with SlowWay(stack.url) as url:
+        page = open_page(url)
+        drawn(page, MANY_ENVS)
+        page.wait_for_timeout(3000)
+        ages, seq = [], stats(page)["seq"]
+        for _ in range(40):
+            ages.append(stats(page)["frameAgeMs"])
+            page.wait_for_timeout(100)
+        ages.sort()
+        assert ages[len(ages) // 2] < 1000
+        assert ages[-1] < 2500, "frames pile up on their way"
+        assert stats(page)["seq"] > seq
+        assert stats(page)["fps"] < 20
+
+
+@pytest.fixture(scope="module")
+def many(many_envs, shared_page):
+    """Opened last: a page beside another one takes its time from that."""
+    drawn(shared_page, MANY_ENVS)
+    return shared_page
+
+
+def test_most_frames_that_come_are_drawn_and_soon(many, record_property):
+    page = many
     frames = page.evaluate(
         """async () => {
             const seen = new Set(), ages = [];
@@ -37,17 +104,17 @@ def test_most_frames_that_come_are_drawn_and_soon(open_page, record_property):
             }
             ages.sort((a, b) => a - b);
             return {drawn: seen.size, dropped: window.__websim.stats().dropped - dropped,
-                    age: ages[ages.length >> 1]};
+                    age: ages[ages.length >> 1], old: ages[Math.floor(0.9 * ages.length)]};
         }"""
     )
     record_property("frames", frames)
     assert frames["drawn"] > 2 * frames["dropped"]
-    assert frames["age"] < 500
+    assert frames["age"] < 200
+    assert frames["old"] < 500
 
 
-def test_nine_in_ten_robots_move(open_page):
-    page = open_page()
-    drawn(page, NUM_ENVS)
+def test_nine_in_ten_robots_move(many):
+    page = many
     read = "document.querySelector('.grid canvas').getContext('2d').getImageData(0,0,800,500).data"
     changed = page.evaluate(
         f"""async () => {{
@@ -71,42 +138,18 @@ def test_nine_in_ten_robots_move(open_page):
     assert changed > 0.8
 
 
-def test_zoom_shows_fewer_and_larger_ones(open_page):
-    page = open_page()
-    drawn(page, NUM_ENVS)
+def test_zoom_shows_fewer_and_larger_ones(many):
+    page = many
     for _ in range(3):
         page.keyboard.press("+")
-    until(page, f"window.__websim.stats().drawnEnvs < {NUM_ENVS // 4}")
+    until(page, f"window.__websim.stats().drawnEnvs < {MANY_ENVS // 4}")
     page.keyboard.press("0")
-    drawn(page, NUM_ENVS)
+    drawn(page, MANY_ENVS)
 
 
-def test_a_filter_leaves_the_best_tenth(open_page):
-    page = open_page()
-    drawn(page, NUM_ENVS)
+def test_a_filter_leaves_the_best_tenth(many):
+    page = many
     page.get_by_label("Filter", exact=True).select_option("best")
-    until(page, f"Math.abs(window.__websim.stats().drawnEnvs - {NUM_ENVS // 10}) <= 1")
-
-
-def test_a_hidden_tab_is_sent_nothing(open_page):
-    page = open_page()
-    page.evaluate(
-        """() => {
-            Object.defineProperty(document, 'visibilityState', {get: () => window.seen});
-            window.seen = 'hidden';
-            document.dispatchEvent(new Event('visibilitychange'));
-        }"""
-    )
-    page.wait_for_timeout(800)
-    seq = stats(page)["seq"]
-    page.wait_for_timeout(800)
-    assert stats(page)["seq"] == seq
-    page.evaluate("window.seen = 'visible'; document.dispatchEvent(new Event('visibilitychange'))")
-    until(page, f"window.__websim.stats().seq > {seq}")
-
-
-def test_calm_for_those_who_ask_for_it(open_page):
-    page = open_page(reduced_motion="reduce")
-    drawn(page, NUM_ENVS)
-    page.wait_for_timeout(1500)
-    assert stats(page)["fps"] <= 7
+    until(page, f"Math.abs(window.__websim.stats().drawnEnvs - {MANY_ENVS // 10}) <= 1")
+    page.get_by_label("Filter", exact=True).select_option("all")
+    drawn(page, MANY_ENVS)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from live_page import settle
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -15,8 +16,6 @@ MAX_FIRST_LOAD_BYTES = 250_000
 
 
 def axe_findings(page):
-    # evaluate() is not held to the page's policy, a script element would be.
-    page.evaluate(AXE.read_text())
     answer = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         (each["id"], each["impact"], [node["target"] for node in each["nodes"]][:3])
@@ -26,24 +25,29 @@ def axe_findings(page):
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_axe_finds_nothing_serious(open_page, scheme):
-    page = open_page(color_scheme=scheme)
+def test_axe_finds_nothing_serious(shared_page, scheme):
+    page = shared_page
+    page.emulate_media(color_scheme=scheme)
+    # evaluate() is not held to the page's policy, a script element would be.
+    page.evaluate(AXE.read_text())
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     assert axe_findings(page) == []
     for key in ("g", "r", "s", "f"):
         page.keyboard.press(key)
         page.get_by_role("dialog").wait_for()
-        page.wait_for_timeout(300)
+        settle(page)
         assert axe_findings(page) == []
         page.keyboard.press("Escape")
         page.get_by_role("dialog").wait_for(state="detached")
     page.locator(".grid canvas").click(position={"x": 100, "y": 100})
     page.wait_for_selector(".popup .fields")
     assert axe_findings(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
 
 
-def test_everything_is_reached_by_tab(open_page):
-    page = open_page()
+def test_everything_is_reached_by_tab(shared_page):
+    page = shared_page
     wanted = page.evaluate(
         """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
             .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
@@ -61,8 +65,8 @@ def test_everything_is_reached_by_tab(open_page):
     assert reached == []
 
 
-def test_the_key_list_opens_and_closes(open_page):
-    page = open_page()
+def test_the_key_list_opens_and_closes(shared_page):
+    page = shared_page
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keys")
     keys.wait_for()
@@ -72,9 +76,10 @@ def test_the_key_list_opens_and_closes(open_page):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1440, 900), (1024, 768), (390, 844)])
-def test_nothing_is_wider_than_the_screen(open_page, width, height):
-    page = open_page(width=width, height=height)
-    page.wait_for_timeout(300)
+def test_nothing_is_wider_than_the_screen(shared_page, width, height):
+    page = shared_page
+    page.set_viewport_size({"width": width, "height": height})
+    settle(page)
     sizes = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
     )
@@ -82,8 +87,11 @@ def test_nothing_is_wider_than_the_screen(open_page, width, height):
     if width >= 1024:
         assert sizes[1] <= height, "the first screen needs no scrolling"
     page.keyboard.press("r")
-    page.wait_for_timeout(300)
+    page.get_by_role("dialog").wait_for()
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
 
 
 def test_dark_and_light_by_key_and_kept(open_page):

@@ -202,6 +202,14 @@ def test_tasks_are_listed_for_people(url):
     assert "runs forward" in tasks["HalfCheetah-v5"]
 
 
+def test_its_log_has_no_line_for_each_question_it_asks(running):
+    url, place = running
+    get(f"{url}/api/v1/goal")
+    log = (place / "run" / "logs" / "dashboard.jsonl").read_text()
+    assert "dashboard ready" in log
+    assert "HTTP Request" not in log
+
+
 def test_after_its_own_crash_the_curves_are_there_and_the_page_comes_back(running):
     url, place = running
     before = get(f"{url}/api/v1/metrics")["last"]

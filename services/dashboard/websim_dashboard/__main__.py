@@ -1,5 +1,6 @@
 """`python -m websim_dashboard`: the dashboard as a process."""
 
+import logging
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,8 @@ def run(argv: list[str]) -> int:
     keys = None if settings.keys is None else load_peer_keys(settings.keys, "client")
     token = _token(settings.upstream_token_file or settings.token_file)
     configure_logs("dashboard", json=settings.log_json, file=settings.log_file)
+    # It tells of every request, and the services behind are asked several times a second.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     shutdown = install_shutdown()
     history = History(
         settings.history, keep_days=settings.keep_days, keep_points=settings.keep_points

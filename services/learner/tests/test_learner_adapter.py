@@ -143,6 +143,20 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
     ]
 
 
+def test_who_takes_back_what_is_taken_back_already_is_told_so(make):
+    h = make(total_steps=12 * STEPS)
+    back = sends(Rollback(kind="rollback"))
+    h.at = {
+        2: [back],
+        4: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        5: [back],
+        6: [back],
+    }
+    h.go()
+    assert "No reward was adopted so far." in str(h.answers[0])
+    assert "has been taken back" in str(h.answers[3])
+
+
 def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(make):
     fast = {"learning_rate": 1e-2}
     h = make(total_steps=50 * STEPS, eval_every_updates=2, ppo=fast)

@@ -69,7 +69,11 @@ class Adoptions(AdapterCore):
     def roll_back(self) -> str:
         """Take back the last adoption on a person's word."""
         if not self.policies.undo:
-            raise UserError("there is nothing to take back", "No reward was adopted so far.")
+            undone = any(entry.outcome == "rolled_back" for entry in self.state.rewards)
+            remedy = "No reward was adopted so far."
+            if undone:
+                remedy = "What was adopted has been taken back: see `websim rewards list`."
+            raise UserError("there is nothing to take back", remedy)
         self.books.journal("rollback", {})
         return self._roll_back("a person takes it back")
 

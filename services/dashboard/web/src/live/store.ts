@@ -46,6 +46,10 @@ export const whyNot = computed(() => {
 const MAX_EVENTS = 2000;
 /** Changes of the adaptation come in bursts; they are asked for once. */
 const SETTLE_MS = 150;
+/** A learner that is busy may not answer in the service's time; what changed is asked for again. */
+const ASK_AGAIN_MS = 2000;
+/** Rows of the log in one answer at most. */
+const MAX_ROWS = 1000;
 
 export const socket = new LiveSocket({
   onOpen() {
@@ -139,21 +143,37 @@ async function loadWorkers(): Promise<void> {
   }
 }
 
-/** Goal, rewards and log: while the learner is away, what is known stays. */
+let loadingAdaptation = false;
+let changedMeanwhile = false;
+
+/**
+ * Goal, rewards and log: while the learner is away, what is known stays. One load at a time, so that
+ * no older answer follows a newer one; what is not answered is asked for again.
+ */
 async function loadAdaptation(): Promise<void> {
-  if (status.peek()?.learner_error !== null) return;
-  const [newGoal, newRewards, rows] = await Promise.allSettled([
+  if (link.peek() !== "live" || status.peek()?.learner_error !== null) return;
+  if (loadingAdaptation) {
+    changedMeanwhile = true;
+    return;
+  }
+  loadingAdaptation = true;
+  const asked = run;
+  const answers = await Promise.allSettled([
     get<Goal>("goal"),
     get<Rewards>("rewards"),
-    get<LogRow[]>(`adaptations?after=${logRows.value.at(-1)?.n ?? 0}`),
+    get<LogRow[]>(`adaptations?after=${logRows.peek().at(-1)?.n ?? 0}&limit=${MAX_ROWS}`),
   ]);
+  loadingAdaptation = false;
+  const [newGoal, newRewards, rows] = answers;
+  const more = rows.status === "fulfilled" && rows.value.length === MAX_ROWS;
+  if (changedMeanwhile || more || asked !== run) adaptationChanged();
+  else if (answers.some((each) => each.status === "rejected")) adaptationChanged(ASK_AGAIN_MS);
+  changedMeanwhile = false;
+  if (asked !== run) return;
   batch(() => {
     if (newGoal.status === "fulfilled") goal.value = newGoal.value;
     if (newRewards.status === "fulfilled") rewards.value = newRewards.value;
-    if (rows.status === "fulfilled" && rows.value.length > 0) {
-      const last = logRows.value.at(-1)?.n ?? 0;
-      logRows.value = [...logRows.value, ...rows.value.filter((row) => row.n > last)];
-    }
+    if (rows.status === "fulfilled" && rows.value.length > 0) logRows.value = [...logRows.peek(), ...rows.value];
   });
 }
 
@@ -224,7 +244,7 @@ function addEvents(more: readonly TimelineEvent[]): void {
   events.value = [...events.value, ...fresh].slice(-MAX_EVENTS);
 }
 
-export function adaptationChanged(): void {
+export function adaptationChanged(afterMs = SETTLE_MS): void {
   window.clearTimeout(adaptationTimer);
-  adaptationTimer = window.setTimeout(() => void loadAdaptation(), SETTLE_MS);
+  adaptationTimer = window.setTimeout(() => void loadAdaptation(), afterMs);
 }

@@ -34,6 +34,7 @@ def verify(directory, task, faults, total_steps, *more):
 
 
 @pytest.mark.parametrize("task", ["Hopper-v5", "Ant-v5"] if LONG else ["Hopper-v5"])
+@pytest.mark.timeout(100 * SCALE if LONG else 200)
 def test_training_survives_everything_with_the_same_weights(tmp_path, task):
     faults = "kill-worker=1,freeze-worker=1,kill-learner=1,kill-orchestrator,scale"
     total_steps, more = 15_360, ("--num-envs", "64", "--workers", "1")

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import figures
-from storm import SCALE
+from storm import SCALE, WORKERS
+
+from websim.local.fleet import LocalFleet
 
 SHORT_TIMEOUT_S = 100
 """What pyproject.toml allows a test; long storms get as many times more as they are longer."""
@@ -28,3 +31,10 @@ def pytest_terminal_summary(terminalreporter):
         for line in lines:
             terminalreporter.line(line)
         terminalreporter.line(f"written to {figures.write()}")
+
+
+@pytest.fixture(scope="session")
+def peace():
+    """A fleet that nobody hurts. What it answers does not depend on its number of workers."""
+    with LocalFleet(WORKERS if SCALE > 1 else 1) as fleet:
+        yield fleet

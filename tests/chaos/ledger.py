@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from websim.client import FleetSession, ShardResult
 
+NUM_SHARDS = 4
+
 ACTION_TABLES = 64
 """Different actions; step t takes number t modulo this."""
 
@@ -112,7 +114,9 @@ def drive(
         answered: Told of every answer, with the shard and when its command went out.
     """
     ledger = Ledger()
-    session = FleetSession(address, task=task, num_envs=num_envs, seed=seed)
+    session = FleetSession(
+        address, task=task, num_envs=num_envs, seed=seed, shard_envs=-(-num_envs // NUM_SHARDS)
+    )
     try:
         spans = session.shards
         if isinstance(lengths, int):

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ledger import Ledger, drive
+from ledger import NUM_SHARDS, Ledger, drive
 from proxy import Proxy, Toxics
 
 from websim.local.fleet import WORKER_STAGE, LocalFleet
@@ -18,10 +18,16 @@ from websim.local.supervisor import ChildSpec
 SCALE = int(os.environ.get("WEBSIM_CHAOS_SCALE", "1"))
 """How many times longer than within `make test` a storm lasts."""
 
+WORKERS = 8 if SCALE > 1 else 2
+"""Of a fleet whose workers die, freeze, come and go."""
+
 TEND_S = 0.02
 """How often the nemesis looks whether something is due."""
 
 FOREVER = 1 << 60
+
+NUM_ENVS = 256 if SCALE > 1 else 64
+"""Of the session that is driven; in either case four shards."""
 
 
 @contextmanager
@@ -38,25 +44,40 @@ def beside(work: Callable[[threading.Event], None]) -> Iterator[Future[None]]:
 
 
 def rage(
-    fleet: LocalFleet, counts: Mapping[str, int], seconds: float, seed: int, **nemesis_options
+    fleet: LocalFleet,
+    counts: Mapping[str, int],
+    seconds: float,
+    seed: int,
+    *,
+    steps: int = 1,
+    **nemesis_options,
 ) -> tuple[Ledger, list[Done]]:
-    """Drive a session for some seconds while faults happen; return the books and the deeds."""
+    """Drive a session while faults happen; return the books and the deeds.
+
+    A storm lasts so many seconds, and longer where the slowest shard has not been answered so
+    often by then: a slow machine is hurt at the same places as a fast one.
+    """
     nemesis = Nemesis(fleet, make_schedule(counts, seed), **nemesis_options)
     began_s = time.monotonic()
+    answers: dict[int, int] = {}
+
+    def progress() -> float:
+        answered = min(answers.values()) if len(answers) == NUM_SHARDS else 0
+        return min(1.0, (time.monotonic() - began_s) / seconds, answered / steps)
 
     def hurt(over: threading.Event) -> None:
         try:
             while not over.wait(TEND_S):
-                nemesis.tend(min(1.0, (time.monotonic() - began_s) / seconds))
+                nemesis.tend(progress())
         finally:
             nemesis.close()
 
+    def more(shard: int, t: int) -> bool:
+        answers[shard] = t
+        return progress() < 1.0
+
     with beside(hurt):
-        ledger = drive(
-            fleet.client_address,
-            FOREVER,
-            more=lambda shard, t: time.monotonic() - began_s < seconds,
-        )
+        ledger = drive(fleet.client_address, FOREVER, num_envs=NUM_ENVS, more=more)
     assert nemesis.left == 0, f"{nemesis.left} faults were not done in time"
     return ledger, nemesis.done
 
@@ -92,15 +113,17 @@ class Recoveries:
 def distant_workers(
     fleet: LocalFleet, count: int, toxics: Toxics, seed: int
 ) -> Iterator[list[Proxy]]:
-    """Workers that reach the fleet over a bad network, each by a proxy of its own."""
+    """Workers that reach the fleet over a bad network, each by a proxy of its own; then gone."""
     proxies = [Proxy(fleet.worker_address, seed + index, toxics) for index in range(count)]
+    names = [f"distant-worker-{index}" for index in range(count)]
+    for name, proxy in zip(names, proxies, strict=True):
+        argv = ("-m", "websim_sim_worker", "--orchestrator", proxy.address, "--http-port", "0")
+        fleet.supervisor.start(ChildSpec(name, argv, WORKER_STAGE))
     try:
-        names = [f"distant-worker-{index}" for index in range(count)]
-        for name, proxy in zip(names, proxies, strict=True):
-            argv = ("-m", "websim_sim_worker", "--orchestrator", proxy.address, "--http-port", "0")
-            fleet.supervisor.start(ChildSpec(name, argv, WORKER_STAGE))
         fleet.supervisor.wait_ready(names, 60.0)
         yield proxies
     finally:
+        for name in names:
+            fleet.supervisor.retire(name)
         for proxy in proxies:
             proxy.close()

@@ -3,8 +3,6 @@
 import pytest
 from ledger import Ledger, drive, problems
 
-from websim.local.fleet import LocalFleet
-
 
 def make_ledger(rows):
     return Ledger({shard: list(answers) for shard, answers in rows.items()})
@@ -36,11 +34,10 @@ def test_a_missing_shard_is_seen():
     assert problems(make_ledger({0: RIGHT[0]}), make_ledger(RIGHT)) == ["shards [0], not [0, 1]"]
 
 
-def test_books_of_equal_runs_are_equal_and_of_other_seeds_are_not():
-    with LocalFleet(1) as fleet:
-        first, second, other = (
-            drive(fleet.client_address, 60, num_envs=64, seed=seed) for seed in (3, 3, 4)
-        )
+def test_books_of_equal_runs_are_equal_and_of_other_seeds_are_not(peace):
+    first, second, other = (
+        drive(peace.client_address, 60, num_envs=64, seed=seed) for seed in (3, 3, 4)
+    )
     assert problems(first, second) == []
     assert first.episodes > 0
     assert len(problems(other, first)) == len(first.rows)

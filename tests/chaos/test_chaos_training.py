@@ -34,9 +34,10 @@ def verify(directory, task, faults, total_steps, *more):
 
 
 @pytest.mark.parametrize("task", ["Hopper-v5", "Ant-v5"] if LONG else ["Hopper-v5"])
+@pytest.mark.timeout(100 * SCALE if LONG else 200)
 def test_training_survives_everything_with_the_same_weights(tmp_path, task):
-    faults = "kill-worker=2,freeze-worker=1,kill-learner=1,kill-orchestrator,scale"
-    total_steps, more = 40_000, ("--num-envs", "128", "--workers", "1")
+    faults = "kill-worker=1,freeze-worker=1,kill-learner=1,kill-orchestrator,scale"
+    total_steps, more = 15_360, ("--num-envs", "64", "--workers", "1")
     if LONG:
         faults = "kill-worker=20,freeze-worker=5,kill-learner=5,kill-orchestrator=3,scale"
         total_steps, more = 25_000 * SCALE, ("--num-envs", "256", "--workers", "2")
@@ -51,7 +52,7 @@ def test_training_survives_everything_with_the_same_weights(tmp_path, task):
     note(f"training {task} under faults", {"faults": len(done), "longer_by_s": round(seconds)})
 
 
-def test_a_killed_learner_goes_on_soon(tmp_path):
+def test_a_killed_learner_goes_on_soon(tmp_path, peace):
     rounds = 20 if LONG else 1
     options = RunOptions(
         task="Hopper-v5",
@@ -60,15 +61,14 @@ def test_a_killed_learner_goes_on_soon(tmp_path):
         run_dir=tmp_path / "run",
         settings={"ppo.epochs": 1, "ppo.rollout_length": 16},
         checkpoint_every_steps=64 * 16 * 4,
-        workers=1,
+        fleet=peace.client_address,
     )
     times_s = []
     with Run(options) as run:
-        assert run.fleet is not None
         run.wait_ready()
         for _ in range(rounds):
             reached = env_steps_beyond(run, env_steps_beyond(run, 0) + 5_000)
-            pid = run.fleet.supervisor.pid(LEARNER)
+            pid = run._supervisor.pid(LEARNER)
             began_s = time.monotonic()
             os.kill(pid, signal.SIGKILL)
             env_steps_beyond(run, reached)

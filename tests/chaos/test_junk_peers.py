@@ -32,6 +32,8 @@ MAX_GROWTH_BYTES = 32 * 2**20
 ANSWERED = 10
 """Broken messages of one peer that are answered."""
 NUM_ENVS = 64
+PACE_S = 0.0 if LONG else 0.02
+"""Between two steps of the session beside; every step is done again at the end."""
 PATIENCE_S = 600.0 if LONG else 60.0
 """For what must come to pass on a machine that is busy with other things."""
 
@@ -113,6 +115,7 @@ class Work:
         thread.start()
         while thread.is_alive():
             self._step(1)
+            thread.join(PACE_S)
         thread.join()
         if errors:
             raise errors[0]

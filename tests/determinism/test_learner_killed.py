@@ -3,40 +3,18 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from training import DEADLINE_S, LONG, UPDATES, end_of, start_training, updates_of
 
-RUN = ["--task", "Hopper-v5", "--workers", "1", "--num-envs", "16", "--seed", "3"]
-# Many small updates, and rollouts collected ahead: the case with the most to bring back.
-SETTINGS = ["--set", "ppo.rollout_length=32", "--set", "ppo.overlap=true", "--set", "ppo.epochs=2"]
-UPDATES, STEPS_PER_UPDATE = 28, 16 * 32
-DEADLINE_S = 90.0
+LEARNER = ("websim_learner",)
+FLEET = ("websim_orchestrator", "websim_sim_worker")
+"""All that holds the environments."""
 
-
-def start_training(run_dir):
-    total = ["--total-steps", str(UPDATES * STEPS_PER_UPDATE)]
-    argv = [*RUN, *SETTINGS, *total, "--run-dir", str(run_dir)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "websim.local", "train", *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={
-            **os.environ,
-            "WEBSIM_LEARNER_CHECKPOINT_EVERY_STEPS": str(5 * STEPS_PER_UPDATE),
-            "WEBSIM_LEARNER_EVAL_EPISODES": "4",
-        },
-    )
-
-
-def end_of(process, run_dir):
-    out, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, out
-    return json.loads((run_dir / "result.json").read_text()), out
+KILLS = [{12: LEARNER}, {12: FLEET}] if LONG else [{7: LEARNER, 16: FLEET}]
+"""By update: who is killed once it is done."""
 
 
 def kill(process, *packages):
@@ -56,12 +34,6 @@ def kill(process, *packages):
         os.kill(pid, signal.SIGKILL)
 
 
-def updates_of(run_dir):
-    path = run_dir / "metrics.jsonl"
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line)["update"] for line in lines]
-
-
 def await_update(process, run_dir, update):
     give_up_s = time.monotonic() + DEADLINE_S
     while max(updates_of(run_dir), default=0) < update:
@@ -70,32 +42,25 @@ def await_update(process, run_dir, update):
         time.sleep(0.01)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("alone") / "run"
-    with start_training(run_dir) as process:
-        result, _ = end_of(process, run_dir)
-    assert updates_of(run_dir) == list(range(1, UPDATES + 1))
-    return result
-
-
 @pytest.mark.parametrize(
-    "packages",
-    [("websim_learner",), ("websim_orchestrator", "websim_sim_worker")],
-    ids=["the learner", "orchestrator and worker, with all the envs"],
+    "kills", KILLS, ids=lambda kills: " then ".join(map("+".join, kills.values()))
 )
-def test_who_is_killed_leaves_no_trace_in_the_weights(tmp_path, alone, packages):
+@pytest.mark.timeout(200)
+def test_who_is_killed_leaves_no_trace_in_the_weights(tmp_path, alone, kills):
     run_dir = tmp_path / "run"
     with start_training(run_dir) as process:
-        await_update(process, run_dir, 12)
-        kill(process, *packages)
+        for update, packages in kills.items():
+            await_update(process, run_dir, update)
+            kill(process, *packages)
         result, out = end_of(process, run_dir)
 
-    assert out.count("was ended by SIGKILL; starting it again") == len(packages)
+    num_killed = sum(map(len, kills.values()))
+    assert out.count("was ended by SIGKILL; starting it again") == num_killed
     journal = [json.loads(line) for line in (run_dir / "journal.jsonl").read_text().splitlines()]
-    assert [entry["kind"] for entry in journal] == ["start", "resume"]
+    assert [entry["kind"] for entry in journal] == ["start"] + ["resume"] * len(kills)
     # It goes on from a checkpoint on its way, not from the start.
-    assert journal[1]["update"] in (10, 15, 20, 25)
+    for entry, update in zip(journal[1:], kills, strict=True):
+        assert entry["update"] in range(update // 5 * 5, UPDATES, 5)
     assert updates_of(run_dir) == list(range(1, UPDATES + 1))
     assert result["weights_sha256"] == alone["weights_sha256"]
     assert result["eval_return_mean"] == alone["eval_return_mean"]

@@ -22,6 +22,7 @@ def dial() -> Iterator[Callable[[str], "zmq.Socket[bytes]"]]:
     def connect(address: str) -> "zmq.Socket[bytes]":
         socket = context.socket(zmq.DEALER)
         socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDTIMEO, 5000)  # who is refused has no queue any more
         socket.connect(address)
         sockets.append(socket)
         return socket

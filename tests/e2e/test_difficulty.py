@@ -10,8 +10,9 @@ from websim.local.learner_api import LearnerApi
 from websim.local.options import RunOptions
 from websim.local.run import LEARNER, Run
 
-STEPS = 24_000
-DEADLINE_S = 60.0
+STEPS_PER_UPDATE = 16 * 32
+STEPS = 30 * STEPS_PER_UPDATE
+DEADLINE_S = 80.0
 
 
 def wait_for_update(api, update):
@@ -21,15 +22,21 @@ def wait_for_update(api, update):
         time.sleep(0.02)
 
 
-def test_a_run_whose_knobs_were_turned_is_a_function_of_its_journal(tmp_path):
+def kinds(lines):
+    return [json.loads(line)["kind"] for line in lines]
+
+
+def test_a_run_whose_knobs_were_turned_is_a_function_of_its_journal(tmp_path, fleet, monkeypatch):
+    monkeypatch.setenv("WEBSIM_LEARNER_EVAL_EPISODES", "2")
     options = RunOptions(
         task="InvertedPendulum-v5",
         num_envs=16,
         seed=3,
         total_steps=STEPS,
         run_dir=tmp_path / "killed",
-        checkpoint_every_steps=5_000,
-        workers=1,
+        settings={"ppo.rollout_length": 32, "ppo.epochs": 1},
+        checkpoint_every_steps=4 * STEPS_PER_UPDATE,
+        fleet=fleet.client_address,
     )
     with Run(options) as run:
         run.wait_ready()
@@ -43,18 +50,19 @@ def test_a_run_whose_knobs_were_turned_is_a_function_of_its_journal(tmp_path):
         assert view["knobs"]["gravity"] == [0.8, 0.9]
         assert view["knobs"]["mass"] == [0.85, 1.25]
         wait_for_update(api, told["update"] + 3)
-        os.kill(run.fleet.supervisor.pid(LEARNER), signal.SIGKILL)
-        killed = run.result(DEADLINE_S)
+        os.kill(run._supervisor.pid(LEARNER), signal.SIGKILL)
 
-    # The same configuration and journal from the beginning, undisturbed.
-    again = tmp_path / "again"
-    again.mkdir()
-    shutil.copy(options.run_dir / "config.json", again)
+        # The same configuration and journal from the beginning, undisturbed.
+        again = tmp_path / "again"
+        again.mkdir()
+        shutil.copy(options.run_dir / "config.json", again)
+        lines = (options.run_dir / "journal.jsonl").read_text().splitlines(keepends=True)
+        assert kinds(lines[:3]) == ["start", "knobs", "knobs"]
+        (again / "journal.jsonl").write_text("".join(lines[:3]))
+        with Run(RunOptions(resume=again, fleet=fleet.client_address)) as undisturbed:
+            alone = undisturbed.result(DEADLINE_S)
+        killed = run.result(DEADLINE_S)
     lines = (options.run_dir / "journal.jsonl").read_text().splitlines()
-    entries = [line for line in lines if json.loads(line)["kind"] in ("start", "knobs")]
-    assert len(entries) == 3
-    (again / "journal.jsonl").write_text("".join(line + "\n" for line in entries))
-    with Run(RunOptions(resume=again, workers=1)) as run:
-        alone = run.result(DEADLINE_S)
+    assert kinds(lines) == ["start", "knobs", "knobs", "resume"]
     assert killed["weights_sha256"] == alone["weights_sha256"]
     assert killed["env_steps"] == alone["env_steps"] >= STEPS

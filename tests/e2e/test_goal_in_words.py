@@ -39,6 +39,7 @@ def test_a_goal_in_words_is_measured_and_the_key_reaches_reward_gen_alone(tmp_pa
     run_dir = tmp_path / "run"
     argv = [sys.executable, "-m", "websim.local", "train", "--task", "HalfCheetah-v5"]
     argv += ["--goal", "run backwards", "--num-envs", "32", "--workers", "1"]
+    argv += ["--set", "ppo.epochs=1"]
     argv += ["--total-steps", "40000", "--run-dir", str(run_dir)]
     seen: dict[str, bytes] = {}
     environment = {**os.environ, "ANTHROPIC_API_KEY": CANARY}

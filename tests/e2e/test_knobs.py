@@ -14,12 +14,14 @@ from websim.wire.messages import SetKnobs
 
 STEPS = 150
 """More than two snapshots' worth, so that a replay starts from one."""
-NUM_ENVS = 128
+NUM_ENVS = 64
 
 
 def run(fleet: LocalFleet, at_step: dict[int, Callable[[], None]]) -> list[np.ndarray]:
     """Every observation and reward of Hoppers whose knobs are turned on the way."""
-    env = make_vec("Hopper-v5", NUM_ENVS, seed=11, fleet=fleet.client_address, knobs={"mass": 1.2})
+    address = fleet.client_address
+    knobs = {"mass": 1.2}
+    env = make_vec("Hopper-v5", NUM_ENVS, seed=11, fleet=address, shard_envs=16, knobs=knobs)
     rng = np.random.default_rng(1)
     try:
         trace = [env.reset()[0]]
@@ -30,16 +32,15 @@ def run(fleet: LocalFleet, at_step: dict[int, Callable[[], None]]) -> list[np.nd
                 at_step[step]()
             action = rng.uniform(-1, 1, (NUM_ENVS, 3)).astype(np.float32)
             trace += env.step(action)[:4]
-        trace += [env.get_state(e).fields["knob:gravity"] for e in range(0, NUM_ENVS, 10)]
+        trace += [env.get_state(e).fields["knob:gravity"] for e in range(0, NUM_ENVS, 5)]
         return trace
     finally:
         env.close()
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> list[np.ndarray]:
-    with LocalFleet(1) as fleet:
-        return run(fleet, {})
+def undisturbed(whole) -> list[np.ndarray]:
+    return run(whole(1), {})
 
 
 def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
@@ -50,18 +51,19 @@ def test_the_physics_vary_in_the_undisturbed_run(undisturbed):
     assert len({float(gravity) for gravity in undisturbed[-13:]}) == 13
 
 
-def test_killed_workers_and_orchestrators_change_no_bit(undisturbed):
-    with LocalFleet(2) as fleet:
+def test_killed_workers_and_orchestrators_change_no_bit(undisturbed, whole):
+    fleet = whole(2)
 
-        def kill_worker() -> None:
-            os.kill(fleet.worker_pids()[0], signal.SIGKILL)
+    def kill_worker() -> None:
+        whole(2)
+        os.kill(fleet.worker_pids()[0], signal.SIGKILL)
 
-        def kill_orchestrator() -> None:
-            os.kill(fleet.supervisor.pid(ORCHESTRATOR), signal.SIGKILL)
+    def kill_orchestrator() -> None:
+        os.kill(fleet.supervisor.pid(ORCHESTRATOR), signal.SIGKILL)
 
-        # Both before and just after knobs are turned, and once between snapshots.
-        at_step = {21: kill_worker, 60: kill_orchestrator, 90: kill_worker, 110: kill_worker}
-        assert same(run(fleet, at_step), undisturbed)
+    # Both before and just after knobs are turned, and once between snapshots.
+    at_step = {21: kill_worker, 60: kill_orchestrator, 90: kill_worker, 110: kill_worker}
+    assert same(run(fleet, at_step), undisturbed)
 
 
 def test_an_environment_shows_its_knobs_and_falls_by_them(make_env):

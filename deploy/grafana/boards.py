@@ -5,6 +5,7 @@ from panels import Item, curves, number
 LEARNER = "websim_learner_"
 WORKER = "websim_sim_worker_"
 FLEET = "websim_orchestrator_"
+PAGES = "websim_dashboard_"
 
 TRAINING: list[Item] = [
     number(
@@ -288,6 +289,29 @@ FLEET_ITEMS: list[Item] = [
         (f"{FLEET}refused_commands_total", "commands"),
         (f"sum({FLEET}broken_messages_total) or vector(0)", "broken"),
         (f"{FLEET}stale_messages_total", "stale"),
+        least=0,
+    ),
+    "Pages",
+    curves(
+        "Pages open",
+        "Pages that are open, and the pictures that somebody looks at",
+        "short",
+        (f"{PAGES}viewers", "pages"),
+        (f"{PAGES}watched", "{{kind}} watched"),
+        least=0,
+    ),
+    curves(
+        "Pictures",
+        "Pictures sent to pages per second, and skipped for a newer one",
+        "ops",
+        (f"sum by(kind, outcome) (rate({PAGES}frames_total[1m]))", "{{kind}} {{outcome}}"),
+        least=0,
+    ),
+    curves(
+        "Sent to pages",
+        "Bytes per second over WebSockets",
+        "Bps",
+        (f"rate({PAGES}sent_bytes_total[1m])", "sent"),
         least=0,
     ),
     "Processes",

@@ -103,12 +103,18 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     assert "p_1                  in_force     library       +0.5  bold" in capsys.readouterr().out
     assert run(["rewards", "show", "p_1", *url]) == 0
     assert "return state.x" in capsys.readouterr().out
-    for argv in (["try", str(path)], ["adopt", "p_1", "--force"], ["rollback"]):
+    for argv in (
+        ["try", str(path)],
+        ["adopt", "p_1", "--force"],
+        ["rollback"],
+        ["rollback", "p_1"],
+    ):
         assert run(["rewards", *argv, *url]) == 0
     assert posted == [
         {"kind": "try_reward", "source": REWARD["source"], "name": "mine"},
         {"kind": "adopt_reward", "reward": "p_1", "force": True},
         {"kind": "rollback"},
+        {"kind": "rollback", "reward": "p_1"},
     ]
 
 

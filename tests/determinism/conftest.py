@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from training import UPDATES, end_of, start_training, updates_of
+from small_training import UPDATES, end_of, start_training, updates_of
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from training import DEADLINE_S, LONG, UPDATES, end_of, start_training, updates_of
+from small_training import DEADLINE_S, LONG, UPDATES, end_of, start_training, updates_of
 
 LEARNER = ("websim_learner",)
 FLEET = ("websim_orchestrator", "websim_sim_worker")

@@ -1,7 +1,7 @@
 """The weights of a training are a function of its configuration and seed, not of the fleet."""
 
 import pytest
-from training import LONG, TASK, end_of, start_training
+from small_training import LONG, TASK, end_of, start_training
 
 FLEETS = [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)]
 """Numbers of workers and of threads of each. The short version compares those that differ most."""

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-import websim
+from websim.local.options import RunOptions
 from websim.local.ports import HeldPort
+from websim.local.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -51,23 +52,26 @@ def get(url: str) -> str:
 def services(tmp_path_factory) -> Iterator[dict[str, list[str]]]:
     """A run that adapts, on a task that knows success: each job's addresses as HOST:PORT."""
     directory = tmp_path_factory.mktemp("runs") / "run"
-    with websim.train(
+    options = RunOptions(
         task="InvertedDoublePendulum-v5",
         num_envs=128,
         workers=2,
         total_steps=100_000_000,
         goal="balance the pole",
         run_dir=directory,
-    ) as run:
+    )
+    with Run(options, dashboard=True) as run:
         run.wait_ready()
         assert run.fleet is not None
         assert run.reward_gen_url is not None
+        assert run.page_url is not None
         workers = json.loads(get(f"{run.fleet.http_url}/v1/workers"))
         urls = {
             "orchestrator": [run.fleet.http_url],
             "sim-worker": [each["http_url"] for each in workers],
             "learner": [run.http_url],
             "reward-gen": [run.reward_gen_url],
+            "dashboard": [run.page_url],
         }
         yield {job: [url.removeprefix("http://") for url in each] for job, each in urls.items()}
 
@@ -134,7 +138,6 @@ def test_every_panel_has_data_from_a_real_run(prometheus):
 
 @pytest.mark.timeout(600)
 def test_a_run_that_is_well_wakes_nobody(prometheus):
-    """Only the dashboard, which this run does not have, could be missed; no alert asks for it."""
     firing = query(prometheus, 'ALERTS{alertstate="firing", severity!="info"}')
     assert [each["metric"]["alertname"] for each in firing] == []
 

@@ -79,7 +79,7 @@ class Steer:
             case "list":
                 return self._list()
             case "rollback":
-                return self.command("rollback")
+                return self.command("rollback", **({"reward": what} if what else {}))
             case "show" | "try" | "adopt" if what is None:
                 raise UserError(f"rewards {action} needs an id or a file", "websim rewards --help")
             case "show":

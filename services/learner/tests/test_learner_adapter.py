@@ -157,6 +157,19 @@ def test_who_takes_back_what_is_taken_back_already_is_told_so(make):
     assert "has been taken back" in str(h.answers[3])
 
 
+def test_a_person_takes_back_what_they_saw_in_force_or_nothing(make):
+    h = make(total_steps=12 * STEPS)
+    h.at = {
+        4: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        5: [sends(Rollback(kind="rollback", reward="p_another"))],
+        6: [lambda h: h.send(Rollback(kind="rollback", reward=h.branch.reward.id))],
+    }
+    h.go()
+    adopted, refused, back = h.answers
+    assert str(refused).startswith(f"p_another is not in force, {adopted.detail} is")
+    assert back.detail == h.branch.reward.id == "task"
+
+
 def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(make):
     fast = {"learning_rate": 1e-2}
     h = make(total_steps=50 * STEPS, eval_every_updates=2, ppo=fast)

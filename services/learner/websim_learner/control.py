@@ -136,6 +136,8 @@ class Rollback(_Command):
     """Take back the last adoption: reward, policy and optimiser, in one step."""
 
     kind: Literal["rollback"]
+    reward: str = ""
+    """Id of what is taken back, refused where another reward is in force; empty takes any."""
 
 
 class Approve(_Command):

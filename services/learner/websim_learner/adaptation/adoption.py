@@ -66,14 +66,27 @@ class Adoptions(AdapterCore):
         self.books.row("adopted", values)
         self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
 
-    def roll_back(self) -> str:
-        """Take back the last adoption on a person's word."""
+    def roll_back(self, reward: str) -> str:
+        """Take back the last adoption on a person's word.
+
+        Args:
+            reward: the one that the person saw in force: a guard may have taken it back since.
+                Empty where they take back whatever is.
+
+        Raises:
+            UserError: nothing was adopted, or another reward is in force.
+        """
         if not self.policies.undo:
             undone = any(entry.outcome == "rolled_back" for entry in self.state.rewards)
             remedy = "No reward was adopted so far."
             if undone:
                 remedy = "What was adopted has been taken back: see `websim rewards list`."
             raise UserError("there is nothing to take back", remedy)
+        in_force = self._branch.reward.id
+        if reward not in ("", in_force):
+            raise UserError(
+                f"{reward[:60]} is not in force, {in_force} is", "See `websim rewards list`."
+            )
         self.books.journal("rollback", {})
         return self._roll_back("a person takes it back")
 

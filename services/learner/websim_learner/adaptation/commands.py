@@ -35,8 +35,8 @@ def carry_out(adapter: Adapter, command: AdaptCommand) -> str:
             return adapter.try_reward(source, name)
         case AdoptReward(reward=reward, force=force):
             return adapter.adopt_reward(reward, force)
-        case Rollback():
-            return adapter.roll_back()
+        case Rollback(reward=reward):
+            return adapter.roll_back(reward)
         case Approve(adaptation=adaptation, name=name):
             return adapter.approve(adaptation, name)
         case Reject(adaptation=adaptation, reason=reason):

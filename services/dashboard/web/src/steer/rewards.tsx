@@ -42,7 +42,7 @@ function AllRewards() {
   return (
     <div>
       <div class="row">
-        <Button steers title="Reward, policy and optimiser go back in one step" onClick={() => void act("rollback", {}, "Taken back")}>
+        <Button steers title="Reward, policy and optimiser go back in one step" onClick={() => void act("rollback", { reward: known.in_force }, "Taken back")}>
           Take back the last adoption
         </Button>
       </div>

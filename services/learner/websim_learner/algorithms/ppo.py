@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from websim_learner.algorithms.adam import Adam
 from websim_learner.algorithms.advantage import generalized_advantage
 from websim_learner.algorithms.state import (
     Arrays,
     load_module,
-    load_optimizer,
     module_arrays,
-    optimizer_arrays,
     prefixed,
     unprefixed,
 )
@@ -94,9 +93,7 @@ class PPO:
         init = torch.Generator().manual_seed(derived_seed(seed, Stream.WEIGHTS))
         self.model = ActorCritic(obs_dim, action_dim, settings.hidden, settings.init_log_std, init)
         self.model.to(self.device)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), settings.learning_rate, eps=1e-5, fused=True
-        )
+        self.optimizer = Adam(self.model.parameters(), eps=1e-5)
         self.obs_moments = RunningMoments(obs_dim)
         self.return_scale = ReturnScale(num_envs, settings.gamma)
         self.num_updates = 0
@@ -116,7 +113,7 @@ class PPO:
         """Return the whole state of the learner by part, but for `num_updates`."""
         return {
             "weights": module_arrays(self.model),
-            "optimizer": optimizer_arrays(self.optimizer),
+            "optimizer": self.optimizer.arrays(),
             "normalizers": {
                 **prefixed("obs", self.obs_moments.arrays()),
                 **prefixed("return", self.return_scale.moments.arrays()),
@@ -131,7 +128,7 @@ class PPO:
             ValueError: it belongs to a learner of another shape.
         """
         load_module(self.model, arrays["weights"])
-        load_optimizer(self.optimizer, arrays["optimizer"])
+        self.optimizer.load(arrays["optimizer"])
         self.obs_moments.load(unprefixed("obs", arrays["normalizers"]))
         self.return_scale.moments.load(unprefixed("return", arrays["normalizers"]))
         self.return_scale.running = arrays["returns"]["running"].copy()
@@ -154,8 +151,7 @@ class PPO:
         """
         s = self.settings
         rate = s.learning_rate + (s.final_learning_rate - s.learning_rate) * min(progress, 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.rate = rate
         batch, explained = self._batch(rollout, reward)
         critic_alone = self.swap.warms_up(explained)
         sums = np.zeros(5)
@@ -222,7 +218,7 @@ class PPO:
         value_loss = torch.square(self.model.value(batch.obs[index]) - batch.target[index]).mean()
         # Adam would move the actor by its momentum even where gradients are zero; it leaves
         # parameters alone, and their momentum as it is, only where there is no gradient at all.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         (self.settings.value_coefficient * value_loss).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
         self.optimizer.step()

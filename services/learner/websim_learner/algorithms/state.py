@@ -1,4 +1,4 @@
-"""Networks and optimisers as plain arrays by name, for checkpoints and digests."""
+"""Networks as plain arrays by name, for checkpoints and digests."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ Part = TypeVar("Part")
 
 def module_arrays(module: nn.Module) -> Arrays:
     """Return copies of a network's parameters by name."""
-    return {name: _array(tensor) for name, tensor in module.state_dict().items()}
+    return {name: to_array(tensor) for name, tensor in module.state_dict().items()}
 
 
 def load_module(module: nn.Module, arrays: Arrays) -> None:
@@ -30,25 +30,6 @@ def load_module(module: nn.Module, arrays: Arrays) -> None:
         raise ValueError(f"the weights belong to another network: {error}") from None
 
 
-def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
-    """Return copies of an optimiser's state: "<parameter index>.<name>"."""
-    return {
-        f"{index}.{name}": _array(torch.as_tensor(value))
-        for index, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """Put an optimiser's state back."""
-    whole = optimizer.state_dict()
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, array in arrays.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
-
-
 def prefixed(prefix: str, parts: Mapping[str, Part]) -> dict[str, Part]:
     """Return arrays, or dictionaries of them, under longer names: "<prefix>.<name>"."""
     return {f"{prefix}.{name}": part for name, part in parts.items()}
@@ -60,6 +41,7 @@ def unprefixed(prefix: str, parts: Mapping[str, Part]) -> dict[str, Part]:
     return {name[len(start) :]: part for name, part in parts.items() if name.startswith(start)}
 
 
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
+def to_array(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return a copy of a tensor."""
     array: NDArray[Any] = tensor.detach().cpu().numpy()
     return np.array(array)

@@ -168,6 +168,19 @@ def reaction_ms(page: Page, act: Callable[[], None], selector: str, text: str = 
     return float(page.evaluate("window.reaction"))
 
 
+def soonest(limit: float, measure: Callable[[], float], tries: int = 5) -> float:
+    """Return the first of some measured times that is below a limit, else the least of them.
+
+    What else runs on the machine can make one of them late, not all; what is slow is so each time.
+    """
+    least = measure()
+    for _ in range(tries - 1):
+        if least < limit:
+            break
+        least = min(least, measure())
+    return least
+
+
 def outcome(page: Page) -> str:
     """Return what the page says has become of an action, whether it took effect or was refused."""
     said = page.locator(".outcome.done, .outcome.failed").first

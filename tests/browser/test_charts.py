@@ -60,6 +60,19 @@ def test_values_can_be_downloaded(page_with_points):
     assert picture.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_curves_are_there_after_a_reload_in_the_middle_of_training(page_with_points):
+    page = page_with_points
+    chart = page.locator('[data-chart="loss"]')
+    chart.hover()
+    before = download(chart)
+    page.reload()
+    chart.locator(".no-data").wait_for(state="detached")
+    chart.hover()
+    after = download(chart)
+    assert after[: len(before)] == before
+    wait_for(lambda: len(download(chart)) > len(after), "no new points come")
+
+
 def test_by_time_and_smoothed(page_with_points):
     page = page_with_points
     chart = page.locator('[data-chart="loss"]')

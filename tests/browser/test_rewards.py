@@ -48,6 +48,15 @@ def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
     assert heard.errors == []
 
 
+def test_the_tasks_own_reward_can_be_gone_on_from(open_page):
+    page = open_page()
+    editor = open_editor(page)
+    wait_for(lambda: "healthy_reward = 1.0" in editor.input_value(), "the task's reward is shown")
+    own = editor.input_value()
+    editor.fill(own.replace("healthy_reward = 1.0", "healthy_reward = 0.5"))
+    page.get_by_text("The language accepts it: forward, healthy, ctrl_cost").wait_for()
+
+
 def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(open_page):
     page = open_page()
     editor = open_editor(page)

@@ -77,6 +77,19 @@ def test_an_answer_that_comes_sooner_waits_for_its_place(make):
     assert again.result()["env_steps"] == alone.result()["env_steps"]
 
 
+def test_a_goal_that_a_kill_left_unanswered_is_asked_again(make):
+    first = make("killed", 9)
+    first.at = {5: [sends(GOAL)], 7: [die]}
+    with pytest.raises(Killed):
+        first.go()
+    again = make("killed", 9, 12)
+    again.go()
+    # The checkpoint of update 4 knows nothing of it.
+    goals = [e for e in again.run_dir.journal() if e.kind in ("goal_asked", "goal")]
+    assert [(entry.kind, entry.update) for entry in goals] == [("goal_asked", 5), ("goal", 9)]
+    assert again.run.adaptation.goal.description == GOAL.description
+
+
 def test_a_command_is_refused_until_then_unless_it_concerns_the_clock_only(make):
     again = interrupted(make, 0, 12)
     mode = SetAdapt(kind="set_adapt", mode="approve")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from websim_learner.records import JournalEntry
 
 REPLAYED = frozenset(
-    {"set_reward", "goal", "ask", "candidates", "adopt", "rollback", "approve", "reject"}
-    | {"adapt_mode", "knobs", "set_num_envs", "set_task"}
+    {"set_reward", "goal_asked", "goal", "ask", "candidates", "adopt", "rollback", "approve"}
+    | {"reject", "adapt_mode", "knobs", "set_num_envs", "set_task"}
 )
 """Kinds of entries that take effect again where they did."""
 

@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from websim.programs import ProgramSchema, compile_program
+from websim.programs.dryrun import make_inputs
 from websim.tasks import AUTOMATIC_FIELDS, TaskBundle, TaskError, parse_task
 from websim_sim_worker import models
 from websim_sim_worker.tasks import bundled, bundled_names, compile_task
@@ -34,6 +36,20 @@ def test_a_bundled_task_is_in_order(make_task, make_shard, random_actions, name)
         assert np.isnan(result.episode_success).all() != info.has_success or not len(result.ended)
         reports += len(result.ended)
     assert reports >= 5
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_the_reward_that_people_are_shown_is_one_they_can_go_on_from(make_task, name):
+    """It stands alone, with the numbers of this task's parameters, and pays the same."""
+    task = make_task(name)
+    with_constants = task.reward.schema
+    alone = ProgramSchema(with_constants.fields, with_constants.action_dim)
+    shown = compile_program(task.info.reward_source, alone)
+    inputs = make_inputs(alone, 32, seed=1)["normal"]
+    expected, parts = task.reward.with_components(inputs.fields, inputs.action)
+    total, shown_parts = shown.with_components(inputs.fields, inputs.action)
+    np.testing.assert_array_equal(total, expected)
+    np.testing.assert_equal(shown_parts, parts)
 
 
 def test_gymnasiums_models_are_pinned():

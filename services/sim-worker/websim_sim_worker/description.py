@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 
 from websim.programs import Program
+from websim.programs.spell_out import spell_out
 from websim.tasks import AUTOMATIC_FIELDS
 from websim.wire.messages import FieldInfo, TaskInfo
 from websim_sim_worker.fields import Field, ObservationPiece
@@ -48,7 +49,7 @@ def describe_task(
         action_names=_action_names(model),
         fields=_field_infos(fields, len(labels), model.nu),
         reward_components=reward.components,
-        reward_source=document.reward.source,
+        reward_source=spell_out(reward.source, reward.schema.constants),
         fitness_unit=document.fitness.unit,
         fitness_description=document.fitness.description,
         has_success=document.success is not None,

@@ -53,9 +53,9 @@ class Adapter(Environments):
             self._remember_first()
             state.goal = msgspec.structs.replace(state.goal, target=target)
             if goal is not None:
-                self.set_goal(goal, None, target)
+                self._ask_goal(goal, target)
         elif state.asked_goal is not None:
-            self.questions.ask_goal(state, self._branch.client.task)
+            self._ask_goal(state.asked_goal, state.goal_target)
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
 
@@ -164,10 +164,15 @@ class Adapter(Environments):
         if measure is not None:
             self._apply_goal(measure)
             return "the goal is set"
-        self.state.asked_goal, self.state.goal_target = description, target
-        self.questions.ask_goal(self.state, self._branch.client.task)
-        self.books.tell("goal", f'asking how "{description}" is measured')
+        self._ask_goal(description, target)
+        # No kill before the answer makes a person say it twice.
+        self.books.journal("goal_asked", {"description": description, "target": target})
         return "asking how it is measured"
+
+    def _ask_goal(self, description: str, target: float | None) -> None:
+        self.questions.ask_goal(description, self._branch.client.task)
+        self.state.asked_goal, self.state.goal_target = description, target
+        self.books.tell("goal", f'asking how "{description}" is measured')
 
     def _take_goal(self, goal: Goal) -> None:
         self.state.asked_goal = None
@@ -397,9 +402,10 @@ class Adapter(Environments):
     def reject(self, adaptation: int, reason: str) -> str:
         """Say no to what waits."""
         waiting = self._waiting(adaptation)
-        self.books.journal("reject", {"adaptation": adaptation, "reason": reason})
+        what = waiting.what
+        self.books.journal("reject", {"adaptation": adaptation, "what": what, "reason": reason})
         self._reject(reason)
-        return waiting.what
+        return what
 
     def _reject(self, reason: str) -> None:
         self._answered("")
@@ -419,6 +425,11 @@ class Adapter(Environments):
                 self.examiner.set_goal(goal, self._branch.client.task)
                 self.state.waiting = None
                 self._begin_goal(goal)
+            case "goal_asked":
+                # It is asked anew when the journal is behind, unless that holds what came of it.
+                self.state.asked_goal = values["description"]
+                self.state.goal_target = values["target"]
+                self.questions.forget()
             case "ask":
                 self._pull(Trigger(kind="manual", what="ask", sentence=values["reason"]))
             case "candidates":
@@ -432,6 +443,8 @@ class Adapter(Environments):
             case "approve":
                 self._approve(values["name"])
             case "reject":
+                if values["what"] == "goal":
+                    self.state.asked_goal = None
                 self._reject(values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])

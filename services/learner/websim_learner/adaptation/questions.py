@@ -64,19 +64,17 @@ class Questions:
         """Want no answer to the question that is open, if one is."""
         self._forgotten = self._author is not None and self._author.busy
 
-    def ask_goal(self, state: AdaptState, task: TaskInfo) -> None:
-        """Ask how the words of `state.asked_goal` are measured.
+    def ask_goal(self, description: str, task: TaskInfo) -> None:
+        """Ask how a goal in words is measured.
 
         Raises:
             UserError: there is nobody to ask.
         """
-        assert state.asked_goal is not None
         if self._author is None:
-            state.asked_goal = None
             raise UserError(NOBODY, "Give the goal a fitness program, or start with --reward-gen.")
         if self._author.busy:
             raise UserError("another question is open", "Set the goal again in a moment.")
-        self._author.ask("/v1/goals", goal_request(self._run, task, state.asked_goal))
+        self._author.ask("/v1/goals", goal_request(self._run, task, description))
 
     def ask_rewards(self, state: AdaptState, branch: Branch) -> None:
         """Ask for candidates for `state.asked`, unless the journal holds them."""
@@ -109,8 +107,10 @@ class Questions:
         if outcome is not None and self._forgotten:
             self._forgotten, outcome = False, None
         if outcome is None:
+            # Another question was open when this one arose.
+            if state.asked_goal is not None and not self._author.busy:
+                self.ask_goal(state.asked_goal, branch.client.task)
             if state.asked is not None and not self._author.busy:
-                # Another question was open when this one arose.
                 self.ask_rewards(state, branch)
             return None
         if isinstance(outcome, AuthorFailed):

@@ -39,7 +39,6 @@ export function Editor() {
   useSignalEffect(() => {
     const source = draft.value;
     const turn = ++asked.current;
-    // The task's own reward may use the task's parameters, which no other reward can.
     if (source === null || source.trim() === "") {
       check.value = null;
       return;

@@ -148,10 +148,12 @@ function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
 
 function begin(row: LogRow, trigger: { kind: string; sentence: string } | null): Adaptation {
   const feedback = row.kind === "question" ? (row.values["feedback"] as Record<string, unknown>) : {};
+  // A change of the environment that success asks for has no trigger of its own.
+  const otherwise = row.values["what"] === "environment" ? "environment" : "manual";
   return {
     number: row.adaptation,
     envSteps: row.env_steps,
-    trigger: trigger?.kind ?? text(feedback["trigger"]) ?? "manual",
+    trigger: trigger?.kind ?? text(feedback["trigger"]) ?? otherwise,
     evidence: trigger?.sentence ?? text(feedback["evidence"]) ?? "",
     diagnosis: "",
     candidates: [],

@@ -142,7 +142,10 @@ def test_the_child_cannot_take_more_memory_than_it_may(make_bundle, slider_model
 
 def test_a_judgement_is_remembered(make_bundle):
     bundle = make_bundle(changes=[("goal: 1.0", "goal: 1.25")])
-    vet(bundle, {})
-    start = time.monotonic()
-    vet(bundle, {})
-    assert time.monotonic() - start < 0.05
+    times_s = []
+    for _ in range(2):
+        start = time.monotonic()
+        vet(bundle, {})
+        times_s.append(time.monotonic() - start)
+    # The first one starts a process.
+    assert times_s[1] < times_s[0] / 4

@@ -63,14 +63,24 @@ def test_values_can_be_downloaded(page_with_points):
 def test_curves_are_there_after_a_reload_in_the_middle_of_training(page_with_points):
     page = page_with_points
     chart = page.locator('[data-chart="loss"]')
-    chart.hover()
-    before = download(chart)
+
+    def values():
+        # As they were measured: how much is smoothed grows with their number.
+        page.get_by_label("smooth").fill("0")
+        chart.hover()
+        return download(chart)
+
+    before = values()
     page.reload()
     chart.locator(".no-data").wait_for(state="detached")
-    chart.hover()
-    after = download(chart)
-    assert after[: len(before)] == before
-    wait_for(lambda: len(download(chart)) > len(after), "no new points come")
+    after = values()
+    assert after[:2] == before[:2]
+    # Of very many some are left out; what is there is what was there.
+    known = {row[0]: row for row in before}
+    again = [row for row in after if row[0] in known]
+    assert again == [known[row[0]] for row in again]
+    assert len(again) > len(before) / 3
+    wait_for(lambda: int(download(chart)[-1][0]) > int(after[-1][0]), "no new points come")
 
 
 def test_by_time_and_smoothed(page_with_points):

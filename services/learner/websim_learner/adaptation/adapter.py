@@ -443,7 +443,7 @@ class Adapter(Environments):
             case "approve":
                 self._approve(values["name"])
             case "reject":
-                if values["what"] == "goal":
+                if values.get("what") == "goal":
                     self.state.asked_goal = None
                 self._reject(values["reason"])
             case "knobs":

@@ -1,4 +1,4 @@
-"""What the tests of stages share: commands, sent once or by every life, and what is compared."""
+"""What tests of several lives or stages of a run share: kills, commands, and what is compared."""
 
 from websim_learner.control import SetNumEnvs, SetTask
 

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from staging import Killed, die, sends
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.author import Author
@@ -10,18 +11,6 @@ from websim_learner.control import Pause, Resume, SetAdapt, SetGoal, TakeCheckpo
 
 STEPS = 24 * 8
 GOAL = SetGoal(kind="set_goal", description="stand still")
-
-
-class Killed(Exception):
-    pass
-
-
-def die(harness):
-    raise Killed
-
-
-def sends(command):
-    return lambda harness: harness.send(command)
 
 
 class Timed(Author):

@@ -7,6 +7,7 @@ from unittest.mock import ANY
 
 import msgspec
 import pytest
+from staging import LAZY, Killed, die, rows
 
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
@@ -16,22 +17,7 @@ from websim_learner.control import SetReward, Stop
 from websim_learner.fleet import Waiter
 from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
 
-LAZY = "def reward(state, action):\n    return -np.sum(np.square(action), axis=1)\n"
 BOLD = "def reward(state, action):\n    return np.sum(np.square(action), axis=1)\n"
-
-TIMES = {
-    "n", "time_unix_s", "wall_s", "steps_per_s", "physics_s", "inference_s", "update_s",
-    "evaluation_s",
-}  # fmt: skip
-"""What may differ between rows of metrics.jsonl of two runs that are the same."""
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing in the code may catch it."""
-
-
-def die(harness):
-    raise Killed
 
 
 def swap(source):
@@ -48,10 +34,6 @@ def live(harness, directory, *kills, **options):
     last = harness(directory, **options)
     assert last.go() == "finished"
     return last
-
-
-def rows(harness):
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in harness.metrics()]
 
 
 def records(harness, kind):

@@ -142,15 +142,31 @@ def test_envs_task_and_speed_are_shown_and_set(learner, capsys):
         "Hopper-v5",
         "0.25, reached 0.251 times real time",
     ]
-    for argv in (["envs", "64"], ["task", "Ant-v5"], ["speed", "0.25"], ["speed", "max"]):
+    for argv in (
+        ["envs", "64"],
+        ["task", "Ant-v5"],
+        ["task", "Hill-v0", "--envs", "256"],
+        ["speed", "0.25"],
+        ["speed", "max"],
+    ):
         assert run([*argv, *url]) == 0
     assert posted == [
         {"kind": "set_num_envs", "num_envs": 64},
-        {"kind": "set_task", "task": "Ant-v5"},
+        {"kind": "set_task", "task": "Ant-v5", "num_envs": None},
+        {"kind": "set_task", "task": "Hill-v0", "num_envs": 256},
         {"kind": "set_speed", "speed": 0.25},
         {"kind": "set_speed", "speed": None},
     ]
     assert "set_num_envs took effect at update 7: done" in capsys.readouterr().out
+
+
+def test_tasks_that_share_the_environments_are_shown(learner, capsys, monkeypatch):
+    monkeypatch.setitem(RUN, "others", [{"task": "Hill-v0", "num_envs": 256}])
+    assert run(["task", *learner[0]]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Hopper-v5  768 environments",
+        "Hill-v0  256 environments",
+    ]
 
 
 def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, capsys):

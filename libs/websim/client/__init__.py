@@ -2,7 +2,7 @@
 
 from websim.client.errors import FleetError, FleetRefused, FleetTimeout, FleetUnavailable
 from websim.client.results import EnvironmentState, ShardResult
-from websim.client.session import FleetSession
+from websim.client.session import FleetSession, Socket, wait_for_any
 from websim.client.vector_env import DEFAULT_NUM_ENVS, FleetVectorEnv, make_vec
 
 __all__ = [
@@ -15,5 +15,7 @@ __all__ = [
     "FleetUnavailable",
     "FleetVectorEnv",
     "ShardResult",
+    "Socket",
     "make_vec",
+    "wait_for_any",
 ]

@@ -58,6 +58,8 @@ from websim.wire.sockets import make_socket, receive, send
 
 log = logging.getLogger("websim.client")
 
+Socket = zmq.Socket[Any]
+
 CLOSE_LINGER_MS = 300
 """How long the last message of a session may take to leave."""
 
@@ -182,6 +184,11 @@ class FleetSession:
         """Environments of the session."""
         return sum(span.num_envs for span in self.shards)
 
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        """Where results arrive, for `wait_for_any`; only `recv` may take them."""
+        return (self._socket,)
+
     # --- commands
 
     def send_reset(
@@ -255,6 +262,9 @@ class FleetSession:
 
     def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
         """Wait for the next shard that has an answer, in order of arrival.
+
+        Args:
+            timeout_s: how long to wait; 0 takes only what has arrived.
 
         Raises:
             FleetTimeout: none came within timeout_s; it may still come.
@@ -461,6 +471,11 @@ class FleetSession:
             self._heard_s = self._asked_s = now_s
         while True:
             now_s = self._waited_s = time.monotonic()
+            if (envelope := self._receive()) is not None:
+                self._heard_s = now_s
+                if self._file(envelope):
+                    self._asked_s = now_s
+                    return envelope
             if now_s - self._heard_s > 2 * lifecycle.CONNECT_DEADLINE_S:
                 raise FleetUnavailable(
                     f"the orchestrator at {self.address} has been silent for "
@@ -476,14 +491,8 @@ class FleetSession:
             if now_s - self._asked_s > lifecycle.CLIENT_PROBE_S:
                 self._asked_s = now_s
                 self._ask_again(again)
-            envelope = self._receive()
             if envelope is None:
                 self._socket.poll(min(200, int((until_s - now_s) * 1000) + 1))
-            else:
-                self._heard_s = time.monotonic()
-                if self._file(envelope):
-                    self._asked_s = self._heard_s
-                    return envelope
 
     def _ask_back(self) -> None:
         """Ask an orchestrator that does not know the session for it: the workers still hold it."""
@@ -547,3 +556,11 @@ class FleetSession:
                         side.outstanding = None
                 raise FleetRefused(refusal.code, refusal.message, refusal.remedy)
         return False
+
+
+def wait_for_any(sockets: Sequence[Socket], timeout_s: float) -> bool:
+    """Wait until something arrives at one of several sessions; return whether it did."""
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    return bool(poller.poll(int(timeout_s * 1000) + 1))

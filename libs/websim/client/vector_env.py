@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from websim.client.errors import FleetError
 from websim.client.knobs import Knobs, as_ranges
 from websim.client.results import EnvironmentState, ShardResult
-from websim.client.session import FleetSession
+from websim.client.session import FleetSession, Socket
 from websim.local.fleet import LocalFleet
 from websim.tasks import load_bundle
 from websim.tasks.knobs import ranges_at
@@ -148,6 +148,11 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
     def waiting(self) -> str:
         """Why nothing happens just now, for a person; empty while all is well."""
         return self._session.waiting
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        """Where results arrive; see FleetSession.sockets."""
+        return self._session.sockets
 
     # --- Gymnasium
 

@@ -107,14 +107,23 @@ def task(
     name: Annotated[
         str | None, typer.Argument(help="One of `websim tasks`; none shows it.")
     ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option("--envs", help="Give it to so many environments only; 0 takes them back."),
+    ] = None,
     learner: Learner = LEARNER_URL,
     token_file: TokenFile = None,
 ) -> int:
-    """Show what a running learner trains on, or have it go on with another task."""
+    """Show what a running learner trains on, or have it go on with another task.
+
+    With --envs the policy goes on, and learns from both tasks at once.
+    """
     from websim.local.steer import Steer
 
     steer = Steer(learner, token_file)
-    return steer.show_task() if name is None else steer.command("set_task", task=name)
+    if name is None:
+        return steer.show_task()
+    return steer.command("set_task", task=name, num_envs=number)
 
 
 def speed(

@@ -79,6 +79,14 @@ Adapt = Annotated[
 Target = Annotated[
     float | None, typer.Option("--target", help="Fitness at which the goal is reached.")
 ]
+NextTask = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--next-task",
+        help="A task that a quarter of the environments get when the target is reached and nothing "
+        "harder is left; repeatable.",
+    ),
+]
 RewardGen = Annotated[
     str | None,
     typer.Option("--reward-gen", help="Use a running reward-gen, as in http://127.0.0.1:8090."),

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,8 @@ class RunOptions:
     """auto, approve or off; None is auto with a goal, else off."""
     target: float | None = None
     """Fitness at which the goal is reached."""
+    next_tasks: Sequence[str] = ()
+    """Tasks that some environments get when the target is reached and nothing harder is left."""
     reward_gen: str | None = None
     """Address of a running reward-gen; None starts a private one where the run adapts."""
     workers: int | None = None
@@ -110,6 +112,8 @@ class RunOptions:
             asked = (("--goal", self.goal), ("--adapt", self.adapt), ("--target", self.target))
             for flag, wish in asked:
                 arguments += [] if wish is None else [f"{flag}={wish}"]
+            for task in self.next_tasks:
+                arguments += ["--next-task", task]
         if self.reward_gen is not None:
             arguments += ["--reward-gen", self.reward_gen]
         for flag, value in (

@@ -119,7 +119,12 @@ class Steer:
 
     def show_task(self) -> int:
         """Print what is trained on."""
-        print(self._get("/v1/run")["task"])
+        run = self._get("/v1/run")
+        others = run.get("others", [])
+        own = run["num_envs"] - sum(each["num_envs"] for each in others)
+        print(run["task"] + (f"  {own:,} environments" if others else ""))
+        for each in others:
+            print(f"{each['task']}  {each['num_envs']:,} environments")
         return 0
 
     def show_speed(self) -> int:
@@ -243,6 +248,9 @@ def in_a_line(row: Row) -> str:
         case "environment":
             count, kept = len(values["levels"]), values["kept"]
             text = f"measured in {count} harder environments, the policy follows {kept}"
+        case "tasks":
+            others = [f"{count:,} of {task}" for task, count in values["others"].items()]
+            text = f"other tasks: {', '.join(others) or 'none'}: {values['why']}"
         case "adopted" | "rolled_back":
             text = f"{values['reward_id']} is in force: {values['why']}"
         case "waiting":

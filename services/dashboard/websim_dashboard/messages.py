@@ -76,6 +76,15 @@ class Waiting(Message):
     """Candidates to choose from."""
 
 
+class OtherTask(Message):
+    """A task that some of a run's environments have instead of its own."""
+
+    task: str
+    num_envs: int
+    return_mean: float | None = None
+    fitness_mean: float | None = None
+
+
 class Status(Message):
     """How everything stands, now."""
 
@@ -99,6 +108,8 @@ class Status(Message):
     fitness_unit: str = ""
     success_mean: float | None = None
     num_envs: int = 0
+    """Of all tasks."""
+    others: list[OtherTask] = []
     workers: int = 0
     branches: int = 0
     session: int | None = None

@@ -11,7 +11,7 @@ RunStatus = Mapping[str, Any]
 COPIED = (
     "task", "algo", "seed", "reason", "update", "env_steps", "total_steps", "wall_s",
     "steps_per_s", "return_mean", "length_mean", "fitness_mean", "success_mean", "num_envs",
-    "branches", "reward_id", "adapting", "speed", "real_time_factor",
+    "others", "branches", "reward_id", "adapting", "speed", "real_time_factor",
 )  # fmt: skip
 """What the learner's status and ours have in common; a learner may lack some."""
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from websim.client import EnvironmentState, FleetRefused, FleetTimeout, ShardResult
+from websim.client import EnvironmentState, FleetError, FleetRefused, FleetTimeout, ShardResult
 from websim.client.knobs import as_ranges
 from websim.service.errors import UserError
 from websim.wire.messages import FieldInfo, KnobInfo, ShardSpan, TaskInfo
@@ -56,6 +56,8 @@ TOY_STATE = ("x", "v", "returns", "lengths", "force", "force_range", "counters")
 
 class ToyShard:
     """A row of points: v += 0.1 force a, x += 0.1 v; reward 1 - x^2; |x| > 1 terminates."""
+
+    distance = 0.0
 
     def __init__(
         self, seed: int, span: ShardSpan, broken: Callable[[int, int], bool] | None
@@ -113,7 +115,7 @@ class ToyShard:
             known["velocity"] = np.stack([self.v, self.v], axis=1)
         final_obs = self.obs()[ended]
         returns, lengths = self.returns[ended].copy(), self.lengths[ended].copy()
-        fitness = -np.abs(self.x[ended])
+        fitness = -np.abs(self.x[ended]) - self.distance
         if len(ended):
             self.reset(terminated | truncated)
         return ShardResult(
@@ -142,8 +144,23 @@ class ToyPairShard(ToyShard):
         return np.concatenate([super().obs(), super().obs()[:, :1]], axis=1)
 
 
+class ToyFarShard(ToyShard):
+    """The same points, which count as farther away than they are."""
+
+    distance = 9.0
+
+
 HEAVY = msgspec.structs.replace(TOY, id="Heavy-v0", content_sha256="1" * 64)
 """Another task for the same robot."""
+
+FAR = msgspec.structs.replace(TOY, id="Far-v0")
+"""A task in which the same policy is worth less."""
+
+PACES = msgspec.structs.replace(TOY, id="Paces-v0", fitness_unit="paces")
+"""A task that is measured otherwise."""
+
+KNOBLESS = msgspec.structs.replace(TOY, id="Knobless-v0", knobs=())
+"""A third one, whose physics cannot be turned."""
 
 PAIR = msgspec.structs.replace(
     TOY,
@@ -157,7 +174,7 @@ PAIR = msgspec.structs.replace(
 )
 """A task of another shape."""
 
-TASKS = {task.id: task for task in (TOY, HEAVY, PAIR)}
+TASKS = {task.id: task for task in (TOY, HEAVY, FAR, PACES, KNOBLESS, PAIR)}
 
 
 class ToyClient:
@@ -182,11 +199,12 @@ class ToyClient:
         self._delay_s = delay_s
         starts = range(0, num_envs, shard_envs)
         self.shards = tuple(ShardSpan(s, min(shard_envs, num_envs - s)) for s in starts)
+        self.sockets = ()
         self.waiting = ""
         self.silent = False
         self.lost = False
         self.closed = False
-        shard = ToyPairShard if self.task is PAIR else ToyShard
+        shard = {"Pair-v0": ToyPairShard, "Far-v0": ToyFarShard}.get(task, ToyShard)
         self._rows = [shard(seed, span, broken) for span in self.shards]
         self._outstanding: list[tuple[int, Callable[[], ShardResult]]] = []
         self._order = None if shuffle is None else np.random.default_rng(shuffle)
@@ -220,7 +238,7 @@ class ToyClient:
         self._send(shard, answer)
 
     def send_knobs(self, shard: int, knobs: Mapping[str, float | tuple[float, float]]) -> None:
-        ranges = as_ranges(TOY.knobs, knobs)
+        ranges = as_ranges(self.task.knobs, knobs)
 
         def answer() -> ShardResult:
             rows = self._rows[shard]
@@ -264,6 +282,8 @@ class ToyClient:
 
     def recv(self, timeout_s: float = 60.0) -> ShardResult:
         self._check_presence()
+        if not self._outstanding:
+            raise FleetError("recv without anything outstanding")
         if self._delay_s > 0.0:
             time.sleep(self._delay_s)
         place = 0 if self._order is None else int(self._order.integers(len(self._outstanding)))

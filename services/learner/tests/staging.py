@@ -28,8 +28,8 @@ def envs(num_envs):
     return SetNumEnvs(kind="set_num_envs", num_envs=num_envs)
 
 
-def task(name):
-    return SetTask(kind="set_task", task=name)
+def task(name, num_envs=None):
+    return SetTask(kind="set_task", task=name, num_envs=num_envs)
 
 
 def sends(command):

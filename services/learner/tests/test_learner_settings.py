@@ -135,6 +135,8 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
         ]
 
     assert resume() == config
+    with pytest.raises(UserError, match="--next-task cannot change"):
+        resume("--next-task", "Hill-v0")
     assert resume("--total-steps", "9000000").total_steps == 9_000_000
     for argv in (["--seed", "4"], ["--num-envs", "8"], ["--set", "ppo.epochs=3"]):
         with pytest.raises(UserError, match="cannot change when a run goes on"):
@@ -195,3 +197,19 @@ def test_streams_do_not_overlap_and_repeat():
     assert len(draws) == 3 * len(Stream) * 3
     assert generator(1, Stream.WEIGHTS, 5).random() == generator(1, Stream.WEIGHTS, 5).random()
     assert derived_seed(1, Stream.TRAINING_SESSION) != derived_seed(1, Stream.EVALUATION_SESSION)
+
+
+def test_next_tasks_are_for_runs_that_adapt(tmp_path):
+    config = configure(
+        tmp_path, "--adapt", "auto", "--next-task", "Hill-v0", "--next-task", "robots/ice.yaml"
+    )
+    assert config.next_tasks == ("Hill-v0", "robots/ice.yaml")
+    with pytest.raises(UserError, match="Add --adapt auto"):
+        configure(tmp_path, "--next-task", "Hill-v0")
+    for argv in (
+        ("--task", "Hill-v0", "--next-task", "Hill-v0"),
+        ("--next-task", "Hill-v0", "--next-task", "Hill-v0"),
+        [word for n in range(4) for word in ("--next-task", f"Hill-v{n}")],
+    ):
+        with pytest.raises(UserError, match="Name up to 3 tasks, each once, other than --task"):
+            configure(tmp_path, "--adapt", "auto", *argv)

@@ -19,7 +19,8 @@ from websim_learner.algorithms.swap import Swap
 from websim_learner.checkpoint import arrays_sha256
 from websim_learner.collector import CollectionTime, Collector
 from websim_learner.defaults import PPOSettings
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.divided import parts_of
+from websim_learner.fleet import FleetClient, Waiter, num_envs
 from websim_learner.models import NumpyActor
 from websim_learner.pace import Pace
 from websim_learner.policy_state import PolicyState
@@ -78,6 +79,9 @@ class Branch:
         self.reward = reward
         """What rollouts are judged by, from the next one on."""
         self.statistics = EpisodeStatistics()
+        """Of episodes of the run's own task."""
+        self.others = {part.task.id: EpisodeStatistics() for part in parts_of(client)[1:]}
+        """Of the tasks that some of the envs have instead."""
         self.env_steps = first_env_steps
         """Training env steps of the run done by now; the learning rate falls with them."""
         self.invalid_transitions = 0
@@ -219,6 +223,7 @@ class Branch:
         state = former.policy_state()
         if former.branch_id == self.branch_id:
             self.statistics = former.statistics
+            self.others |= {k: v for k, v in former.others.items() if k in self.others}
         else:
             self.statistics.episodes = former.statistics.episodes
             if not self._fits(former):
@@ -280,6 +285,7 @@ class Branch:
             "updates": self.updates,
             "invalid_transitions": self.invalid_transitions,
             "episodes": self.statistics.episodes,
+            "other_episodes": [each.episodes for each in self.others.values()],
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
             "swap": self.algorithm.swap.counters(),
@@ -299,6 +305,8 @@ class Branch:
             **self._collector.arrays(),
             "episodes": self.statistics.arrays(),
         }
+        for part, each in enumerate(self.others.values()):
+            parts[f"episodes-{part}"] = each.arrays()
         if self._ahead is not None:
             parts["ahead"] = self._ahead.rollout.arrays()
         return prefixed(f"branch-{self.branch_id}", parts)
@@ -315,6 +323,8 @@ class Branch:
         self.env_steps = counters["env_steps"]
         self.invalid_transitions = counters["invalid_transitions"]
         self.statistics.load(parts["episodes"], counters["episodes"])
+        for part, each in enumerate(self.others.values()):
+            each.load(parts[f"episodes-{part}"], counters["other_episodes"][part])
         self._scaled_for = counters["scaled_for"]
         self.algorithm.swap = Swap(**counters.get("swap", {}))
         self.set_reward(self._reward_of(counters["reward_source"]))
@@ -371,7 +381,12 @@ class Branch:
         stats = self.algorithm.update(rollout, judgement.reward, progress, self._between_steps)
         self.env_steps += self.steps_per_update
         self.invalid_transitions += int(rollout.invalid.sum())
-        self.statistics.add(rollout, self.env_steps)
+        first = 0
+        parts = parts_of(self.client)
+        for part, each in zip(parts, [self.statistics, *self.others.values()], strict=True):
+            envs = range(first, first + num_envs(part))
+            each.add(rollout, self.env_steps, envs)
+            first = envs.stop
         if collected.reward is not self.reward:
             collected.reward.close()
         valid = judgement.reward[~rollout.invalid]

@@ -1,5 +1,7 @@
 """Other envs, another task: what a person may change about what a run trains on."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -7,7 +9,7 @@ import msgspec
 from websim_learner.adaptation.adapter import Adapter
 from websim_learner.ledger import Ledger
 from websim_learner.run_dir import RunConfig
-from websim_learner.stage import Stage, with_envs, with_task
+from websim_learner.stage import Stage, in_words, with_envs, with_other_task, with_task
 from websim_learner.stages import Stages
 
 
@@ -55,6 +57,44 @@ class Changes:
         kept = self._enter("set_task", stage)
         return f"{task}, {'the policy goes on' if kept else 'a new policy'}"
 
+    def set_other_task(self, task: str, num_envs: int) -> str:
+        """Give so many of the envs another task; return what there is now.
+
+        Raises:
+            UserError: so many cannot be had, or the policy cannot act in the task; nothing has
+                changed.
+            RunStopped: the run is to stop; nothing has changed.
+        """
+        present = self._stages.present
+        if num_envs != dict(present.others).get(task, 0) or task == present.task:
+            self._enter("set_task", self._with_other(task, num_envs))
+        return in_words(self._stages.present)
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """Tasks that some of the envs have instead of the run's own, and how many."""
+        return dict(self._stages.present.others)
+
+    @property
+    def next_tasks(self) -> tuple[str, ...]:
+        """Tasks that the adaptation may give to some of the envs, in that order."""
+        present = self._stages.present
+        return self._config.next_tasks if present.task == self._config.task else ()
+
+    def give(self, task: str, share: float) -> str:
+        """Give a share of the envs another task, as follows from what the run is by now.
+
+        Nothing is journaled: a later life decides the same again. Raises what `set_other_task`
+        raises.
+        """
+        num_envs = math.ceil(share * self._stages.present.num_envs)
+        self._enter("set_task", self._with_other(task, num_envs), again=True)
+        return in_words(self._stages.present)
+
+    def _with_other(self, task: str, num_envs: int) -> Stage:
+        updates = self._ledger.updates
+        return with_other_task(self._stages.present, self._config, task, num_envs, updates)
+
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
         self._enter(kind, msgspec.convert(values["stage"], Stage), again=True)
@@ -62,7 +102,8 @@ class Changes:
     def _enter(self, kind: str, stage: Stage, *, again: bool = False) -> bool:
         """Begin another stage; return whether the policy goes on in it.
 
-        Until the entry is in the journal nothing has changed, and after it nothing can fail.
+        `again` says that a later life comes to it without a new entry in the journal. Until an
+        entry is there nothing has changed, and after it nothing can fail.
         """
         same_task = stage.branch == self._stages.present.branch
         ranges = self._adapter.state.ranges if same_task else {}

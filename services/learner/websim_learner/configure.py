@@ -5,6 +5,7 @@ import torch
 
 from websim.client import DEFAULT_NUM_ENVS
 from websim.service.errors import UserError
+from websim_learner.adaptation.curriculum import MAX_NEXT_TASKS
 from websim_learner.defaults import DEFAULT_TASK, defaults_of
 from websim_learner.run_dir import RunConfig, RunDir
 from websim_learner.settings import TrainSettings, split_overrides, with_overrides
@@ -66,7 +67,7 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     if settings.run_dir not in (None, settings.resume):
         raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
-    given += ["set"] if settings.set else []
+    given += [name for name in ("set", "next_task") if getattr(settings, name)]
     if given:
         flag = "--" + given[0].replace("_", "-")
         raise UserError(
@@ -116,10 +117,23 @@ def _asked(settings: TrainSettings) -> RunConfig:
         adapt=adapt,
         goal=settings.goal,
         target=settings.target,
+        next_tasks=_next_tasks(settings, task, adapt),
         eval_episodes=settings.eval_episodes,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
         checkpoint_every_updates=every_updates(settings.checkpoint_every_steps, steps_per_update),
     )
+
+
+def _next_tasks(settings: TrainSettings, task: str, adapt: str) -> tuple[str, ...]:
+    tasks = settings.next_task
+    if tasks and adapt == "off":
+        raise UserError("--next-task is for a run that adapts", "Add --adapt auto.")
+    if len({task, *tasks}) < 1 + len(tasks) or len(tasks) > MAX_NEXT_TASKS:
+        raise UserError(
+            f"--next-task {tasks[-1]} cannot be had",
+            f"Name up to {MAX_NEXT_TASKS} tasks, each once, other than --task.",
+        )
+    return tasks
 
 
 def _reward_source(settings: TrainSettings) -> str | None:

@@ -68,11 +68,16 @@ class SetNumEnvs(_Command):
 
 
 class SetTask(_Command):
-    """Go on with another task: a branch of its own, and its own purpose as the goal."""
+    """Go on with another task: a branch of its own, and its own purpose as the goal.
+
+    With a number of envs the run keeps its task, and its policy, and so many envs get the other.
+    """
 
     kind: Literal["set_task"]
     task: str = Field(max_length=MAX_TASK)
-    """A bundled task's id, or the task that the run began with."""
+    """A bundled task's id, or a task that the run began with."""
+    num_envs: int | None = None
+    """Envs that simulate the other task from now on, 0 for none; null: all, it is the run's."""
 
 
 class SetSpeed(_Command):

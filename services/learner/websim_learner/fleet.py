@@ -18,6 +18,7 @@ from websim.client import (
     FleetUnavailable,
     FleetVectorEnv,
     ShardResult,
+    Socket,
     make_vec,
 )
 from websim.service.logs import get_logger
@@ -44,6 +45,10 @@ class FleetClient(Protocol):
     @property
     def waiting(self) -> str:
         """Why nothing happens just now, for a person; empty while all is well."""
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        """Where results arrive, for `wait_for_any`."""
 
     def send_reset(
         self, shard: int, seed: int | None = None, mask: NDArray[np.bool_] | None = None

@@ -22,6 +22,7 @@ class Stream(IntEnum):
     GOLDEN = 7
     PROBE_ACTIONS = 8
     CONTEST_SESSION = 9
+    DIVIDED_SESSION = 10
 
 
 def generator(seed: int, stream: Stream, counter: int) -> np.random.Generator:

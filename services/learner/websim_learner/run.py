@@ -66,6 +66,7 @@ class Run:
         open_evaluation: Callable[[RunConfig, int, int], FleetClient],
         stop: Callable[[], bool] = lambda: False,
         *,
+        open_other: Callable[[RunConfig, int], FleetClient] | None = None,
         open_group: Callable[[RunConfig, int, int, str], FleetClient] | None = None,
         author: Author | None = None,
     ) -> None:
@@ -78,6 +79,8 @@ class Run:
             open_evaluation: opens an evaluation session of a configuration, so many envs and a
                 seed, when it is first needed.
             stop: whether the process was told to stop.
+            open_other: opens the session of envs that have another task than the run's own, of a
+                configuration with a seed.
             open_group: opens a session of a configuration, so many envs and a seed, for a trial's
                 contender of that name.
             author: asks reward-gen; None: there is none.
@@ -97,7 +100,13 @@ class Run:
         self._waiter = Waiter(self._heed)
         self._waiter.rest = self._pace.rest
         self._stages = stages = Stages(
-            config, self._branches, open_training, self._waiter, self._pace, self.pulse.beat
+            config,
+            self._branches,
+            open_training,
+            open_other or open_training,
+            self._waiter,
+            self._pace,
+            self.pulse.beat,
         )
         self._adapter: Adapter | None = None
         self._put_in_place()
@@ -107,7 +116,7 @@ class Run:
         self.reporter = Reporter(run_dir, self.stream, clock)
         self._ledger = Ledger(config, run_dir, self._branches, self.reporter, clock)
         examiner = Examiner(
-            lambda num_envs, seed: open_evaluation(stages.config, num_envs, seed),
+            lambda num_envs, seed, task: open_evaluation(stages.config_of(task), num_envs, seed),
             self._waiter,
             config.eval_episodes,
             config.seed,

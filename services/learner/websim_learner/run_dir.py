@@ -41,6 +41,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the run is for, in words; None: the task's own purpose."""
     target: float | None = None
     """Fitness at which the goal is reached."""
+    next_tasks: tuple[str, ...] = ()
+    """Tasks that some of the envs may get when the goal is reached and nothing harder is left."""
     eval_episodes: int
     eval_every_updates: int
     """0: only at the end."""

@@ -56,6 +56,9 @@ class TrainSettings(ServiceSettings):
     """What the run is for, in words; the task's own purpose when not given."""
     target: float | None = Field(None, allow_inf_nan=False)
     """Fitness at which the goal is reached."""
+    next_task: tuple[str, ...] = ()
+    """A task that a quarter of the environments get when the goal's target is reached and nothing
+    harder is left, a bundled one or a file; it sees and moves the same things. May be repeated."""
     reward_gen: str | None = None
     """Where rewards are written, as in http://127.0.0.1:8090; without it only those of persons are
     tried."""

@@ -30,6 +30,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A bundled task's id, or the path of a task file."""
     task_overrides: dict[str, Value] = {}
     num_envs: int
+    """Of all its tasks."""
+    others: tuple[tuple[str, int], ...] = ()
+    """Tasks that some of the envs simulate instead, and how many: the policy learns from all. Envs
+    are numbered in this order, those of the run's own task first."""
     ppo: PPOSettings
     eval_every_updates: int
     checkpoint_every_updates: int
@@ -37,6 +41,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Updates of the run done when it began."""
     task_env_steps: int = 0
     """Env steps of the run done when its task began: from there the learning rate falls anew."""
+
+    @property
+    def own_envs(self) -> int:
+        """Envs of the run's own task."""
+        return self.num_envs - sum(count for _, count in self.others)
 
     def applied_to(self, config: RunConfig) -> RunConfig:
         """Return the configuration of a run that would train on this from its start."""
@@ -68,6 +77,13 @@ def with_envs(stage: Stage, config: RunConfig, num_envs: int, update: int) -> St
     """
     if not 1 <= num_envs <= MAX_ENVS:
         raise UserError(f"{num_envs} is no number of environments", f"Choose 1 to {MAX_ENVS:,}.")
+    others = stage.num_envs - stage.own_envs
+    if num_envs <= others:
+        raise UserError(
+            f"{others:,} environments have other tasks, so {num_envs:,} would leave none to "
+            f"{stage.task}",
+            f"Choose more than {others:,}, or give the other tasks fewer.",
+        )
     return _following(stage, config, update, num_envs=num_envs)
 
 
@@ -85,15 +101,59 @@ def with_task(stage: Stage, config: RunConfig, task: str, update: int, env_steps
         UserError: it is the path of a file, which may be another one when a run is resumed.
     """
     own = task == config.task
-    if not own and (task.endswith((".yaml", ".yml")) or "/" in task):
-        raise UserError(
-            f"{task[:200]} is a path; a run goes on with bundled tasks only",
-            "`websim tasks` lists them. Start a run of its own with --task for a task file.",
-        )
+    _refuse_path(task, config)
     return _following(
         stage, config, update, branch=stage.branch + 1, task=task, task_env_steps=env_steps,
-        task_overrides=config.task_overrides if own else {},
+        task_overrides=config.task_overrides if own else {}, others=(),
     )  # fmt: skip
+
+
+def with_other_task(
+    stage: Stage, config: RunConfig, task: str, num_envs: int, update: int
+) -> Stage:
+    """Return the stage in which so many of the envs simulate another task.
+
+    Args:
+        stage: the one before.
+        config: the run's.
+        task: a bundled task's id, or one of the configuration's tasks.
+        num_envs: of it from now on; 0: none.
+        update: updates of the run done by now.
+
+    Raises:
+        UserError: so many cannot be had, or the task is the path of a file that the run does not
+            know from its start.
+    """
+    _refuse_path(task, config)
+    if task == stage.task:
+        raise UserError(f"{task} is the run's own task", "It has the envs that others leave it.")
+    others = tuple(each for each in stage.others if each[0] != task)
+    most = stage.num_envs - sum(count for _, count in others) - 1
+    if not 0 <= num_envs <= most:
+        raise UserError(
+            f"{num_envs:,} of {stage.num_envs:,} environments cannot have another task",
+            f"Choose 0 to {most:,}: {stage.task} keeps at least one.",
+        )
+    if num_envs:
+        others += ((task, num_envs),)
+    return _following(stage, config, update, others=others)
+
+
+def _refuse_path(task: str, config: RunConfig) -> None:
+    """Refuse the path of a file, which may be another one when a run is resumed."""
+    if task not in (config.task, *config.next_tasks) and (
+        task.endswith((".yaml", ".yml")) or "/" in task
+    ):
+        raise UserError(
+            f"{task[:200]} is a path; a run goes on with bundled tasks and its own only",
+            "`websim tasks` lists them. Name a task file at the start, by --task or --next-task.",
+        )
+
+
+def in_words(stage: Stage) -> str:
+    """Return what a stage's envs simulate."""
+    counts = ((stage.task, stage.own_envs), *stage.others)
+    return ", ".join(f"{count:,} of {task}" for task, count in counts)
 
 
 def every_updates(steps: int, steps_per_update: int) -> int:

@@ -1,6 +1,7 @@
 """The stages of a run at work: opens their envs and makes their branches, each in its time."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 
 import msgspec
@@ -9,6 +10,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint
+from websim_learner.divided import DividedFleet, seed_of_part
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.pace import Pace
 from websim_learner.randomness import Stream, derived_seed
@@ -28,6 +30,7 @@ class Stages:
         config: RunConfig,
         branches: list[Branch],
         open_training: Callable[[RunConfig, int], FleetClient],
+        open_other: Callable[[RunConfig, int], FleetClient],
         waiter: Waiter,
         pace: Pace,
         beat: Callable[[], None],
@@ -38,6 +41,7 @@ class Stages:
             config: the run's.
             branches: the run's; changed in place, because status and books look at the same list.
             open_training: opens the training session of a configuration with a seed.
+            open_other: the same, for the envs that another task has beside the run's own.
             waiter: waits for it.
             pace: holds branches up.
             beat: called now and then during an update.
@@ -46,6 +50,7 @@ class Stages:
         self._config = config
         self._branches = branches
         self._open_training = open_training
+        self._open_other = open_other
         self._waiter = waiter
         self._pace = pace
         self._beat = beat
@@ -54,6 +59,12 @@ class Stages:
     def config(self) -> RunConfig:
         """What a run would be asked for that trains on the present stage from its start."""
         return self.present.applied_to(self._config)
+
+    def config_of(self, task: str) -> RunConfig:
+        """Return the same for another task of the run; `config` where none is named."""
+        if not task:
+            return self.config
+        return msgspec.structs.replace(self.config, task=task, task_overrides={})
 
     def begin(self, checkpoint: Checkpoint | None, *, wait: bool) -> None:
         """Make the branch that stands where a checkpoint was taken, on a session of its own.
@@ -118,16 +129,13 @@ class Stages:
 
     def _make(self, stage: Stage, source: str | None, *, wait: bool) -> Branch:
         """Open a stage's session and make its branch, with the first policy of its seed."""
-        config, applied = self._config, stage.applied_to(self._config)
+        config = self._config
         # Every life opens the same session; envs are put where they were by their snapshots.
         session_seed = derived_seed(config.seed, Stream.TRAINING_SESSION, stage.n)
         seed = config.seed
         if stage.n:
             seed = derived_seed(config.seed, Stream.TRAINING_SESSION, NOISE_COUNTERS + stage.n)
-        if wait:
-            client = self._waiter.open(lambda s: self._open_training(applied, s), session_seed)
-        else:
-            client = self._open_training(applied, session_seed)
+        client = self._open(stage, session_seed, wait=wait)
         try:
             return Branch(
                 stage.branch,
@@ -145,6 +153,26 @@ class Stages:
             )
         except BaseException:
             client.close()
+            raise
+
+    def _open(self, stage: Stage, seed: int, *, wait: bool) -> FleetClient:
+        """Open a stage's session, or one for each of its tasks."""
+        own = stage.applied_to(self._config)
+        asked = [msgspec.structs.replace(own, num_envs=stage.own_envs)]
+        for task, num_envs in stage.others:
+            another = {"task": task, "num_envs": num_envs, "task_overrides": {}}
+            asked.append(msgspec.structs.replace(own, **another))
+        clients: list[FleetClient] = []
+        try:
+            for part, config in enumerate(asked):
+                opener = self._open_other if part else self._open_training
+                opened = functools.partial(opener, config)
+                seed_of = seed_of_part(seed, part)
+                clients.append(self._waiter.open(opened, seed_of) if wait else opened(seed_of))
+            return DividedFleet(clients) if len(clients) > 1 else clients[0]
+        except BaseException:
+            for client in clients:
+                client.close()
             raise
 
 

@@ -27,7 +27,7 @@ def _mean(values: deque[float]) -> float | None:
 
 
 class EpisodeStatistics:
-    """What the episodes of one branch came to."""
+    """What the episodes of one branch came to in one task."""
 
     def __init__(self) -> None:
         self.episodes = 0
@@ -38,15 +38,17 @@ class EpisodeStatistics:
         self._success: deque[float] = deque(maxlen=WINDOW)
         self._trend: deque[tuple[int, float]] = deque(maxlen=TREND_HISTORY)
 
-    def add(self, rollout: Rollout, env_steps: int) -> None:
+    def add(self, rollout: Rollout, env_steps: int, envs: range) -> None:
         """Take in a rollout's episodes, but for those that diverged or that the learner cut.
 
         Args:
             rollout: what was collected.
             env_steps: training env steps with this rollout.
+            envs: whose episodes count.
         """
         ends = rollout.ends()
         whole = ~np.isnan(ends.episode_return) & ~rollout.invalid[ends.t, ends.env_id]
+        whole &= (ends.env_id >= envs.start) & (ends.env_id < envs.stop)
         self.episodes += int(whole.sum())
         self._return.extend(ends.episode_return[whole].tolist())
         self._length.extend(ends.episode_length[whole].tolist())

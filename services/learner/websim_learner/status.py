@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from websim_learner.adaptation.books import Books
 from websim_learner.branch import Branch
-from websim_learner.fleet import Waiter
+from websim_learner.divided import parts_of
+from websim_learner.fleet import Waiter, num_envs
 from websim_learner.ledger import Ledger
 from websim_learner.pace import Pace
 from websim_learner.records import RunState
@@ -40,6 +41,16 @@ class EvaluationStatus(BaseModel):
     fitness_mean: float
 
 
+class OtherTask(BaseModel):
+    """A task that some of the envs have instead of the run's own."""
+
+    task: str
+    num_envs: int
+    return_mean: float | None
+    """Of its own reward, over the last 100 training episodes."""
+    fitness_mean: float | None
+
+
 class RunStatus(BaseModel):
     """A run, now."""
 
@@ -48,6 +59,8 @@ class RunStatus(BaseModel):
     algo: str
     seed: int
     num_envs: int
+    """Of all tasks."""
+    others: list[OtherTask] = []
     speed: float | None = None
     """As asked: simulated seconds of each env per second; null: as fast as it goes."""
     real_time_factor: float = 0.0
@@ -116,15 +129,16 @@ class StatusBoard:
         config, ledger, branch = self._config, self._ledger, self._branches[0]
         latest, evaluation = ledger.reporter.latest, ledger.reporter.evaluation
         quiet = self._quiet()
-        num_envs = sum(each.num_envs for each in self._branches)
+        envs = sum(each.num_envs for each in self._branches)
         return RunStatus(
             run_id=self._run_dir.path.name,
             task=branch.client.task.id,
             algo=config.algo,
             seed=config.seed,
-            num_envs=num_envs,
+            num_envs=envs,
+            others=_others(branch),
             speed=self._pace.speed,
-            real_time_factor=ledger.clock.steps_per_s / num_envs * branch.client.task.dt_s,
+            real_time_factor=ledger.clock.steps_per_s / envs * branch.client.task.dt_s,
             state="waiting" if quiet else ledger.state,
             reason=(self._fleet() or SILENT) if quiet else ledger.reason,
             update=ledger.updates,
@@ -165,3 +179,19 @@ class StatusBoard:
         phases = dict(self._ledger.clock.phases)
         total = sum(phases.values())
         return TimeSplit(**{name: s / total for name, s in phases.items()} if total else {})
+
+
+def _others(branch: Branch) -> list[OtherTask]:
+    parts = parts_of(branch.client)[1:]
+    told = []
+    for part, (task, statistics) in zip(parts, branch.others.items(), strict=True):
+        means = statistics.means()
+        told.append(
+            OtherTask(
+                task=task,
+                num_envs=num_envs(part),
+                return_mean=means["return_mean"],
+                fitness_mean=means["fitness_mean"],
+            )
+        )
+    return told

@@ -53,6 +53,9 @@ def train(settings: TrainSettings) -> int:
         bind_log_ids(session=env.session_id)
         return env
 
+    def open_other(asked: RunConfig, seed: int) -> FleetClient:
+        return open_labelled(asked, asked.num_envs, seed, f"training {name}: another task")
+
     def open_evaluation(asked: RunConfig, num_envs: int, seed: int) -> FleetClient:
         return open_labelled(asked, num_envs, seed, f"evaluation of {name}")
 
@@ -66,6 +69,7 @@ def train(settings: TrainSettings) -> int:
         open_training,
         open_evaluation,
         stop=lambda: shutdown is not None and shutdown.requested,
+        open_other=open_other,
         open_group=open_group,
         author=_author(settings),
     )

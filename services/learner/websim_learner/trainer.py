@@ -82,7 +82,7 @@ class Trainer:
         self.branches = branches
         self._config = config
         self._stages = stages
-        self._changes = Changes(config, stages, ledger, adapter)
+        self._changes = adapter.tasks = Changes(config, stages, ledger, adapter)
         self._pace = pace
         self._control = control
         self._examiner = examiner
@@ -323,8 +323,10 @@ class Trainer:
                 return self._set_speed(speed)
             case SetNumEnvs(num_envs=num_envs):
                 return self._changes.set_num_envs(num_envs)
-            case SetTask(task=task):
-                return self._changes.set_task(task)
+            case SetTask(task=task, num_envs=num_envs):
+                if num_envs is None:
+                    return self._changes.set_task(task)
+                return self._changes.set_other_task(task, num_envs)
             case Stop():
                 self.ledger.journal("stop", {})
                 self._over, self._pace.paused = True, False

@@ -99,8 +99,9 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
   );
 }
 
-const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼" } as const;
-const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad" } as const;
+const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼", environment: "◆" } as const;
+const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad", environment: "info" } as const;
+const STEP_DRAWERS = { goal: "goal", adopted: "rewards", "rolled back": "rewards", environment: "setup" } as const;
 
 function StepCard({ step }: { step: Step }) {
   return (
@@ -108,8 +109,8 @@ function StepCard({ step }: { step: Step }) {
       type="button"
       class={`card step ${STEP_CLASSES[step.what]}`}
       onClick={() => {
-        if (step.what !== "goal") rewardsTab.value = "all";
-        drawer.value = step.what === "goal" ? "goal" : "rewards";
+        drawer.value = STEP_DRAWERS[step.what];
+        if (drawer.value === "rewards") rewardsTab.value = "all";
       }}
     >
       <span class="card-head">

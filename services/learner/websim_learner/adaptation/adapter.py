@@ -244,9 +244,7 @@ class Adapter(Environments):
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence)
         elif trigger.kind == "target_reached":
-            # Harder before different.
-            if self.task.knobs:
-                self._make_harder(trigger.numbers["target"], trigger.sentence)
+            self._make_harder(trigger.numbers["target"], trigger.sentence)
         else:
             self.state.adaptations += 1
             self.state.asked = trigger
@@ -391,7 +389,10 @@ class Adapter(Environments):
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
             self.state.waiting = None
-            return self._turn(waiting.ranges, waiting.difficulty, "a person says yes")
+            why = "a person says yes"
+            if waiting.task:
+                return self._give(waiting.task, waiting.share, why)
+            return self._turn(waiting.ranges, waiting.difficulty, why)
         policy = self.policies.proposed[chosen]
         baseline = self._baseline()
         self._answered(chosen)

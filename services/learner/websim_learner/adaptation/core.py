@@ -1,6 +1,7 @@
 """What the adapter stands on: state, books, policies, trajectories, and its part of checkpoints."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +34,21 @@ TRAJECTORIES = 3
 """Episodes of an evaluation that are kept to see which behaviour a reward prefers."""
 
 
+class TaskShares(Protocol):
+    """Who shares a run's envs out to tasks."""
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """Tasks that some of the envs have instead of the run's own, and how many."""
+
+    @property
+    def next_tasks(self) -> tuple[str, ...]:
+        """Tasks that some of the envs may be given, in that order."""
+
+    def give(self, task: str, share: float) -> str:
+        """Give a share of the envs another task, 0 for none; return what there is now."""
+
+
 class AdapterCore:
     """State and tools of an adapter. The first branch is the incumbent."""
 
@@ -59,6 +75,8 @@ class AdapterCore:
         self._ledger = ledger
         self._trials = trials
         self._settings = settings
+        self.tasks: TaskShares
+        """Set by the trainer before anything is done."""
 
     @property
     def _branch(self) -> Branch:

@@ -26,6 +26,12 @@ LOWER_SHARE = 0.5
 IN_A_ROW = 2
 """Evaluations that agree, before anything changes."""
 
+TASK_SHARE = 0.25
+"""Of the envs, that another task gets."""
+
+MAX_NEXT_TASKS = 3
+"""So that the run's own task keeps its share beside them."""
+
 MIXES = (0.25, 0.5, 0.75, 1.0)
 """How far towards the ranges that are proposed a policy is measured."""
 
@@ -36,6 +42,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     difficulty: float | None
     """None: not one of the task's difficulties."""
     ranges: dict[str, tuple[float, float]]
+    task: str = ""
+    """Another task than the run's own; empty: its own."""
     value: float | None = None
     """What the policy reached there: mean fitness, or share of successes; None: not measured."""
 

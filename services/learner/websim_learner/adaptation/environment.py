@@ -1,8 +1,10 @@
-"""The environment side: knobs by hand, a difficulty that follows success, ranges that are proposed.
+"""The environment side: knobs, a difficulty that follows success, and another task where it ends.
 
 Fitness is always measured with nominal physics; success at the present difficulty decides whether
 that is raised or lowered. Ranges take effect from each environment's next episode on.
 """
+
+from typing import Any
 
 import msgspec
 
@@ -12,6 +14,7 @@ from websim.tasks.knobs import ranges_at
 from websim_learner.adaptation.adoption import Adoptions
 from websim_learner.adaptation.curriculum import (
     STEP,
+    TASK_SHARE,
     Level,
     Ranges,
     advice,
@@ -20,9 +23,12 @@ from websim_learner.adaptation.curriculum import (
     towards,
 )
 from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.rows import EnvironmentValues
 from websim_learner.adaptation.state import Waiting
 from websim_learner.adaptation.triggers import progress
+from websim_learner.evaluation import Evaluation
+from websim_learner.fleet import is_lost
 
 MAX_VALUES = 8
 """Of the present difficulty that are remembered."""
@@ -67,26 +73,76 @@ class Environments(Adoptions):
     def _watch_difficulty(self) -> None:
         """Measure the policy at the present difficulty, and raise or lower that by success."""
         state, asked = self.state, self._asked()
-        if not state.difficulty or asked is None:
+        if asked is None or not (state.difficulty or self.tasks.next_tasks):
             return
-        state.at_difficulty = [*state.at_difficulty, self._value_at(state.ranges)][-MAX_VALUES:]
+        state.at_difficulty = [*state.at_difficulty, self._value_now()][-MAX_VALUES:]
         match advice(state.at_difficulty, asked):
             case "harder":
                 self._make_harder(asked, "the present difficulty is mastered")
             case "easier":
-                lower = max(0.0, round(state.difficulty - STEP, 6))
-                ranges = ranges_at(self.task.knobs, lower)
-                self._change(ranges, lower, "the present difficulty is too hard")
+                self._make_easier("the present difficulty is too hard")
 
     def _make_harder(self, asked: float, why: str) -> None:
-        """Go to the hardest difficulty at which the policy keeps its share of what is asked."""
-        levels = harder(self.task.knobs, self.state.difficulty)
+        """Go to the hardest difficulty at which the policy keeps its share of what is asked.
+
+        Harder before different: where it keeps it at none, some of the envs get another task.
+        """
+        self.state.at_difficulty = []
+        knobs = self.task.knobs
+        levels = harder(knobs, self.state.difficulty) if knobs else []
         level = self._measured(levels, asked) if levels else None
-        if level is None or level.difficulty is None:
+        if level is not None and level.difficulty is not None:
+            self._change(level.ranges, level.difficulty, why)
+        elif (task := self._next_task()) is not None:
+            self._try_task(task, asked, why)
+        elif knobs:
             self.books.tell("kept", f"{why}; nothing harder can be followed yet")
-            self.state.at_difficulty = []
+
+    def _make_easier(self, why: str) -> None:
+        """Take the last task back that was given, or lower the difficulty."""
+        self.state.at_difficulty = []
+        given = [task for task in self.tasks.next_tasks if task in self.tasks.others]
+        if given:
+            self._share_out(given[-1], 0.0, why)
+        elif self.state.difficulty:
+            lower = max(0.0, round(self.state.difficulty - STEP, 6))
+            self._change(ranges_at(self.task.knobs, lower), lower, why)
+
+    def _next_task(self) -> str | None:
+        """Return the task that some of the envs are given next; None: there is none left."""
+        left = (task for task in self.tasks.next_tasks if task not in self.tasks.others)
+        return next(left, None)
+
+    def _try_task(self, task: str, asked: float, why: str) -> None:
+        """Give a share of the envs another task, if the policy keeps what is asked there."""
+        try:
+            kept = self._measured([Level(difficulty=None, ranges={}, task=task)], asked)
+        except UserError as error:
+            self._refused(task, error)
             return
-        self._change(level.ranges, level.difficulty, why)
+        if kept is None:
+            self.books.tell("kept", f"{why}; {task} cannot be followed yet")
+        else:
+            self._share_out(task, TASK_SHARE, why)
+
+    def _share_out(self, task: str, share: float, why: str) -> None:
+        """Give a share of the envs another task, 0 for none, or ask for a yes."""
+        if self.state.mode == "approve":
+            text = f"{share:.0%} of the environments get {task}" if share else f"no more of {task}"
+            self._ask_for(f"{text}: {why}", task=task, share=share)
+        else:
+            self._give(task, share, why)
+
+    def _give(self, task: str, share: float, why: str) -> str:
+        self.state.at_difficulty = []
+        try:
+            text = self.tasks.give(task, share)
+        except UserError as error:
+            return self._refused(task, error)
+        values = {"others": dict(self.tasks.others), "why": why}
+        self.books.row("tasks", values)
+        self.books.tell("tasks", f"{text}: {why}", **values)
+        return text
 
     def _try_ranges(self, wanted: Ranges, why: str) -> str:
         """Go as far towards proposed ranges as the policy keeps a share of what it reaches now."""
@@ -106,7 +162,8 @@ class Environments(Adoptions):
         """Measure levels up to the first that the policy fails; return the last one it keeps."""
         done: list[Level] = []
         for level in levels:
-            done.append(msgspec.structs.replace(level, value=self._value_at(level.ranges)))
+            value = self._value_in(level.task) if level.task else self._value_at(level.ranges)
+            done.append(msgspec.structs.replace(level, value=value))
             if followed([each.value or 0.0 for each in done], asked) < len(done):
                 break
         kept = followed([each.value or 0.0 for each in done], asked)
@@ -118,15 +175,25 @@ class Environments(Adoptions):
         if self.state.mode != "approve":
             self._turn(ranges, difficulty, why)
             return
+        text = _in_words(ranges) if difficulty is None else f"difficulty {difficulty:g}"
+        self._ask_for(f"{text}: {why}", ranges=dict(ranges), difficulty=difficulty)
+
+    def _ask_for(self, sentence: str, **change: Any) -> None:  # noqa: ANN401 - fields of Waiting
+        """Wait for a yes to a change of the environment, unless something waits already."""
         if self.state.waiting is not None:
             return
         self.state.adaptations += 1
         self.state.at_difficulty = []
-        text = _in_words(ranges) if difficulty is None else f"difficulty {difficulty:g}"
         self._wait(Waiting(
-            adaptation=self.state.adaptations, what="environment", sentence=f"{text}: {why}",
-            ranges=dict(ranges), difficulty=difficulty,
+            adaptation=self.state.adaptations, what="environment", sentence=sentence, **change
         ))  # fmt: skip
+
+    def _refused(self, task: str, error: UserError) -> str:
+        """Tell why a task cannot be had; the run goes on without, unless its envs are lost."""
+        if is_lost(error):
+            raise error
+        self.books.tell("refused", f"{task}: {error}")
+        return f"{task} is refused: {error.message}"
 
     def _asked(self) -> float | None:
         """Return what is asked of the policy: the goal's target, or success; None: nothing."""
@@ -134,12 +201,28 @@ class Environments(Adoptions):
             return None
         return progress(self.state.points[-1], self.state.goal.target, self._settings)[1]
 
+    def _value_now(self) -> float:
+        """Return what the present policy reaches in its own environments."""
+        if self.state.ranges:
+            return self._value_at(self.state.ranges)
+        return self._value_of(self.state.points[-1])
+
     def _value_at(self, ranges: Ranges) -> float:
         """Return what the present policy reaches with knobs within ranges."""
-        update, env_steps = self.books.when
         with self._ledger.clock.stopped():
-            evaluation = self.examiner.examine(self._branch, ranges=ranges)
-        point = point_of(evaluation, self._branch, update, env_steps, self.state.stats)
+            return self._value_seen(self.examiner.examine(self._branch, ranges=ranges))
+
+    def _value_in(self, task: str) -> float:
+        """Return what the present policy reaches in another task."""
+        with self._ledger.clock.stopped():
+            return self._value_seen(self.examiner.examine_elsewhere(self._branch, task))
+
+    def _value_seen(self, evaluation: Evaluation) -> float:
+        update, env_steps = self.books.when
+        stats = self.state.stats
+        return self._value_of(point_of(evaluation, self._branch, update, env_steps, stats))
+
+    def _value_of(self, point: EvalPoint) -> float:
         return progress(point, self.state.goal.target, self._settings)[0]
 
 

@@ -3,12 +3,14 @@
 import functools
 from collections.abc import Callable
 
+from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.branch import Branch
+from websim_learner.divided import misfit
 from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
 from websim_learner.fleet import FleetClient, Waiter, turn_knobs
 from websim_learner.randomness import Stream, derived_seed
@@ -20,7 +22,7 @@ class Examiner:
 
     def __init__(
         self,
-        open_evaluation: Callable[[int, int], FleetClient],
+        open_evaluation: Callable[[int, int, str], FleetClient],
         waiter: Waiter,
         episodes: int,
         seed: int,
@@ -28,7 +30,8 @@ class Examiner:
         """Make ready.
 
         Args:
-            open_evaluation: opens an evaluation session of so many envs with a seed.
+            open_evaluation: opens an evaluation session of so many envs with a seed, of another
+                task than the run's where one is named.
             waiter: waits for it.
             episodes: of an evaluation.
             seed: the run's.
@@ -37,8 +40,8 @@ class Examiner:
         self._episodes = episodes
         self._waiter = waiter
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
-        self._clients: dict[tuple[int, bool], FleetClient] = {}
-        """Sessions by their number of envs and whether their knobs are turned."""
+        self._clients: dict[tuple[int, bool, str], FleetClient] = {}
+        """Sessions by their number of envs, whether their knobs are turned, and another task."""
         self._measure: GoalMeasure | None = None
 
     def set_goal(self, goal: Goal, task: TaskInfo) -> None:
@@ -89,6 +92,23 @@ class Examiner:
             # The next update finds out too, and replaces the reward.
             return examine()
 
+    def examine_elsewhere(self, branch: Branch, task: str) -> Evaluation:
+        """Evaluate a branch's present policy in another task, by the same measure.
+
+        Raises:
+            UserError: there is no such task, or policy and measure do not go with it.
+        """
+        client = self._opened(self._episodes, turned=False, task=task)
+        own, other = branch.client.task, client.task
+        if (why := misfit(own, other)) is not None:
+            raise UserError(f"a policy of {own.id} cannot act in {other.id}: {why}")
+        if self._measure is None and own.fitness_unit != other.fitness_unit:
+            raise UserError(
+                f"the fitness of {other.id} is in {other.fitness_unit or 'no unit'}, that of "
+                f"{own.id} in {own.fitness_unit or 'no unit'}"
+            )
+        return evaluate(client, branch.actor, self._seed, self._waiter, measure=self._measure)
+
     def probes(self) -> tuple[Trajectory, ...]:
         """Return what doing nothing, doing anything and doing one thing all the time looks like."""
         return probe_trajectories(self._session(), self._seed, self._waiter, self._measure)
@@ -112,11 +132,11 @@ class Examiner:
         episodes = self._episodes if most is None else min(most, self._episodes)
         return self._opened(episodes, turned=False)
 
-    def _opened(self, episodes: int, *, turned: bool) -> FleetClient:
-        key = (episodes, turned)
+    def _opened(self, episodes: int, *, turned: bool, task: str = "") -> FleetClient:
+        key = (episodes, turned, task)
         if key not in self._clients:
             self._clients[key] = self._waiter.open(
-                lambda seed: self._open(episodes, seed), self._seed
+                lambda seed: self._open(episodes, seed, task), self._seed
             )
         return self._clients[key]
 

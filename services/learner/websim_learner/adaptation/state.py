@@ -79,6 +79,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     ranges: dict[str, tuple[float, float]] = {}
     """Of knobs, for "environment"."""
     difficulty: float | None = None
+    task: str = ""
+    """Another task for some of the envs, for "environment"."""
+    share: float = 0.0
+    """Of the envs, that it gets."""
 
 
 class AdaptState(msgspec.Struct, kw_only=True):

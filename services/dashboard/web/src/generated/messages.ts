@@ -47,6 +47,14 @@ export interface Waiting {
   names: string[];
 }
 
+/** A task that some of a run's environments have instead of its own. */
+export interface OtherTask {
+  task: string;
+  num_envs: number;
+  return_mean: number | null;
+  fitness_mean: number | null;
+}
+
 /** How everything stands, now. */
 export interface Status {
   /** Name of the run; empty while no learner has been seen. */
@@ -68,7 +76,9 @@ export interface Status {
   fitness_mean: number | null;
   fitness_unit: string;
   success_mean: number | null;
+  /** Of all tasks. */
   num_envs: number;
+  others: OtherTask[];
   workers: number;
   branches: number;
   /** The training session's number on the fleet. */

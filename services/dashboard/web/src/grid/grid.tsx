@@ -55,7 +55,10 @@ const shownSessions = computed((): SessionSummary[] => {
     if (groups.length > 0) return groups.slice(0, MAX_BANDS);
   }
   const training = now.sessions.find((each) => each.session === now.session) ?? now.sessions[0];
-  return training === undefined ? [] : [training];
+  if (training === undefined) return [];
+  // The environments that have another task instead of the run's own are trained on as well.
+  const others = now.sessions.filter((each) => each.label.startsWith(`${training.label}: `));
+  return [training, ...others].slice(0, MAX_BANDS);
 });
 const shownKey = computed(() => JSON.stringify(shownSessions.value));
 

@@ -1,6 +1,6 @@
 // Reads the adaptation log (adaptations.jsonl) into turns of the loop that people can follow.
 
-import { mean, numberOf } from "../format";
+import { mean, numberOf, short, whole } from "../format";
 
 /** A row of the log; `values` depends on the kind (docs/adaptation.md). */
 export interface LogRow {
@@ -59,7 +59,7 @@ export interface Adaptation {
 export interface Step {
   n: number;
   envSteps: number;
-  what: "goal" | "adopted" | "rolled back";
+  what: "goal" | "adopted" | "rolled back" | "environment";
   title: string;
   detail: string;
   rewardId: string | null;
@@ -129,11 +129,27 @@ function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
   if (row.kind === "rolled_back") {
     return { n, envSteps, what: "rolled back", title: `${text(values["undone"]) ?? ""} is taken back`, detail: why, rewardId };
   }
+  if (row.kind === "knobs" || row.kind === "tasks") {
+    return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null };
+  }
   const ofTheLoop = adaptation !== undefined && (adaptation.promoted || adaptation.outcome === "waiting");
   if (row.kind === "adopted" && (!ofTheLoop || adaptation.outcome === "adopted")) {
     return { n, envSteps, what: "adopted", title: `${rewardId ?? ""} is adopted`, detail: why, rewardId };
   }
   return null;
+}
+
+/** What the environments are from a row on: their difficulty, ranges of their physics, or their tasks. */
+function environmentIn(values: Record<string, unknown>): string {
+  const others = values["others"] as Record<string, number> | undefined;
+  if (others !== undefined) {
+    const given = Object.entries(others).map(([task, count]) => `${whole(count)} of ${task}`);
+    return given.length > 0 ? `Some have another task: ${given.join(", ")}` : "All have the run's own task again";
+  }
+  const difficulty = numberOf(values["difficulty"]);
+  if (difficulty !== null) return `Difficulty ${short(difficulty)}`;
+  const ranges = Object.entries((values["ranges"] ?? {}) as Record<string, [number, number]>);
+  return ranges.map(([name, [low, high]]) => `${name} ${short(low)} to ${short(high)}`).join(", ");
 }
 
 function takeBack(found: Map<number, Adaptation>, row: LogRow): void {

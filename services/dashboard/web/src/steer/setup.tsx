@@ -69,16 +69,21 @@ function NumEnvs() {
 
 function Task() {
   const wanted = useSignal<string | null>(null);
+  const count = useSignal<string | null>(null);
   const action = useAction();
   const now = status.value?.task ?? "";
+  const total = status.value?.num_envs ?? 0;
+  const others = status.value?.others ?? [];
   const names = (tasks.value ?? []).map((each) => each.name);
   const options = [...new Set([now, ...names])].filter((each) => each !== "").map((each) => [each, each] as const);
   const value = wanted.value ?? now;
-  const send = () =>
+  const envs = Number(count.value ?? total);
+  // All of them: the task is the run's from then on. Fewer: its policy learns from both.
+  const send = (task: string, num_envs: number) =>
     void action.run(async () => {
-      const applied = await command("set_task", { task: value });
-      wanted.value = null;
-      return `${value} at update ${applied.update}`;
+      const applied = await command("set_task", { task, num_envs: num_envs === total ? null : num_envs });
+      wanted.value = count.value = null;
+      return `${applied.detail || task} at update ${applied.update}`;
     });
   return (
     <section class="block">
@@ -86,10 +91,36 @@ function Task() {
       <p class="muted">{(tasks.value ?? []).find((each) => each.name === value)?.description ?? ""}</p>
       <div class="row">
         <Choice label="Task" value={value} options={options} onChange={(name) => (wanted.value = name)} />
-        <Button class="primary" steers disabled={value === now} title="Another body needs another policy: learning begins anew" onClick={send}>
+        <label class="field inline" title="Fewer than all: the policy goes on and learns from both tasks at once, if it can act in both">
+          <span>in</span>
+          <input type="number" aria-label="Environments with this task" min="1" max={total} step="1" class="short" value={count.value ?? String(total)} onInput={(event) => (count.value = event.currentTarget.value)} />
+          <span>of {whole(total)}</span>
+        </label>
+        <Button
+          class="primary"
+          steers
+          disabled={value === now || !(envs >= 1 && envs <= total)}
+          title={envs === total ? "Another body needs another policy: learning begins anew" : "The rest keeps its task"}
+          onClick={() => send(value, envs)}
+        >
           Change
         </Button>
       </div>
+      {others.length > 0 && (
+        <ul class="others">
+          {others.map((each) => (
+            <li key={each.task} class="row">
+              <span>
+                {whole(each.num_envs)} environments have <b>{each.task}</b>
+                <span class="muted"> · return {short(each.return_mean)}</span>
+              </span>
+              <Button class="small" steers label={`Take ${each.task} back`} onClick={() => send(each.task, 0)}>
+                Take back
+              </Button>
+            </li>
+          ))}
+        </ul>
+      )}
       <Outcome state={action.state} />
     </section>
   );

@@ -30,7 +30,7 @@ def said(h):
 def make(harness):
     def build(directory=None, *, goal=None, next_tasks=("Toy-v0", "Heavy-v0"), **overrides):
         own = {"task": "Knobless-v0", "adapt": "auto", "eval_every_updates": 2}
-        own |= {"total_steps": 24 * STEPS, "next_tasks": next_tasks}
+        own |= {"total_steps": 18 * STEPS, "next_tasks": next_tasks}
         h = harness(directory, **{**own, **overrides})
         if goal is not None:
             h.at = {2: [lambda h: "goal" in kinds(h) or h.send(goal)]}
@@ -114,7 +114,7 @@ def test_in_approve_mode_it_waits_for_a_yes(make):
         assert not h.run.status.read().others
         h.send(Approve(kind="approve", adaptation=waiting.adaptation))
 
-    h.at[16] = [say_yes]
+    h.at[12] = [say_yes]
     h.go()
     assert h.answers[-1].detail == "18 of Knobless-v0, 6 of Heavy-v0"
     assert h.run.status.read().others[0].num_envs == 6
@@ -133,18 +133,17 @@ def test_a_run_whose_own_task_is_another_by_now_is_given_none(make):
     assert told(h, "tasks") == []
 
 
-@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlapping"])
-def test_a_killed_run_is_given_the_same_at_the_same_update(make, tmp_path, overlap):
+def test_a_killed_run_is_given_the_same_at_the_same_update(make, tmp_path):
     def build(directory, kill=None):
-        h = make(directory, goal=reached(), ppo={"overlap": overlap})
-        h.at[15] = [lambda h: "set_num_envs" in kinds(h) or h.send(envs(48))]
+        h = make(directory, goal=reached())
+        h.at[12] = [lambda h: "set_num_envs" in kinds(h) or h.send(envs(48))]
         if kill is not None:
             h.at.setdefault(kill, []).append(die)
         return h
 
     alone = build(tmp_path / "alone")
     alone.go()
-    for kill in (5, 7, 9, 13, 18):
+    for kill in (5, 7, 13):
         with pytest.raises(Killed):
             build(tmp_path / "killed", kill).go()
     killed = build(tmp_path / "killed")

@@ -174,7 +174,7 @@ def divide_at(run, update=3, name="Heavy-v0", num_envs=8):
 
 
 def test_the_policy_goes_on_and_learns_from_both(harness):
-    run = divide_at(harness(total_steps=30 * STEPS))
+    run = divide_at(harness(total_steps=20 * STEPS))
     digests = []
     original = run.run._trainer._changes._enter
 
@@ -186,13 +186,13 @@ def test_the_policy_goes_on_and_learns_from_both(harness):
 
     run.run._trainer._changes._enter = watched
     seen = []
-    run.at[28] = [lambda h: seen.append(h.run.status.read())]
+    run.at[18] = [lambda h: seen.append(h.run.status.read())]
     assert run.go() == "finished"
     assert run.answers[0].detail == "16 of Toy-v0, 8 of Heavy-v0"
     assert digests[0] == digests[1]
     sizes = [(c.task.id, sum(span.num_envs for span in c.shards)) for c in run.clients]
     assert sizes == [("Toy-v0", 24), ("Toy-v0", 16), ("Heavy-v0", 8), ("Toy-v0", 5)]
-    assert [row["num_envs"] for row in run.metrics()] == [24] * 30
+    assert [row["num_envs"] for row in run.metrics()] == [24] * 20
     assert {(row["branch"], row["task"]) for row in run.metrics()} == {(0, "Toy-v0")}
     assert [(each.task, each.num_envs) for each in seen[0].others] == [("Heavy-v0", 8)]
     assert seen[0].others[0].return_mean is not None
@@ -266,7 +266,7 @@ def test_a_divided_run_that_is_killed_ends_in_the_same_weights(harness, tmp_path
 
     alone = make(tmp_path / "alone")
     alone.go()
-    for kill in (4, 7, 11):
+    for kill in (4, 11):
         with pytest.raises(Killed):
             make(tmp_path / "killed", kill, shuffle=kill).go()
     killed = make(tmp_path / "killed", shuffle=1)
@@ -278,7 +278,7 @@ def test_a_divided_run_that_is_killed_ends_in_the_same_weights(harness, tmp_path
 
 def test_a_trial_is_held_on_the_runs_own_task(harness, monkeypatch):
     monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
-    run = harness(total_steps=40 * STEPS, adapt="auto", eval_every_updates=4)
+    run = harness(total_steps=16 * STEPS, adapt="auto", eval_every_updates=4)
     trying = TryReward(kind="try_reward", source=CENTRE, name="centre")
     run.at = {4: [sends(task("Heavy-v0", 8))], 6: [sends(trying)]}
     assert run.go() == "finished"

@@ -278,6 +278,19 @@ def test_no_command_is_taken_once_the_run_is_over(harness):
         run.run.control.submit(Stop(kind="stop"), 1.0)
 
 
+def test_two_learners_never_work_on_one_run(harness, tmp_path):
+    first, second = (harness(tmp_path / "run", total_steps=4 * STEPS) for _ in range(2))
+    first.run.begin()
+    before = first.run_dir.journal()
+    with pytest.raises(UserError, match=r"another learner works on .*run\. Wait for it"):
+        second.go()
+    second.run.close()
+    assert first.run_dir.journal() == before
+    assert first.run.train() == "finished"
+    first.run.close()
+    assert harness(tmp_path / "run", total_steps=6 * STEPS).go() == "finished"
+
+
 def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
     run_dir = RunDir(tmp_path)
     run_dir.append_journal(0, "start", {})

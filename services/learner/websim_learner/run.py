@@ -164,9 +164,10 @@ class Run:
         """Write down that this life has begun.
 
         Raises:
-            UserError: the directory cannot be written.
+            UserError: the directory cannot be written, or another learner works on the run.
         """
         self._run_dir.create()
+        self._run_dir.lock()
         remove_unfinished(self._run_dir.checkpoints)
         # What the fleet said of the task that the run began with: it may be another one by now.
         started = self._run_dir.started
@@ -206,6 +207,7 @@ class Run:
         self._log.close()
         self._branches[0].close()
         self.reporter.close()
+        self._run_dir.release()
 
     def _beat(self) -> bool:
         self.pulse.beat()

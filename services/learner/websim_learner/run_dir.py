@@ -6,7 +6,9 @@ Only the learner writes here, logs excepted. Whole files are replaced atomically
 appended, and a line that a kill cut short is dropped by the next life of the run.
 """
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,8 @@ class RunDir:
         self._journal = path / "journal.jsonl"
         self._metrics = path / "metrics.jsonl"
         self._result = path / "result.json"
+        self._lock: int | None = None
+        """Descriptor that holds the lock."""
 
     @property
     def started(self) -> bool:
@@ -119,6 +123,33 @@ class RunDir:
                 f"cannot create {self.path}: {(error.strerror or str(error)).lower()}",
                 "Choose another --run-dir.",
             ) from None
+
+    def lock(self) -> None:
+        """Keep every other process from working on the run, until `release` or the process's end.
+
+        Raises:
+            UserError: another one does.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(
+                f"another learner works on {self.path}",
+                "Wait for it, or stop it; two would write into each other's files.",
+            ) from None
+        except OSError:
+            # A file system without locks: nobody can be kept out.
+            os.close(descriptor)
+            return
+        self._lock = descriptor
+
+    def release(self) -> None:
+        """Let other processes work on the run."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def write_config(self, config: RunConfig, task: TaskInfo) -> None:
         """Write what was asked, and what the fleet says the task is."""

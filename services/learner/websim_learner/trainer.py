@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
-from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter, TrialAbandoned
+from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
+from websim_learner.adaptation.tryouts import TrialAbandoned
 from websim_learner.branch import Branch
 from websim_learner.changes import Changes
 from websim_learner.control import (

@@ -1,0 +1,134 @@
+"""Candidates and what becomes of them: the gate, a trial beside the incumbent, and its decision."""
+
+import msgspec
+
+from websim.service.errors import UserError
+from websim_learner.adaptation.contest import CONTROL
+from websim_learner.adaptation.environment import Environments
+from websim_learner.adaptation.gate import Checked
+from websim_learner.adaptation.signals import after_adaptation
+from websim_learner.adaptation.state import Candidate, Proposal, Waiting
+from websim_learner.adaptation.trial import Outcome
+
+
+class TrialAbandoned(Exception):
+    """A person ends the run while a trial is under way: its result is not waited for."""
+
+
+class Tryouts(Environments):
+    """Lets candidates be tried, and acts on what came of it."""
+
+    def try_reward(self, source: str, name: str) -> str:
+        """Try a person's reward beside the one in force."""
+        self._require_on()
+        if self.state.proposal is not None or self.state.waiting is not None:
+            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        checked = self._checked(source, force=True)
+        self.state.adaptations += 1
+        candidate = Candidate(name=name, source=source, origin="person")
+        proposal = Proposal(adaptation=self.state.adaptations, candidates=(candidate,))
+        self.books.journal("candidates", msgspec.to_builtins(proposal))
+        self._take_candidates(proposal)
+        return checked.program_id
+
+    def _take_candidates(self, proposal: Proposal) -> None:
+        """Keep candidates; their trial is held before the next update."""
+        state = self.state
+        state.asked, state.proposal = None, proposal
+        state.adaptations = max(state.adaptations, proposal.adaptation)
+        self.books.row("answer", proposal)
+        names = ", ".join(candidate.name for candidate in proposal.candidates) or proposal.reason
+        self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
+
+    def _try(self, proposal: Proposal) -> None:
+        if proposal.ranges and self.state.mode != "off":
+            done = self._try_ranges(proposal.ranges, proposal.diagnosis or "it is proposed")
+            proposal = msgspec.structs.replace(proposal, reason=proposal.reason or done)
+        self._look_at_probes()
+        verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
+        accepted = []
+        for candidate in proposal.candidates:
+            checked = verdicts[candidate.name]
+            self._remember(candidate, checked, proposal.adaptation)
+            if checked.accepted:
+                accepted.append(candidate)
+            else:
+                self.books.tell("refused", f"{candidate.name}: {checked.message}")
+        planned = self._trials.env_steps(1 + len(accepted))
+        if accepted and self._ledger.env_steps + planned > self._ledger.total_steps:
+            accepted = []
+            proposal = msgspec.structs.replace(
+                proposal, reason=f"a trial of {planned:,} steps does not fit into what is left"
+            )
+        if not accepted:
+            reason = proposal.reason or "no candidate passed the gate"
+            self._end(f"nothing is changed: {reason}")
+            return
+        before = self._ledger.state
+        self._ledger.enter("adapting")
+        try:
+            env_steps = self._ledger.env_steps
+            outcome = self._trials.hold(
+                self._branch, accepted, env_steps, proposal.adaptation, self.state.ranges
+            )
+        except TrialAbandoned:
+            return
+        finally:
+            self.books.adapting = ""
+            self._ledger.enter(before)
+        self._branch.count_steps(outcome.env_steps)
+        self._conclude(outcome, {c.name: verdicts[c.name] for c in accepted})
+
+    def _conclude(self, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
+        """Adopt, propose, or keep the incumbent as its control group has trained on."""
+        state, decision = self.state, outcome.decision
+        control = outcome.policies.get(CONTROL)
+        by_person = state.goal.kind == "none" or state.mode == "approve"
+        for name, checked in verdicts.items():
+            best = name == decision.winner
+            state.note(
+                checked.program_id,
+                outcome="lost",
+                reason=decision.sentence,
+                fitness_gain=decision.gain_mean if best else None,
+                fitness_gain_low=decision.gain_low if best else None,
+            )
+        if control is not None:
+            # What the control group learned is not lost, whoever wins: it is what is gone back to.
+            self._branch.take_over(control)
+        left = [name for name in outcome.policies if name != CONTROL]
+        adopted = False
+        winner = decision.winner
+        if by_person and left and (decision.promote or state.goal.kind == "none"):
+            names = left if winner is None or state.goal.kind == "none" else [winner]
+            self.policies.proposed = {name: outcome.policies[name] for name in names}
+            for name in names:
+                state.note(verdicts[name].program_id, outcome="proposed")
+            self._wait(Waiting(
+                adaptation=state.adaptations, what="reward", sentence=decision.sentence,
+                names=tuple(names), points={n: outcome.points[n] for n in names},
+            ))  # fmt: skip
+        elif decision.promote and winner is not None:
+            adopted = True
+            self._adopt(
+                outcome.policies[winner], outcome.points[CONTROL], verdicts[winner].preference,
+                decision.sentence,
+            )  # fmt: skip
+        self._end(decision.sentence, adopted)
+        if control is not None and not adopted:
+            # The incumbent is worth what its control group was.
+            update, env_steps = self.books.when
+            known = msgspec.structs.replace(
+                outcome.points[CONTROL], update=update, env_steps=env_steps
+            )
+            state.points = [known]
+
+    def _end(self, sentence: str, adopted: bool = False) -> None:
+        state = self.state
+        state.asked = state.proposal = None
+        env_steps = self._ledger.env_steps
+        state.triggers = after_adaptation(state.triggers, env_steps, adopted=adopted)
+        # What was seen before says nothing of the policy that goes on from here.
+        state.points = []
+        self.books.adapting = ""
+        self.books.tell("ended", sentence)

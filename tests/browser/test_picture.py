@@ -20,7 +20,7 @@ from slow_way import SlowWay
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("many_envs")]
 
 MAX_MOVING_S = 5.0
-"""3 s are promised on a machine that does nothing else."""
+"""3 s are promised on a machine that does nothing else: `tests/bench/bench_reactions.py`."""
 
 
 def test_a_moving_picture_of_all_environments_within_seconds_of_opening(

@@ -12,7 +12,16 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from live_page import NUM_ENVS, Stack, drawn, send, start_stack, stop_stack
+from live_page import (
+    MANY_ENVS,
+    NUM_ENVS,
+    Stack,
+    drawn,
+    send,
+    start_stack,
+    stop_stack,
+    train_on,
+)
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -36,6 +45,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     send(running, "set_adapt", mode="off")
     yield running
     stop_stack(running)
+
+
+@pytest.fixture(scope="module")
+def many_envs(stack: Stack) -> Iterator[None]:
+    """Let the shared stack train as many environments as a page is to show."""
+    train_on(stack, MANY_ENVS)
+    yield
+    train_on(stack, NUM_ENVS)
 
 
 @pytest.fixture(scope="session")

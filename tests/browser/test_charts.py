@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -112,3 +114,78 @@ def test_a_pointer_on_a_chart_tells_its_values(shared_page):
     first = chart.locator(".key").inner_text()
     page.mouse.move(over["x"] + over["width"] * 0.8, over["y"] + 10)
     wait_for(lambda: chart.locator(".key").inner_text() != first, "no other values")
+
+
+@pytest.fixture
+def page_with_one_point(open_page, stack):
+    """A page that is told of the first update and the first evaluation, and of nothing after."""
+    wait_for(
+        lambda: any(each["kind"] == "evaluation" for each in get(stack, "events?after=0")),
+        "no evaluation comes",
+        200.0,
+    )
+    page = open_page("about:blank", live=False)
+
+    def cut(route):
+        told = route.fetch().json()
+        if isinstance(told, list):
+            told = [each for each in told if each["kind"] == "evaluation"][:1]
+        else:
+            told["branches"] = [first_row(each) for each in told["branches"][:1]]
+        route.fulfill(json=told)
+
+    page.route("**/api/v1/events?*", cut)
+    page.route("**/api/v1/metrics?*", cut)
+
+    def keep_news_back(socket):
+        service = socket.connect_to_server()
+
+        def pass_on(said):
+            if isinstance(said, bytes) or json.loads(said)["type"] not in ("metrics", "event"):
+                socket.send(said)
+
+        service.on_message(pass_on)
+
+    page.route_web_socket("**/api/v1/live", keep_news_back)
+    page.goto(stack.url)
+    return page
+
+
+def first_row(series):
+    """Cut a branch's columns after the first row in which everything is known."""
+    known = zip(*series["values"].values(), strict=True)
+    at = next(i for i, row in enumerate(known) if None not in row)
+
+    def one(columns):
+        return {k: v[at : at + 1] if isinstance(v, list) else v for k, v in columns.items()}
+
+    return {**one(series), "values": one(series["values"])}
+
+
+def test_one_point_is_seen_and_told_in_every_chart(page_with_one_point):
+    page = page_with_one_point
+    for chart in page.locator("[data-chart]").all():
+        name = chart.get_attribute("data-chart")
+        for line in chart.locator(".key li").all():
+            told, colour = line.locator("b"), line.get_attribute("class")
+            wait_for(lambda told=told: re.search(r"\d", told.inner_text()), f"{name}: no value")
+            wait_for(
+                lambda chart=chart, colour=colour: chart.evaluate(PIXELS_OF, colour) > MIN_PIXELS,
+                f"{name}: nothing of {colour} is seen",
+            )
+
+
+MIN_PIXELS = 6
+
+PIXELS_OF = """(chart, colour) => {
+    const wanted = document.createElement('canvas').getContext('2d');
+    wanted.fillStyle = getComputedStyle(chart).getPropertyValue('--' + colour);
+    wanted.fillRect(0, 0, 1, 1);
+    const rgb = wanted.getImageData(0, 0, 1, 1).data;
+    const canvas = chart.querySelector('canvas');
+    const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const close = (i) => [0, 1, 2].every(c => Math.abs(data[i + c] - rgb[c]) < 20);
+    let found = 0;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && close(i)) found += 1;
+    return found;
+}"""

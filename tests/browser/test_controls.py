@@ -6,7 +6,7 @@ from live_page import NUM_ENVS, picture, reaction_ms, soonest, wait_for
 pytestmark = pytest.mark.timeout(300)
 
 MAX_PAUSE_MS = 1000.0
-"""250 ms are promised on a machine that does nothing else."""
+"""250 ms are promised on a machine that does nothing else: `tests/bench/bench_reactions.py`."""
 
 STEPS_PER_S = NUM_ENVS / 0.008
 """In real time; the Hopper acts every 0.008 s."""

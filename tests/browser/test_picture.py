@@ -7,30 +7,20 @@ import time
 import pytest
 from live_page import (
     MANY_ENVS,
-    NUM_ENVS,
     drawn,
     picture,
     soonest,
     stand_still,
     stats,
-    train_on,
     until,
     wait_for,
 )
 from slow_way import SlowWay
 
-pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def many_envs(stack):
-    train_on(stack, MANY_ENVS)
-    yield
-    train_on(stack, NUM_ENVS)
-
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("many_envs")]
 
 MAX_MOVING_S = 5.0
-"""3 s are promised on a machine that does nothing else."""
+"""3 s are promised on a machine that does nothing else: `tests/bench/bench_reactions.py`."""
 
 
 def test_a_moving_picture_of_all_environments_within_seconds_of_opening(

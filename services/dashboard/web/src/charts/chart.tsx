@@ -11,7 +11,7 @@ import { Button } from "../ui/parts";
 import { observeSize } from "../ui/resize";
 import { asCsv, chartData, type ChartData } from "./data";
 import { markersOf, type Marker } from "./markers";
-import type { ChartSpec } from "./panels";
+import { isEvaluation, type ChartSpec } from "./panels";
 
 /** Charts are redrawn at most so often while points stream in. */
 const REDRAW_MS = 400;
@@ -65,7 +65,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
     }, empty.peek() ? 0 : REDRAW_MS);
   });
 
-  const names = [...spec.lines.map((line) => line.label), ...(spec.spread ? ["evaluation", "+ std", "- std"] : [])];
+  const names = [...spec.lines.map((line) => line.label), ...(spec.spread ? ["+ std", "- std"] : [])];
   const unit = spec.id === "fitness" ? status.value?.fitness_unit ?? "" : spec.unit;
   return (
     <figure class={`chart ${spec.id === "return" ? "first" : ""}`} data-chart={spec.id}>
@@ -75,10 +75,9 @@ export function Chart({ spec }: { spec: ChartSpec }) {
         <ul class="key">
           {spec.lines.map((line, i) => (
             <li key={line.metric} class={line.colour.slice(2)}>
-              {spec.lines.length > 1 || spec.spread ? line.label : ""} <b>{(hover.value ?? last.value)[i] ?? "–"}</b>
+              {spec.lines.length > 1 ? line.label : ""} <b>{(hover.value ?? last.value)[i] ?? "–"}</b>
             </li>
           ))}
-          {spec.spread && <li class="line-2">evaluation</li>}
         </ul>
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>
@@ -119,13 +118,13 @@ function options(
   const lines: uPlot.Series[] = spec.lines.map((line) => ({
     label: line.label,
     stroke: colour(line.colour),
-    width: 1.6,
+    width: isEvaluation(line) ? 1.2 : 1.6,
     spanGaps: true,
-    points: { show: false },
+    // A single point makes no line; evaluations are few, and each is seen.
+    points: { show: isEvaluation(line) || isAlone, size: 5, fill: colour(line.colour) },
   }));
   if (spec.spread) {
     const edge = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
-    lines.push({ label: "evaluation", stroke: colour("--line-2"), width: 1.2, spanGaps: true, points: { show: true, size: 5, fill: colour("--line-2") } });
     lines.push({ label: "+ std", ...edge }, { label: "- std", ...edge });
   }
   return {
@@ -136,7 +135,7 @@ function options(
     cursor: { sync: { key: cursors.key }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: false } },
     series: [{}, ...lines],
-    ...(spec.spread ? { bands: [{ series: [count + 2, count + 3], fill: colour("--band") } as uPlot.Band] } : {}),
+    ...(spec.spread ? { bands: [{ series: [count + 1, count + 2], fill: colour("--band") } as uPlot.Band] } : {}),
     axes: [
       { ...axis, grid: { show: false }, size: 22, gap: 3, space: 70, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
       { ...axis, grid, size: 44, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
@@ -152,6 +151,14 @@ function options(
       ],
     },
   };
+}
+
+/** Whether a series has one point only. */
+function isAlone(plot: uPlot, series: number): boolean {
+  const column = plot.data[series]!;
+  let points = 0;
+  for (let i = 0; i < column.length && points < 2; i++) if (column[i] !== null) points += 1;
+  return points === 1;
 }
 
 /** The value at a place of a column, or the last one before it. */

@@ -3,10 +3,10 @@
 import type { TimelineEvent } from "../generated/messages";
 import { numberOf } from "../format";
 import type { SeriesStore } from "../live/series";
-import type { ChartSpec } from "./panels";
+import { isEvaluation, type ChartSpec } from "./panels";
 import { smooth, weightFor } from "./smooth";
 
-/** First column x, then one per line; a chart with spread has evaluations and both edges besides. */
+/** First column x, then one per line; a chart with spread has both its edges besides. */
 export type ChartData = [number[], ...(number | null)[][]];
 
 interface Evaluation {
@@ -23,7 +23,7 @@ export function chartData(
   slider: number,
 ): ChartData {
   const xs = columns === undefined ? [] : xAxis === "steps" ? columns.envSteps : columns.timeS;
-  const needsEvaluations = spec.spread === true || spec.lines.some((line) => line.metric.startsWith("eval:"));
+  const needsEvaluations = spec.lines.some(isEvaluation);
   const evaluations = needsEvaluations ? evaluationsOf(events, branch, xAxis) : [];
   const weight = weightFor(slider, xs.length);
   const x = merged(xs, evaluations);
@@ -31,6 +31,7 @@ export function chartData(
   const evaluated = (of: (evaluation: Evaluation) => number | null): (number | null)[] =>
     onto(x, evaluations.map((each) => each.x), evaluations.map(of));
   const lines = spec.lines.map((line) => {
+    if (line.metric === "eval:return_mean") return evaluated((each) => each.mean);
     if (line.metric === "eval:fitness_mean") return evaluated((each) => each.fitness);
     return spreadOut(smooth(columns?.values.get(line.metric) ?? xs.map(() => null), weight));
   });
@@ -39,7 +40,7 @@ export function chartData(
   const spread = smooth(columns?.values.get("return_std") ?? [], weight);
   const edge = (sign: 1 | -1) =>
     spreadOut(xs.map((_, i) => sum(middle[i] ?? null, spread[i] ?? null, sign)));
-  return [x, ...lines, evaluated((each) => each.mean), edge(1), edge(-1)];
+  return [x, ...lines, edge(1), edge(-1)];
 }
 
 function sum(value: number | null, spread: number | null, sign: 1 | -1): number | null {

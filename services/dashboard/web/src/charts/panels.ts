@@ -13,11 +13,14 @@ export interface ChartSpec {
   title: string;
   unit: string;
   lines: Line[];
-  /** The first chart shows the spread of its returns, and evaluations. */
+  /** The first chart shows the spread of its returns. */
   spread?: boolean;
   /** Shown beneath it. */
   foot?: "time split";
 }
+
+/** Whether a line has one point for each evaluation, instead of one for each update. */
+export const isEvaluation = (line: Line): boolean => line.metric.startsWith("eval:");
 
 const first = "--line-1";
 const second = "--line-2";
@@ -28,7 +31,10 @@ export const CHARTS: readonly ChartSpec[] = [
     id: "return",
     title: "Return",
     unit: "of the task's reward",
-    lines: [{ metric: "return_mean", label: "last 100 episodes ± std", colour: first }],
+    lines: [
+      { metric: "return_mean", label: "last 100 episodes ± std", colour: first },
+      { metric: "eval:return_mean", label: "evaluation", colour: second },
+    ],
     spread: true,
   },
   { id: "fitness", title: "Fitness", unit: "", lines: [

@@ -1,9 +1,10 @@
 // Draws figures on one canvas: a few large paths, whatever the number of environments.
 
 import { OUTCOMES, type FiguresFrame } from "../live/frames";
-import { BUCKETS, type ColourRange } from "./colour";
-import { fit, type Figure, type Fit, type Limbs } from "./figure";
+import type { ColourRange } from "./colour";
+import { fit, type Figure } from "./figure";
 import { HEADING_PX, originOf, type Layout } from "./layout";
+import { drawFigures } from "./limbs";
 
 /** Colours that the page's theme decides. */
 export interface Palette {
@@ -69,11 +70,13 @@ export function drawGrid(
   return drawn;
 }
 
-interface Tiles {
+/** The tiles of one band that are in sight. */
+export interface Tiles {
   layout: Layout;
   band: number;
   from: number;
   to: number;
+  /** How far the picture is scrolled, CSS pixels. */
   offset: number;
 }
 
@@ -116,82 +119,6 @@ function drawGround(context: CanvasRenderingContext2D, picture: BandPicture, til
       }
     }
   }
-}
-
-function drawFigures(
-  context: CanvasRenderingContext2D,
-  picture: BandPicture,
-  tiles: Tiles,
-  palette: Palette,
-  range: ColourRange,
-): number {
-  const { frame, order } = picture;
-  const { tileW, tileH } = tiles.layout;
-  const at = fit(picture.figure, tileW, tileH);
-  const buckets: number[][] = Array.from({ length: BUCKETS }, () => []);
-  let drawn = 0;
-  for (let index = tiles.from; index < tiles.to; index++) {
-    const env = order[index]!;
-    if (env >= frame.n || Number.isNaN(frame.rootX[env])) continue;
-    buckets[range.bucket(frame.episodeReturn[env]!)]!.push(index);
-    drawn += 1;
-  }
-  const thin = at.limbs === picture.figure.thin;
-  context.lineCap = thin ? "butt" : "round";
-  buckets.forEach((indexes, bucket) => {
-    if (indexes.length === 0) return;
-    context.strokeStyle = context.fillStyle = palette.ramp[bucket]!;
-    for (const limbs of at.limbs) {
-      const width = Math.max(1.1, thin ? tileW * 0.075 : 2 * limbs.radiusM * at.scale);
-      drawLimbs(context, picture, tiles, indexes, limbs, at, width);
-    }
-  });
-  return drawn;
-}
-
-function drawLimbs(
-  context: CanvasRenderingContext2D,
-  { frame, order }: BandPicture,
-  tiles: Tiles,
-  indexes: number[],
-  { pairs }: Limbs,
-  at: Fit,
-  width: number,
-): void {
-  const { tileW, tileH } = tiles.layout;
-  const unit = frame.scaleM * at.scale;
-  const dots: number[] = [];
-  context.beginPath();
-  for (const index of indexes) {
-    const { x, y } = origin(tiles, index);
-    const first = order[index]! * frame.k * 2;
-    for (let i = 0; i < pairs.length; i += 2) {
-      const a = first + pairs[i]! * 2;
-      const b = first + pairs[i + 1]! * 2;
-      // What leaves its tile is kept at the edge.
-      const ax = clamp(x + at.x + frame.points[a]! * unit, x + 1, x + tileW - 1);
-      const ay = clamp(y + at.y - frame.points[a + 1]! * unit, y + 1, y + tileH - 1);
-      if (a === b) {
-        dots.push(ax, ay);
-        continue;
-      }
-      context.moveTo(ax, ay);
-      context.lineTo(
-        clamp(x + at.x + frame.points[b]! * unit, x + 1, x + tileW - 1),
-        clamp(y + at.y - frame.points[b + 1]! * unit, y + 1, y + tileH - 1),
-      );
-    }
-  }
-  context.lineWidth = width;
-  context.stroke();
-  if (dots.length === 0) return;
-  const radius = Math.max(1, width / 2);
-  context.beginPath();
-  for (let i = 0; i < dots.length; i += 2) {
-    context.moveTo(dots[i]! + radius, dots[i + 1]!);
-    context.arc(dots[i]!, dots[i + 1]!, radius, 0, 2 * Math.PI);
-  }
-  context.fill();
 }
 
 /** An episode that has just ended lights its tile up for a moment. */
@@ -274,10 +201,6 @@ export function drawMark(
   context.lineWidth = width;
   context.lineJoin = "round";
   context.strokeRect(x + 0.5, y - scrollTop + 0.5, layout.tileW - 1, layout.tileH - 1);
-}
-
-function clamp(value: number, low: number, high: number): number {
-  return value < low ? low : value > high ? high : value;
 }
 
 function mod(value: number, by: number): number {

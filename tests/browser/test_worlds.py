@@ -36,15 +36,12 @@ def test_other_numbers_of_environments_and_another_task_without_reload(open_page
 
 
 def share_envs(page, block):
-    """Give some environments a task that the policy can act in, and one that it cannot."""
-    for task, answer in (
-        ("Humanoid-v5", "✓ 48 of HumanoidStandup-v5, 16 of Humanoid-v5 at update"),
-        ("Hopper-v5", "Hopper-v5 cannot be trained on beside HumanoidStandup-v5: it is seen"),
-    ):
-        block.get_by_label("Task", exact=True).select_option(task)
-        block.get_by_label("Environments with this task").fill("16")
-        block.get_by_role("button", name="Change").click()
-        block.get_by_text(answer).wait_for(timeout=60_000)
+    """Give some environments a task that the policy can act in, and take them back."""
+    block.get_by_label("Task", exact=True).select_option("Humanoid-v5")
+    block.get_by_label("Environments with this task").fill("16")
+    block.get_by_role("button", name="Change").click()
+    answer = "✓ 48 of HumanoidStandup-v5, 16 of Humanoid-v5 at update"
+    block.get_by_text(answer).wait_for(timeout=60_000)
     # Both tasks are seen, one below the other.
     drawn(page, FEW_ENVS)
     block.get_by_text("16 environments have Humanoid-v5").wait_for()

@@ -1,7 +1,7 @@
 // Draws figures on one canvas: a few large paths, whatever the number of environments.
 
 import { OUTCOMES, type FiguresFrame } from "../live/frames";
-import type { ColourRange } from "./colour";
+import { ramp, type ColourRange } from "./colour";
 import { fit, type Figure } from "./figure";
 import { HEADING_PX, originOf, type Layout } from "./layout";
 import { drawFigures } from "./limbs";
@@ -15,6 +15,20 @@ export interface Palette {
   text: string;
   accent: string;
   outcome: readonly string[];
+}
+
+export function readPalette(isDark: boolean): Palette {
+  const styles = getComputedStyle(document.documentElement);
+  const of = (name: string) => styles.getPropertyValue(name).trim();
+  return {
+    ramp: ramp(isDark),
+    background: of("--canvas"),
+    line: of("--raised"),
+    ground: of("--ground"),
+    text: of("--muted"),
+    accent: of("--focus"),
+    outcome: [of("--muted"), of("--bad"), of("--info"), of("--good"), of("--warn")],
+  };
 }
 
 /** One band of tiles. */

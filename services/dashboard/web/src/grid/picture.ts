@@ -1,4 +1,5 @@
-// The moving picture: takes frames out of the inbox, keeps order and layout, draws on animation frames.
+// The moving picture: takes frames out of the inbox, keeps order and layout, draws on animation frames,
+// and asks for one only when there is something new: a browser composes the page anew for each.
 
 import { effect } from "@preact/signals";
 
@@ -8,14 +9,15 @@ import type { FiguresFrame } from "../live/frames";
 import { noteDrawn } from "../live/stats";
 import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
-import { ColourRange, ramp } from "./colour";
-import { drawGrid, drawMark, type BandPicture, type Mark, type Palette } from "./draw";
+import { ColourRange } from "./colour";
+import { drawGrid, drawMark, readPalette, type BandPicture, type Mark, type Palette } from "./draw";
 import { figureOf } from "./figure";
 import { layOut, originOf, tileAt, type Layout } from "./layout";
 import { countOutcomes, ordered } from "./order";
 
-/** Order, sizes and counts are looked at this often. */
+/** Order and range are looked at this often. */
 const LOOK_MS = 1000;
+const SUMMARY_MS = 500;
 const MAX_PIXEL_RATIO = 2;
 
 export interface EnvKey {
@@ -59,8 +61,8 @@ export class Picture {
   private size = { width: 1, height: 1 };
   private scrollTop = 0;
   private dirty = true;
-  private summaryAt = 0;
   private animation = 0;
+  private readonly summaries: number;
   private readonly canvas: HTMLCanvasElement;
   private readonly context: CanvasRenderingContext2D;
   private readonly stopTheme: () => void;
@@ -76,13 +78,16 @@ export class Picture {
       // These change what is shown at once, not at the next look.
       void [sort.value, filter.value];
       for (const each of this.shown.values()) each.lookedAt = -Infinity;
-      this.dirty = true;
+      this.redraw();
     });
-    this.animation = requestAnimationFrame(this.tick);
+    socket.onFigures = () => this.wake();
+    this.summaries = window.setInterval(() => this.summarise(), SUMMARY_MS);
   }
 
   stop(): void {
+    socket.onFigures = () => {};
     cancelAnimationFrame(this.animation);
+    window.clearInterval(this.summaries);
     this.stopTheme();
   }
 
@@ -106,7 +111,7 @@ export class Picture {
 
   scroll(top: number): void {
     this.scrollTop = top;
-    this.dirty = true;
+    this.redraw();
   }
 
   setZoom(zoom: number): void {
@@ -116,6 +121,7 @@ export class Picture {
 
   redraw(): void {
     this.dirty = true;
+    this.wake();
   }
 
   /** The environment at x, y of the canvas. */
@@ -171,7 +177,11 @@ export class Picture {
     const counts = this.bands().map((each) => ({ session: each.session, count: each.order.length }));
     this.layout = layOut(counts, this.size.width, this.size.height, this.zoom, this.bands()[0]?.figure.aspect ?? 1);
     this.onHeight(this.layout.height);
-    this.dirty = true;
+    this.redraw();
+  }
+
+  private wake(): void {
+    if (this.animation === 0) this.animation = requestAnimationFrame(this.tick);
   }
 
   private async loadScene(session: number, task: string): Promise<void> {
@@ -180,6 +190,7 @@ export class Picture {
     this.scenes.set(key, null);
     try {
       this.scenes.set(key, await get<Scene>(`sessions/${session}/scene`));
+      this.wake();
     } catch {
       // The session may not be placed yet: ask again when it is shown again.
       this.scenes.delete(key);
@@ -190,7 +201,7 @@ export class Picture {
   }
 
   private readonly tick = (): void => {
-    this.animation = requestAnimationFrame(this.tick);
+    this.animation = 0;
     const now = performance.now();
     let newest: FiguresFrame | null = null;
     for (const { session, task, label } of this.sessions) {
@@ -213,7 +224,6 @@ export class Picture {
       this.dirty = false;
     }
     if (newest !== null) socket.acknowledge();
-    if (now - this.summaryAt > LOOK_MS / 2) this.summarise(now);
   };
 
   private take(frame: FiguresFrame, scene: Scene, label: string, now: number): void {
@@ -241,6 +251,7 @@ export class Picture {
       const before = picture.order.length;
       picture.order = ordered(frame, sort.value, filter.value);
       if (fresh || before !== picture.order.length) this.relayout();
+      if (fresh) this.summarise();
     }
   }
 
@@ -258,8 +269,7 @@ export class Picture {
     if (newest !== null) noteDrawn(drawn, newest.seq, newest.timeMs);
   }
 
-  private summarise(now: number): void {
-    this.summaryAt = now;
+  private summarise(): void {
     const bands = this.bands();
     const frames = bands.map((each) => each.frame);
     this.onSummary({
@@ -280,18 +290,4 @@ function noteEnds(picture: Shown, frame: FiguresFrame, now: number): void {
 
 function same(a: EnvKey, b: EnvKey): boolean {
   return a.session === b.session && a.envId === b.envId;
-}
-
-function readPalette(isDark: boolean): Palette {
-  const styles = getComputedStyle(document.documentElement);
-  const of = (name: string) => styles.getPropertyValue(name).trim();
-  return {
-    ramp: ramp(isDark),
-    background: of("--canvas"),
-    line: of("--raised"),
-    ground: of("--ground"),
-    text: of("--muted"),
-    accent: of("--focus"),
-    outcome: [of("--muted"), of("--bad"), of("--info"), of("--good"), of("--warn")],
-  };
 }

@@ -24,6 +24,8 @@ export interface Inbox {
 
 export class LiveSocket {
   readonly inbox: Inbox = { figures: new Map(), pose: null };
+  /** Called when there are figures in the inbox. */
+  onFigures: () => void = () => {};
 
   private socket: WebSocket | null = null;
   private failures = 0;
@@ -105,6 +107,7 @@ export class LiveSocket {
       if (!this.wishes.figures.some((wish) => wish.session === frame.session)) return;
       if (this.inbox.figures.has(frame.session)) noteDropped();
       this.inbox.figures.set(frame.session, frame);
+      this.onFigures();
     } else if (this.wishes.pose?.env_id === frame.envId && this.wishes.pose.session === frame.session) {
       this.inbox.pose = frame;
     }

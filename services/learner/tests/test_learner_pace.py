@@ -243,16 +243,15 @@ def test_a_pause_holds_an_update_up_between_two_gradient_steps(harness):
 
 def test_a_pause_holds_an_evaluation_up_and_is_no_part_of_its_time(harness):
     run = harness(total_steps=6 * STEPS, eval_every_updates=4)
-    original, seen = run._open_evaluation, []
+    original, seen = run.run._adapter.examiner._open, []
 
     def open_and_pause(*args):
         client = original(*args)
         pause_and_look(run, seen, hold_s=0.3)
-        run.run._adapter.examiner._open = original_open
+        run.run._adapter.examiner._open = original
         return client
 
-    original_open = run.run._adapter.examiner._open
-    run.run._adapter.examiner._open = lambda n, seed: open_and_pause(run.config, n, seed)
+    run.run._adapter.examiner._open = open_and_pause
     began_s = time.monotonic()
     assert run.go() == "finished"
     assert [(s.state, s.update) for s in seen] == [("paused", 4)]

@@ -243,8 +243,8 @@ def test_a_lost_evaluation_session_is_opened_again(harness, tmp_path):
     lost = []
 
     def lose_the_next_session(harness):
-        def open_lost(num_envs, seed):
-            client = opened(num_envs, seed)
+        def open_lost(*args):
+            client = opened(*args)
             client.lost = not lost
             lost.append(client)
             return client

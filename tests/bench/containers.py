@@ -1,7 +1,7 @@
 """Training in containers beside training in local processes: `python tests/bench/containers.py`.
 
-Two runs of the same settings, both with keys, one by docker compose and one by `websim train`, take
-turns: while one trains the other is paused. Pairs of blocks give two ratios, containers to local:
+Two runs of the same settings, both with keys and a dashboard that nobody looks at, one by docker
+compose and one as `websim up` starts it, take turns: while one trains the other is paused. Pairs of blocks give two ratios, containers to local:
 of speed, which only an idle machine can tell, and of steps per second of processor time, of all
 processes of a run together, which a busy one can tell too.
 """
@@ -18,8 +18,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import websim
 from websim.local.keys import make_key_set
+from websim.local.options import RunOptions
+from websim.local.run import Run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docker"))
 
@@ -118,14 +119,14 @@ def main() -> None:
         stack.await_training(beyond=0)
         print(f"from `up` to the first update learned from: {time.monotonic() - began_s:.1f} s")
         boxed = containers(stack)
-        with websim.train(
-            task="HalfCheetah-v5",
+        options = RunOptions(
             num_envs=arguments.num_envs,
             workers=arguments.workers,
             total_steps=ENDLESS_STEPS,
             run_dir=scratch / "run",
             keys=scratch / "keys",
-        ) as run:
+        )
+        with Run(options, dashboard=True) as run:
             run.wait_ready()
             assert run.fleet is not None
             with urllib.request.urlopen(f"{run.fleet.http_url}/v1/workers") as response:

@@ -146,7 +146,7 @@ def swap(_options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _first_update(api: LearnerApi, after: int, reward_id: str) -> float:
-    """Wait for the first update judged by a reward; return the seconds that came after its batch."""
+    """Wait for the first update judged by a reward; return what came after its batch, in s."""
     while True:
         for record in api.events(after):
             after = record["n"]

@@ -1,9 +1,10 @@
 """Training in containers beside training in local processes: `python tests/bench/containers.py`.
 
 Two runs of the same settings, both with keys and a dashboard that nobody looks at, one by docker
-compose and one as `websim up` starts it, take turns: while one trains the other is paused. Pairs of blocks give two ratios, containers to local:
-of speed, which only an idle machine can tell, and of steps per second of processor time, of all
-processes of a run together, which a busy one can tell too.
+compose and one as `websim up` starts it, take turns: while one trains the other is paused. Pairs of
+blocks give two ratios, containers to local: of speed, which only an idle machine can tell, and of
+steps per second of processor time, of all processes of a run together, which a busy one can tell
+too.
 """
 
 import argparse

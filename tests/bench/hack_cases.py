@@ -42,7 +42,7 @@ BASES = {
         "run backwards",
         "def fitness(state, action):\n    return -state.x_velocity\n",
     ),
-    "hopper": Base("Hopper-v5", 500_000),
+    "hopper": Base("Hopper-v5", 800_000),
     "ant": Base("Ant-v5", 400_000),
 }
 

@@ -55,6 +55,52 @@ def test_returns_are_discounted_within_episodes_only():
     assert scale.running.tolist() == [1.75, 1.5]
 
 
+NEVER = np.zeros((2, 2), bool)
+
+
+def test_what_is_known_of_returns_follows_another_reward():
+    """Returns of the old reward lie 1 and 1.5 from their mean, of the new one ten times as far."""
+    old, new = np.array([[1.0, 3.0], [2.0, 4.0]]), np.array([[13.0, 33.0], [23.0, 43.0]])
+    scale, plain = ReturnScale(2, 0.5), ReturnScale(2, 0.5)
+    for each in (scale, plain):
+        each.merge(old, NEVER, NEVER)
+    assert scale.mean == 2.5
+    assert scale.spread == pytest.approx(np.sqrt((1.0 + 1.5**2) / 2))
+    assert scale.running.tolist() == [2.5, 5.5]
+    assert scale.length.tolist() == [1.5, 1.5]
+    scale.follow(new, NEVER, NEVER)
+    # r' = 10 r + 3, so R' = 10 R + 3 * 1.5
+    assert scale.running == pytest.approx([29.5, 59.5])
+    returns, lengths = np.array([1.0, 3.0, 2.5, 5.5]), np.array([1.0, 1.0, 1.5, 1.5])
+    assert scale.moments.mean == pytest.approx([10 * 3.0 + 3 * 1.25, 1.25])
+    assert scale.moments.variance[0] == pytest.approx(100 * returns.var() + 9 * lengths.var())
+    scale.merge(new, NEVER, NEVER)
+    plain.merge(old, NEVER, NEVER)
+    assert scale.running == pytest.approx(10 * plain.running + 3 * plain.length)
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_nothing_follows_from_a_reward_that_is_the_same_everywhere(which):
+    some, flat = np.array([[1.0, 3.0], [2.0, 4.0]]), np.full((2, 2), 7.0)
+    old, new = (flat, some) if which == "old" else (some, flat)
+    scale = ReturnScale(2, 0.5)
+    scale.merge(old, NEVER, NEVER)
+    scale.follow(new, NEVER, NEVER)
+    assert scale.moments.count == 0
+    assert not scale.running.any()
+
+
+def test_returns_come_out_of_a_checkpoint_and_not_for_other_envs():
+    scale, same, fewer = ReturnScale(2, 0.5), ReturnScale(2, 0.5), ReturnScale(1, 0.5)
+    scale.merge(np.array([[1.0, 3.0], [2.0, 4.0]]), NEVER, NEVER)
+    same.load(scale.arrays())
+    fewer.load(scale.arrays())
+    assert same.running.tolist() == [2.5, 5.5]
+    assert same.length.tolist() == [1.5, 1.5]
+    assert fewer.running.tolist() == fewer.length.tolist() == [0.0]
+    assert (fewer.mean, fewer.spread) == (same.mean, same.spread) == (scale.mean, scale.spread)
+
+
 def test_invalid_rewards_leave_no_trace():
     invalid = np.array([[False, False], [True, False]])
     ended = np.zeros_like(invalid)

@@ -207,12 +207,16 @@ def test_a_state_of_another_shape_is_refused(make_client):
         make_ppo().load(make_ppo(hidden=(8, 8)).arrays(), 0)
 
 
-def test_another_reward_starts_its_own_scale(make_client):
-    ppo = make_ppo()
-    train(make_client(NUM_ENVS), ppo, 2)
-    ppo.reward_changed()
-    assert ppo.return_scale.moments.count == 0
-    assert not ppo.return_scale.running.any()
+def test_the_scale_follows_another_reward(make_client):
+    ppo, other = make_ppo(), make_ppo()
+    client = make_client(NUM_ENVS)
+    rollout = make_rollout(client, ppo)
+    for learner in (ppo, other):
+        learner.update(rollout, rollout.task_reward, 0.3)
+    other.reward_changed()
+    ppo.update(rollout, rollout.task_reward, 0.3)
+    other.update(rollout, 10.0 * rollout.task_reward, 0.3)
+    assert other.return_scale.inverse_std == pytest.approx(ppo.return_scale.inverse_std / 10)
 
 
 def test_it_learns_the_toy_task(make_client):

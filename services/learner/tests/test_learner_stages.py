@@ -189,8 +189,8 @@ def test_a_policy_that_sees_and_moves_the_same_things_goes_on(harness):
     run.go()
     assert run.answers[0].detail == "Heavy-v0, the policy goes on"
     assert digests[0] == digests[1]
-    # Its rewards have a scale of their own: returns are measured afresh.
-    assert run.branch.algorithm.return_scale.moments.count == 5 * STEPS
+    # The scale of returns follows its rewards, and forgets nothing.
+    assert run.branch.algorithm.return_scale.moments.count == 10 * STEPS
     assert run.branch.algorithm.obs_moments.count == 10 * STEPS
 
 

@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from websim_learner.advance import Advance
 from websim_learner.algorithms.ppo import PPO
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
@@ -192,10 +190,7 @@ class Branch:
             ValueError: the state belongs to a learner of another shape.
         """
         reward = reward or self._reward_of(state.reward_source)
-        parts = state.arrays()
-        if parts["returns"]["running"].shape != (self.num_envs,):
-            parts["returns"] = {"running": np.zeros(self.num_envs)}
-        self.algorithm.load(parts, self.updates)
+        self.algorithm.load(state.arrays(), self.updates)
         self.algorithm.swap = Swap(**state.swap)
         self._scaled_for = state.scaled_for
         before, self._ahead, self.reward = self._rewards(), None, reward
@@ -230,7 +225,7 @@ class Branch:
                 return False
             state = replace(state, reward_source=None, scaled_for="")
         self.take_over(state)
-        self.algorithm.return_scale.running = np.zeros(self.num_envs)
+        self.algorithm.return_scale.begin_episodes(self.num_envs)
         return True
 
     def _fits(self, former: "Branch") -> bool:

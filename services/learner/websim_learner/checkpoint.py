@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from websim_learner.failpoints import failpoint
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout; a reader refuses others."""
 
 KEEP = 3

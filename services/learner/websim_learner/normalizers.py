@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Bool = NDArray[np.bool_]
 Float64 = NDArray[np.float64]
+
+MIN_SPREAD = 1e-6
+"""Spread of returns, in units of the reward, below which a reward is the same everywhere."""
 
 
 class RunningMoments:
@@ -104,24 +108,79 @@ class ReturnScale:
     def __init__(self, num_envs: int, gamma: float) -> None:
         """Start with no statistics: the scale is 1 until the first merge."""
         self.gamma = gamma
-        self.moments = RunningMoments(1)
+        self.moments = RunningMoments(2)
+        """Of `running` and `length`, over all steps."""
+        self.begin_episodes(num_envs)
+        self.mean = self.spread = 0.0
+        """Of the last rollout: mean reward, and how far the envs' returns within it lie apart."""
+
+    def begin_episodes(self, num_envs: int) -> None:
+        """Note that all envs begin an episode."""
         self.running: Float64 = np.zeros(num_envs)
         """Discounted return of each env's current episode so far. Shape: (num_envs,)."""
+        self.length: Float64 = np.zeros(num_envs)
+        """The same if every reward were 1. Shape: (num_envs,)."""
 
-    def merge(self, reward: Float64, ended: NDArray[np.bool_], invalid: NDArray[np.bool_]) -> None:
+    def merge(self, reward: Float64, ended: Bool, invalid: Bool) -> None:
         """Add a rollout's rewards, each of shape (T, num_envs), in (t, env_id) order."""
-        returns = np.empty_like(reward)
+        returns = np.empty((*reward.shape, 2))
         for t in range(len(reward)):
             # R_t = gamma * R_(t-1) + r_t, starting from zero in every episode
             self.running = self.running * self.gamma + np.where(invalid[t], 0.0, reward[t])
-            returns[t] = self.running
-            self.running = np.where(ended[t] | invalid[t], 0.0, self.running)
-        self.moments.merge(returns[~invalid][:, None])
+            self.length = self.length * self.gamma + ~invalid[t]
+            returns[t, :, 0], returns[t, :, 1] = self.running, self.length
+            over = ended[t] | invalid[t]
+            self.running = np.where(over, 0.0, self.running)
+            self.length = np.where(over, 0.0, self.length)
+        self.moments.merge(returns[~invalid])
+        self.mean, self.spread = self._look(reward, ended, invalid)
 
-    def restart(self) -> None:
-        """Forget everything: rewards from now on have another scale."""
-        self.moments = RunningMoments(1)
-        self.running = np.zeros_like(self.running)
+    def follow(self, reward: Float64, ended: Bool, invalid: Bool) -> None:
+        """Go over to another reward, whose first rollout this is; `merge` comes after it.
+
+        What is known of returns is kept: the new reward r' is taken for ratio * r + shift, with
+        the spread and the mean of this rollout and of the last one. Statistics from this rollout
+        alone would be those of returns that have only begun, and the scale would drift for as
+        long as the discount looks ahead. Where either reward is the same everywhere nothing can
+        be compared, and the statistics begin anew.
+        """
+        mean, spread = self._look(reward, ended, invalid)
+        if not (spread > MIN_SPREAD and self.spread > MIN_SPREAD):
+            self.moments = RunningMoments(2)
+            self.running = np.zeros_like(self.running)
+            return
+        ratio = spread / self.spread
+        shift = mean - ratio * self.mean
+        self.running = ratio * self.running + shift * self.length
+        (mean_return, mean_length), (m2_return, m2_length) = self.moments.mean, self.moments.m2
+        self.moments.mean = np.array([ratio * mean_return + shift * mean_length, mean_length])
+        self.moments.m2 = np.array([ratio**2 * m2_return + shift**2 * m2_length, m2_length])
+
+    def _look(self, reward: Float64, ended: Bool, invalid: Bool) -> tuple[float, float]:
+        """Return the mean of a rollout's rewards, and the spread of returns that begin with it.
+
+        The spread is that between envs at the same step: what grows in all alike is left out.
+        """
+        kept = np.where(invalid, 0.0, reward)
+        running, variances = np.zeros(reward.shape[1]), np.zeros(len(reward))
+        for t in range(len(reward)):
+            running = running * self.gamma + kept[t]
+            variances[t] = running.var()
+            running = np.where(ended[t] | invalid[t], 0.0, running)
+        return float(kept.mean()), float(np.sqrt(variances.mean()))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all but the moments as arrays, for a checkpoint."""
+        last = np.array([self.mean, self.spread])
+        return {"running": self.running.copy(), "length": self.length.copy(), "last": last}
+
+    def load(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over what `arrays` returned; of other envs only what is known of the reward."""
+        self.mean, self.spread = (float(value) for value in arrays["last"])
+        if arrays["running"].shape != self.running.shape:
+            self.begin_episodes(len(self.running))
+            return
+        self.running, self.length = arrays["running"].copy(), arrays["length"].copy()
 
     @property
     def inverse_std(self) -> float:

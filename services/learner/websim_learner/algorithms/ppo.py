@@ -106,7 +106,6 @@ class PPO:
 
     def reward_changed(self) -> None:
         """Prepare for another reward, by which the next rollout is judged; see swap.py."""
-        self.return_scale.restart()
         self.swap.begin()
 
     def arrays(self) -> dict[str, Arrays]:
@@ -118,7 +117,7 @@ class PPO:
                 **prefixed("obs", self.obs_moments.arrays()),
                 **prefixed("return", self.return_scale.moments.arrays()),
             },
-            "returns": {"running": self.return_scale.running.copy()},
+            "returns": self.return_scale.arrays(),
         }
 
     def load(self, arrays: dict[str, Arrays], num_updates: int) -> None:
@@ -131,7 +130,7 @@ class PPO:
         self.optimizer.load(arrays["optimizer"])
         self.obs_moments.load(unprefixed("obs", arrays["normalizers"]))
         self.return_scale.moments.load(unprefixed("return", arrays["normalizers"]))
-        self.return_scale.running = arrays["returns"]["running"].copy()
+        self.return_scale.load(arrays["returns"])
         self.num_updates = num_updates
 
     def update(
@@ -230,6 +229,8 @@ class PPO:
         scale = rollout.obs_scale
         value, next_value = self._values(rollout, scale)
         ended = rollout.terminated | rollout.truncated
+        if self.swap.due:
+            self.return_scale.follow(reward, ended, rollout.invalid)
         self.return_scale.merge(reward, ended, rollout.invalid)
         self.obs_moments.merge(rollout.obs[:-1][~rollout.invalid])
         scaled = np.where(rollout.invalid, 0.0, reward) * self.return_scale.inverse_std

@@ -139,6 +139,13 @@ def test_cool_down_and_cap_silence_all_but_guards():
     assert find(loud, state=spent).what == "value_loss"
 
 
+def test_a_loss_that_is_next_to_nothing_does_not_explode():
+    falls = series([1.0] * 4, value_loss=[0.0002, 0.0003, 0.0002, 0.0299])
+    assert find(falls) is None
+    worse = series([1.0] * 4, value_loss=[0.0002, 0.0003, 0.0002, 0.0301])
+    assert find(worse).what == "value_loss"
+
+
 def test_a_target_is_told_of_whatever_ended_before():
     spent = TriggerState(adaptations=8, last_end_env_steps=0)
     assert find(series([5.0, 6.0]), target=5.0, state=spent).kind == "target_reached"

@@ -106,7 +106,8 @@ def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> 
     floor = settings.entropy_floor_nats
     if len(history) >= settings.min_history:
         loss = statistics.median(p.value_loss for p in history)
-        if loss > 0.0 and not last.value_loss <= settings.value_loss_factor * loss:
+        most = max(settings.value_loss_factor * loss, settings.value_loss_floor)
+        if loss > 0.0 and not last.value_loss <= most:
             yield _guard(
                 "value_loss",
                 f"Value loss is {last.value_loss:.4g}, its median since the change {loss:.4g}.",

@@ -33,6 +33,9 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Evaluations since the change whose median the last one is compared with, at least."""
     value_loss_factor: float = 10.0
     """Guard: value loss over its median since the change."""
+    value_loss_floor: float = 0.03
+    """Guard: value loss below which nothing explodes, as a share of the variance of returns. Where
+    hardly an episode ends early the median is nearly nothing, and a few falls are many times it."""
     entropy_floor_nats: float | None = None
     """Guard: of the policy. ENTROPY_FLOOR_NATS_PER_ACTION * action_dim is sensible; None: off."""
     length_share: float = 0.5

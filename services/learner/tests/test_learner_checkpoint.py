@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from websim_learner.checkpoint import (
+    FORMAT,
     KEEP,
     Checkpoint,
     DamagedCheckpoint,
@@ -123,11 +124,11 @@ def test_cut_off_and_missing_files_are_noticed(tmp_path, keep):
 
 
 def test_a_later_format_is_refused_with_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr("websim_learner.checkpoint.FORMAT", 3)
+    monkeypatch.setattr("websim_learner.checkpoint.FORMAT", FORMAT + 1)
     monkeypatch.setattr("websim_learner.checkpoint.read_checkpoint", lambda path: None)
     path = write_checkpoint(tmp_path, make_checkpoint())
     monkeypatch.undo()
-    with pytest.raises(DamagedCheckpoint, match="format 3"):
+    with pytest.raises(DamagedCheckpoint, match=f"format {FORMAT + 1}"):
         read_checkpoint(path)
 
 

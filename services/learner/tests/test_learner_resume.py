@@ -12,7 +12,7 @@ from staging import LAZY, Killed, die, rows
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
 from websim_learner import ledger as ledger_module
-from websim_learner.checkpoint import checkpoint_paths
+from websim_learner.checkpoint import FORMAT, checkpoint_paths
 from websim_learner.control import SetReward, Stop
 from websim_learner.fleet import Waiter
 from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
@@ -321,8 +321,9 @@ def test_there_is_a_checkpoint_before_anything_is_learned(harness):
 
 def test_checkpoints_of_another_format_are_refused_in_one_line(harness, tmp_path, monkeypatch):
     live(harness, tmp_path / "run")
-    monkeypatch.setattr("websim_learner.checkpoint.FORMAT", 3)
-    with pytest.raises(UserError, match=r"cannot go on.*format 2, this version reads 3") as refusal:
+    monkeypatch.setattr("websim_learner.checkpoint.FORMAT", FORMAT + 1)
+    told = f"cannot go on.*format {FORMAT}, this version reads {FORMAT + 1}"
+    with pytest.raises(UserError, match=told) as refusal:
         harness(tmp_path / "run")
     assert "\n" not in str(refusal.value)
 

@@ -224,6 +224,14 @@ def test_all_locks_hold_that_this_machine_offers(sandbox):
             assert "Uid:\t65534\t65534\t65534\t65534" in status
 
 
+@pytest.mark.parametrize("name", ["OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"])
+def test_what_chooses_how_numpy_rounds_is_the_callers(monkeypatch, name):
+    monkeypatch.setenv(name, "")
+    with Sandbox() as sandbox:
+        given = Path(f"/proc/{sandbox.pid}/environ").read_bytes()
+    assert f"{name}=".encode() in given
+
+
 @pytest.mark.parametrize("num_rows", [0, 1, 64, 1024, 5000])
 def test_results_are_those_of_the_program(sandbox, num_rows):
     sources = [

@@ -25,8 +25,16 @@ _REQUEST_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
 _MAX_ANSWER_BYTES = 4096
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""Needed to start some interpreters; the child clears its environment before any program."""
+_PASSED_ON = (
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
+)
+"""Needed to start some interpreters, or choosing among kernels that round differently; the child
+clears its environment before any program."""
 
 
 class SandboxError(RuntimeError):

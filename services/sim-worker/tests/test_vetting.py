@@ -109,7 +109,7 @@ def test_a_good_task_passes_with_overrides(make_bundle):
         ),
         (None, ("state.speed\n", "np.log(state.speed)\n"), "diverges|reward is not finite"),
         (
-            ("<worldbody>", "<worldbody>" + balls(60)),
+            ("<worldbody>", '<option integrator="RK4"/><worldbody>' + balls(60)),
             ("frame_skip: 2", "frame_skip: 1000"),
             "a step takes [0-9]+ ms; at most 20 ms; lower frame_skip",
         ),

@@ -4,7 +4,7 @@ swap       from a person's word to the first batch under the new reward, on a ru
 overhead   steps per second under a generated reward (a sandboxed child) against the task's own
 gate       the static check and the dry run, over a corpus of programs
 treatment  what matching and warming up the critic is worth when the reward becomes 10 x + 3
-asking     steps per second while a question to a reward-gen that never answers is open
+asking     steps per second while a question is open against none
 """
 
 import argparse
@@ -13,7 +13,6 @@ import os
 import socket
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -47,6 +46,8 @@ TASK = "HalfCheetah-v5"
 NUM_ENVS = 1024
 ENDLESS_STEPS = 10**9
 SWAPS = 24
+QUESTION_S = 60.0
+"""Until a question arrives that was commanded."""
 BLOCKS = 12
 BLOCK_UPDATES = 4
 SWAP_P95_S, OVERHEAD, STATIC_P95_MS, DRY_P95_MS, ASKING = 2.0, 0.05, 50.0, 300.0, 0.02
@@ -319,47 +320,60 @@ def _forks(address: str, seed: int) -> dict[str, list[float]]:
 
 
 def asking(_options: argparse.Namespace) -> dict[str, Any]:
-    """Alternate blocks of updates with and without an open question, which is never answered."""
+    """Alternate blocks of updates with and without an open question."""
     os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "0"
     seconds: dict[str, list[float]] = {"quiet": [], "asking": []}
-    with _silent_server() as url, running(adapt="auto", reward_gen=url) as (_, api):
-        # The first blocks have no question; from then on one stays open.
+    with Holding() as author, running(adapt="auto", reward_gen=author.url) as (_, api):
         for block in range(2 * BLOCKS):
-            if block == BLOCKS:
+            name = ("quiet", "asking")[block % 2]
+            if name == "asking":
                 api.command("ask")
-            name = "asking" if block >= BLOCKS else "quiet"
+                author.await_question()
             seconds[name].append(_block(api, api.status()["update"] + 1))
+            if name == "asking":
+                after = _last(api)
+                author.refuse()
+                while not any(record["kind"] == "unanswered" for record in api.events(after)):
+                    time.sleep(0.02)
     medians = {name: statistics.median(each) for name, each in seconds.items()}
-    slower = medians["asking"] / medians["quiet"] - 1.0
+    ratios = [b / a - 1.0 for a, b in zip(seconds["quiet"], seconds["asking"], strict=True)]
+    slower = statistics.median(ratios)
     return {
         "update_s": {name: round(value, 4) for name, value in medians.items()},
         "slower": round(slower, 4),
+        "slower_range": [round(min(ratios), 4), round(max(ratios), 4)],
         "kept": slower <= ASKING,
         "all": seconds,
     }
 
 
-@contextmanager
-def _silent_server() -> Iterator[str]:
-    """Give the address of a server that takes every question and answers none."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
+class Holding:
+    """A reward-gen that takes a question and says nothing until it is told to refuse it."""
 
-    def accept() -> None:
-        while True:
-            try:
-                held.append(listening.accept()[0])
-            except OSError:
-                return
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(QUESTION_S)
+        self._held: socket.socket | None = None
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        listening.close()
-        for each in held:
-            each.close()
+    def __enter__(self) -> "Holding":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        if self._held is not None:
+            self._held.close()
+
+    def await_question(self) -> None:
+        """Return once a question is open."""
+        self._held, _ = self._listening.accept()
+
+    def refuse(self) -> None:
+        """Answer the open question with a refusal."""
+        assert self._held is not None
+        self._held.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}")
+        self._held.close()
+        self._held = None
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

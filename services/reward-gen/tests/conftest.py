@@ -17,11 +17,12 @@ from websim_reward_gen.ledger import Caps, Ledger
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    """No key, proxy or address of the machine reaches the tests; pauses between attempts shrink."""
+    """No key, proxy or address of the machine reaches the tests; times between attempts shrink."""
     for name in list(os.environ):
         if name.startswith(("ANTHROPIC_", "WEBSIM_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(claude_client, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 0.01)
 
 
 @pytest.fixture

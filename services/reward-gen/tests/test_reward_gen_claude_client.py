@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from fake_messages_api import USAGE, cut, drop, error, hang, html, message
 from reward_gen_samples import KEY, MODEL, make_client
 
+from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.client import Question
 from websim_reward_gen.prices import NANO_USD, PRICES, make_price
 from websim_reward_gen.proposal import ProviderFailure
@@ -15,13 +17,13 @@ QUESTION = Question(("the rules", "the task"), "the request" * 440, {"type": "ob
 PRICE = PRICES[MODEL]
 
 
-def ask(client, run="r1"):
-    return asyncio.run(client.ask(run, QUESTION))
+def ask(client, run="r1", *, ago_s=0.0):
+    return asyncio.run(client.ask(run, QUESTION, time.monotonic() - ago_s))
 
 
-def failure(client, run="r1"):
+def failure(client, run="r1", **when):
     with pytest.raises(ProviderFailure) as raised:
-        ask(client, run)
+        ask(client, run, **when)
     return raised.value
 
 
@@ -136,6 +138,24 @@ def test_a_pause_beyond_the_deadline_is_not_waited_for(api, open_ledger):
     failed = failure(make_client(api, open_ledger(), deadline_s=5.0))
 
     assert failed.kind == "rate"
+    assert len(api.requests) == 1
+
+
+def test_a_request_that_is_all_but_over_is_not_asked(api, open_ledger, monkeypatch):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 5.0)
+    ledger = open_ledger()
+
+    failed = failure(make_client(api, ledger, deadline_s=100.0), ago_s=96.0)
+
+    assert (failed.kind, "100 s for the request" in str(failed)) == ("timeout", True)
+    assert (api.requests, ledger.of_run("r1").attempts) == ([], 0)
+
+
+def test_an_attempt_that_would_be_cut_off_is_not_made(api, open_ledger, monkeypatch):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 5.0)
+    api.then(error(429, "rate_limit_error", retry_after="16"))
+
+    assert failure(make_client(api, open_ledger(), deadline_s=100.0), ago_s=80.0).kind == "rate"
     assert len(api.requests) == 1
 
 

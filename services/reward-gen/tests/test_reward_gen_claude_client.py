@@ -122,6 +122,14 @@ def test_nobody_listens(api, open_ledger):
     assert ledger.of_run("r1").usd == 0.0
 
 
+def test_no_proxy_reads_the_key_on_its_way_to_loopback(api, open_ledger, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    api.then(message("hello"))
+
+    assert ask(make_client(api, open_ledger())).text == "hello"
+
+
 def test_overload_and_rate_pass_when_asked_again(api, open_ledger):
     api.then(error(429, "rate_limit_error", retry_after_ms="20"), error(529), message("hello"))
     ledger = open_ledger()

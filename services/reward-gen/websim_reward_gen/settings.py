@@ -21,8 +21,8 @@ class RewardGenSettings(ServiceSettings):
     is a key, else the library."""
     api_key_file: Path | None = None
     """File with the API key; without it ANTHROPIC_API_KEY holds it, or there is none."""
-    base_url: str | None = Field(None, max_length=500)
-    """Address of the Messages API; Anthropic's own when not given."""
+    base_url: str = Field("https://api.anthropic.com", max_length=500)
+    """Address of the Messages API; ANTHROPIC_BASE_URL is not read."""
     model: str = Field("claude-opus-5-5", min_length=1, max_length=100)
     """Which Claude writes."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"

@@ -132,6 +132,9 @@ class ClaudeClient:
             timeout=self._settings.attempt_timeout_s,
             max_retries=0,
             open_telemetry=False,
+            # Plain http is for loopback alone: a proxy would read the key. Through one, https is
+            # a tunnel.
+            http_client=anthropic.DefaultAsyncHttpxClient(mounts={"http://": None}),
         )
 
     async def _attempt(

@@ -130,6 +130,18 @@ def test_no_proxy_reads_the_key_on_its_way_to_loopback(api, open_ledger, monkeyp
     assert ask(make_client(api, open_ledger())).text == "hello"
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://user:secret@host"])
+def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_network(
+    api, open_ledger, monkeypatch, proxy
+):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    failed = failure(make_client(api, open_ledger()))
+
+    assert (failed.kind, "the proxy" in str(failed)) == ("network", True)
+    assert "secret" not in str(failed)
+
+
 def test_overload_and_rate_pass_when_asked_again(api, open_ledger):
     api.then(error(429, "rate_limit_error", retry_after_ms="20"), error(529), message("hello"))
     ledger = open_ledger()

@@ -126,15 +126,21 @@ class ClaudeClient:
         raise ProviderFailure("timeout", "no attempt was made", spent)
 
     def _connect(self) -> anthropic.AsyncAnthropic:
+        try:
+            # Plain http is for loopback alone: a proxy would read the key. Through one, https is
+            # a tunnel.
+            client = anthropic.DefaultAsyncHttpxClient(mounts={"http://": None})
+        except (ImportError, ValueError) as error:
+            # Of an address that holds a password nothing is quoted.
+            message = f"the proxy that the environment names cannot be used: {type(error).__name__}"
+            raise ProviderFailure("network", message) from None
         return anthropic.AsyncAnthropic(
             api_key=self._key.get_secret_value(),
             base_url=self._settings.base_url,
             timeout=self._settings.attempt_timeout_s,
             max_retries=0,
             open_telemetry=False,
-            # Plain http is for loopback alone: a proxy would read the key. Through one, https is
-            # a tunnel.
-            http_client=anthropic.DefaultAsyncHttpxClient(mounts={"http://": None}),
+            http_client=client,
         )
 
     async def _attempt(

@@ -201,6 +201,31 @@ def test_a_question_that_might_pass_the_cap_is_not_sent(api, open_ledger):
     assert api.requests == []
 
 
+def test_what_cannot_be_booked_is_not_sent(api, open_ledger, room_for):
+    ledger = open_ledger()
+    client = make_client(api, ledger)
+
+    with room_for(20):
+        failed = failure(client)
+    api.then(message("fine"))
+
+    assert (failed.kind, failed.usage.attempts) == ("budget", 0)
+    assert "the ledger cannot be written: no space left on device" in str(failed)
+    assert ask(client).text == "fine"
+    assert_books_agree(api, ledger)
+
+
+def test_an_answer_whose_cost_cannot_be_booked_is_kept(api, open_ledger, room_for):
+    api.then(message("fine"))
+    ledger = open_ledger()
+    # The reservation takes 90 to 100 bytes.
+    with room_for(110):
+        reply = ask(make_client(api, ledger))
+
+    assert (reply.text, reply.usage.output_tokens) == ("fine", 900)
+    assert ledger.of_run("r1").usd > reply.usage.usd
+
+
 def test_spending_stays_below_the_cap_whatever_the_server_does(api, open_ledger):
     # Of five requests one hangs or is cut; the server bills all of them.
     ledger = open_ledger(run_usd=0.012)

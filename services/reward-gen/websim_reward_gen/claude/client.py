@@ -201,6 +201,10 @@ class ClaudeClient:
             return self._ledger.reserve(run, worst, most_in + most_out)
         except OverBudget as error:
             raise ProviderFailure("budget", str(error), spent) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            message = f"not asked, since the ledger cannot be written: {reason}"
+            raise ProviderFailure("budget", message, spent) from None
 
     def _read(
         self, response: httpx2.Response, reservation: Reservation, spent: Usage, worst: Usage

@@ -319,6 +319,21 @@ def test_a_try_that_hangs_gives_way_to_the_next(make_author, monkeypatch):
         assert len(server.questions) == 2
 
 
+def test_reward_gen_cannot_be_told_to_answer_later_than_it_is_waited_for(tmp_path):
+    # 20 s for its verdicts and its library on a busy machine, after Claude's time is over.
+    longest_s = author_module.ANSWER_TIMEOUT_S - 20.0
+    ended = subprocess.run(
+        [sys.executable, "-m", "websim_reward_gen", "--deadline-s", str(longest_s + 1.0)],
+        capture_output=True,
+        cwd=tmp_path,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert f"must be less than or equal to {longest_s:g}" in ended.stderr
+
+
 @pytest.mark.parametrize("said", [None, BUSY])
 def test_close_ends_a_question_at_once(make_author, said):
     with HostileServer(said) as server:

@@ -1,5 +1,7 @@
 """Lets the tests share their helpers, and gives them a fake API, books and a gate."""
 
+import contextlib
+import errno
 import os
 import sys
 from pathlib import Path
@@ -17,11 +19,12 @@ from websim_reward_gen.ledger import Caps, Ledger
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    """No key, proxy or address of the machine reaches the tests; pauses between attempts shrink."""
+    """No key, proxy or address of the machine reaches the tests; times between attempts shrink."""
     for name in list(os.environ):
         if name.startswith(("ANTHROPIC_", "WEBSIM_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(claude_client, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 0.01)
 
 
 @pytest.fixture
@@ -51,3 +54,25 @@ def open_ledger(tmp_path):
     yield open_
     for ledger in opened:
         ledger.close()
+
+
+@pytest.fixture
+def room_for(monkeypatch, tmp_path):
+    """Return a context in which the books' disk takes so many more bytes, the last ones in part."""
+    really_write = os.write
+
+    @contextlib.contextmanager
+    def room(num_bytes):
+        full = (tmp_path / "ledger.jsonl").stat().st_size + num_bytes
+
+        def write(descriptor, data):
+            left = full - os.fstat(descriptor).st_size
+            if left == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return really_write(descriptor, data[:left])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            yield
+
+    return room

@@ -31,6 +31,8 @@ class Step:
     """What it bills."""
     told: bool = True
     """Whether the client can know of it."""
+    after_s: float = 0.0
+    """How long it is thought about first."""
 
 
 def message(text, *, stop_reason="end_turn", usage=USAGE, content=None, **more):
@@ -120,6 +122,7 @@ def _handler(api):
             api.keys.append(self.headers.get("authorization", ""))
             step = api.script.popleft() if api.script else error(500, text="script is over")
             api.billed.append(step)
+            api._over.wait(step.after_s)
             if step.behaviour == "hang":
                 api._over.wait(30)
                 self.close_connection = True

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from fake_messages_api import USAGE, cut, drop, error, hang, html, message
 from reward_gen_samples import KEY, MODEL, make_client
 
+from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.client import Question
 from websim_reward_gen.prices import NANO_USD, PRICES, make_price
 from websim_reward_gen.proposal import ProviderFailure
@@ -15,13 +17,13 @@ QUESTION = Question(("the rules", "the task"), "the request" * 440, {"type": "ob
 PRICE = PRICES[MODEL]
 
 
-def ask(client, run="r1"):
-    return asyncio.run(client.ask(run, QUESTION))
+def ask(client, run="r1", *, ago_s=0.0):
+    return asyncio.run(client.ask(run, QUESTION, time.monotonic() - ago_s))
 
 
-def failure(client, run="r1"):
+def failure(client, run="r1", **when):
     with pytest.raises(ProviderFailure) as raised:
-        ask(client, run)
+        ask(client, run, **when)
     return raised.value
 
 
@@ -120,6 +122,26 @@ def test_nobody_listens(api, open_ledger):
     assert ledger.of_run("r1").usd == 0.0
 
 
+def test_no_proxy_reads_the_key_on_its_way_to_loopback(api, open_ledger, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    api.then(message("hello"))
+
+    assert ask(make_client(api, open_ledger())).text == "hello"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://user:secret@host"])
+def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_network(
+    api, open_ledger, monkeypatch, proxy
+):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    failed = failure(make_client(api, open_ledger()))
+
+    assert (failed.kind, "the proxy" in str(failed)) == ("network", True)
+    assert "secret" not in str(failed)
+
+
 def test_overload_and_rate_pass_when_asked_again(api, open_ledger):
     api.then(error(429, "rate_limit_error", retry_after_ms="20"), error(529), message("hello"))
     ledger = open_ledger()
@@ -136,6 +158,24 @@ def test_a_pause_beyond_the_deadline_is_not_waited_for(api, open_ledger):
     failed = failure(make_client(api, open_ledger(), deadline_s=5.0))
 
     assert failed.kind == "rate"
+    assert len(api.requests) == 1
+
+
+def test_a_request_that_is_all_but_over_is_not_asked(api, open_ledger, monkeypatch):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 5.0)
+    ledger = open_ledger()
+
+    failed = failure(make_client(api, ledger, deadline_s=100.0), ago_s=96.0)
+
+    assert (failed.kind, "100 s for the request" in str(failed)) == ("timeout", True)
+    assert (api.requests, ledger.of_run("r1").attempts) == ([], 0)
+
+
+def test_an_attempt_that_would_be_cut_off_is_not_made(api, open_ledger, monkeypatch):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 5.0)
+    api.then(error(429, "rate_limit_error", retry_after="16"))
+
+    assert failure(make_client(api, open_ledger(), deadline_s=100.0), ago_s=80.0).kind == "rate"
     assert len(api.requests) == 1
 
 
@@ -159,6 +199,31 @@ def test_a_question_that_might_pass_the_cap_is_not_sent(api, open_ledger):
     assert failed.kind == "budget"
     assert "cap" in str(failed)
     assert api.requests == []
+
+
+def test_what_cannot_be_booked_is_not_sent(api, open_ledger, room_for):
+    ledger = open_ledger()
+    client = make_client(api, ledger)
+
+    with room_for(20):
+        failed = failure(client)
+    api.then(message("fine"))
+
+    assert (failed.kind, failed.usage.attempts) == ("budget", 0)
+    assert "the ledger cannot be written: no space left on device" in str(failed)
+    assert ask(client).text == "fine"
+    assert_books_agree(api, ledger)
+
+
+def test_an_answer_whose_cost_cannot_be_booked_is_kept(api, open_ledger, room_for):
+    api.then(message("fine"))
+    ledger = open_ledger()
+    # The reservation takes 90 to 100 bytes.
+    with room_for(110):
+        reply = ask(make_client(api, ledger))
+
+    assert (reply.text, reply.usage.output_tokens) == ("fine", 900)
+    assert ledger.of_run("r1").usd > reply.usage.usd
 
 
 def test_spending_stays_below_the_cap_whatever_the_server_does(api, open_ledger):

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from fake_messages_api import error, hang, message
@@ -17,6 +19,7 @@ from reward_gen_samples import (
     written,
 )
 
+from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.generate import Generator
@@ -24,11 +27,20 @@ from websim_reward_gen.library.provider import LibraryProvider
 
 
 @pytest.fixture
-def generator(api, gate, open_ledger):
-    """A generator whose Claude speaks to the fake API."""
-    claude = ClaudeProvider(make_client(api, open_ledger(), attempt_timeout_s=0.3))
-    providers = {"claude": claude, "library": LibraryProvider()}
-    return Generator(gate, providers, "claude", Counts())
+def make_generator(api, gate, open_ledger):
+    """Return a function that makes a generator whose Claude speaks to the fake API."""
+
+    def make(**times):
+        claude = ClaudeProvider(make_client(api, open_ledger(), **times))
+        providers = {"claude": claude, "library": LibraryProvider()}
+        return Generator(gate, providers, "claude", Counts())
+
+    return make
+
+
+@pytest.fixture
+def generator(make_generator):
+    return make_generator(attempt_timeout_s=0.3)
 
 
 def rewards(generator, **overrides):
@@ -128,6 +140,32 @@ def test_a_failed_correction_leaves_what_was_accepted(api, generator):
     answer = rewards(generator)
 
     assert (answer.provider, names(answer, accepted=True)) == ("claude", ["a"])
+
+
+def test_a_correction_gets_what_the_first_answer_left_of_the_deadline(api, make_generator):
+    first = message(answer_text(written("a"), written("b", BROKEN)))
+    api.then(replace(first, after_s=1.5), hang())
+    began_s = time.monotonic()
+
+    answer = rewards(make_generator(deadline_s=2.0, attempt_timeout_s=10.0))
+
+    assert time.monotonic() - began_s < 3.0
+    assert (answer.provider, names(answer, accepted=True)) == ("claude", ["a"])
+    assert names(answer, accepted=False) == ["b"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_without_time_left_nothing_is_corrected(api, make_generator, monkeypatch, accepted):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 19.0)
+    candidates = [written("a"), written("b", BROKEN)][not accepted :]
+    api.then(replace(message(answer_text(*candidates)), after_s=1.1))
+
+    answer = rewards(make_generator(deadline_s=20.0, attempt_timeout_s=10.0))
+
+    assert len(api.requests) == 1
+    assert answer.provider == ("claude" if accepted else "library")
+    [refused] = [c for c in answer.candidates if not c.verdict.accepted]
+    assert (refused.name, refused.verdict.issues[0].reason) == ("b", "attribute")
 
 
 def test_a_hackable_reward_passes_the_gate_which_judges_form_and_numbers(api, generator):

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from fake_messages_api import error, message
 from reward_gen_samples import make_client, make_task
 
 from websim_reward_gen.bodies import GoalRequest
+from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.goals import Goals
@@ -108,6 +110,18 @@ def test_when_claude_fails_the_library_answers_and_says_so(api, measure, steps, 
     assert answer.not_understood == ("limbo",)
     assert [failure.kind for failure in answer.failures] == [kind]
     assert answer.usage.attempts == len(steps)
+
+
+def test_without_time_left_a_fitness_is_not_corrected(api, measure, monkeypatch):
+    monkeypatch.setattr(claude_client, "MIN_ATTEMPT_S", 19.0)
+    api.then(replace(said(program="x = 1"), after_s=1.1))
+
+    answer = measure("limbo forward")
+
+    assert (answer.provider, len(api.requests)) == ("library", 1)
+    [failure] = answer.failures
+    assert failure.kind == "timeout"
+    assert "its fitness was refused: " in failure.message
 
 
 def test_a_provider_that_is_not_there_is_named(measure):

@@ -99,6 +99,32 @@ def test_what_is_under_way_counts_against_the_cap(open_ledger):
         ledger.reserve("r1", int(0.4 * NANO_USD), 1)
 
 
+@pytest.mark.parametrize("num_bytes", [0, 20])
+def test_what_does_not_fit_on_the_disk_leaves_no_part(open_ledger, room_for, num_bytes):
+    ledger = open_ledger()
+    spend(ledger, 1.0)
+
+    with room_for(num_bytes), pytest.raises(OSError, match="No space left"):
+        ledger.reserve("r1", NANO_USD, 100)
+    assert (ledger.of_run("r1").usd, ledger.of_run("r1").attempts) == (1.0, 1)
+    spend(ledger, 0.5)
+    ledger.close()
+
+    assert open_ledger().of_run("r1").usd == 1.5
+
+
+def test_a_cost_that_cannot_be_written_down_counts_with_its_worst_case(open_ledger, room_for):
+    ledger = open_ledger()
+    reservation = ledger.reserve("r1", 2 * NANO_USD, 100)
+
+    with room_for(20):
+        ledger.book(reservation, 60, 40, NANO_USD)
+    spend(ledger, 0.5)
+    ledger.close()
+
+    assert ledger.of_run("r1").usd == open_ledger().of_run("r1").usd == 2.5
+
+
 def test_every_line_is_json_and_no_line_holds_more_than_it_must(open_ledger, tmp_path):
     spend(open_ledger(), 1.0)
 

@@ -140,7 +140,12 @@ def test_the_key_stays_and_the_books_and_a_stop_do_not_wait(api, tmp_path):
         error(401, "authentication_error", f"your key {CANARY} is wrong"),
     )
     argv = ["--base-url", api.url, "--record", "recording.jsonl", "--log-json", *MODEL]
-    url, service = start(tmp_path, *argv, ANTHROPIC_API_KEY=CANARY)
+    misleading = {
+        "ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer another",
+        "ANTHROPIC_LOG": "debug",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    url, service = start(tmp_path, *argv, ANTHROPIC_API_KEY=CANARY, **misleading)
     try:
         answers = [post(f"{url}/v1/rewards", body(description=d))[1] for d in ("run", "walk")]
         texts = [json.dumps(answers), get(f"{url}/metrics"), get(f"{url}/openapi.json")]
@@ -244,6 +249,26 @@ def test_a_key_is_taken_out_of_the_environment(open_ledger, monkeypatch):
     assert (default, sorted(providers)) == ("claude", ["claude", "library"])
     assert "ANTHROPIC_API_KEY" not in os.environ
     assert CANARY not in repr(vars(providers["claude"]._client))
+
+
+def test_the_environment_does_not_say_where_the_key_goes(open_ledger, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    providers, _ = set_up([], open_ledger())
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://gateway.example")
+
+    assert providers["claude"]._client._connect().base_url == "https://api.anthropic.com"
+
+
+def test_nothing_else_of_the_environment_says_how_claude_is_asked():
+    environment = {
+        "ANTHROPIC_API_KEY": CANARY,
+        "ANTHROPIC_AUTH_TOKEN": "another",
+        "ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer another",
+        "HTTPS_PROXY": "http://proxy.example",
+    }
+
+    assert take_key(None, environment).get_secret_value() == CANARY
+    assert list(environment) == ["HTTPS_PROXY"]
 
 
 def test_a_key_that_others_may_read_is_not_taken(tmp_path):

@@ -6,7 +6,7 @@ answer says so. The gate runs in threads beside the event loop.
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio.to_thread
 
@@ -125,7 +125,7 @@ class Generator:
             if not each.verdict.accepted
         )
         if refusals and provider.corrects:
-            again = Ask(ask.request, refusals)
+            again = replace(ask, refusals=refusals)
             try:
                 corrected = await provider.propose(again)
             except ProviderFailure as failure:

@@ -64,16 +64,18 @@ class Goals:
         return _answer(library, proposal, verdict, failures)
 
     async def _ask(self, provider: Provider, request: GoalRequest) -> GoalAnswer:
-        proposal = await provider.measure(GoalAsk(request))
+        ask = GoalAsk(request)
+        proposal = await provider.measure(ask)
         verdict = await self._judge(proposal, request)
         if verdict is not None and not verdict.accepted and provider.corrects:
             first = proposal
             refusal = Refusal("fitness", proposal.program, verdict.message)
             try:
-                proposal = await provider.measure(GoalAsk(request, (refusal,)))
+                proposal = await provider.measure(replace(ask, refusals=(refusal,)))
             except ProviderFailure as failure:
                 spent = add_usage(first.usage, failure.usage)
-                raise ProviderFailure(failure.kind, str(failure), spent) from None
+                message = f"{failure}; its fitness was refused: {verdict.message}"
+                raise ProviderFailure(failure.kind, message, spent) from None
             verdict = await self._judge(proposal, request)
             proposal = replace(
                 proposal,

@@ -19,7 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from websim.service.errors import UserError
+from websim.service.logs import get_logger
 from websim_reward_gen.prices import NANO_USD
+
+log = get_logger(__name__)
 
 
 class OverBudget(Exception):
@@ -99,6 +102,7 @@ class Ledger:
 
         Raises:
             OverBudget: it might pass a cap.
+            OSError: it cannot be written down, so nothing may be sent.
         """
         with self._lock:
             day = self._today()
@@ -120,17 +124,25 @@ class Ledger:
     def book(
         self, reservation: Reservation, input_tokens: int, output_tokens: int, nano_usd: int
     ) -> None:
-        """Replace a reservation by what the attempt cost; nothing for one that was not billed."""
+        """Replace a reservation by what the attempt cost; nothing for one that was not billed.
+
+        Where that cannot be written down the reservation stands, which is never too low.
+        """
+        line: dict[str, object] = {
+            "book": reservation.number,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "nano_usd": nano_usd,
+        }
         with self._lock:
-            self._write(
-                {
-                    "book": reservation.number,
-                    "input_tokens": input_tokens,
-                    "output_tokens": output_tokens,
-                    "nano_usd": nano_usd,
-                }
-            )
-            self._settle(reservation, input_tokens, output_tokens, nano_usd)
+            try:
+                self._write(line)
+            except OSError as error:
+                log.warning(
+                    "cost not booked: its worst case stands", run=reservation.run, error=str(error)
+                )
+            else:
+                self._settle(reservation, input_tokens, output_tokens, nano_usd)
 
     def of_run(self, run: str) -> Sums:
         """Return what a run's attempts cost."""
@@ -193,9 +205,17 @@ class Ledger:
         return self._runs[reservation.run], self._days[reservation.day], self._started
 
     def _write(self, line: dict[str, object]) -> None:
-        """Append a line and wait until it is on disk; one write, so no reader sees half of it."""
-        os.write(self._fd, json.dumps(line).encode() + b"\n")
-        os.fsync(self._fd)
+        """Append a line and wait until it is on disk; of what fails on the way nothing stays."""
+        size = os.fstat(self._fd).st_size
+        rest = json.dumps(line).encode() + b"\n"
+        try:
+            # A disk that fills up takes a part; the next write says why it takes no more.
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
 
     def _load(self, path: Path) -> None:
         """Read the books; a last line without its end is what a crash left, and counts nothing."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -34,6 +35,8 @@ class Ask:
     request: RewardRequest
     refusals: tuple[Refusal, ...] = ()
     """Empty when asked first; else the candidates to correct, and nothing else is wanted."""
+    since_s: float = field(default_factory=time.monotonic)
+    """When the request came, on the clock of time.monotonic; a correction shares its deadline."""
 
     @property
     def sha256(self) -> str:
@@ -76,6 +79,8 @@ class GoalAsk:
     request: GoalRequest
     refusals: tuple[Refusal, ...] = ()
     """The fitness to correct, when it was refused."""
+    since_s: float = field(default_factory=time.monotonic)
+    """When the request came; see Ask."""
 
     @property
     def sha256(self) -> str:

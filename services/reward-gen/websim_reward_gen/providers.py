@@ -52,10 +52,8 @@ def _claude(settings: RewardGenSettings, key: SecretStr, ledger: Ledger) -> Prov
     return ClaudeProvider(ClaudeClient(settings, key, price_of(settings), ledger))
 
 
-def _require_private(base_url: str | None) -> None:
+def _require_private(base_url: str) -> None:
     """Refuse to send a key where others can read it on its way."""
-    if base_url is None:
-        return
     parts = urlsplit(base_url)
     if parts.scheme == "https" and parts.hostname:
         return

@@ -21,16 +21,17 @@ class RewardGenSettings(ServiceSettings):
     is a key, else the library."""
     api_key_file: Path | None = None
     """File with the API key; without it ANTHROPIC_API_KEY holds it, or there is none."""
-    base_url: str | None = Field(None, max_length=500)
-    """Address of the Messages API; Anthropic's own when not given."""
+    base_url: str = Field("https://api.anthropic.com", max_length=500)
+    """Address of the Messages API; ANTHROPIC_BASE_URL is not read."""
     model: str = Field("claude-opus-5-5", min_length=1, max_length=100)
     """Which Claude writes."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
     """How much it thinks."""
     max_output_tokens: int = Field(16_000, ge=1024, le=64_000)
     """Tokens of one response at most, thinking included."""
-    deadline_s: float = Field(180.0, gt=0.0, le=3600.0)
-    """Time for one question to Claude, retries included."""
+    deadline_s: float = Field(180.0, ge=10.0, le=180.0)
+    """Time that Claude has for one request, retries and the correction included; at most 180,
+    since a learner waits 200 for an answer, the library's included."""
     attempt_timeout_s: float = Field(120.0, gt=0.0, le=3600.0)
     """Time for one attempt."""
     max_attempts: int = Field(3, ge=1, le=10)

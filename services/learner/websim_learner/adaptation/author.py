@@ -23,7 +23,8 @@ CONNECT_TIMEOUT_S = 3.0
 """How long a connection may take, and how long the question may take to be sent."""
 
 ANSWER_TIMEOUT_S = 200.0
-"""How long one try may take: reward-gen itself gives Claude 180 s."""
+"""How long one try may take: of a request Claude has at most 180 s, corrections included, and
+reward-gen's own verdicts and library take moments."""
 
 DEADLINE_S = 600.0
 """How long a question may take, every try included."""

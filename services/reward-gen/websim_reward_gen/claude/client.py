@@ -6,6 +6,7 @@ before its answer is read. An attempt that ended without a word about its cost k
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -25,6 +26,9 @@ BACKOFF_S = 0.5
 """First pause between attempts; it doubles."""
 
 MAX_BACKOFF_S = 8.0
+
+MIN_ATTEMPT_S = 5.0
+"""An attempt with less time than this is not sent: it would be cut off, and paid for."""
 
 OVERHEAD_TOKENS = 2000
 """More than what the API adds to a prompt of ours (roles, the schema's instructions)."""
@@ -85,17 +89,22 @@ class ClaudeClient:
         self._price = price
         self._ledger = ledger
 
-    async def ask(self, run: str, question: Question) -> Reply:
+    async def ask(self, run: str, question: Question, since_s: float) -> Reply:
         """Return the reply to a question.
 
         Args:
             run: whose budget it counts against.
             question: what to send.
+            since_s: from when the deadline counts, on the clock of time.monotonic.
 
         Raises:
             ProviderFailure: there is none; says of which kind.
         """
-        give_up_s = asyncio.get_running_loop().time() + self._settings.deadline_s
+        deadline_s = self._settings.deadline_s
+        give_up_s = since_s + deadline_s
+        if give_up_s - time.monotonic() < MIN_ATTEMPT_S:
+            message = f"not asked: the {deadline_s:g} s for the request are all but over"
+            raise ProviderFailure("timeout", message)
         spent = Usage()
         pause_s = BACKOFF_S
         # A client per question: its connections end with the question, whatever becomes of it.
@@ -108,8 +117,8 @@ class ClaudeClient:
                 wait_s = outcome.retry_after_s
                 wait_s = pause_s if wait_s is None else wait_s
                 pause_s = min(2.0 * pause_s, MAX_BACKOFF_S)
-                left_s = give_up_s - asyncio.get_running_loop().time()
-                last = attempt == self._settings.max_attempts or wait_s >= left_s
+                left_s = give_up_s - time.monotonic() - wait_s
+                last = attempt == self._settings.max_attempts or left_s < MIN_ATTEMPT_S
                 if outcome.kind not in RETRIED or last:
                     tail = f" (attempt {attempt})" if attempt > 1 else ""
                     raise ProviderFailure(outcome.kind, self._clean(outcome.message) + tail, spent)
@@ -117,12 +126,21 @@ class ClaudeClient:
         raise ProviderFailure("timeout", "no attempt was made", spent)
 
     def _connect(self) -> anthropic.AsyncAnthropic:
+        try:
+            # Plain http is for loopback alone: a proxy would read the key. Through one, https is
+            # a tunnel.
+            client = anthropic.DefaultAsyncHttpxClient(mounts={"http://": None})
+        except (ImportError, ValueError) as error:
+            # Of an address that holds a password nothing is quoted.
+            message = f"the proxy that the environment names cannot be used: {type(error).__name__}"
+            raise ProviderFailure("network", message) from None
         return anthropic.AsyncAnthropic(
             api_key=self._key.get_secret_value(),
             base_url=self._settings.base_url,
             timeout=self._settings.attempt_timeout_s,
             max_retries=0,
             open_telemetry=False,
+            http_client=client,
         )
 
     async def _attempt(
@@ -136,10 +154,9 @@ class ClaudeClient:
         """Send once; return what came of it, and what all attempts together cost."""
         reservation = self._reserve(run, question, spent)
         worst = Usage(attempts=1, usd=reservation.nano_usd / NANO_USD)
-        loop = asyncio.get_running_loop()
-        until_s = min(give_up_s, loop.time() + self._settings.attempt_timeout_s)
+        left_s = give_up_s - time.monotonic()
         try:
-            async with asyncio.timeout_at(until_s):
+            async with asyncio.timeout(min(left_s, self._settings.attempt_timeout_s)):
                 response = await self._send(connection, question)
         except TimeoutError:
             failed = _Failed("timeout", "no answer within the time allowed", billed=True)
@@ -184,6 +201,10 @@ class ClaudeClient:
             return self._ledger.reserve(run, worst, most_in + most_out)
         except OverBudget as error:
             raise ProviderFailure("budget", str(error), spent) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            message = f"not asked, since the ledger cannot be written: {reason}"
+            raise ProviderFailure("budget", message, spent) from None
 
     def _read(
         self, response: httpx2.Response, reservation: Reservation, spent: Usage, worst: Usage

@@ -10,13 +10,15 @@ from websim.service.errors import UserError
 from websim.service.files import check_secret
 
 VARIABLE = "ANTHROPIC_API_KEY"
+PREFIX = "ANTHROPIC_"
+"""Of variables that the SDK obeys: other addresses, other headers, prompts in the log."""
 MAX_KEY_BYTES = 4096
 
 
 def take_key(
     file: Path | None, environment: MutableMapping[str, str] | None = None
 ) -> SecretStr | None:
-    """Return the API key, or None when there is none; the variable is gone afterwards.
+    """Return the API key, or None when there is none; Anthropic's variables are gone afterwards.
 
     Args:
         file: holds the key; wins over the environment.
@@ -26,8 +28,10 @@ def take_key(
         UserError: the file cannot be read or others may read it too, or there is no key in it.
     """
     variables = os.environ if environment is None else environment
-    # Popped, so that no child inherits it.
-    text = variables.pop(VARIABLE, "")
+    text = variables.get(VARIABLE, "")
+    # No child inherits the key, and nothing but our own settings says how it is used.
+    for name in [each for each in variables if each.startswith(PREFIX)]:
+        del variables[name]
     origin = VARIABLE
     if file is not None:
         text, origin = _read(file), f"--api-key-file {file}"

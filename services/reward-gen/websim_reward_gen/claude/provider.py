@@ -39,7 +39,7 @@ class ClaudeProvider:
             ProviderFailure: there is no usable answer.
         """
         question = make_question(ask)
-        reply = await self._client.ask(ask.request.run, question)
+        reply = await self._client.ask(ask.request.run, question, ask.since_s)
         answer = _parse(AnswerPart, reply)
         return Proposal(
             diagnosis=answer.diagnosis,
@@ -60,7 +60,7 @@ class ClaudeProvider:
             ProviderFailure: there is no usable answer.
         """
         question = make_goal_question(ask)
-        reply = await self._client.ask(ask.request.run, question)
+        reply = await self._client.ask(ask.request.run, question, ask.since_s)
         answer = _parse(GoalPart, reply)
         return GoalProposal(
             kind=answer.kind,

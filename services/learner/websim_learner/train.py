@@ -7,6 +7,7 @@ import torch
 from websim.client import FleetVectorEnv
 from websim.service.http import HttpServer, add_health, make_app, serve_http
 from websim.service.logs import bind_log_ids, configure_logs, get_logger
+from websim.service.main import EXIT_TERMINATED
 from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
@@ -85,7 +86,8 @@ def train(settings: TrainSettings) -> int:
         server.stop()
     finally:
         run.close()
-    return 0
+    # Whoever starts the same command line again takes 0 for the end of the run.
+    return EXIT_TERMINATED if state == "stopped" and settings.resume_if_started else 0
 
 
 def _author(settings: TrainSettings) -> Author | None:

@@ -16,6 +16,8 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if "profiles" not in each}
 OTHERS = {name: each for name, each in COMPOSE["services"].items() if "profiles" in each}
 
+DOCUMENTS = ("README.md", "docs/operations.md")
+
 VARIABLE = re.compile(r"\$\{(\w+)")
 
 
@@ -36,6 +38,12 @@ def variables() -> set[str]:
         if value is None
     }
     return set(VARIABLE.findall(text)) | passed_on
+
+
+def documented() -> list[str]:
+    """Return the commands that documents give for the stack."""
+    texts = [(ROOT / name).read_text() for name in DOCUMENTS]
+    return [command for text in texts for command in re.findall(r"\bdocker [^`#\n]+", text)]
 
 
 def test_every_service_has_an_image_and_a_place_in_the_stack():
@@ -125,6 +133,13 @@ def test_defaults_in_env_example_are_those_of_the_stack():
     example = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     shown = {name: example[name] for name in defaults if name != "WEBSIM_ANTHROPIC_API_KEY_FILE"}
     assert shown == {name: defaults[name] for name in shown}
+
+
+def test_no_documented_command_waits_for_a_learner_that_may_be_over():
+    """`up --wait` fails where a container has exited, which a learner does when its run is over."""
+    started = [command for command in documented() if " up" in command]
+    assert started
+    assert not [command for command in started if "--wait" in command]
 
 
 def test_the_stack_speaks_to_settings_that_exist():

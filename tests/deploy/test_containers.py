@@ -142,6 +142,31 @@ def test_no_documented_command_waits_for_a_learner_that_may_be_over():
     assert not [command for command in started if "--wait" in command]
 
 
+def test_documented_commands_hold_whatever_the_project_is_called():
+    """Compose calls it as the folder, and prefixes volumes with that."""
+    assert not [command for command in documented() if "websim_" in command]
+
+
+def test_whoever_starts_the_monitoring_is_told_how_to_stop_it():
+    for name in DOCUMENTS:
+        assert "docker compose --profile monitoring down" in (ROOT / name).read_text()
+
+
+def test_every_volume_that_is_written_to_is_backed_up_and_restored():
+    kept = {
+        (name, volume.split(":")[0])
+        for name, each in OURS.items()
+        if name != "keys"
+        for volume in each.get("volumes", [])
+        if not volume.endswith(":ro")
+    }
+    assert {volume for _, volume in kept} == {"runs", "ledger", "history"}
+    text = "\n".join(documented())
+    for service, volume in kept:
+        assert f"tar {service} -C / -cf - {volume} > {volume}.tar" in text
+        assert f"tar {service} -C / -xf - < {volume}.tar" in text
+
+
 def test_the_stack_speaks_to_settings_that_exist():
     """A misspelt variable would end the service at its start; here it is seen without an engine."""
     prefixes = {

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from websim.local.child import CHILD_ENVIRONMENT
+from websim_reward_gen.settings import RewardGenSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
@@ -133,6 +134,17 @@ def test_defaults_in_env_example_are_those_of_the_stack():
     example = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     shown = {name: example[name] for name in defaults if name != "WEBSIM_ANTHROPIC_API_KEY_FILE"}
     assert shown == {name: defaults[name] for name in shown}
+
+
+def test_what_reward_gen_may_spend_can_be_said():
+    """A model of unknown price ends it, and only its prices help."""
+    of_money = [name for name in RewardGenSettings.model_fields if "usd" in name]
+    passed_on = OURS["reward-gen"]["environment"]
+    assert {f"WEBSIM_REWARD_GEN_{name.upper()}" for name in of_money} <= set(passed_on)
+
+
+def test_training_does_not_wait_for_rewards():
+    assert OURS["learner"]["depends_on"]["reward-gen"] == {"condition": "service_started"}
 
 
 def test_no_documented_command_waits_for_a_learner_that_may_be_over():

@@ -139,7 +139,10 @@ TRAINING: list[Item] = [
         (f"{LEARNER}evaluations_total", "evaluations"),
         (f"{LEARNER}warnings_total", "warnings"),
         (f"{LEARNER}commands_total", "commands"),
-        (f"sum by(event) ({LEARNER}adaptation_events_total) or vector(0)", "adaptation {{event}}"),
+        (
+            f"sum by(event) ({LEARNER}adaptation_events_total > 0) or vector(0)",
+            "adaptation {{event}}",
+        ),
         least=0,
     ),
     curves(

@@ -9,12 +9,15 @@ import pytest
 import yaml
 
 from websim.local.child import CHILD_ENVIRONMENT
+from websim_reward_gen.settings import RewardGenSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if "profiles" not in each}
 OTHERS = {name: each for name, each in COMPOSE["services"].items() if "profiles" in each}
+
+DOCUMENTS = ("README.md", "docs/operations.md")
 
 VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -36,6 +39,12 @@ def variables() -> set[str]:
         if value is None
     }
     return set(VARIABLE.findall(text)) | passed_on
+
+
+def documented() -> list[str]:
+    """Return the commands that documents give for the stack."""
+    texts = [(ROOT / name).read_text() for name in DOCUMENTS]
+    return [command for text in texts for command in re.findall(r"\bdocker [^`#\n]+", text)]
 
 
 def test_every_service_has_an_image_and_a_place_in_the_stack():
@@ -125,6 +134,49 @@ def test_defaults_in_env_example_are_those_of_the_stack():
     example = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     shown = {name: example[name] for name in defaults if name != "WEBSIM_ANTHROPIC_API_KEY_FILE"}
     assert shown == {name: defaults[name] for name in shown}
+
+
+def test_what_reward_gen_may_spend_can_be_said():
+    """A model of unknown price ends it, and only its prices help."""
+    of_money = [name for name in RewardGenSettings.model_fields if "usd" in name]
+    passed_on = OURS["reward-gen"]["environment"]
+    assert {f"WEBSIM_REWARD_GEN_{name.upper()}" for name in of_money} <= set(passed_on)
+
+
+def test_training_does_not_wait_for_rewards():
+    assert OURS["learner"]["depends_on"]["reward-gen"] == {"condition": "service_started"}
+
+
+def test_no_documented_command_waits_for_a_learner_that_may_be_over():
+    """`up --wait` fails where a container has exited, which a learner does when its run is over."""
+    started = [command for command in documented() if " up" in command]
+    assert started
+    assert not [command for command in started if "--wait" in command]
+
+
+def test_documented_commands_hold_whatever_the_project_is_called():
+    """Compose calls it as the folder, and prefixes volumes with that."""
+    assert not [command for command in documented() if "websim_" in command]
+
+
+def test_whoever_starts_the_monitoring_is_told_how_to_stop_it():
+    for name in DOCUMENTS:
+        assert "docker compose --profile monitoring down" in (ROOT / name).read_text()
+
+
+def test_every_volume_that_is_written_to_is_backed_up_and_restored():
+    kept = {
+        (name, volume.split(":")[0])
+        for name, each in OURS.items()
+        if name != "keys"
+        for volume in each.get("volumes", [])
+        if not volume.endswith(":ro")
+    }
+    assert {volume for _, volume in kept} == {"runs", "ledger", "history"}
+    text = "\n".join(documented())
+    for service, volume in kept:
+        assert f"tar {service} -C / -cf - {volume} > {volume}.tar" in text
+        assert f"tar {service} -C / -xf - < {volume}.tar" in text
 
 
 def test_the_stack_speaks_to_settings_that_exist():

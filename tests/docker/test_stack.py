@@ -280,11 +280,14 @@ def test_a_cut_network_is_survived(stack):
     stack.await_training()
 
 
-def test_down_and_up_goes_on_with_the_run(stack, told):
+def test_down_and_up_with_new_keys_goes_on_with_the_run(stack, told):
     reached = stack.await_training()
     told |= digests(stack.logs("learner"))
+    tokens = stack.python("dashboard", "print(open('/keys/tokens').read())")
     stack.down()
+    stack.compose("run", "--rm", "--no-deps", "keys", "rm -rf /keys/*/*")
     stack.up(workers=1)
+    assert stack.python("dashboard", "print(open('/keys/tokens').read())") != tokens
     stack.slow_down()
     assert wait_for("an answer of the learner", stack.env_steps) >= reached
     stack.await_training(beyond=reached)

@@ -1,5 +1,6 @@
 """The manifests of both overlays, as kubectl builds them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,14 +164,21 @@ def test_secrets_that_are_wanted_are_made_locally(tree):
         assert files == {str(p.relative_to(keys)) for p in keys.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("component", ["autoscale", "gpu"])
-def test_components_fit_the_production_overlay(tree, tmp_path, component):
-    overlay = tree / "overlays" / f"with-{component}"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(
-        f"resources: [../production]\ncomponents: [../../components/{component}]\n"
-    )
-    validate(build(overlay), tmp_path / "all.yaml")
+def test_components_are_not_undone_by_the_production_overlay(tree, tmp_path):
+    """As its file says to add them."""
+    overlay = tree / "overlays" / "with-components"
+    shutil.copytree(tree / "overlays" / "production", overlay)
+    path = overlay / "kustomization.yaml"
+    kustomization = yaml.safe_load(path.read_text())
+    kustomization["components"] += ["../../components/gpu", "../../components/autoscale"]
+    path.write_text(yaml.safe_dump(kustomization))
+    text = build(overlay)
+    validate(text, tmp_path / "all.yaml")
+    objects = list(yaml.safe_load_all(text))
+    (learner,) = pods(objects)["learner"]["containers"]
+    assert learner["resources"]["limits"] == {"memory": "16Gi", "nvidia.com/gpu": 1}
+    assert "sim-worker" in of_kind(objects, "HorizontalPodAutoscaler")
+    assert "replicas" not in of_kind(objects, "Deployment")["sim-worker"]["spec"]
 
 
 def test_autoscaling_is_off_by_default(objects):

@@ -15,6 +15,9 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE: the reader of our output has gone."""
 
+EXIT_TERMINATED = 143
+"""128 + SIGTERM: what was under way is not finished."""
+
 
 def run_service(main: Callable[[list[str]], int]) -> NoReturn:
     """Run a program's `main` and exit with its code.

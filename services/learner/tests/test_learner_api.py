@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import msgspec
 import pytest
@@ -17,6 +18,8 @@ from websim_learner.clock import RunClock
 from websim_learner.control import MAX_PENDING, Applied, Control
 from websim_learner.records import (
     RECORDS_PER_LIFE,
+    AdaptationEvent,
+    AdaptationRecord,
     EventStream,
     JournalEntry,
     MetricsRecord,
@@ -271,10 +274,23 @@ def test_every_reading_has_its_row_in_the_table(tmp_path):
     ours = {m.name for m in METRICS if m.name.startswith("websim_learner_")}
     possible = names | {f"websim_learner_{value}" for value in GAUGES.values()}
     assert ours - possible == {
-        "websim_learner_adaptation_events_total",
         "websim_learner_evaluation_return",
         "websim_learner_evaluation_fitness",
     }
+
+
+def test_adaptation_events_are_counted_from_0(tmp_path):
+    reporter = Reporter(RunDir(tmp_path), EventStream(0), RunClock())
+
+    def counted():
+        name = "websim_learner_adaptation_events_total"
+        return {each.labels[0]: each.value for each in reporter.readings() if each.name == name}
+
+    assert counted() == dict.fromkeys(get_args(AdaptationEvent), 0)
+    reporter.publish(
+        AdaptationRecord(update=1, env_steps=10, adaptation=1, event="adopted", message="")
+    )
+    assert {event for event, count in counted().items() if count} == {"adopted"}
 
 
 def test_metrics_rows_and_journal_entries_are_plain_json(tmp_path):

@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 
 from websim.local.fleet import LocalFleet
+from websim.service.main import EXIT_TERMINATED
 
 TASK = ["--task", "InvertedPendulum-v5", "--num-envs", "16", "--seed", "1"]
 LENGTH = 32
@@ -102,16 +103,21 @@ def test_a_run_is_watched_commanded_ended_by_a_signal_and_goes_on(fleet, start, 
     assert rows == list(range(1, updates + 4))
 
 
-def test_the_same_command_line_again_and_again_brings_a_run_to_its_end(fleet, start, tmp_path):
-    """As Docker's restart policy has it: the container starts as it started before."""
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, EXIT_TERMINATED)]
+)
+def test_the_same_command_line_again_and_again_brings_a_run_to_its_end(
+    fleet, start, tmp_path, number, code
+):
+    """As Docker's restart policy and Kubernetes' Jobs have it: only 0 is the end."""
     run_dir = tmp_path / "run"
     argv = [*TASK, "--run-dir", str(run_dir), "--total-steps", str(12 * 16 * 128)]
     argv += ["--checkpoint-every-steps", str(2 * 16 * 128), "--eval-episodes", "2"]
     argv += ["--resume-if-started"]
     learner = start(fleet, *argv)
     wait_for(lambda: (run_dir / "checkpoints" / "update-00000002").exists())
-    learner.kill()
-    assert learner.wait(DEADLINE_S) == -signal.SIGKILL
+    learner.send_signal(number)
+    assert learner.wait(DEADLINE_S) == code
     assert not (run_dir / "result.json").exists()
     assert start(fleet, *argv).wait(DEADLINE_S) == 0, (tmp_path / "stderr").read_text()
     result = (run_dir / "result.json").read_bytes()

@@ -1,3 +1,5 @@
+from unittest.mock import ANY
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from websim.client import DEFAULT_NUM_ENVS
 from websim.service.errors import UserError
 from websim.service.settings import load_settings
 from websim_learner.__main__ import run
-from websim_learner.configure import new_config, resumed_config, started_config
+from websim_learner.configure import is_over, new_config, resumed_config, started_config
 from websim_learner.defaults import TASKS, PPOSettings, defaults_of
 from websim_learner.randomness import Stream, derived_seed, generator
 from websim_learner.run_dir import RunDir
@@ -160,15 +162,34 @@ def test_the_same_command_line_starts_a_run_and_goes_on_with_it(tmp_path, toy_ta
     run_dir.write_config(config, toy_task)
     assert run_dir.started
     assert started() == config
-    with pytest.raises(UserError, match=r"another num_envs and another .*--resume"):
+    with pytest.raises(UserError, match=r"another num_envs and another .*another --run-dir"):
         started("--num-envs", "8")
-    with pytest.raises(UserError, match=r"a run with another total_steps\."):
-        started("--total-steps", "9")
+    with pytest.raises(UserError, match="a run with another adapt and another goal"):
+        started("--goal", "run backwards")
     with pytest.raises(UserError, match="--run-dir is required"):
         started_config(load_settings(TrainSettings, ["--resume-if-started"]))
     both = load_settings(TrainSettings, ["--resume", str(path), "--resume-if-started"])
     with pytest.raises(UserError, match="Leave out one of them"):
         resumed_config(both)
+
+
+def test_a_run_that_is_over_goes_on_only_where_more_steps_are_asked_for(tmp_path, toy_task):
+    path = tmp_path / "run"
+
+    def started(*more):
+        argv = ["--run-dir", str(path), "--resume-if-started", *more]
+        return started_config(load_settings(TrainSettings, argv))
+
+    config, run_dir = started("--total-steps", "5000")
+    run_dir.create()
+    run_dir.write_config(config, toy_task)
+    assert not is_over(config, run_dir)
+    (path / "result.json").write_text("{}")
+    assert started() == (config, ANY)
+    for steps, over in (("4000", True), ("5000", True), ("6000", False)):
+        asked, run_dir = started("--total-steps", steps)
+        assert asked.total_steps == int(steps)
+        assert is_over(asked, run_dir) == over
 
 
 def test_a_value_with_commas_is_one_value_on_the_command_line():

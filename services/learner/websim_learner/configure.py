@@ -20,6 +20,10 @@ EVAL_EVERY_STEPS_ADAPTING = 50_000
 FIXED_ON_RESUME = ("task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target")
 """Settings that a run keeps for life."""
 
+FREE_ON_RESUME = ("total_steps", "device")
+"""What may change of its configuration; the device changes what is learned no more than a machine
+does."""
+
 
 def new_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     """Return the configuration and the directory of a new run; nothing is written.
@@ -41,18 +45,27 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     run_dir, config = _run_dir(settings), _asked(settings)
     if run_dir.started:
         kept, _ = run_dir.read_config()
-        # The device changes what is learned no more than a machine does.
+        if settings.total_steps is None:
+            config = msgspec.structs.replace(config, total_steps=kept.total_steps)
         others = [
             name
             for name in RunConfig.__struct_fields__
-            if name != "device" and getattr(kept, name) != getattr(config, name)
+            if name not in FREE_ON_RESUME and getattr(kept, name) != getattr(config, name)
         ]
         if others:
             raise UserError(
                 f"{run_dir.path} holds a run with another {' and another '.join(others)}",
-                f"Go on with it by --resume {run_dir.path}, or choose another --run-dir.",
+                "Take the change back, or choose another --run-dir (WEBSIM_RUN of compose).",
             )
     return config, run_dir
+
+
+def is_over(config: RunConfig, run_dir: RunDir) -> bool:
+    """Return whether a run has its result, and is asked for no more steps than before."""
+    if not (run_dir.started and run_dir.finished):
+        return False
+    kept, _ = run_dir.read_config()
+    return config.total_steps <= kept.total_steps
 
 
 def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:

@@ -42,6 +42,25 @@ RunState = Literal[
 ]
 """adapting: candidates are on trial, on groups of environments of their own."""
 
+AdaptationEvent = Literal[
+    "goal",
+    "trigger",
+    "candidates",
+    "unanswered",
+    "refused",
+    "round",
+    "decision",
+    "waiting",
+    "rejected",
+    "adopted",
+    "rolled_back",
+    "kept",
+    "knobs",
+    "tasks",
+    "ended",
+]
+"""What may happen in an adaptation."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all records."""
@@ -151,8 +170,7 @@ class AdaptationRecord(Record, frozen=True, kw_only=True, tag="adaptation"):
 
     adaptation: int
     """Number of the turn of the loop; 0 outside of one."""
-    event: str
-    """goal, trigger, candidates, refused, round, decision, adopted, rolled_back, waiting, ..."""
+    event: AdaptationEvent
     message: str
     """For people."""
     values: dict[str, Any] = {}

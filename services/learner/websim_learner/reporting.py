@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
 from torch.utils.tensorboard import SummaryWriter
@@ -10,6 +11,7 @@ from websim.service.logs import bind_log_ids, get_logger
 from websim.service.metrics import Reading
 from websim_learner.clock import RunClock
 from websim_learner.records import (
+    AdaptationEvent,
     AdaptationRecord,
     AnyRecord,
     CheckpointRecord,
@@ -131,10 +133,10 @@ class Reporter:
             yield Reading(f"{prefix}_{name}_total", self.counts[name])
         for name in ("reward_nonfinite_rows", "reward_clipped_rows"):
             yield Reading(f"{prefix}_{name}_total", self.counts[name])
-        for name, count in self.counts.items():
-            if name.startswith("adaptation_"):
-                event = name.removeprefix("adaptation_")
-                yield Reading(f"{prefix}_adaptation_events_total", count, (event,))
+        # From 0: Prometheus sees no increase in a series that begins with its first event.
+        for event in get_args(AdaptationEvent):
+            count = self.counts[f"adaptation_{event}"]
+            yield Reading(f"{prefix}_adaptation_events_total", count, (event,))
         for phase, seconds in self._clock.phases.items():
             yield Reading(f"{prefix}_time_seconds_total", seconds, (phase,))
         if (latest := self.latest) is not None:

@@ -43,8 +43,9 @@ class TrainSettings(ServiceSettings):
     """Go on with the run in this directory; what it was started with holds, but for
     --total-steps and --device."""
     resume_if_started: bool = False
-    """Go on with the run in --run-dir if it holds one of the same settings, and end at once if
-    that has its result: for whoever starts a learner that died with the same command line."""
+    """Go on with the run in --run-dir if it holds one of the same settings, but for --total-steps
+    and --device, and end at once if that has its result: for whoever starts a learner that died
+    with the same command line. A signal then ends it with exit code 143: its work is not done."""
     device: str | None = None
     """Where to learn: cpu or cuda; cpu when not given."""
     reward: Path | None = None

@@ -7,13 +7,14 @@ import torch
 from websim.client import FleetVectorEnv
 from websim.service.http import HttpServer, add_health, make_app, serve_http
 from websim.service.logs import bind_log_ids, configure_logs, get_logger
+from websim.service.main import EXIT_TERMINATED
 from websim.service.metrics import make_registry
 from websim.service.ready import write_ready
 from websim.service.shutdown import Shutdown, install_shutdown
 from websim.service.tokens import load_token
 from websim_learner.adaptation.author import Author
 from websim_learner.api import add_adaptation_routes, add_run_routes
-from websim_learner.configure import new_config, resumed_config, started_config
+from websim_learner.configure import is_over, new_config, resumed_config, started_config
 from websim_learner.fleet import FleetClient, open_session
 from websim_learner.run import Run
 from websim_learner.run_dir import RunConfig
@@ -35,7 +36,7 @@ def train(settings: TrainSettings) -> int:
         config, run_dir = resumed_config(settings)
     elif settings.resume_if_started:
         config, run_dir = started_config(settings)
-        if run_dir.started and run_dir.finished:
+        if is_over(config, run_dir):
             log.info("the run has its result already", run_dir=str(run_dir.path))
             return 0
     else:
@@ -85,7 +86,8 @@ def train(settings: TrainSettings) -> int:
         server.stop()
     finally:
         run.close()
-    return 0
+    # Whoever starts the same command line again takes 0 for the end of the run.
+    return EXIT_TERMINATED if state == "stopped" and settings.resume_if_started else 0
 
 
 def _author(settings: TrainSettings) -> Author | None:

@@ -97,6 +97,8 @@ def test_without_a_key_the_library_answers(url):
     assert (
         'websim_reward_gen_candidates_total{provider="library",verdict="accepted"} 2.0' in metrics
     )
+    # Told before there is one, so that alerts see it come.
+    assert 'websim_reward_gen_provider_failures_total{kind="auth",provider="library"} 0' in metrics
     paths = json.loads(get(f"{url}/openapi.json"))["paths"]
     assert {"/v1/rewards", "/v1/goals", "/v1/checks"} <= set(paths)
 

@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
     release = version("websim-reward-gen")
     app = make_app("MuJoCo WebSim reward-gen", release)
     pulse = Pulse()
-    registry = make_registry("reward-gen", release, lambda: read_metrics(counts, ledger))
+    registry = make_registry("reward-gen", release, lambda: read_metrics(counts, providers, ledger))
     add_health(app, alive=pulse.alive, ready=gate.ready, registry=registry)
     generator = Generator(gate, providers, default, counts)
     goals = Goals(gate, providers, default, counts)

@@ -1,10 +1,12 @@
 """What happened since the service started, and how /metrics reports it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 from websim.service.metrics import Reading
+from websim_reward_gen.answers import FailureKind
 from websim_reward_gen.ledger import Ledger
 
 
@@ -20,15 +22,17 @@ class Counts:
     """By provider and kind."""
 
 
-def read_metrics(counts: Counts, ledger: Ledger) -> Iterator[Reading]:
+def read_metrics(counts: Counts, providers: Collection[str], ledger: Ledger) -> Iterator[Reading]:
     """Yield the current readings."""
     prefix = "websim_reward_gen"
-    for provider, count in list(counts.requests.items()):
-        yield Reading(f"{prefix}_requests_total", count, (provider,))
     for labels, count in list(counts.candidates.items()):
         yield Reading(f"{prefix}_candidates_total", count, labels)
-    for labels, count in list(counts.failures.items()):
-        yield Reading(f"{prefix}_provider_failures_total", count, labels)
+    # From 0: Prometheus sees no increase in a series that begins with its first event.
+    for provider in providers:
+        yield Reading(f"{prefix}_requests_total", counts.requests[provider], (provider,))
+        for kind in get_args(FailureKind):
+            count = counts.failures[provider, kind]
+            yield Reading(f"{prefix}_provider_failures_total", count, (provider, kind))
     booked = ledger.since_start()
     yield Reading(f"{prefix}_attempts_total", booked.attempts)
     yield Reading(f"{prefix}_input_tokens_total", booked.input_tokens)

@@ -9,7 +9,7 @@ from websim_learner.adaptation.chain import AdaptationLog, Row
 from websim_learner.adaptation.rows import as_values
 from websim_learner.adaptation.state import AdaptState
 from websim_learner.ledger import Ledger
-from websim_learner.records import AdaptationRecord
+from websim_learner.records import AdaptationEvent, AdaptationRecord
 
 
 class LazyLog:
@@ -73,7 +73,12 @@ class Books:
         """Note what came from outside, before it takes effect."""
         self._ledger.journal(kind, values)
 
-    def tell(self, event: str, message: str, **values: Any) -> None:  # noqa: ANN401 - JSON values
+    def tell(
+        self,
+        event: AdaptationEvent,
+        message: str,
+        **values: Any,  # noqa: ANN401 - JSON values
+    ) -> None:
         """Tell everybody who listens."""
         update, env_steps = self.when
         self._ledger.reporter.publish(

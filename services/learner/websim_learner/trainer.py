@@ -91,9 +91,6 @@ class Trainer:
         self._deferred: list[Pending] = []
         """Commands that came during an update or a trial, and wait for a place to take effect."""
         self._stop = stop
-        self._replay: Sequence[JournalEntry] = ()
-        self._catching_up = False
-        """Whether entries of the journal lie ahead: what is new comes after them."""
         self._over = False
         self._working = False
         """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
@@ -112,7 +109,7 @@ class Trainer:
             UserError: the fleet is gone, or the envs are (`is_lost`). What the last checkpoint
                 holds is kept.
         """
-        self._replay = replay
+        self.ledger.ahead = list(replay)
         self._between = self._working = False
         try:
             self._train()
@@ -206,12 +203,7 @@ class Trainer:
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
-        for entry in self._replay:
-            if entry.kind == "stop":
-                self._over |= entry.update <= self.ledger.updates
-            elif entry.update == self.ledger.updates:
-                self._apply_again(entry)
-        self._catching_up = any(entry.update > self.ledger.updates for entry in self._replay)
+        self._catch_up()
         if self._stop():
             raise RunStopped
         while (pending := self._next_command()) is not None:
@@ -225,6 +217,18 @@ class Trainer:
             with self.ledger.clock.stopped():
                 self._wait_out_pause()
             self.ledger.enter("running")
+
+    def _catch_up(self) -> None:
+        """Let entries of the journal take effect again that did so at this update."""
+        ahead, updates = self.ledger.ahead, self.ledger.updates
+        while ahead and ahead[0].update <= updates:
+            entry = ahead[0]
+            if entry.kind == "stop":
+                self._over = True
+            elif entry.update == updates:
+                self._apply_again(entry)
+            # A signal in the midst of it leaves it to the next life.
+            ahead.pop(0)
 
     def _apply_again(self, entry: JournalEntry) -> None:
         """Let an entry of the journal take effect once more, where it did."""
@@ -243,7 +247,7 @@ class Trainer:
         """Let the adapter do what can be done now, a whole trial perhaps."""
         self._working = self._tending = True
         try:
-            self._adapter.tend(listen=not self._catching_up)
+            self._adapter.tend(listen=not self.ledger.ahead)
         finally:
             self._working = self._tending = False
 
@@ -313,8 +317,10 @@ class Trainer:
 
     def _carry_out(self, pending: Pending) -> str:
         """Do what a command says; return what came of it."""
-        if self._catching_up and not isinstance(pending.command, AT_ANY_TIME):
-            raise _is_catching_up(max(entry.update for entry in self._replay))
+        ahead = self.ledger.ahead
+        if ahead and not isinstance(pending.command, AT_ANY_TIME):
+            # What is new comes after what the journal still holds.
+            raise _is_catching_up(ahead[-1].update)
         match pending.command:
             case Pause():
                 self._pace.paused = True

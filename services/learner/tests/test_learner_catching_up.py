@@ -9,6 +9,7 @@ from staging import LAZY, Killed, die, sends
 from websim.service.errors import UserError
 from websim_learner.adaptation.author import Author
 from websim_learner.control import (
+    AdoptReward,
     Pause,
     Resume,
     SetAdapt,
@@ -18,7 +19,7 @@ from websim_learner.control import (
     TakeCheckpoint,
 )
 from websim_learner.journal import to_replay
-from websim_learner.records import JournalEntry
+from websim_learner.records import EvaluationRecord, JournalEntry
 
 STEPS = 24 * 8
 GOAL = SetGoal(kind="set_goal", description="stand still")
@@ -146,3 +147,29 @@ def test_what_is_journaled_while_others_lie_ahead_is_replayed_in_its_place():
         JournalEntry(n=n, update=update, kind=kind) for n, (kind, update) in enumerate(entries, 1)
     ]
     assert [entry.n for entry in to_replay(journal, 0)] == [1, 4, 5, 2]
+
+
+def test_what_commands_make_due_is_not_made_up_for_by_a_life_that_begins_there(
+    harness, monkeypatch, tmp_path
+):
+    # While a reward is on probation, each update is looked at.
+    monkeypatch.setattr("websim_learner.adaptation.probation.LOOK_EVERY_STEPS", 1)
+
+    def adapt(mode):
+        return sends(SetAdapt(kind="set_adapt", mode=mode))
+
+    def evaluated(life):
+        return [r.update for r in life.run.stream.after(0, 999) if isinstance(r, EvaluationRecord)]
+
+    first = harness(tmp_path / "run", adapt="auto", eval_every_updates=0)
+    first.at = {
+        4: [sends(AdoptReward(kind="adopt_reward", reward=LAZY, force=True))],
+        5: [adapt("off")],
+        7: [adapt("auto"), sends(TakeCheckpoint(kind="checkpoint"))],
+        9: [die],
+    }
+    ended(first)
+    assert evaluated(first) == [5, 8]
+    again = harness(tmp_path / "run", adapt="auto", eval_every_updates=0)
+    again.go()
+    assert evaluated(again)[0] == 8

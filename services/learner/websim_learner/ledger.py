@@ -44,6 +44,8 @@ class Ledger:
         """Why the run is in this state, where there is something to say."""
         self.evaluated = 0
         """Updates done when the policy was last evaluated."""
+        self.attended: int | None = None
+        """Updates done when the last that was due was done, evaluations above all."""
         self.checkpointed: int | None = None
         """Updates done when the last checkpoint was taken."""
         self.skipped_steps = 0
@@ -184,6 +186,7 @@ class Ledger:
             "wall_s": self.clock.wall_s,
             "journal": self._position(),
             "evaluated": self.evaluated,
+            "attended": self.attended,
             "skipped_steps": self.skipped_steps,
             "branches": [branch.counters() for branch in self._branches],
         }
@@ -205,6 +208,7 @@ class Ledger:
         counters = checkpoint.counters if checkpoint is not None else {}
         self.checkpointed = checkpoint.update if checkpoint is not None else None
         self.evaluated = int(counters.get("evaluated", 0))
+        self.attended = counters.get("attended")
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 

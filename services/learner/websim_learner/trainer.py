@@ -167,13 +167,14 @@ class Trainer:
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
         ledger, updates, stage = self.ledger, self.ledger.updates, self._stages.present
-        if stage.n and updates == stage.first_update:
-            # It was done before this stage began; a life that begins here does it no second time.
+        if ledger.attended == updates:
+            # Commands or a trial have changed what is due since; no life does it a second time.
             return
         due = _due(updates, stage.eval_every_updates)
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
             most = None if due else PROBATION_EPISODES
             self._adapter.note_evaluation(self._evaluate(most), whole=due)
+        ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:

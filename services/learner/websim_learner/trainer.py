@@ -204,20 +204,22 @@ class Trainer:
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
-        self._catch_up()
+        with contextlib.suppress(TrialAbandoned):
+            self._catch_up()
         if self._stop():
             raise RunStopped
-        while (pending := self._next_command()) is not None:
-            self._apply(pending)
-        if not self._over:
-            self._tend()
-        while self._deferred and not self._over:
-            self._apply(self._deferred.pop(0))
-        if self._pace.paused:
-            self.ledger.enter("paused")
-            with self.ledger.clock.stopped():
+        while True:
+            while (pending := self._next_command()) is not None:
+                self._apply(pending)
+            if self._pace.paused:
                 self._wait_out_pause()
-            self.ledger.enter("running")
+            if self._over:
+                return
+            with contextlib.suppress(TrialAbandoned):
+                self._tend()
+            # What came in a trial takes effect here too, and a reward among it is tried here.
+            if not self._deferred and not self._pace.paused:
+                return
 
     def _catch_up(self) -> None:
         """Let entries of the journal take effect again that did so at this update."""
@@ -241,16 +243,26 @@ class Trainer:
                 # Where a reward failed, the update under way was judged by the new one already.
                 failed = "why" in entry.values
                 branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
+            case "trial":
+                self._tend(again=True)
             case kind:
                 self._adapter.replay(kind, entry.values)
 
-    def _tend(self) -> None:
-        """Let the adapter do what can be done now, a whole trial perhaps."""
+    def _tend(self, *, again: bool = False) -> None:
+        """Let the adapter do what can be done now, a whole trial perhaps.
+
+        `again` says that the journal holds the end of that trial already.
+        """
         self._working = self._tending = True
         try:
-            self._adapter.tend(listen=not self.ledger.ahead)
+            held = self._adapter.tend(listen=not self.ledger.ahead)
         finally:
             self._working = self._tending = False
+        if held:
+            if not again:
+                # What follows at this update comes after the trial in every life.
+                self.ledger.journal("trial", {})
+            self.ledger.write_checkpoint()
 
     @property
     def hurried(self) -> bool:
@@ -294,11 +306,14 @@ class Trainer:
         return self._deferred.pop(0) if self._deferred else self._control.take(timeout_s)
 
     def _wait_out_pause(self) -> None:
-        while self._pace.paused and not self._over:
-            if self._stop():
-                raise RunStopped
-            if (pending := self._next_command(PAUSE_POLL_S)) is not None:
-                self._apply(pending)
+        self.ledger.enter("paused")
+        with self.ledger.clock.stopped():
+            while self._pace.paused and not self._over:
+                if self._stop():
+                    raise RunStopped
+                if (pending := self._next_command(PAUSE_POLL_S)) is not None:
+                    self._apply(pending)
+        self.ledger.enter("running")
 
     def _apply(self, pending: Pending) -> None:
         """Let a command take effect, or tell its sender why it cannot."""

@@ -110,11 +110,17 @@ class Adapter(Tryouts):
         state.triggers = after_trigger(state.triggers, trigger)
         self._pull(trigger)
 
-    def tend(self, *, listen: bool = True) -> None:
+    def tend(self, *, listen: bool = True) -> bool:
         """Do what can be done now: a trial that was to begin, an answer that has come.
 
         Args:
             listen: whether an answer may take effect already.
+
+        Returns:
+            Whether a trial was held.
+
+        Raises:
+            TrialAbandoned: it was not held to its end, because the run is to end.
         """
         answer = self.questions.poll(self.state, self._branch) if listen else None
         if isinstance(answer, Goal):
@@ -122,10 +128,12 @@ class Adapter(Tryouts):
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
-        if self.state.proposal is not None:
-            # A kill in the trial costs no more than the trial.
-            self._ledger.write_checkpoint()
-            self._try(self.state.proposal)
+        if self.state.proposal is None:
+            return False
+        # A kill in the trial costs no more than the trial.
+        self._ledger.write_checkpoint()
+        self._try(self.state.proposal)
+        return True
 
     def close(self) -> None:
         """Ask nothing any more."""

@@ -71,8 +71,6 @@ class Tryouts(Environments):
             outcome = self._trials.hold(
                 self._branch, accepted, env_steps, proposal.adaptation, self.state.ranges
             )
-        except TrialAbandoned:
-            return
         finally:
             self.books.adapting = ""
             self._ledger.enter(before)

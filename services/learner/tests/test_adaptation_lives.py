@@ -1,0 +1,172 @@
+"""Trials in runs of several lives: what is said in and around one comes out the same in each."""
+
+import shutil
+import threading
+import time
+
+import pytest
+from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends
+
+from websim_learner import run as run_module
+from websim_learner.control import (
+    AdoptReward,
+    Approve,
+    FitnessProgram,
+    Pause,
+    Resume,
+    SetGoal,
+    SetKnobs,
+    SetReward,
+    Stop,
+    TryReward,
+)
+
+TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
+WEAK = SetKnobs(kind="set_knobs", knobs={"force": 0.5})
+
+
+@pytest.fixture
+def make(harness, monkeypatch):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+
+    def build(directory, at=None, **overrides):
+        defaults = {"adapt": "auto", "total_steps": 40 * STEPS, "checkpoint_every_updates": 10}
+        h = harness(directory, client={"shard_envs": 12}, **{**defaults, **overrides})
+        h.at = at or {}
+        return h
+
+    return build
+
+
+def in_evaluation(number, act):
+    """Act when a trial comes to its n-th evaluation of a contender."""
+
+    def prepare(h):
+        examiner, seen = h.run._adapter.examiner, []
+        examine = examiner.examine
+
+        def watched(branch, *args, **options):
+            if branch is not h.branch:
+                seen.append(branch)
+                if len(seen) == number:
+                    act(h)
+            return examine(branch, *args, **options)
+
+        examiner.examine = watched
+
+    return prepare
+
+
+def killed(life):
+    with pytest.raises(Killed):
+        life.go()
+
+
+def from_the_journal_alone(make, live, directory, **options):
+    """A life that has no checkpoint to begin at."""
+    directory.mkdir()
+    for name in ("config.json", "journal.jsonl"):
+        shutil.copy(live.run_dir.path / name, directory / name)
+    return make(directory, **options)
+
+
+def journaled(h):
+    return [(e.kind, e.update) for e in h.run_dir.journal() if e.kind not in ("start", "resume")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        WEAK,
+        AdoptReward(kind="adopt_reward", reward=LAZY, force=True),
+        SetReward(kind="set_reward", source=LAZY),
+        TryReward(kind="try_reward", source=LAZY, name="lazy"),
+    ],
+    ids=lambda command: command.kind,
+)
+def test_what_is_said_as_a_trial_ends_takes_effect_after_it_in_every_life(make, tmp_path, command):
+    at = {6: [in_evaluation(4, sends(command)), sends(TRY)]}
+    alone = make(tmp_path / "alone", at)
+    alone.go()
+    assert [kind for kind, _ in journaled(alone)][:2] == ["candidates", "trial"]
+    assert {update for _, update in journaled(alone)} == {6}
+    killed(make(tmp_path / "killed", at | {9: [die]}))
+    again = make(tmp_path / "killed")
+    again.go()
+    replayed = from_the_journal_alone(make, alone, tmp_path / "replayed")
+    replayed.go()
+    for life in (again, replayed):
+        assert life.digest() == alone.digest()
+        assert journaled(life) == journaled(alone)
+        assert life.result()["env_steps"] == alone.result()["env_steps"]
+
+
+def while_paused(*commands):
+    """Pause, send commands one after the other, and let the run go on."""
+
+    def act(h):
+        h.send(Pause(kind="pause"))
+
+        def say():
+            while h.run._ledger.state != "paused":
+                time.sleep(0.01)
+            for command in (*commands, Resume(kind="resume")):
+                h.answers.append(h.run.control.submit(command, 20.0))
+
+        threading.Thread(target=say, daemon=True).start()
+
+    return act
+
+
+def test_a_yes_that_is_said_in_a_pause_after_the_trial_is_found_again(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    options = {"adapt": "approve", "eval_episodes": 12, "ppo": {"learning_rate": 1e-2}}
+    right = "def fitness(state, action):\n    return state.x\n"
+    fitness = FitnessProgram(program=right, accumulate="max", unit="m")
+    yes = while_paused(WEAK, Approve(kind="approve", adaptation=2))
+    at = {
+        2: [sends(SetGoal(kind="set_goal", description="go right", fitness=fitness))],
+        6: [
+            in_evaluation(2, yes),
+            sends(TryReward(kind="try_reward", source=RIGHT, name="right")),
+        ],
+    }
+    alone = make(tmp_path / "alone", at, **options)
+    alone.go()
+    assert journaled(alone)[-3:] == [("trial", 6), ("knobs", 6), ("approve", 6)]
+    killed(make(tmp_path / "killed", at | {9: [die]}, **options))
+    again = make(tmp_path / "killed", **options)
+    again.go()
+    replayed = from_the_journal_alone(make, alone, tmp_path / "replayed", **options)
+    replayed.go()
+    assert again.digest() == replayed.digest() == alone.digest()
+
+
+def test_a_reward_that_is_to_be_tried_in_a_pause_is_tried_before_the_next_update(make, tmp_path):
+    alone = make(tmp_path / "alone", {6: [while_paused(TRY)]})
+    alone.go()
+    assert journaled(alone) == [("candidates", 6), ("trial", 6)]
+    replayed = from_the_journal_alone(make, alone, tmp_path / "replayed")
+    replayed.go()
+    assert replayed.digest() == alone.digest()
+
+
+def test_a_life_that_begins_after_a_trial_does_not_hold_it_again(make, tmp_path):
+    killed(make(tmp_path / "run", {6: [sends(TRY)], 7: [die]}))
+    again = make(tmp_path / "run")
+    assert again.branch.updates == 6
+    again.go()
+    log = (again.run_dir.path / "adaptations.jsonl").read_text()
+    assert log.count('"kind":"decision"') == 1
+
+
+def test_a_run_that_is_told_to_end_in_a_trial_that_it_holds_again_goes_on_with_it(make, tmp_path):
+    alone = make(tmp_path / "alone", {6: [sends(TRY), in_evaluation(4, sends(WEAK))]})
+    alone.go()
+    stopped = from_the_journal_alone(make, alone, tmp_path / "stopped")
+    in_evaluation(1, sends(Stop(kind="stop")))(stopped)
+    assert stopped.go() == "finished"
+    assert stopped.branch.updates == 6
+    again = make(tmp_path / "stopped")
+    again.go()
+    assert again.digest() == alone.digest()

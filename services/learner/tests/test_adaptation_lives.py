@@ -1,5 +1,6 @@
 """Trials in runs of several lives: what is said in and around one comes out the same in each."""
 
+import contextlib
 import shutil
 import threading
 import time
@@ -8,18 +9,22 @@ import pytest
 from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends
 
 from websim_learner import run as run_module
+from websim_learner.adaptation.state import Candidate, Proposal
 from websim_learner.control import (
     AdoptReward,
     Approve,
     FitnessProgram,
     Pause,
     Resume,
+    SetAdapt,
     SetGoal,
     SetKnobs,
     SetReward,
     Stop,
+    TakeCheckpoint,
     TryReward,
 )
+from websim_learner.fleet import RunStopped
 
 TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
 WEAK = SetKnobs(kind="set_knobs", knobs={"force": 0.5})
@@ -170,3 +175,66 @@ def test_a_run_that_is_told_to_end_in_a_trial_that_it_holds_again_goes_on_with_i
     again = make(tmp_path / "stopped")
     again.go()
     assert again.digest() == alone.digest()
+
+
+PROPOSAL = Proposal(
+    adaptation=1,
+    candidates=(Candidate(name="centre", source=CENTRE, origin="library"),),
+    ranges={"force": (0.5, 0.5)},
+)
+
+
+def proposes(h):
+    """Let reward-gen answer with a candidate and another environment."""
+    questions = h.run._adapter.questions
+    poll = questions.poll
+
+    def answer(state, branch):
+        questions.poll = poll
+        return PROPOSAL
+
+    questions.poll = answer
+
+
+def stop_in_the_trial(h):
+    def stop():
+        raise RunStopped
+
+    h.run._trainer.during_trial = stop
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [stop_in_the_trial, in_evaluation(1, sends(TakeCheckpoint(kind="checkpoint")))],
+    ids=["a signal", "a checkpoint"],
+)
+def test_a_proposed_environment_is_entered_once_however_often_its_trial_is_held(
+    make, tmp_path, cut
+):
+    alone = make(tmp_path / "alone", {6: [proposes]})
+    alone.go()
+    first = make(tmp_path / "cut", {6: [proposes, cut]})
+    in_evaluation(2, die)(first)
+    with contextlib.suppress(Killed):
+        first.go()
+    again = make(tmp_path / "cut")
+    assert again.branch.updates == 6
+    again.go()
+    assert again.digest() == alone.digest()
+    log = (again.run_dir.path / "adaptations.jsonl").read_text()
+    assert [log.count(f'"kind":"{kind}"') for kind in ("environment", "knobs")] == [1, 1]
+
+
+@pytest.mark.parametrize("modes", [("auto", "approve"), ("approve", "auto"), ("auto", "off")])
+def test_a_mode_that_is_set_in_a_trial_decides_about_its_candidates_alone(make, tmp_path, modes):
+    before, after = modes
+    set_mode = SetAdapt(kind="set_adapt", mode=after)
+    at = {6: [proposes, in_evaluation(1, sends(set_mode))]}
+    alone = make(tmp_path / "alone", at, adapt=before)
+    alone.go()
+    assert [kind for kind, _ in journaled(alone)] == ["candidates", "adapt_mode", "trial"]
+    assert bool(alone.run.adaptation.ranges) == (before == "auto")
+    replayed = from_the_journal_alone(make, alone, tmp_path / "replayed", adapt=before)
+    replayed.go()
+    assert replayed.digest() == alone.digest()
+    assert replayed.run.adaptation.waiting == alone.run.adaptation.waiting

@@ -128,6 +128,7 @@ class Adapter(Tryouts):
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
+        self._follow_proposal()
         if self.state.proposal is None:
             return False
         # A kill in the trial costs no more than the trial.
@@ -291,8 +292,14 @@ class Adapter(Tryouts):
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
         """Adapt by itself, after a yes, or not at all."""
         self.books.journal("adapt_mode", {"mode": mode})
-        self.state.mode = mode
+        self._enter_mode(mode)
         return str(mode)
+
+    def _enter_mode(self, mode: Any) -> None:  # noqa: ANN401 - AdaptMode
+        # Said in a trial, it decides what becomes of the candidates. The environment was changed
+        # before, under the former mode; a life that replays it before the trial does so here.
+        self._follow_proposal()
+        self.state.mode = mode
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
@@ -327,4 +334,4 @@ class Adapter(Tryouts):
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
                 self._turn(ranges, values["difficulty"], "a person turns them")
             case "adapt_mode":
-                self.state.mode = values["mode"]
+                self._enter_mode(values["mode"])

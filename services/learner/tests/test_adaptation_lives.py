@@ -5,11 +5,14 @@ import shutil
 import threading
 import time
 
+import numpy as np
 import pytest
 from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends
 
 from websim_learner import run as run_module
+from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.state import Candidate, Proposal
+from websim_learner.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from websim_learner.control import (
     AdoptReward,
     Approve,
@@ -25,6 +28,7 @@ from websim_learner.control import (
     TryReward,
 )
 from websim_learner.fleet import RunStopped
+from websim_learner.policy_state import PolicyState
 
 TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
 WEAK = SetKnobs(kind="set_knobs", knobs={"force": 0.5})
@@ -238,3 +242,18 @@ def test_a_mode_that_is_set_in_a_trial_decides_about_its_candidates_alone(make, 
     replayed.go()
     assert replayed.digest() == alone.digest()
     assert replayed.run.adaptation.waiting == alone.run.adaptation.waiting
+
+
+def test_policies_that_wait_for_a_yes_come_back_under_their_names(tmp_path):
+    def policy(source, weight):
+        parts = {"weights": {"w": np.array([weight])}}
+        return PolicyState(parts, 7, reward_source=source, scaled_for=source, swap={})
+
+    kept, again = Policies(), Policies()
+    kept.undo = [policy("before", 0.0)]
+    kept.proposed = {"zeta": policy("z", 1.0), "alpha": policy("a", 2.0)}
+    path = write_checkpoint(tmp_path, Checkpoint(7, kept.counters(), kept.arrays()))
+    read = read_checkpoint(path)
+    again.load(dict(read.counters), dict(read.arrays))
+    assert again.undo == kept.undo
+    assert again.proposed == kept.proposed

@@ -173,3 +173,17 @@ def test_what_commands_make_due_is_not_made_up_for_by_a_life_that_begins_there(
     again = harness(tmp_path / "run", adapt="auto", eval_every_updates=0)
     again.go()
     assert evaluated(again)[0] == 8
+
+
+def test_envs_that_are_lost_while_a_goal_is_being_asked_do_not_end_the_run(make):
+    alone = make("alone", 9, 12)
+    alone.at = {2: [sends(GOAL)]}
+    alone.go()
+    run = make("lost", 9, 12)
+    envs = [run.clients[0]]
+    # The checkpoint of update 4 knows that the goal is asked; the question is open still.
+    run.at = {2: [sends(GOAL)], 7: [lambda h: envs and setattr(envs.pop(), "lost", True)]}
+    assert run.go() == "finished"
+    goals = [e.update for e in run.run_dir.journal() if e.kind == "goal"]
+    assert goals == [9]
+    assert run.digest() == alone.digest()

@@ -37,7 +37,8 @@ class Adapter(Tryouts):
             state.goal = msgspec.structs.replace(state.goal, target=target)
             if goal is not None:
                 self._ask_goal(goal, target)
-        elif state.asked_goal is not None:
+        elif state.asked_goal is not None and not self.questions.busy:
+            # Where a question of the life before is open still, this one is asked after it.
             self._ask_goal(state.asked_goal, state.goal_target)
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)

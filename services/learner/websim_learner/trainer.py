@@ -110,7 +110,7 @@ class Trainer:
                 holds is kept.
         """
         self.ledger.ahead = list(replay)
-        self._between = self._working = False
+        self._between = self._working = self._over = False
         try:
             self._train()
             self._conclude()
@@ -132,7 +132,7 @@ class Trainer:
             self._deferred.pop(0).answer.set_exception(RunOver())
 
     def _train(self) -> None:
-        total, ledger = self._config.total_steps, self.ledger
+        ledger = self.ledger
         for branch in self.branches:
             if not branch.start():
                 ledger.warn(
@@ -143,13 +143,18 @@ class Trainer:
         self._adapter.begin(self._config.goal, self._config.target)
         failpoint("run.restored")
         ledger.enter("running")
-        while ledger.env_steps < total:
+        while not self._ended:
             self._do_what_is_due()
             self._between_updates()
-            if self._over:
+            if self._ended:
                 return
             ledger.clock.run()
             self._advance()
+
+    @property
+    def _ended(self) -> bool:
+        """Whether a person ends the run, or its steps are done: a trial may take the last ones."""
+        return self._over or self.ledger.env_steps >= self.ledger.total_steps
 
     def _advance(self) -> None:
         """Let every branch do one update."""
@@ -218,7 +223,7 @@ class Trainer:
             with contextlib.suppress(TrialAbandoned):
                 self._tend()
             # What came in a trial takes effect here too, and a reward among it is tried here.
-            if not self._deferred and not self._pace.paused:
+            if self._ended or not (self._deferred or self._pace.paused):
                 return
 
     def _catch_up(self) -> None:

@@ -92,7 +92,7 @@ class Adapter(Tryouts):
             self._watch_difficulty()
         if trigger is None or (busy and trigger.kind != "guard"):
             return
-        over = env_steps + self._trials.env_steps(2) > self._ledger.total_steps
+        over = env_steps + self._trials.env_steps(self._branch, 2) > self._ledger.total_steps
         if over and not state.baseline and trigger.kind != "target_reached":
             return  # no trial fits into what is left
         self.books.row(

@@ -62,7 +62,7 @@ class Tryouts(Environments):
                 accepted.append(candidate)
             else:
                 self.books.tell("refused", f"{candidate.name}: {checked.message}")
-        planned = self._trials.env_steps(1 + len(accepted))
+        planned = self._trials.env_steps(self._branch, 1 + len(accepted))
         if accepted and self._ledger.env_steps + planned > self._ledger.total_steps:
             accepted = []
             proposal = msgspec.structs.replace(

@@ -257,3 +257,54 @@ def test_policies_that_wait_for_a_yes_come_back_under_their_names(tmp_path):
     again.load(dict(read.counters), dict(read.arrays))
     assert again.undo == kept.undo
     assert again.proposed == kept.proposed
+
+
+def stopped_in(place):
+    """Let the process be told to stop when the examiner is asked for something, once."""
+
+    def prepare(h):
+        examiner = h.run._adapter.examiner
+        examine = examiner.examine
+
+        def stopped(*args, **options):
+            if place(h, options):
+                raise RunStopped
+            return examine(*args, **options)
+
+        examiner.examine = stopped
+
+    return prepare
+
+
+ADOPT = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
+STILL = SetGoal(
+    kind="set_goal",
+    description="be",
+    fitness=FitnessProgram(program="def fitness(state, action):\n    return 0.0 * state.x\n"),
+    target=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "place"),
+    [
+        # What is adopted is held against the policy as it is, which nobody has evaluated yet.
+        ({3: [sends(ADOPT)]}, lambda h, options: h.branch.updates == 3),
+        # A target was reached twice: the policy is measured in harder environments.
+        ({2: [sends(STILL)]}, lambda h, options: options.get("ranges")),
+    ],
+    ids=["a command", "a decision"],
+)
+def test_what_a_signal_cuts_short_is_done_by_the_next_life(make, tmp_path, at, place):
+    options = {"total_steps": 16 * STEPS, "checkpoint_every_updates": 5, "eval_every_updates": 4}
+    alone = make(tmp_path / "alone", at, **options)
+    alone.go()
+    first = make(tmp_path / "stopped", at, **options)
+    stopped_in(place)(first)
+    assert first.go() == "stopped"
+    again = make(tmp_path / "stopped", **options)
+    again.go()
+    assert again.digest() == alone.digest()
+    assert again.branch.reward.id == alone.branch.reward.id
+    assert again.run.adaptation.difficulty == alone.run.adaptation.difficulty
+    assert (alone.branch.reward.id, alone.run.adaptation.difficulty) != ("task", 0.0)

@@ -97,7 +97,8 @@ class Trainer:
         self._tending = False
         """Whether that may be a trial."""
         self._between = False
-        """Whether all branches stand between two updates, where a checkpoint can be taken."""
+        """Whether all branches stand between two updates, where a checkpoint can be taken, and
+        nothing that was decided there is half done."""
 
     def run(self, replay: Sequence[JournalEntry] = ()) -> RunState:
         """Train to the end; return "finished", or "stopped" when the process was told to stop.
@@ -178,7 +179,11 @@ class Trainer:
         due = _due(updates, stage.eval_every_updates)
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
             most = None if due else PROBATION_EPISODES
-            self._adapter.note_evaluation(self._evaluate(most), whole=due)
+            evaluation = self._evaluate(most)
+            # What a signal cuts short from here on is decided anew from the checkpoint before.
+            self._between = False
+            self._adapter.note_evaluation(evaluation, whole=due)
+            self._between = True
         ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
@@ -329,6 +334,8 @@ class Trainer:
             pending.answer.set_exception(error)
             return
         except RunStopped:
+            # It may be journaled and not done: it is done from the checkpoint before.
+            self._between = False
             pending.answer.set_exception(RunOver())
             raise
         self.ledger.note_command(kind, detail)

@@ -422,6 +422,23 @@ def test_killed_forker_takes_its_workers_along_and_the_default_one_is_replaced()
     default_sandbox().close()
 
 
+def test_forker_that_answers_too_late_is_asked_nothing_more(monkeypatch):
+    monkeypatch.setattr("websim.programs.forker._REQUEST_TIMEOUT_S", 0.2)
+    inputs = make_batch()
+    program = SandboxedProgram(make_program())
+    first, worker = default_sandbox(), program.worker_pid
+    os.kill(first.pid, signal.SIGSTOP)
+    with pytest.raises(SandboxError, match="timed out") as caught:
+        SandboxedProgram(make_program())
+    assert caught.value.problem == "unavailable"
+    assert not first.is_running
+    wait_until_gone(first.pid, worker)
+    assert fail_with(program, inputs).problem == "crashed"
+    assert np.array_equal(call(program, inputs), 2.0 * inputs.fields["obs"][:, 3])
+    program.close()
+    default_sandbox().close()
+
+
 OWNER = """
 import os, sys
 import numpy as np

@@ -123,6 +123,9 @@ class Sandbox:
                 socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
                 answer = self._socket.recv(_MAX_ANSWER_BYTES)
             except OSError as error:
+                # An answer that is late would be taken for that to the next request.
+                self._socket.close()
+                self._process.kill()
                 raise SandboxError("unavailable", f"the sandbox is gone: {error}") from None
         if not answer:
             raise SandboxError("unavailable", "the sandbox process ended; start another Sandbox")

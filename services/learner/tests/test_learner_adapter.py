@@ -97,6 +97,16 @@ def test_a_persons_reward_is_tried_beside_a_control_group_and_decided_by_fitness
     assert h.branch.updates < 24
 
 
+@pytest.mark.parametrize(("update", "held"), [(14, True), (15, False)])
+def test_a_trial_is_held_only_where_all_its_updates_fit_into_the_run(make, update, held):
+    # Two groups of 16 envs and rollouts of 10 steps: 400 steps are three updates, 480.
+    h = make(total_steps=(14 * 192) + 2 * 2 * 480)
+    h.at = {update: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    h.go()
+    assert ("round" in kinds(h)) == held
+    assert h.result()["env_steps"] == h.config.total_steps
+
+
 def test_decisions_are_reproduced_from_the_log_alone(make, capsys):
     h = make(total_steps=60 * STEPS)
     h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}

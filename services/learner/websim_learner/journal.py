@@ -10,7 +10,7 @@ from websim_learner.records import JournalEntry
 
 REPLAYED = frozenset(
     {"set_reward", "goal_asked", "goal", "ask", "candidates", "adopt", "rollback", "approve"}
-    | {"reject", "adapt_mode", "knobs", "set_num_envs", "set_task"}
+    | {"reject", "adapt_mode", "knobs", "set_num_envs", "set_task", "trial"}
 )
 """Kinds of entries that take effect again where they did."""
 
@@ -24,16 +24,19 @@ def is_stopped(journal: Sequence[JournalEntry]) -> bool:
 
 
 def to_replay(journal: Sequence[JournalEntry], position: int) -> list[JournalEntry]:
-    """Return the entries that take effect again.
+    """Return the entries that take effect again, in the order in which they do.
+
+    A life that catches up may add entries of updates that others ahead of it are past.
 
     Args:
         journal: all entries.
-        position: how many there were when the checkpoint was taken.
+        position: how many had taken effect when the checkpoint was taken.
     """
     rewards = [entry for entry in journal[position:] if entry.kind in REPLAYED]
     # A checkpoint is taken when a run was stopped, before it is evaluated: its end may be missing.
     stop = _stop(journal)
-    return rewards if stop is None else [*rewards, stop]
+    entries = rewards if stop is None else [*rewards, stop]
+    return sorted(entries, key=lambda entry: entry.update)
 
 
 def _stop(journal: Sequence[JournalEntry]) -> JournalEntry | None:

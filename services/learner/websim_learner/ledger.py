@@ -18,6 +18,7 @@ from websim_learner.records import (
     CheckpointRecord,
     CommandRecord,
     EvaluationRecord,
+    JournalEntry,
     MetricsRecord,
     RunState,
     StateRecord,
@@ -43,10 +44,14 @@ class Ledger:
         """Why the run is in this state, where there is something to say."""
         self.evaluated = 0
         """Updates done when the policy was last evaluated."""
+        self.attended: int | None = None
+        """Updates done when the last that was due was done, evaluations above all."""
         self.checkpointed: int | None = None
         """Updates done when the last checkpoint was taken."""
         self.skipped_steps = 0
         """Steps of a shard that were learned without; they mark the run."""
+        self.ahead: list[JournalEntry] = []
+        """Entries of the journal that have yet to take effect again, in that order."""
         self.keep_also: Callable[[], tuple[dict[str, Any], dict[str, Arrays]]] = lambda: ({}, {})
         """Returns further counters and arrays for checkpoints."""
         self.reporter = reporter
@@ -179,8 +184,9 @@ class Ledger:
         arrays = {name: part for b in self._branches for name, part in b.arrays().items()}
         counters = {
             "wall_s": self.clock.wall_s,
-            "journal": len(self._run_dir.journal()),
+            "journal": self._position(),
             "evaluated": self.evaluated,
+            "attended": self.attended,
             "skipped_steps": self.skipped_steps,
             "branches": [branch.counters() for branch in self._branches],
         }
@@ -191,11 +197,18 @@ class Ledger:
         write_checkpoint(self._run_dir.checkpoints, checkpoint)
         return checkpoint.name
 
+    def _position(self) -> int:
+        """Return how many entries of the journal lie before all that has yet to take effect."""
+        if self.ahead:
+            return min(entry.n for entry in self.ahead) - 1
+        return len(self._run_dir.journal())
+
     def go_back(self, checkpoint: Checkpoint | None) -> None:
         """Take over the counters of a checkpoint; None: of nothing done yet."""
         counters = checkpoint.counters if checkpoint is not None else {}
         self.checkpointed = checkpoint.update if checkpoint is not None else None
         self.evaluated = int(counters.get("evaluated", 0))
+        self.attended = counters.get("attended")
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 

@@ -91,16 +91,14 @@ class Trainer:
         self._deferred: list[Pending] = []
         """Commands that came during an update or a trial, and wait for a place to take effect."""
         self._stop = stop
-        self._replay: Sequence[JournalEntry] = ()
-        self._catching_up = False
-        """Whether entries of the journal lie ahead: what is new comes after them."""
         self._over = False
         self._working = False
         """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
         self._tending = False
         """Whether that may be a trial."""
         self._between = False
-        """Whether all branches stand between two updates, where a checkpoint can be taken."""
+        """Whether all branches stand between two updates, where a checkpoint can be taken, and
+        nothing that was decided there is half done."""
 
     def run(self, replay: Sequence[JournalEntry] = ()) -> RunState:
         """Train to the end; return "finished", or "stopped" when the process was told to stop.
@@ -112,8 +110,8 @@ class Trainer:
             UserError: the fleet is gone, or the envs are (`is_lost`). What the last checkpoint
                 holds is kept.
         """
-        self._replay = replay
-        self._between = self._working = False
+        self.ledger.ahead = list(replay)
+        self._between = self._working = self._over = False
         try:
             self._train()
             self._conclude()
@@ -135,7 +133,7 @@ class Trainer:
             self._deferred.pop(0).answer.set_exception(RunOver())
 
     def _train(self) -> None:
-        total, ledger = self._config.total_steps, self.ledger
+        ledger = self.ledger
         for branch in self.branches:
             if not branch.start():
                 ledger.warn(
@@ -146,13 +144,18 @@ class Trainer:
         self._adapter.begin(self._config.goal, self._config.target)
         failpoint("run.restored")
         ledger.enter("running")
-        while ledger.env_steps < total:
+        while not self._ended:
             self._do_what_is_due()
             self._between_updates()
-            if self._over:
+            if self._ended:
                 return
             ledger.clock.run()
             self._advance()
+
+    @property
+    def _ended(self) -> bool:
+        """Whether a person ends the run, or its steps are done: a trial may take the last ones."""
+        return self._over or self.ledger.env_steps >= self.ledger.total_steps
 
     def _advance(self) -> None:
         """Let every branch do one update."""
@@ -170,13 +173,18 @@ class Trainer:
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
         ledger, updates, stage = self.ledger, self.ledger.updates, self._stages.present
-        if stage.n and updates == stage.first_update:
-            # It was done before this stage began; a life that begins here does it no second time.
+        if ledger.attended == updates:
+            # Commands or a trial have changed what is due since; no life does it a second time.
             return
         due = _due(updates, stage.eval_every_updates)
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
             most = None if due else PROBATION_EPISODES
-            self._adapter.note_evaluation(self._evaluate(most), whole=due)
+            evaluation = self._evaluate(most)
+            # What a signal cuts short from here on is decided anew from the checkpoint before.
+            self._between = False
+            self._adapter.note_evaluation(evaluation, whole=due)
+            self._between = True
+        ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
@@ -206,25 +214,34 @@ class Trainer:
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
-        for entry in self._replay:
-            if entry.kind == "stop":
-                self._over |= entry.update <= self.ledger.updates
-            elif entry.update == self.ledger.updates:
-                self._apply_again(entry)
-        self._catching_up = any(entry.update > self.ledger.updates for entry in self._replay)
+        with contextlib.suppress(TrialAbandoned):
+            self._catch_up()
         if self._stop():
             raise RunStopped
-        while (pending := self._next_command()) is not None:
-            self._apply(pending)
-        if not self._over:
-            self._tend()
-        while self._deferred and not self._over:
-            self._apply(self._deferred.pop(0))
-        if self._pace.paused:
-            self.ledger.enter("paused")
-            with self.ledger.clock.stopped():
+        while True:
+            while (pending := self._next_command()) is not None:
+                self._apply(pending)
+            if self._pace.paused:
                 self._wait_out_pause()
-            self.ledger.enter("running")
+            if self._over:
+                return
+            with contextlib.suppress(TrialAbandoned):
+                self._tend()
+            # What came in a trial takes effect here too, and a reward among it is tried here.
+            if self._ended or not (self._deferred or self._pace.paused):
+                return
+
+    def _catch_up(self) -> None:
+        """Let entries of the journal take effect again that did so at this update."""
+        ahead, updates = self.ledger.ahead, self.ledger.updates
+        while ahead and ahead[0].update <= updates:
+            entry = ahead[0]
+            if entry.kind == "stop":
+                self._over = True
+            elif entry.update == updates:
+                self._apply_again(entry)
+            # A signal in the midst of it leaves it to the next life.
+            ahead.pop(0)
 
     def _apply_again(self, entry: JournalEntry) -> None:
         """Let an entry of the journal take effect once more, where it did."""
@@ -236,16 +253,26 @@ class Trainer:
                 # Where a reward failed, the update under way was judged by the new one already.
                 failed = "why" in entry.values
                 branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
+            case "trial":
+                self._tend(again=True)
             case kind:
                 self._adapter.replay(kind, entry.values)
 
-    def _tend(self) -> None:
-        """Let the adapter do what can be done now, a whole trial perhaps."""
+    def _tend(self, *, again: bool = False) -> None:
+        """Let the adapter do what can be done now, a whole trial perhaps.
+
+        `again` says that the journal holds the end of that trial already.
+        """
         self._working = self._tending = True
         try:
-            self._adapter.tend(listen=not self._catching_up)
+            held = self._adapter.tend(listen=not self.ledger.ahead)
         finally:
             self._working = self._tending = False
+        if held:
+            if not again:
+                # What follows at this update comes after the trial in every life.
+                self.ledger.journal("trial", {})
+            self.ledger.write_checkpoint()
 
     @property
     def hurried(self) -> bool:
@@ -289,11 +316,14 @@ class Trainer:
         return self._deferred.pop(0) if self._deferred else self._control.take(timeout_s)
 
     def _wait_out_pause(self) -> None:
-        while self._pace.paused and not self._over:
-            if self._stop():
-                raise RunStopped
-            if (pending := self._next_command(PAUSE_POLL_S)) is not None:
-                self._apply(pending)
+        self.ledger.enter("paused")
+        with self.ledger.clock.stopped():
+            while self._pace.paused and not self._over:
+                if self._stop():
+                    raise RunStopped
+                if (pending := self._next_command(PAUSE_POLL_S)) is not None:
+                    self._apply(pending)
+        self.ledger.enter("running")
 
     def _apply(self, pending: Pending) -> None:
         """Let a command take effect, or tell its sender why it cannot."""
@@ -304,6 +334,8 @@ class Trainer:
             pending.answer.set_exception(error)
             return
         except RunStopped:
+            # It may be journaled and not done: it is done from the checkpoint before.
+            self._between = False
             pending.answer.set_exception(RunOver())
             raise
         self.ledger.note_command(kind, detail)
@@ -313,8 +345,10 @@ class Trainer:
 
     def _carry_out(self, pending: Pending) -> str:
         """Do what a command says; return what came of it."""
-        if self._catching_up and not isinstance(pending.command, AT_ANY_TIME):
-            raise _is_catching_up(max(entry.update for entry in self._replay))
+        ahead = self.ledger.ahead
+        if ahead and not isinstance(pending.command, AT_ANY_TIME):
+            # What is new comes after what the journal still holds.
+            raise _is_catching_up(ahead[-1].update)
         match pending.command:
             case Pause():
                 self._pace.paused = True

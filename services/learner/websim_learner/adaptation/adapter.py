@@ -37,7 +37,8 @@ class Adapter(Tryouts):
             state.goal = msgspec.structs.replace(state.goal, target=target)
             if goal is not None:
                 self._ask_goal(goal, target)
-        elif state.asked_goal is not None:
+        elif state.asked_goal is not None and not self.questions.busy:
+            # Where a question of the life before is open still, this one is asked after it.
             self._ask_goal(state.asked_goal, state.goal_target)
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
@@ -91,7 +92,7 @@ class Adapter(Tryouts):
             self._watch_difficulty()
         if trigger is None or (busy and trigger.kind != "guard"):
             return
-        over = env_steps + self._trials.env_steps(2) > self._ledger.total_steps
+        over = env_steps + self._trials.env_steps(self._branch, 2) > self._ledger.total_steps
         if over and not state.baseline and trigger.kind != "target_reached":
             return  # no trial fits into what is left
         self.books.row(
@@ -110,11 +111,17 @@ class Adapter(Tryouts):
         state.triggers = after_trigger(state.triggers, trigger)
         self._pull(trigger)
 
-    def tend(self, *, listen: bool = True) -> None:
+    def tend(self, *, listen: bool = True) -> bool:
         """Do what can be done now: a trial that was to begin, an answer that has come.
 
         Args:
             listen: whether an answer may take effect already.
+
+        Returns:
+            Whether a trial was held.
+
+        Raises:
+            TrialAbandoned: it was not held to its end, because the run is to end.
         """
         answer = self.questions.poll(self.state, self._branch) if listen else None
         if isinstance(answer, Goal):
@@ -122,10 +129,13 @@ class Adapter(Tryouts):
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
-        if self.state.proposal is not None:
-            # A kill in the trial costs no more than the trial.
-            self._ledger.write_checkpoint()
-            self._try(self.state.proposal)
+        self._follow_proposal()
+        if self.state.proposal is None:
+            return False
+        # A kill in the trial costs no more than the trial.
+        self._ledger.write_checkpoint()
+        self._try(self.state.proposal)
+        return True
 
     def close(self) -> None:
         """Ask nothing any more."""
@@ -283,8 +293,14 @@ class Adapter(Tryouts):
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
         """Adapt by itself, after a yes, or not at all."""
         self.books.journal("adapt_mode", {"mode": mode})
-        self.state.mode = mode
+        self._enter_mode(mode)
         return str(mode)
+
+    def _enter_mode(self, mode: Any) -> None:  # noqa: ANN401 - AdaptMode
+        # Said in a trial, it decides what becomes of the candidates. The environment was changed
+        # before, under the former mode; a life that replays it before the trial does so here.
+        self._follow_proposal()
+        self.state.mode = mode
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
@@ -319,4 +335,4 @@ class Adapter(Tryouts):
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
                 self._turn(ranges, values["difficulty"], "a person turns them")
             case "adapt_mode":
-                self.state.mode = values["mode"]
+                self._enter_mode(values["mode"])

@@ -86,7 +86,7 @@ class Contest:
         points: dict[str, EvalPoint | None] = {}
         for name in names:
             fork = self._forks[name]
-            updates = max(1, math.ceil(steps / fork.steps_per_update))
+            updates = updates_of(steps, fork.steps_per_update)
             points[name] = None
             if reason := self._advance(name, fork, updates):
                 reasons[name] = reason
@@ -128,6 +128,11 @@ class Contest:
 def group_envs(num_envs: int, contenders: int) -> int:
     """Return the envs of each group when a session's envs are divided over contenders."""
     return max(MIN_GROUP_ENVS, num_envs // max(1, contenders))
+
+
+def updates_of(steps: int, steps_per_update: int) -> int:
+    """Return the whole updates that a round of so many env steps takes."""
+    return max(1, math.ceil(steps / steps_per_update))
 
 
 def group_settings(settings: PPOSettings, num_envs: int, group: int) -> PPOSettings:

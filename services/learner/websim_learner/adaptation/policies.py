@@ -40,8 +40,8 @@ class Policies:
         parts: dict[str, Arrays] = {}
         for index, policy in enumerate(self.undo):
             parts |= prefixed(f"undo-{index}", policy.arrays())
-        for index, policy in enumerate(self.proposed.values()):
-            parts |= prefixed(f"proposed-{index}", policy.arrays())
+        for index, name in enumerate(sorted(self.proposed)):
+            parts |= prefixed(f"proposed-{index}", self.proposed[name].arrays())
         return parts
 
     def load(self, counters: dict[str, Any], parts: dict[str, Arrays]) -> None:
@@ -50,7 +50,8 @@ class Policies:
             PolicyState.of(each, unprefixed(f"undo-{index}", parts))
             for index, each in enumerate(counters["undo"])
         ]
+        # By name: a checkpoint's JSON does not keep the order in which they were proposed.
         self.proposed = {
             name: PolicyState.of(each, unprefixed(f"proposed-{index}", parts))
-            for index, (name, each) in enumerate(counters["proposed"].items())
+            for index, (name, each) in enumerate(sorted(counters["proposed"].items()))
         }

@@ -56,13 +56,18 @@ class Questions:
         """Why nobody answers just now; empty while all is well."""
         return self._author.banner if self._author is not None else ""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a question is open."""
+        return self._author is not None and self._author.busy
+
     def expect(self, adaptations: set[int]) -> None:
         """Name the adaptations whose candidates the journal holds: they are not asked for anew."""
         self._kept = adaptations
 
     def forget(self) -> None:
         """Want no answer to the question that is open, if one is."""
-        self._forgotten = self._author is not None and self._author.busy
+        self._forgotten = self.busy
 
     def ask_goal(self, description: str, task: TaskInfo) -> None:
         """Ask how a goal in words is measured.

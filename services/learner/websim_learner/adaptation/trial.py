@@ -7,7 +7,13 @@ import msgspec
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.books import Books
-from websim_learner.adaptation.contest import CONTROL, Contest, group_envs, group_settings
+from websim_learner.adaptation.contest import (
+    CONTROL,
+    Contest,
+    group_envs,
+    group_settings,
+    updates_of,
+)
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.examiner import Examiner, point_of
 from websim_learner.adaptation.gate import Checked, check_reward, schema_of
@@ -80,11 +86,18 @@ class Trials:
         self._between = between
         self._settings = settings
 
-    def env_steps(self, contenders: int) -> int:
-        """Return about how many training steps a trial takes, the control's included."""
-        rounds = self._settings.round_env_steps
-        later = min(contenders, 1 + self._settings.finalists)
-        return rounds[0] * contenders + sum(rounds[1:]) * later
+    def env_steps(self, branch: Branch, contenders: int) -> int:
+        """Return how many training steps a trial takes at most, the control's included.
+
+        Groups train by whole updates, so that is more than their rounds' steps.
+        """
+        group = group_envs(branch.num_envs, contenders)
+        settings = group_settings(branch.settings, branch.num_envs, group)
+        per_update = group * settings.rollout_length
+        first, *later = (
+            updates_of(steps, per_update) * per_update for steps in self._settings.round_env_steps
+        )
+        return first * contenders + sum(later) * min(contenders, 1 + self._settings.finalists)
 
     def admit(
         self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]

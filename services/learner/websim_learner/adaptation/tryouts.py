@@ -40,10 +40,18 @@ class Tryouts(Environments):
         names = ", ".join(candidate.name for candidate in proposal.candidates) or proposal.reason
         self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
 
-    def _try(self, proposal: Proposal) -> None:
-        if proposal.ranges and self.state.mode != "off":
+    def _follow_proposal(self) -> None:
+        """Go towards the ranges that are proposed; no later life does it a second time."""
+        proposal = self.state.proposal
+        if proposal is None or not proposal.ranges:
+            return
+        reason = proposal.reason
+        if self.state.mode != "off":
             done = self._try_ranges(proposal.ranges, proposal.diagnosis or "it is proposed")
-            proposal = msgspec.structs.replace(proposal, reason=proposal.reason or done)
+            reason = reason or done
+        self.state.proposal = msgspec.structs.replace(proposal, ranges={}, reason=reason)
+
+    def _try(self, proposal: Proposal) -> None:
         self._look_at_probes()
         verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
         accepted = []
@@ -54,7 +62,7 @@ class Tryouts(Environments):
                 accepted.append(candidate)
             else:
                 self.books.tell("refused", f"{candidate.name}: {checked.message}")
-        planned = self._trials.env_steps(1 + len(accepted))
+        planned = self._trials.env_steps(self._branch, 1 + len(accepted))
         if accepted and self._ledger.env_steps + planned > self._ledger.total_steps:
             accepted = []
             proposal = msgspec.structs.replace(
@@ -71,8 +79,6 @@ class Tryouts(Environments):
             outcome = self._trials.hold(
                 self._branch, accepted, env_steps, proposal.adaptation, self.state.ranges
             )
-        except TrialAbandoned:
-            return
         finally:
             self.books.adapting = ""
             self._ledger.enter(before)

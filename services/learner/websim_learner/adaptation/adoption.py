@@ -60,7 +60,10 @@ class Adoptions(AdapterCore):
         state.note(before, outcome="adopted")
         state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
         state.undo = [*state.undo, before][-len(self.policies.undo) :]
-        state.baseline, state.preference, state.points = baseline, preferred, []
+        state.points = []
+        if state.goal.by_fitness:
+            # Where a person judges there is no probation: no number overrules their yes.
+            state.baseline, state.preference = baseline, preferred
         fitness = mean_of(baseline.fitness)
         values = {"reward_id": after, "before": before, "why": why, "fitness": fitness}
         self.books.row("adopted", values)

@@ -151,6 +151,10 @@ class Environments(Adoptions):
         except UserError as error:
             self.books.tell("refused", f"ranges of knobs: {error}")
             return f"the ranges are refused: {error.message}"
+        if not self.state.goal.by_fitness:
+            # No number says how far the policy follows; who judges is asked.
+            self._change(wanted, None, why)
+            return "the ranges wait for a yes"
         asked = self._value_at(self.state.ranges)
         level = self._measured(towards(self.task.knobs, self.state.ranges, wanted), asked)
         if level is None:
@@ -172,7 +176,7 @@ class Environments(Adoptions):
 
     def _change(self, ranges: Ranges, difficulty: float | None, why: str) -> None:
         """Turn knobs, or ask for a yes."""
-        if self.state.mode != "approve":
+        if not self._asks_first:
             self._turn(ranges, difficulty, why)
             return
         text = _in_words(ranges) if difficulty is None else f"difficulty {difficulty:g}"

@@ -49,6 +49,8 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: fitness lost in one evaluation."""
     loss_confidence: float = 0.95
     """That at least so much is lost."""
+    by_fitness: bool = True
+    """Whether fitness is a reason for anything; not where a person judges: the goal's kind."""
 
 
 class TriggerState(msgspec.Struct, frozen=True, kw_only=True):

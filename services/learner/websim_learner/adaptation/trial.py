@@ -82,9 +82,17 @@ class Trials:
 
     def env_steps(self, contenders: int) -> int:
         """Return about how many training steps a trial takes, the control's included."""
-        rounds = self._settings.round_env_steps
-        later = min(contenders, 1 + self._settings.finalists)
+        settings = self._held_for(contenders - 1)
+        rounds = settings.round_env_steps
+        later = min(contenders, 1 + settings.finalists)
         return rounds[0] * contenders + sum(rounds[1:]) * later
+
+    def _held_for(self, candidates: int) -> TrialSettings:
+        """Return how a trial of so many candidates is held."""
+        if self._books.state.goal.by_fitness:
+            return self._settings
+        # No number says who is better: all stay to the end, and a person chooses.
+        return msgspec.structs.replace(self._settings, finalists=candidates, by_fitness=False)
 
     def admit(
         self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]
@@ -186,7 +194,7 @@ class Trials:
             contest.close()
 
     def _compete(self, contest: Contest, names: list[str]) -> Outcome:
-        settings, books = self._settings, self._books
+        settings, books = self._held_for(len(names)), self._books
         standing = [CONTROL, *names]
         points: dict[str, EvalPoint | None] = {}
         rounds = settings.round_env_steps

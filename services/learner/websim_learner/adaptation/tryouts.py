@@ -44,8 +44,7 @@ class Tryouts(Environments):
         if proposal.ranges and self.state.mode != "off":
             done = self._try_ranges(proposal.ranges, proposal.diagnosis or "it is proposed")
             proposal = msgspec.structs.replace(proposal, reason=proposal.reason or done)
-        self._look_at_probes()
-        verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
+        verdicts = self._trials.admit(proposal.candidates, self._branch, self._known_behaviours())
         accepted = []
         for candidate in proposal.candidates:
             checked = verdicts[candidate.name]
@@ -83,7 +82,6 @@ class Tryouts(Environments):
         """Adopt, propose, or keep the incumbent as its control group has trained on."""
         state, decision = self.state, outcome.decision
         control = outcome.policies.get(CONTROL)
-        by_person = state.goal.kind == "none" or state.mode == "approve"
         for name, checked in verdicts.items():
             best = name == decision.winner
             state.note(
@@ -99,8 +97,8 @@ class Tryouts(Environments):
         left = [name for name in outcome.policies if name != CONTROL]
         adopted = False
         winner = decision.winner
-        if by_person and left and (decision.promote or state.goal.kind == "none"):
-            names = left if winner is None or state.goal.kind == "none" else [winner]
+        if self._asks_first and left and (decision.promote or not state.goal.by_fitness):
+            names = left if winner is None else [winner]
             self.policies.proposed = {name: outcome.policies[name] for name in names}
             for name in names:
                 state.note(verdicts[name].program_id, outcome="proposed")

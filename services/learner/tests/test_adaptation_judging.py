@@ -1,0 +1,122 @@
+"""Who judges an adaptation, by what, and what ends one: goals without a number, words of a person
+in between, groups and rewards that fail. On the toy."""
+
+import json
+
+import pytest
+from staging import CENTRE, RIGHT, STEPS, sends
+
+from websim_learner import run as run_module
+from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.replay import replay_decisions
+from websim_learner.adaptation.signals import TriggerSettings, TriggerState
+from websim_learner.adaptation.state import Candidate, Proposal
+from websim_learner.adaptation.triggers import find_trigger
+from websim_learner.control import Approve, TryReward
+
+EDGE = "def reward(state, action):\n    return 1.0 + np.abs(state.x)\n"
+
+
+@pytest.fixture
+def make(harness, monkeypatch):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+
+    def build(directory=None, **overrides):
+        # So large steps that the little there is to learn is learned within a round.
+        own = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
+        own |= {"eval_episodes": 12, "ppo": {"learning_rate": 1e-2}, "client": {"shard_envs": 12}}
+        return harness(directory, **{**own, **overrides})
+
+    return build
+
+
+def rows(h, kind):
+    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
+    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def said(h):
+    return [each.message for each in h.run.stream.after(0, 10_000) if hasattr(each, "event")]
+
+
+def tries(source, name):
+    return sends(TryReward(kind="try_reward", source=source, name=name))
+
+
+def approves(h):
+    h.send(Approve(kind="approve", adaptation=h.run.adaptation.waiting.adaptation, name="edge"))
+
+
+def sets_a_goal_without_a_number(h):
+    h.run._adapter.set_goal("like a zombie", Goal(kind="none", description="like a zombie"), None)
+
+
+def test_no_number_refuses_what_a_person_is_to_judge_or_takes_their_yes_back(make, monkeypatch):
+    """EDGE prefers what the task's fitness is against, and loses that."""
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400,))
+    h = make(total_steps=90 * STEPS, eval_every_updates=2)
+    h.at = {2: [sets_a_goal_without_a_number], 6: [tries(EDGE, "edge")], 8: [approves]}
+    assert h.go() == "finished"
+    (verdict,) = rows(h, "verdict")
+    assert verdict["accepted"]
+    (decision,) = rows(h, "decision")
+    assert decision["decision"]["sentence"] == "No number says who is better: a person chooses."
+    assert [row["why"] for row in rows(h, "adopted")] == ["a person says yes"]
+    assert h.run.adaptation.baseline is None
+    assert rows(h, "rolled_back") == []
+    assert {row["trigger"]["what"] for row in rows(h, "trigger")} <= {"length", "value_loss"}
+    assert h.branch.reward.id == verdict["program_id"]
+    assert replay_decisions(h.run_dir.path) == 0
+
+
+def test_without_a_number_all_candidates_stay_for_a_person_to_choose_from(make):
+    h = make(total_steps=60 * STEPS)
+    sources = {"edge": EDGE, "centre": CENTRE, "right": RIGHT}
+    candidates = tuple(Candidate(name=n, source=s, origin="library") for n, s in sources.items())
+    proposal = Proposal(adaptation=9, candidates=candidates)
+    h.at = {
+        2: [sets_a_goal_without_a_number],
+        6: [lambda h: h.run._adapter._take_candidates(proposal)],
+    }
+    h.go()
+    assert set(h.run.adaptation.waiting.names) == set(sources)
+
+
+def test_without_a_number_fitness_is_no_reason_for_anything():
+    def points(value_loss=0.0):
+        """Falling fitness beside a growing return, all with success."""
+        return [
+            EvalPoint(
+                update=i,
+                env_steps=i * 100_000,
+                fitness=(4.0 - i, 4.1 - i),
+                reward_return=(100.0 * i, 101.0 * i),
+                task_return=(0.0, 0.0),
+                length=(10, 10),
+                success=(1.0, 1.0),
+                reward_id="p",
+                value_loss=value_loss if i == 6 else 1.0,
+            )
+            for i in range(7)
+        ]
+
+    def find(points, *, by_fitness):
+        settings = TriggerSettings(by_fitness=by_fitness)
+        return find_trigger(points, None, -99.0, None, TriggerState(), settings, 600_000)
+
+    assert find(points(), by_fitness=True).what == "reward_up_fitness_down"
+    assert find(points(), by_fitness=False) is None
+    assert find(points(value_loss=99.0), by_fitness=False).what == "value_loss"
+
+
+def test_proposed_ranges_wait_for_the_one_who_judges(make):
+    h = make(total_steps=20 * STEPS)
+    proposal = Proposal(adaptation=9, candidates=(), ranges={"force": (0.5, 1.0)})
+    h.at = {
+        2: [sets_a_goal_without_a_number],
+        6: [lambda h: h.run._adapter._take_candidates(proposal)],
+    }
+    h.go()
+    assert h.run.adaptation.ranges == {}
+    assert h.run.adaptation.waiting.ranges == {"force": (0.5, 1.0)}

@@ -4,16 +4,19 @@ in between, groups and rewards that fail. On the toy."""
 import json
 
 import pytest
-from staging import CENTRE, RIGHT, STEPS, sends
+from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, sends
 
 from websim_learner import run as run_module
+from websim_learner.adaptation import answers
+from websim_learner.adaptation.answers import Provenance, RewardAnswer, Verdict
+from websim_learner.adaptation.author import Answered
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerSettings, TriggerState
 from websim_learner.adaptation.state import Candidate, Proposal
 from websim_learner.adaptation.triggers import find_trigger
-from websim_learner.control import Approve, TryReward
+from websim_learner.control import Approve, Ask, FitnessProgram, SetAdapt, SetGoal, TryReward
 
 EDGE = "def reward(state, action):\n    return 1.0 + np.abs(state.x)\n"
 
@@ -42,6 +45,67 @@ def said(h):
 
 def tries(source, name):
     return sends(TryReward(kind="try_reward", source=source, name=name))
+
+
+class AskedAuthor:
+    """Stands for the client of a reward-gen that answers when a test lets it."""
+
+    def __init__(self):
+        self.asked, self.busy, self.banner = [], False, ""
+        self._outcome = None
+
+    def ask(self, path, body):
+        assert not self.busy
+        self.asked.append((path, body["description"]))
+        self.busy = True
+
+    def answers(self, source):
+        """Answer with a candidate."""
+        candidate = answers.Candidate(
+            name="written",
+            program=source,
+            verdict=Verdict(accepted=True),
+            provenance=Provenance(provider="claude"),
+        )
+        body = RewardAnswer(
+            request_sha256="",
+            provider="claude",
+            diagnosis="it stagnates",
+            action="new_reward",
+            candidates=(candidate,),
+        )
+        self._outcome = Answered("/v1/rewards", body)
+
+    def poll(self):
+        outcome, self._outcome = self._outcome, None
+        self.busy = self.busy and outcome is None
+        return outcome
+
+    def close(self):
+        pass
+
+
+TO_THE_RIGHT = SetGoal(
+    kind="set_goal",
+    description="go right",
+    fitness=FitnessProgram(
+        program="def fitness(state, action):\n    return state.x\n", accumulate="max", unit="m"
+    ),
+)
+OFF = SetAdapt(kind="set_adapt", mode="off")
+
+
+def in_the_trial(h, call, do):
+    """Do something when a trial has come to a call of what it does between two updates."""
+    original, calls = h.run._trainer.during_trial, []
+
+    def watched():
+        calls.append(1)
+        if len(calls) == call:
+            do(h)
+        original()
+
+    h.run._trainer.during_trial = watched
 
 
 def approves(h):
@@ -120,3 +184,60 @@ def test_proposed_ranges_wait_for_the_one_who_judges(make):
     h.go()
     assert h.run.adaptation.ranges == {}
     assert h.run.adaptation.waiting.ranges == {"force": (0.5, 1.0)}
+
+
+def wins_unless_turned_off(make, directory, kill=None):
+    """A run whose candidate wins a trial, in the middle of which adaptation is turned off."""
+    h = make(directory, total_steps=40 * STEPS)
+    tried = TryReward(kind="try_reward", source=RIGHT, name="right")
+    h.at = {
+        2: [lambda h: "goal" in kinds(h) or h.send(TO_THE_RIGHT)],
+        # The goal without a reward-gen had candidates too: none.
+        6: [lambda h: kinds(h).count("candidates") > 1 or h.send(tried)],
+    }
+    in_the_trial(h, 6, lambda h: "adapt_mode" in kinds(h) or h.send(OFF))
+    if kill is not None:
+        h.at[kill] = [die]
+    return h
+
+
+def test_a_winner_is_not_adopted_once_adaptation_is_off(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    alone = wins_unless_turned_off(make, tmp_path / "alone")
+    alone.go()
+    (decision,) = rows(alone, "decision")
+    assert decision["decision"]["promote"]
+    assert rows(alone, "adopted") == []
+    (kept,) = rows(alone, "kept")
+    assert kept["reward_id"] == alone.branch.reward.id == "task"
+    assert "turned off" in kept["why"]
+    # A later life holds the same trial, whose steps count.
+    with pytest.raises(Killed):
+        wins_unless_turned_off(make, tmp_path / "killed", kill=7).go()
+    killed = wins_unless_turned_off(make, tmp_path / "killed")
+    killed.go()
+    assert killed.digest() == alone.digest()
+    assert killed.result()["env_steps"] == alone.result()["env_steps"]
+    assert len(rows(killed, "kept")) == 2
+
+
+def test_turning_adaptation_off_takes_back_what_was_asked(make):
+    author = AskedAuthor()
+    h = make(author=author)
+    h.at = {
+        2: [sends(Ask(kind="ask", reason="stuck"))],
+        4: [sends(OFF)],
+        6: [lambda h: author.answers(CENTRE)],
+    }
+    h.go()
+    assert [path for path, _ in author.asked] == ["/v1/rewards"]
+    assert rows(h, "answer") == rows(h, "round") == []
+    assert h.run.adaptation_view.goal().adapting == ""
+
+
+def test_a_trial_that_was_to_come_is_not_held_once_adaptation_is_off(make):
+    h = make()
+    h.at = {6: [tries(CENTRE, "centre"), sends(OFF)]}
+    h.go()
+    assert len(rows(h, "answer")) == 1
+    assert rows(h, "verdict") == rows(h, "round") == []

@@ -125,7 +125,11 @@ class Adapter(Tryouts):
         if self.state.proposal is not None:
             # A kill in the trial costs no more than the trial.
             self._ledger.write_checkpoint()
-            self._try(self.state.proposal)
+            self._trying = True
+            try:
+                self._try(self.state.proposal)
+            finally:
+                self._trying = False
 
     def close(self) -> None:
         """Ask nothing any more."""
@@ -282,9 +286,21 @@ class Adapter(Tryouts):
 
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
         """Adapt by itself, after a yes, or not at all."""
-        self.books.journal("adapt_mode", {"mode": mode})
-        self.state.mode = mode
+        self.books.journal("adapt_mode", {"mode": mode, "trying": self._trying})
+        self._set_mode(mode, self._trying)
         return str(mode)
+
+    def _set_mode(self, mode: Any, trying: bool) -> None:  # noqa: ANN401 - AdaptMode
+        """Adapt otherwise from now on.
+
+        Args:
+            mode: as `set_mode` takes it.
+            trying: whether a trial was under way: it is held to its end in every life of the run,
+                for its steps count.
+        """
+        self.state.mode = mode
+        if mode == "off" and not trying:
+            self._want_no_candidates()
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
@@ -319,4 +335,4 @@ class Adapter(Tryouts):
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
                 self._turn(ranges, values["difficulty"], "a person turns them")
             case "adapt_mode":
-                self.state.mode = values["mode"]
+                self._set_mode(values["mode"], values.get("trying", False))

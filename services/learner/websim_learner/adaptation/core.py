@@ -71,6 +71,8 @@ class AdapterCore:
         self.questions = questions
         self._probed = False
         """Whether the bank holds behaviours that want nothing."""
+        self._trying = False
+        """Whether candidates are at the gate or in their trial."""
         self._branches = branches
         self._ledger = ledger
         self._trials = trials
@@ -171,6 +173,12 @@ class AdapterCore:
         for entry in self.state.rewards:
             if waiting and entry.outcome == "proposed" and entry.name != chosen:
                 self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
+
+    def _want_no_candidates(self) -> None:
+        """Let a question for candidates, or a trial that is to come, come to nothing."""
+        self.state.asked = self.state.proposal = None
+        self.questions.forget()
+        self.books.adapting = ""
 
     def _remember_first(self) -> None:
         reward = self._branch.reward

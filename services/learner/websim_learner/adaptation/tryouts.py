@@ -80,14 +80,16 @@ class Tryouts(Environments):
 
     def _conclude(self, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
         """Adopt, propose, or keep the incumbent as its control group has trained on."""
-        state, decision = self.state, outcome.decision
+        state, decision, sentence = self.state, outcome.decision, outcome.decision.sentence
+        if state.mode == "off":
+            sentence = f"{sentence} Adaptation was turned off meanwhile: nothing is adopted."
         control = outcome.policies.get(CONTROL)
         for name, checked in verdicts.items():
             best = name == decision.winner
             state.note(
                 checked.program_id,
                 outcome="lost",
-                reason=decision.sentence,
+                reason=sentence,
                 fitness_gain=decision.gain_mean if best else None,
                 fitness_gain_low=decision.gain_low if best else None,
             )
@@ -97,7 +99,9 @@ class Tryouts(Environments):
         left = [name for name in outcome.policies if name != CONTROL]
         adopted = False
         winner = decision.winner
-        if self._asks_first and left and (decision.promote or not state.goal.by_fitness):
+        if state.mode == "off":
+            self.books.row("kept", {"reward_id": self._branch.reward.id, "why": sentence})
+        elif self._asks_first and left and (decision.promote or not state.goal.by_fitness):
             names = left if winner is None else [winner]
             self.policies.proposed = {name: outcome.policies[name] for name in names}
             for name in names:
@@ -112,7 +116,7 @@ class Tryouts(Environments):
                 outcome.policies[winner], outcome.points[CONTROL], verdicts[winner].preference,
                 decision.sentence,
             )  # fmt: skip
-        self._end(decision.sentence, adopted)
+        self._end(sentence, adopted)
         if control is not None and not adopted:
             # The incumbent is worth what its control group was.
             update, env_steps = self.books.when

@@ -250,6 +250,10 @@ function fill(adaptation: Adaptation, row: LogRow): void {
       adaptation.outcome = "waiting";
       adaptation.decision = text(values["sentence"]) ?? adaptation.decision;
       break;
+    case "kept":
+      adaptation.outcome = "kept";
+      adaptation.decision = text(values["why"]) ?? "";
+      break;
     case "adopted":
       adaptation.outcome = "adopted";
       adaptation.rewardId = text(values["reward_id"]);

@@ -180,7 +180,10 @@ class Adapter(Tryouts):
         self._begin_goal(goal)
 
     def _begin_goal(self, goal: Goal) -> None:
+        """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
         state = self.state
+        self._answered("")
+        self._want_no_candidates()
         state.goal, state.asked_goal, state.points = goal, None, []
         state.baseline, state.preference = None, None
         state.triggers = after_goal(state.triggers)
@@ -199,13 +202,9 @@ class Adapter(Tryouts):
         and a question, a trial that was to come or a yes that is waited for come to nothing.
         """
         state, branch = self.state, self._branch
-        self._answered("")
-        state.proposal = state.asked = None
         state.goal_target = None
         state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
         state.undo, self.policies.undo = [], []
-        self.questions.forget()
-        self.books.adapting = ""
         for entry in state.rewards:
             if entry.outcome == "in_force":
                 state.note(entry.id, outcome="adopted", reason="the task was changed")
@@ -242,7 +241,6 @@ class Adapter(Tryouts):
         """Say yes to what waits."""
         waiting = self._waiting(adaptation)
         if waiting.goal is not None:
-            self.state.waiting = None
             self._apply_goal(waiting.goal)
             return "the goal is set"
         if waiting.what == "environment":
@@ -308,7 +306,6 @@ class Adapter(Tryouts):
             case "goal":
                 goal = msgspec.convert(values, Goal)
                 self.examiner.set_goal(goal, self._branch.client.task)
-                self.state.waiting = None
                 self._begin_goal(goal)
             case "goal_asked":
                 # It is asked anew when the journal is behind, unless that holds what came of it.

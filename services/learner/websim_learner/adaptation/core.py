@@ -169,9 +169,9 @@ class AdapterCore:
 
     def _answered(self, chosen: str) -> None:
         """Forget what waited; candidates that were not chosen have lost."""
-        waiting, self.state.waiting, self.policies.proposed = self.state.waiting, None, {}
+        self.state.waiting, self.policies.proposed = None, {}
         for entry in self.state.rewards:
-            if waiting and entry.outcome == "proposed" and entry.name != chosen:
+            if entry.outcome == "proposed" and entry.name != chosen:
                 self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
 
     def _want_no_candidates(self) -> None:

@@ -5,7 +5,11 @@ import json
 
 import pytest
 from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, sends
+from toy_fleet import ToyClient
 
+from websim.client import FleetRefused
+from websim.programs.sandbox import SandboxError
+from websim_learner import rewards
 from websim_learner import run as run_module
 from websim_learner.adaptation import answers
 from websim_learner.adaptation.answers import Provenance, RewardAnswer, Verdict
@@ -16,7 +20,15 @@ from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerSettings, TriggerState
 from websim_learner.adaptation.state import Candidate, Proposal
 from websim_learner.adaptation.triggers import find_trigger
-from websim_learner.control import Approve, Ask, FitnessProgram, SetAdapt, SetGoal, TryReward
+from websim_learner.control import (
+    Approve,
+    Ask,
+    FitnessProgram,
+    SetAdapt,
+    SetGoal,
+    SetReward,
+    TryReward,
+)
 
 EDGE = "def reward(state, action):\n    return 1.0 + np.abs(state.x)\n"
 
@@ -295,3 +307,53 @@ def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch,
         assert h.run._adapter.policies.proposed == {}
         assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["lost"]
     assert killed.digest() == alone.digest()
+
+
+LAZY = "def reward(state, action):\n    return 1.0 - 0.01 * np.sum(np.square(action), axis=1)\n"
+
+
+def fails_in_the_trial(h, monkeypatch):
+    """Let LAZY miss its deadline from the trial's first update on."""
+    evaluate, failing = rewards.evaluate_guarded, []
+
+    def miss(program, *args):
+        if failing and program.source == LAZY:
+            raise SandboxError("deadline", "it took too long")
+        return evaluate(program, *args)
+
+    monkeypatch.setattr(rewards, "evaluate_guarded", miss)
+    in_the_trial(h, 2, lambda h: failing.append(1))
+
+
+def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkeypatch):
+    h = make(total_steps=40 * STEPS)
+    h.at = {
+        2: [sends(SetReward(kind="set_reward", source=LAZY))],
+        6: [tries(CENTRE, "centre")],
+    }
+    fails_in_the_trial(h, monkeypatch)
+    assert h.go() == "finished"
+    (kept,) = rows(h, "kept")
+    assert kept["why"].startswith("nothing is changed: the control group failed: ")
+    assert kept["why"] in said(h)
+    assert h.run.adaptation.proposal is None
+    # No further round is held, and the steps of the first one count.
+    (held,) = rows(h, "round")
+    assert held["results"]["control"] is None
+    assert h.result()["env_steps"] > h.branch.updates * STEPS
+    # The run itself goes on by the task's own reward.
+    assert h.branch.reward.id == "task"
+
+
+def test_groups_that_cannot_be_had_end_the_adaptation_not_the_run(make):
+    h = make()
+
+    def refuse(*_args, **_options):
+        raise FleetRefused("too_many_envs", "there is no room for 16 environments")
+
+    h.at = {6: [tries(CENTRE, "centre"), lambda h: setattr(h, "make_client", refuse)]}
+    h.at[7] = [lambda h: setattr(h, "make_client", ToyClient)]
+    assert h.go() == "finished"
+    (kept,) = rows(h, "kept")
+    assert kept["why"] == "nothing is changed: there is no room for 16 environments"
+    assert h.branch.updates == 24

@@ -28,7 +28,7 @@ from websim_learner.adaptation.verdicts import (
 )
 from websim_learner.branch import Branch
 from websim_learner.evaluation import Evaluation
-from websim_learner.fleet import FleetClient, Waiter, turn_knobs
+from websim_learner.fleet import FleetClient, Waiter, is_lost, turn_knobs
 from websim_learner.policy_state import PolicyState
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.rewards import make_reward
@@ -46,6 +46,15 @@ class Outcome:
     """Their last evaluations."""
     env_steps: int
     """Training steps that it took."""
+
+
+class TrialFailed(Exception):
+    """A trial decides nothing: there is nobody to compare with. The text says why."""
+
+    def __init__(self, message: str, env_steps: int) -> None:
+        """Say why, and how many training steps were done by then."""
+        super().__init__(message)
+        self.env_steps = env_steps
 
 
 class Trials:
@@ -141,6 +150,7 @@ class Trials:
 
         Raises:
             RunStopped: the run is to stop.
+            TrialFailed: the control group failed, or there are no groups to be had.
             UserError: the fleet is gone.
         """
         config = self._config
@@ -185,10 +195,16 @@ class Trials:
             self._between,
         )
         try:
-            contest.enter(
-                {CONTROL: branch.reward.source}
-                | {candidate.name: candidate.source for candidate in candidates}
-            )
+            try:
+                contest.enter(
+                    {CONTROL: branch.reward.source}
+                    | {candidate.name: candidate.source for candidate in candidates}
+                )
+            except UserError as error:
+                # A run needs no trial to go on, but who loses envs begins another life.
+                if is_lost(error):
+                    raise
+                raise TrialFailed(str(error), contest.env_steps) from None
             return self._compete(contest, [candidate.name for candidate in candidates])
         finally:
             contest.close()
@@ -209,7 +225,7 @@ class Trials:
                 decision = decide(control, candidates, settings)
                 if number < len(rounds) and not is_clear(control, decision, settings):
                     decision = None
-            last = decision is not None or number == len(rounds)
+            last = control is None or decision is not None or number == len(rounds)
             keep = len(standing) if last else settings.finalists
             stay = list(halve(points, keep, CONTROL))
             books.row(
@@ -218,10 +234,11 @@ class Trials:
             )
             books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
             standing = [CONTROL, *stay]
-            if decision is not None:
+            if last:
                 break
         if control is None or decision is None:
-            raise UserError(f"the control group failed: {held.reasons.get(CONTROL, '')}")
+            why = held.reasons.get(CONTROL, "")
+            raise TrialFailed(f"the control group failed: {why}", contest.env_steps)
         books.row(
             "decision",
             DecisionValues(

@@ -8,7 +8,7 @@ from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.signals import after_adaptation
 from websim_learner.adaptation.state import Candidate, Proposal, Waiting
-from websim_learner.adaptation.trial import Outcome
+from websim_learner.adaptation.trial import Outcome, TrialFailed
 
 
 class TrialAbandoned(Exception):
@@ -72,6 +72,12 @@ class Tryouts(Environments):
             )
         except TrialAbandoned:
             return
+        except TrialFailed as failure:
+            self._branch.count_steps(failure.env_steps)
+            why = f"nothing is changed: {failure}"
+            self._keep(why)
+            self._end(why)
+            return
         finally:
             self.books.adapting = ""
             self._ledger.enter(before)
@@ -100,7 +106,7 @@ class Tryouts(Environments):
         adopted = False
         winner = decision.winner
         if state.mode == "off":
-            self.books.row("kept", {"reward_id": self._branch.reward.id, "why": sentence})
+            self._keep(sentence)
         elif self._asks_first and left and (decision.promote or not state.goal.by_fitness):
             names = left if winner is None else [winner]
             self.policies.proposed = {name: outcome.policies[name] for name in names}
@@ -124,6 +130,10 @@ class Tryouts(Environments):
                 outcome.points[CONTROL], update=update, env_steps=env_steps
             )
             state.points = [known]
+
+    def _keep(self, why: str) -> None:
+        """Write down that the reward in force stays, whatever its trial has shown."""
+        self.books.row("kept", {"reward_id": self._branch.reward.id, "why": why})
 
     def _end(self, sentence: str, adopted: bool = False) -> None:
         state = self.state

@@ -357,3 +357,28 @@ def test_groups_that_cannot_be_had_end_the_adaptation_not_the_run(make):
     (kept,) = rows(h, "kept")
     assert kept["why"] == "nothing is changed: there is no room for 16 environments"
     assert h.branch.updates == 24
+
+
+def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make):
+    # Whoever wins, nothing is adopted without a yes.
+    h = make(adapt="approve", total_steps=40 * STEPS)
+    points = []
+    conclude = h.run._adapter._conclude
+
+    def concluded(*args):
+        conclude(*args)
+        points.extend(h.run.adaptation.points)
+
+    h.run._adapter._conclude = concluded
+    h.at = {
+        2: [sends(SetReward(kind="set_reward", source=LAZY))],
+        6: [tries(CENTRE, "centre")],
+    }
+    h.go()
+    assert rows(h, "adopted") == []
+    (point,) = points
+    assert point.reward_id == h.branch.reward.id
+    # LAZY pays 1 a step at most.
+    assert all(r <= n for r, n in zip(point.reward_return, point.length, strict=True))
+    assert point.reward_return != point.task_return
+    assert point.value_loss > 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from websim.service.errors import UserError
-from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
@@ -52,14 +52,7 @@ class Adapter(Tryouts):
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
-        stats = advance.stats
-        self.state.stats = {
-            "value_loss": stats.value_loss,
-            "policy_loss": stats.policy_loss,
-            "entropy_nats": stats.entropy_nats,
-            "kl_nats": stats.kl_nats,
-            "explained_variance": stats.explained_variance,
-        }
+        self.state.stats = stats_of(advance)
 
     def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
         """Take in an evaluation of the incumbent; pull a trigger where one is due.

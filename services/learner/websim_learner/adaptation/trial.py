@@ -9,7 +9,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.contest import CONTROL, Contest, group_envs, group_settings
 from websim_learner.adaptation.curriculum import Ranges
-from websim_learner.adaptation.examiner import Examiner, point_of
+from websim_learner.adaptation.examiner import Examiner, point_of, stats_of
 from websim_learner.adaptation.gate import Checked, check_reward, schema_of
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.rows import (
@@ -26,8 +26,8 @@ from websim_learner.adaptation.verdicts import (
     halve,
     is_clear,
 )
+from websim_learner.advance import Advance
 from websim_learner.branch import Branch
-from websim_learner.evaluation import Evaluation
 from websim_learner.fleet import FleetClient, Waiter, is_lost, turn_knobs
 from websim_learner.policy_state import PolicyState
 from websim_learner.randomness import Stream, derived_seed
@@ -183,10 +183,11 @@ class Trials:
             fork.take_over(start, fork.reward)
             return fork
 
-        def evaluate(fork: Branch) -> tuple[EvalPoint, Evaluation]:
-            evaluation = self._examiner.examine(fork)
+        def evaluate(fork: Branch, last: Advance) -> EvalPoint:
+            # The control's is the first point of the incumbent that goes on from there.
+            evaluation = self._examiner.examine(fork, judged=True)
             update, steps = self._books.when
-            return point_of(evaluation, fork, update, steps, {}), evaluation
+            return point_of(evaluation, fork, update, steps, stats_of(last))
 
         contest = Contest(
             make_fork,

@@ -166,7 +166,9 @@ class Environments(Adoptions):
         """Measure levels up to the first that the policy fails; return the last one it keeps."""
         done: list[Level] = []
         for level in levels:
-            value = self._value_in(level.task) if level.task else self._value_at(level.ranges)
+            # Knobs that a level does not name stay as they are turned.
+            turned = {**self.state.ranges, **level.ranges}
+            value = self._value_in(level.task) if level.task else self._value_at(turned)
             done.append(msgspec.structs.replace(level, value=value))
             if followed([each.value or 0.0 for each in done], asked) < len(done):
                 break

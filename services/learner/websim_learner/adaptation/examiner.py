@@ -76,7 +76,7 @@ class Examiner:
             branch: whose.
             trajectories: episodes to keep; where any are, all are judged.
             most: episodes at most, the first ones of a whole evaluation; None for all of them.
-            ranges: of knobs; None for nominal physics.
+            ranges: of knobs, the others are nominal; None for nominal physics.
             judged: whether the branch's present reward judges the episodes too.
         """
         examine = functools.partial(
@@ -128,7 +128,9 @@ class Examiner:
     def _turned(self, ranges: Ranges) -> FleetClient:
         """Return the session whose knobs are turned, by which nothing nominal is measured."""
         client = self._opened(self._episodes, turned=True)
-        turn_knobs(client, ranges, self._waiter)
+        # All of them: those that are not named keep what was measured before.
+        nominal = {knob.name: (knob.nominal, knob.nominal) for knob in client.task.knobs}
+        turn_knobs(client, nominal | dict(ranges), self._waiter)
         return client
 
     def _session(self, most: int | None = None) -> FleetClient:

@@ -21,6 +21,7 @@ from websim_learner.adaptation.signals import TriggerSettings, TriggerState
 from websim_learner.adaptation.state import Candidate, Proposal
 from websim_learner.adaptation.triggers import find_trigger
 from websim_learner.control import (
+    AdoptReward,
     Approve,
     Ask,
     FitnessProgram,
@@ -312,8 +313,8 @@ def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch,
 LAZY = "def reward(state, action):\n    return 1.0 - 0.01 * np.sum(np.square(action), axis=1)\n"
 
 
-def fails_in_the_trial(h, monkeypatch):
-    """Let LAZY miss its deadline from the trial's first update on."""
+def fails_on_demand(monkeypatch):
+    """Return a list: while there is anything in it, LAZY misses its deadline."""
     evaluate, failing = rewards.evaluate_guarded, []
 
     def miss(program, *args):
@@ -322,7 +323,7 @@ def fails_in_the_trial(h, monkeypatch):
         return evaluate(program, *args)
 
     monkeypatch.setattr(rewards, "evaluate_guarded", miss)
-    in_the_trial(h, 2, lambda h: failing.append(1))
+    return failing
 
 
 def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkeypatch):
@@ -331,7 +332,8 @@ def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkey
         2: [sends(SetReward(kind="set_reward", source=LAZY))],
         6: [tries(CENTRE, "centre")],
     }
-    fails_in_the_trial(h, monkeypatch)
+    failing = fails_on_demand(monkeypatch)
+    in_the_trial(h, 2, lambda h: failing.append(1))
     assert h.go() == "finished"
     (kept,) = rows(h, "kept")
     assert kept["why"].startswith("nothing is changed: the control group failed: ")
@@ -382,3 +384,37 @@ def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make
     assert all(r <= n for r, n in zip(point.reward_return, point.length, strict=True))
     assert point.reward_return != point.task_return
     assert point.value_loss > 0.0
+
+
+def adopts_what_fails(make, monkeypatch, directory, kill=None):
+    """A run that adopts LAZY, which fails at its eighth update."""
+    h = make(directory, checkpoint_every_updates=6)
+    failing = fails_on_demand(monkeypatch)
+    adopts = AdoptReward(kind="adopt_reward", reward=LAZY, force=True)
+    h.at = {
+        4: [lambda h: "adopt" in kinds(h) or h.send(adopts)],
+        7: [lambda h: "set_reward" in kinds(h) or failing.append(1)],
+        8: [lambda h: failing.clear()],
+    }
+    if kill is not None:
+        h.at[kill] = [*h.at.get(kill, []), die]
+    return h
+
+
+@pytest.mark.parametrize("kill", [10, 13], ids=["before the checkpoint", "after it"])
+def test_a_reward_that_fails_is_out_of_force_in_the_books_too(make, monkeypatch, tmp_path, kill):
+    alone = adopts_what_fails(make, monkeypatch, tmp_path / "alone")
+    alone.go()
+    with pytest.raises(Killed):
+        adopts_what_fails(make, monkeypatch, tmp_path / "killed", kill).go()
+    killed = adopts_what_fails(make, monkeypatch, tmp_path / "killed")
+    killed.go()
+    assert killed.digest() == alone.digest()
+    for h in (alone, killed):
+        assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == "task"
+        failed = next(e for e in h.run.adaptation.rewards if e.source == LAZY)
+        assert (failed.outcome, failed.reason) == ("failed", "it took too long")
+        assert h.run.adaptation.baseline is None
+        assert rows(h, "failed")[-1]["undone"] == failed.id
+    assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
+    assert killed.run.adaptation.triggers == alone.run.adaptation.triggers

@@ -113,6 +113,11 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
     )
 
 
+def after_failure(state: TriggerState) -> TriggerState:
+    """Return the state after the task's own reward took over from one that failed."""
+    return msgspec.structs.replace(state, adopted_env_steps=None, told=())
+
+
 def after_goal(state: TriggerState) -> TriggerState:
     """Return the state after the goal changed: its target is not reached yet."""
     return msgspec.structs.replace(state, adopted_env_steps=None, reached=False, told=())

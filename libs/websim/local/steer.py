@@ -251,7 +251,7 @@ def in_a_line(row: Row) -> str:
         case "tasks":
             others = [f"{count:,} of {task}" for task, count in values["others"].items()]
             text = f"other tasks: {', '.join(others) or 'none'}: {values['why']}"
-        case "adopted" | "rolled_back":
+        case "adopted" | "rolled_back" | "kept" | "failed":
             text = f"{values['reward_id']} is in force: {values['why']}"
         case "waiting":
             text = values["sentence"]

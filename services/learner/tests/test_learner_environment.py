@@ -225,6 +225,33 @@ def test_measuring_elsewhere_leaves_no_trace(make):
     assert values[1] == values[3]
 
 
+def test_knobs_that_are_not_named_are_measured_nominal(make):
+    """Whatever was measured before: what a policy reaches now is compared with what follows."""
+    h = make(total_steps=6 * STEPS)
+    values = []
+
+    def measure(h):
+        values.extend(h.run._adapter._value_at(each) for each in ({}, HARD, {}))
+
+    h.at = {4: [measure]}
+    h.go()
+    assert values[0] == values[2] != values[1]
+
+
+def test_levels_are_measured_with_the_other_knobs_as_they_are_turned(make):
+    h = make(total_steps=6 * STEPS)
+    measured = []
+
+    def measure(h):
+        h.run._adapter._value_at = lambda ranges: measured.append(ranges) or 1.0
+        h.run.adaptation.ranges = {"mass": (2.0, 2.0), "force": (1.0, 1.0)}
+        h.run._adapter._measured([Level(difficulty=None, ranges=HALF)], 1.0)
+
+    h.at = {4: [measure]}
+    h.go()
+    assert measured == [{"mass": (2.0, 2.0), **HALF}]
+
+
 def test_levels_beyond_a_difficulty(toy_task):
     levels = harder(toy_task.knobs, 0.7)
     assert [level.difficulty for level in levels] == [0.8, 0.9, 1.0]

@@ -167,7 +167,7 @@ class Trainer:
             self.ledger.note_advance(branch, advance)
             self._adapter.note_advance(advance)
             if advance.reward_failure:
-                branch.set_reward(branch.make_reward(None), at_once=True)
+                self._fall_back(branch, None, advance.reward_failure, branch.updates - 1)
         self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:
@@ -249,14 +249,24 @@ class Trainer:
             case "set_num_envs" | "set_task":
                 self._changes.replay(entry.kind, entry.values)
             case "set_reward":
-                branch = self.branches[entry.values["branch"]]
-                # Where a reward failed, the update under way was judged by the new one already.
-                failed = "why" in entry.values
-                branch.set_reward(branch.make_reward(entry.values["source"]), at_once=failed)
+                branch, values = self.branches[entry.values["branch"]], entry.values
+                if "why" in values:
+                    self._fall_back(branch, values["source"], values["why"], entry.update)
+                else:
+                    branch.set_reward(branch.make_reward(values["source"]))
             case "trial":
                 self._tend(again=True)
             case kind:
                 self._adapter.replay(kind, entry.values)
+
+    def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
+        """Go on by the reward that took over from one that failed, from an update on.
+
+        That update was judged by it already, whatever its rollout was collected for.
+        """
+        failed = branch.reward.id
+        branch.set_reward(branch.make_reward(source), at_once=True)
+        self._adapter.note_failure(failed, why, update)
 
     def _tend(self, *, again: bool = False) -> None:
         """Let the adapter do what can be done now, a whole trial perhaps.

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from websim.service.errors import UserError
-from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
@@ -53,14 +53,7 @@ class Adapter(Tryouts):
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
-        stats = advance.stats
-        self.state.stats = {
-            "value_loss": stats.value_loss,
-            "policy_loss": stats.policy_loss,
-            "entropy_nats": stats.entropy_nats,
-            "kl_nats": stats.kl_nats,
-            "explained_variance": stats.explained_variance,
-        }
+        self.state.stats = stats_of(advance)
 
     def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
         """Take in an evaluation of the incumbent; pull a trigger where one is due.
@@ -134,7 +127,11 @@ class Adapter(Tryouts):
             return False
         # A kill in the trial costs no more than the trial.
         self._ledger.write_checkpoint()
-        self._try(self.state.proposal)
+        self._trying = True
+        try:
+            self._try(self.state.proposal)
+        finally:
+            self._trying = False
         return True
 
     def close(self) -> None:
@@ -186,7 +183,10 @@ class Adapter(Tryouts):
         self._begin_goal(goal)
 
     def _begin_goal(self, goal: Goal) -> None:
+        """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
         state = self.state
+        self._answered("")
+        self._want_no_candidates()
         state.goal, state.asked_goal, state.points = goal, None, []
         state.baseline, state.preference = None, None
         state.triggers = after_goal(state.triggers)
@@ -205,13 +205,9 @@ class Adapter(Tryouts):
         and a question, a trial that was to come or a yes that is waited for come to nothing.
         """
         state, branch = self.state, self._branch
-        self._answered("")
-        state.proposal = state.asked = None
         state.goal_target = None
         state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
         state.undo, self.policies.undo = [], []
-        self.questions.forget()
-        self.books.adapting = ""
         for entry in state.rewards:
             if entry.outcome == "in_force":
                 state.note(entry.id, outcome="adopted", reason="the task was changed")
@@ -248,7 +244,6 @@ class Adapter(Tryouts):
         """Say yes to what waits."""
         waiting = self._waiting(adaptation)
         if waiting.goal is not None:
-            self.state.waiting = None
             self._apply_goal(waiting.goal)
             return "the goal is set"
         if waiting.what == "environment":
@@ -292,15 +287,24 @@ class Adapter(Tryouts):
 
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
         """Adapt by itself, after a yes, or not at all."""
-        self.books.journal("adapt_mode", {"mode": mode})
-        self._enter_mode(mode)
+        self.books.journal("adapt_mode", {"mode": mode, "trying": self._trying})
+        self._set_mode(mode, self._trying)
         return str(mode)
 
-    def _enter_mode(self, mode: Any) -> None:  # noqa: ANN401 - AdaptMode
-        # Said in a trial, it decides what becomes of the candidates. The environment was changed
-        # before, under the former mode; a life that replays it before the trial does so here.
+    def _set_mode(self, mode: Any, trying: bool) -> None:  # noqa: ANN401 - AdaptMode
+        """Adapt otherwise from now on.
+
+        Args:
+            mode: as `set_mode` takes it.
+            trying: whether a trial was under way: it is held to its end in every life of the run,
+                for its steps count.
+        """
+        # The environment was changed before the trial, under the former mode; a life that replays
+        # this before it does so here.
         self._follow_proposal()
         self.state.mode = mode
+        if mode == "off" and not trying:
+            self._want_no_candidates()
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
@@ -308,7 +312,6 @@ class Adapter(Tryouts):
             case "goal":
                 goal = msgspec.convert(values, Goal)
                 self.examiner.set_goal(goal, self._branch.client.task)
-                self.state.waiting = None
                 self._begin_goal(goal)
             case "goal_asked":
                 # It is asked anew when the journal is behind, unless that holds what came of it.
@@ -335,4 +338,4 @@ class Adapter(Tryouts):
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
                 self._turn(ranges, values["difficulty"], "a person turns them")
             case "adapt_mode":
-                self._enter_mode(values["mode"])
+                self._set_mode(values["mode"], values.get("trying", False))

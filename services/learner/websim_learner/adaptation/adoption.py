@@ -6,9 +6,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.core import AdapterCore
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
-from websim_learner.adaptation.signals import (
-    after_rollback,
-)
+from websim_learner.adaptation.signals import after_failure, after_rollback
 from websim_learner.adaptation.state import (
     RewardEntry,
 )
@@ -60,7 +58,10 @@ class Adoptions(AdapterCore):
         state.note(before, outcome="adopted")
         state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
         state.undo = [*state.undo, before][-len(self.policies.undo) :]
-        state.baseline, state.preference, state.points = baseline, preferred, []
+        state.points = []
+        if state.goal.by_fitness:
+            # Where a person judges there is no probation: no number overrules their yes.
+            state.baseline, state.preference = baseline, preferred
         fitness = mean_of(baseline.fitness)
         values = {"reward_id": after, "before": before, "why": why, "fitness": fitness}
         self.books.row("adopted", values)
@@ -105,3 +106,26 @@ class Adoptions(AdapterCore):
         self.books.row("rolled_back", values)
         self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
         return after
+
+    def note_failure(self, failed: str, why: str, update: int) -> None:
+        """Take note that the task's own reward has taken over from one that failed.
+
+        Args:
+            failed: id of the reward that gives no numbers any more.
+            why: for people.
+            update: updates that were done before the task's own reward judged.
+        """
+        state = self.state
+        for entry in state.rewards:
+            if entry.outcome == "in_force":
+                state.note(entry.id, outcome="adopted")
+        state.note(failed, outcome="failed", reason=why)
+        if state.entry(TASK_REWARD_ID) is None:
+            self._remember_first()
+        state.note(TASK_REWARD_ID, outcome="in_force", reason="", update=update)
+        state.baseline = state.preference = None
+        state.points = []
+        state.triggers = after_failure(state.triggers)
+        values = {"reward_id": TASK_REWARD_ID, "undone": failed, "why": why}
+        self.books.row("failed", values)
+        self.books.tell("failed", f"{failed} failed, {TASK_REWARD_ID} is in force: {why}")

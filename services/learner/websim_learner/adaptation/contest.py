@@ -15,7 +15,6 @@ from websim_learner.adaptation.points import EvalPoint
 from websim_learner.advance import Advance
 from websim_learner.branch import Branch
 from websim_learner.defaults import PPOSettings
-from websim_learner.evaluation import Evaluation
 from websim_learner.fleet import FleetClient
 from websim_learner.policy_state import PolicyState
 
@@ -43,7 +42,7 @@ class Contest:
         self,
         make_fork: Callable[[FleetClient, str | None], Branch],
         open_group: Callable[[str], FleetClient],
-        evaluate: Callable[[Branch], tuple[EvalPoint, Evaluation]],
+        evaluate: Callable[[Branch, Advance], EvalPoint],
         between: Callable[[], None],
     ) -> None:
         """Make ready; nothing is opened yet.
@@ -52,7 +51,7 @@ class Contest:
             make_fork: makes a branch on a session that stands where the incumbent stands, for a
                 reward's source (None: the task's own).
             open_group: opens a session of as many envs as a group has, for the contender named.
-            evaluate: evaluates a fork, from the same starts each time.
+            evaluate: evaluates a fork after its last update, from the same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
         """
         self._make_fork = make_fork
@@ -88,27 +87,27 @@ class Contest:
             fork = self._forks[name]
             updates = updates_of(steps, fork.steps_per_update)
             points[name] = None
-            if reason := self._advance(name, fork, updates):
-                reasons[name] = reason
-                continue
-            points[name], _ = self._evaluate(fork)
+            last = self._advance(name, fork, updates)
+            if last is None:
+                reasons[name] = self._failed[name]
+            else:
+                points[name] = self._evaluate(fork, last)
         return Round(points, reasons)
 
-    def _advance(self, name: str, fork: Branch, updates: int) -> str:
-        """Train one contender; return why it failed, or nothing."""
-        if name in self._failed:
-            return self._failed[name]
+    def _advance(self, name: str, fork: Branch, updates: int) -> Advance | None:
+        """Train one contender; return its last update, or None if it failed."""
+        advance: Advance | None = None
         for done in range(updates):
+            if name in self._failed:
+                return None
             self._between()
-            advance: Advance = fork.advance(last=done == updates - 1)
+            advance = fork.advance(last=done == updates - 1)
             self.env_steps += fork.steps_per_update
             if advance.reward_failure:
                 self._failed[name] = advance.reward_failure
-                return advance.reward_failure
-            if not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):
+            elif not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):
                 self._failed[name] = "its losses are not finite numbers"
-                return self._failed[name]
-        return ""
+        return None if name in self._failed else advance
 
     def policy(self, name: str) -> PolicyState:
         """Return where a contender stands."""

@@ -10,7 +10,7 @@ from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.examiner import Examiner, point_of
 from websim_learner.adaptation.gate import Checked, check_reward
-from websim_learner.adaptation.points import EvalPoint
+from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.preference import TrajectoryBank
 from websim_learner.adaptation.questions import Questions
@@ -71,10 +71,12 @@ class AdapterCore:
         self.questions = questions
         self._probed = False
         """Whether the bank holds behaviours that want nothing."""
+        self._trying = False
+        """Whether candidates are at the gate or in their trial."""
         self._branches = branches
         self._ledger = ledger
         self._trials = trials
-        self._settings = settings
+        self._run_settings = settings
         self.tasks: TaskShares
         """Set by the trainer before anything is done."""
 
@@ -92,6 +94,17 @@ class AdapterCore:
         """Episodes that an evaluation is to record."""
         return TRAJECTORIES if self.state.mode != "off" else 0
 
+    @property
+    def _settings(self) -> TriggerSettings:
+        """When the run asks for a change, by its present goal."""
+        by_fitness = self.state.goal.by_fitness
+        return msgspec.structs.replace(self._run_settings, by_fitness=by_fitness)
+
+    @property
+    def _asks_first(self) -> bool:
+        """Whether nothing is changed without a person's yes."""
+        return self.state.mode == "approve" or not self.state.goal.by_fitness
+
     def _require_on(self) -> None:
         if self.state.mode == "off":
             raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
@@ -102,18 +115,21 @@ class AdapterCore:
         Raises:
             UserError: it is refused; says why.
         """
-        self._look_at_probes()
-        checked = check_reward(source, self._branch.client.task, self.bank.trajectories)
+        checked = check_reward(source, self._branch.client.task, self._known_behaviours())
         if not checked.accepted and not (force and checked.tier == "preference"):
             remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
             raise UserError(f"the reward is refused: {checked.message}", remedy)
         return checked
 
-    def _look_at_probes(self) -> None:
+    def _known_behaviours(self) -> list[Trajectory]:
+        """Return what a reward is to rank as fitness does; nothing where a person judges."""
+        if not self.state.goal.by_fitness:
+            return []
         if not self._probed:
             for probe in self.examiner.probes():
                 self.bank.add(probe, probe=True)
             self._probed = True
+        return self.bank.trajectories
 
     def _baseline(self) -> EvalPoint:
         """Return what the incumbent is worth: its last whole evaluation, else one made now.
@@ -153,10 +169,16 @@ class AdapterCore:
 
     def _answered(self, chosen: str) -> None:
         """Forget what waited; candidates that were not chosen have lost."""
-        waiting, self.state.waiting, self.policies.proposed = self.state.waiting, None, {}
+        self.state.waiting, self.policies.proposed = None, {}
         for entry in self.state.rewards:
-            if waiting and entry.outcome == "proposed" and entry.name != chosen:
+            if entry.outcome == "proposed" and entry.name != chosen:
                 self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
+
+    def _want_no_candidates(self) -> None:
+        """Let a question for candidates, or a trial that is to come, come to nothing."""
+        self.state.asked = self.state.proposal = None
+        self.questions.forget()
+        self.books.adapting = ""
 
     def _remember_first(self) -> None:
         reward = self._branch.reward

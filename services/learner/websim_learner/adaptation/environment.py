@@ -151,6 +151,10 @@ class Environments(Adoptions):
         except UserError as error:
             self.books.tell("refused", f"ranges of knobs: {error}")
             return f"the ranges are refused: {error.message}"
+        if not self.state.goal.by_fitness:
+            # No number says how far the policy follows; who judges is asked.
+            self._change(wanted, None, why)
+            return "the ranges wait for a yes"
         asked = self._value_at(self.state.ranges)
         level = self._measured(towards(self.task.knobs, self.state.ranges, wanted), asked)
         if level is None:
@@ -162,7 +166,9 @@ class Environments(Adoptions):
         """Measure levels up to the first that the policy fails; return the last one it keeps."""
         done: list[Level] = []
         for level in levels:
-            value = self._value_in(level.task) if level.task else self._value_at(level.ranges)
+            # Knobs that a level does not name stay as they are turned.
+            turned = {**self.state.ranges, **level.ranges}
+            value = self._value_in(level.task) if level.task else self._value_at(turned)
             done.append(msgspec.structs.replace(level, value=value))
             if followed([each.value or 0.0 for each in done], asked) < len(done):
                 break
@@ -172,7 +178,7 @@ class Environments(Adoptions):
 
     def _change(self, ranges: Ranges, difficulty: float | None, why: str) -> None:
         """Turn knobs, or ask for a yes."""
-        if self.state.mode != "approve":
+        if not self._asks_first:
             self._turn(ranges, difficulty, why)
             return
         text = _in_words(ranges) if difficulty is None else f"difficulty {difficulty:g}"

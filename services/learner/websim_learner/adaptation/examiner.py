@@ -9,6 +9,7 @@ from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import EvalPoint, Trajectory
+from websim_learner.advance import Advance
 from websim_learner.branch import Branch
 from websim_learner.divided import misfit
 from websim_learner.evaluation import Evaluation, evaluate, probe_trajectories
@@ -66,14 +67,17 @@ class Examiner:
         trajectories: int = 0,
         most: int | None = None,
         ranges: Ranges | None = None,
+        *,
+        judged: bool = False,
     ) -> Evaluation:
         """Evaluate a branch's present policy.
 
         Args:
             branch: whose.
-            trajectories: episodes to keep; where any are, the present reward judges them too.
+            trajectories: episodes to keep; where any are, all are judged.
             most: episodes at most, the first ones of a whole evaluation; None for all of them.
-            ranges: of knobs; None for nominal physics.
+            ranges: of knobs, the others are nominal; None for nominal physics.
+            judged: whether the branch's present reward judges the episodes too.
         """
         examine = functools.partial(
             evaluate,
@@ -84,7 +88,7 @@ class Examiner:
             measure=self._measure,
             trajectories=trajectories,
         )
-        if not trajectories:
+        if not (judged or trajectories):
             return examine()
         try:
             return examine(reward=branch.reward)
@@ -124,7 +128,9 @@ class Examiner:
     def _turned(self, ranges: Ranges) -> FleetClient:
         """Return the session whose knobs are turned, by which nothing nominal is measured."""
         client = self._opened(self._episodes, turned=True)
-        turn_knobs(client, ranges, self._waiter)
+        # All of them: those that are not named keep what was measured before.
+        nominal = {knob.name: (knob.nominal, knob.nominal) for knob in client.task.knobs}
+        turn_knobs(client, nominal | dict(ranges), self._waiter)
         return client
 
     def _session(self, most: int | None = None) -> FleetClient:
@@ -139,6 +145,18 @@ class Examiner:
                 lambda seed: self._open(episodes, seed, task), self._seed
             )
         return self._clients[key]
+
+
+def stats_of(advance: Advance) -> dict[str, float]:
+    """Return what a point tells of the update before it."""
+    stats = advance.stats
+    return {
+        "value_loss": stats.value_loss,
+        "policy_loss": stats.policy_loss,
+        "entropy_nats": stats.entropy_nats,
+        "kl_nats": stats.kl_nats,
+        "explained_variance": stats.explained_variance,
+    }
 
 
 def point_of(
@@ -157,7 +175,7 @@ def point_of(
         branch: who was evaluated.
         update: updates of the run done by then.
         env_steps: training env steps of the run done by then.
-        stats: of the update before: value_loss and so on.
+        stats: of the update before, see `stats_of`.
         whole: not a mere look at a policy on probation.
     """
     success = evaluation.episode_success

@@ -27,3 +27,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """What the fitness measures, for people; for kind "none" why there is no number."""
     target: float | None = None
     """Fitness at which the goal is reached; None: there is always a better one."""
+
+    @property
+    def by_fitness(self) -> bool:
+        """Whether fitness judges; else only a person does, and no number overrules their word."""
+        return self.kind != "none"

@@ -28,7 +28,8 @@ def guards(
     if preference is not None and not preference.passed:
         numbers = {"score": preference.score, "num_pairs": float(preference.num_pairs)}
         yield _guard("prefers_worse", f"The reward prefers worse: {preference.sentence}", numbers)
-    yield from _hacked(points, settings)
+    if settings.by_fitness:
+        yield from _hacked(points, settings)
     yield from _learning_breaks(points, settings)
 
 

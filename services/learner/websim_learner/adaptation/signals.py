@@ -49,6 +49,8 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: fitness lost in one evaluation."""
     loss_confidence: float = 0.95
     """That at least so much is lost."""
+    by_fitness: bool = True
+    """Whether fitness is a reason for anything; not where a person judges: the goal's kind."""
 
 
 class TriggerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +111,11 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
     return msgspec.structs.replace(
         state, last_end_env_steps=env_steps, adopted_env_steps=None, told=()
     )
+
+
+def after_failure(state: TriggerState) -> TriggerState:
+    """Return the state after the task's own reward took over from one that failed."""
+    return msgspec.structs.replace(state, adopted_env_steps=None, told=())
 
 
 def after_goal(state: TriggerState) -> TriggerState:

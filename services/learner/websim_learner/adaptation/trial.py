@@ -15,7 +15,7 @@ from websim_learner.adaptation.contest import (
     updates_of,
 )
 from websim_learner.adaptation.curriculum import Ranges
-from websim_learner.adaptation.examiner import Examiner, point_of
+from websim_learner.adaptation.examiner import Examiner, point_of, stats_of
 from websim_learner.adaptation.gate import Checked, check_reward, schema_of
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.rows import (
@@ -32,9 +32,9 @@ from websim_learner.adaptation.verdicts import (
     halve,
     is_clear,
 )
+from websim_learner.advance import Advance
 from websim_learner.branch import Branch
-from websim_learner.evaluation import Evaluation
-from websim_learner.fleet import FleetClient, Waiter, turn_knobs
+from websim_learner.fleet import FleetClient, Waiter, is_lost, turn_knobs
 from websim_learner.policy_state import PolicyState
 from websim_learner.randomness import Stream, derived_seed
 from websim_learner.rewards import make_reward
@@ -52,6 +52,15 @@ class Outcome:
     """Their last evaluations."""
     env_steps: int
     """Training steps that it took."""
+
+
+class TrialFailed(Exception):
+    """A trial decides nothing: there is nobody to compare with. The text says why."""
+
+    def __init__(self, message: str, env_steps: int) -> None:
+        """Say why, and how many training steps were done by then."""
+        super().__init__(message)
+        self.env_steps = env_steps
 
 
 class Trials:
@@ -92,12 +101,19 @@ class Trials:
         Groups train by whole updates, so that is more than their rounds' steps.
         """
         group = group_envs(branch.num_envs, contenders)
-        settings = group_settings(branch.settings, branch.num_envs, group)
-        per_update = group * settings.rollout_length
+        per_update = group * group_settings(branch.settings, branch.num_envs, group).rollout_length
+        held = self._held_for(contenders - 1)
         first, *later = (
-            updates_of(steps, per_update) * per_update for steps in self._settings.round_env_steps
+            updates_of(steps, per_update) * per_update for steps in held.round_env_steps
         )
-        return first * contenders + sum(later) * min(contenders, 1 + self._settings.finalists)
+        return first * contenders + sum(later) * min(contenders, 1 + held.finalists)
+
+    def _held_for(self, candidates: int) -> TrialSettings:
+        """Return how a trial of so many candidates is held."""
+        if self._books.state.goal.by_fitness:
+            return self._settings
+        # No number says who is better: all stay to the end, and a person chooses.
+        return msgspec.structs.replace(self._settings, finalists=candidates, by_fitness=False)
 
     def admit(
         self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]
@@ -146,6 +162,7 @@ class Trials:
 
         Raises:
             RunStopped: the run is to stop.
+            TrialFailed: the control group failed, or there are no groups to be had.
             UserError: the fleet is gone.
         """
         config = self._config
@@ -178,10 +195,11 @@ class Trials:
             fork.take_over(start, fork.reward)
             return fork
 
-        def evaluate(fork: Branch) -> tuple[EvalPoint, Evaluation]:
-            evaluation = self._examiner.examine(fork)
+        def evaluate(fork: Branch, last: Advance) -> EvalPoint:
+            # The control's is the first point of the incumbent that goes on from there.
+            evaluation = self._examiner.examine(fork, judged=True)
             update, steps = self._books.when
-            return point_of(evaluation, fork, update, steps, {}), evaluation
+            return point_of(evaluation, fork, update, steps, stats_of(last))
 
         contest = Contest(
             make_fork,
@@ -190,16 +208,22 @@ class Trials:
             self._between,
         )
         try:
-            contest.enter(
-                {CONTROL: branch.reward.source}
-                | {candidate.name: candidate.source for candidate in candidates}
-            )
+            try:
+                contest.enter(
+                    {CONTROL: branch.reward.source}
+                    | {candidate.name: candidate.source for candidate in candidates}
+                )
+            except UserError as error:
+                # A run needs no trial to go on, but who loses envs begins another life.
+                if is_lost(error):
+                    raise
+                raise TrialFailed(str(error), contest.env_steps) from None
             return self._compete(contest, [candidate.name for candidate in candidates])
         finally:
             contest.close()
 
     def _compete(self, contest: Contest, names: list[str]) -> Outcome:
-        settings, books = self._settings, self._books
+        settings, books = self._held_for(len(names)), self._books
         standing = [CONTROL, *names]
         points: dict[str, EvalPoint | None] = {}
         rounds = settings.round_env_steps
@@ -214,7 +238,7 @@ class Trials:
                 decision = decide(control, candidates, settings)
                 if number < len(rounds) and not is_clear(control, decision, settings):
                     decision = None
-            last = decision is not None or number == len(rounds)
+            last = control is None or decision is not None or number == len(rounds)
             keep = len(standing) if last else settings.finalists
             stay = list(halve(points, keep, CONTROL))
             books.row(
@@ -223,10 +247,11 @@ class Trials:
             )
             books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
             standing = [CONTROL, *stay]
-            if decision is not None:
+            if last:
                 break
         if control is None or decision is None:
-            raise UserError(f"the control group failed: {held.reasons.get(CONTROL, '')}")
+            why = held.reasons.get(CONTROL, "")
+            raise TrialFailed(f"the control group failed: {why}", contest.env_steps)
         books.row(
             "decision",
             DecisionValues(

@@ -71,6 +71,8 @@ def progress(
     point: EvalPoint, target: float | None, settings: TriggerSettings
 ) -> tuple[float, float | None, str]:
     """Return what is compared with the target, the target (None: there is none), and its name."""
+    if not settings.by_fitness:
+        return mean_of(point.fitness), None, "Fitness"
     if target is not None:
         return mean_of(point.fitness), target, "Fitness"
     if point.success:
@@ -101,7 +103,7 @@ def _target_reached(
 def _stagnation(
     points: Sequence[EvalPoint], target: float | None, settings: TriggerSettings
 ) -> Trigger | None:
-    if not points:
+    if not points or not settings.by_fitness:
         return None
     value, goal, _ = progress(points[-1], target, settings)
     if goal is not None and not value < goal:

@@ -8,7 +8,7 @@ from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.signals import after_adaptation
 from websim_learner.adaptation.state import Candidate, Proposal, Waiting
-from websim_learner.adaptation.trial import Outcome
+from websim_learner.adaptation.trial import Outcome, TrialFailed
 
 
 class TrialAbandoned(Exception):
@@ -52,8 +52,7 @@ class Tryouts(Environments):
         self.state.proposal = msgspec.structs.replace(proposal, ranges={}, reason=reason)
 
     def _try(self, proposal: Proposal) -> None:
-        self._look_at_probes()
-        verdicts = self._trials.admit(proposal.candidates, self._branch, self.bank.trajectories)
+        verdicts = self._trials.admit(proposal.candidates, self._branch, self._known_behaviours())
         accepted = []
         for candidate in proposal.candidates:
             checked = verdicts[candidate.name]
@@ -79,6 +78,12 @@ class Tryouts(Environments):
             outcome = self._trials.hold(
                 self._branch, accepted, env_steps, proposal.adaptation, self.state.ranges
             )
+        except TrialFailed as failure:
+            self._branch.count_steps(failure.env_steps)
+            why = f"nothing is changed: {failure}"
+            self._keep(why)
+            self._end(why)
+            return
         finally:
             self.books.adapting = ""
             self._ledger.enter(before)
@@ -87,15 +92,16 @@ class Tryouts(Environments):
 
     def _conclude(self, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
         """Adopt, propose, or keep the incumbent as its control group has trained on."""
-        state, decision = self.state, outcome.decision
+        state, decision, sentence = self.state, outcome.decision, outcome.decision.sentence
+        if state.mode == "off":
+            sentence = f"{sentence} Adaptation was turned off meanwhile: nothing is adopted."
         control = outcome.policies.get(CONTROL)
-        by_person = state.goal.kind == "none" or state.mode == "approve"
         for name, checked in verdicts.items():
             best = name == decision.winner
             state.note(
                 checked.program_id,
                 outcome="lost",
-                reason=decision.sentence,
+                reason=sentence,
                 fitness_gain=decision.gain_mean if best else None,
                 fitness_gain_low=decision.gain_low if best else None,
             )
@@ -105,8 +111,10 @@ class Tryouts(Environments):
         left = [name for name in outcome.policies if name != CONTROL]
         adopted = False
         winner = decision.winner
-        if by_person and left and (decision.promote or state.goal.kind == "none"):
-            names = left if winner is None or state.goal.kind == "none" else [winner]
+        if state.mode == "off":
+            self._keep(sentence)
+        elif self._asks_first and left and (decision.promote or not state.goal.by_fitness):
+            names = left if winner is None else [winner]
             self.policies.proposed = {name: outcome.policies[name] for name in names}
             for name in names:
                 state.note(verdicts[name].program_id, outcome="proposed")
@@ -120,7 +128,7 @@ class Tryouts(Environments):
                 outcome.policies[winner], outcome.points[CONTROL], verdicts[winner].preference,
                 decision.sentence,
             )  # fmt: skip
-        self._end(decision.sentence, adopted)
+        self._end(sentence, adopted)
         if control is not None and not adopted:
             # The incumbent is worth what its control group was.
             update, env_steps = self.books.when
@@ -128,6 +136,10 @@ class Tryouts(Environments):
                 outcome.points[CONTROL], update=update, env_steps=env_steps
             )
             state.points = [known]
+
+    def _keep(self, why: str) -> None:
+        """Write down that the reward in force stays, whatever its trial has shown."""
+        self.books.row("kept", {"reward_id": self._branch.reward.id, "why": why})
 
     def _end(self, sentence: str, adopted: bool = False) -> None:
         state = self.state

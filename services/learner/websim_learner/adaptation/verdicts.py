@@ -21,6 +21,8 @@ class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
     control's |fitness|."""
     confidence: float = 0.95
     """That a finalist which takes over is better, however many finalists there are."""
+    by_fitness: bool = True
+    """Whether fitness decides; otherwise nobody takes over before a person has chosen."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +30,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     promote: bool
     winner: str | None
-    """The finalist with the best lower bound, promoted or not; None: every one failed."""
+    """The finalist with the best lower bound, promoted or not; None: every one failed, or a person
+    chooses."""
     gain_mean: float | None
     """Of its fitness over the control's, mean of the paired episodes; None without a winner."""
     gain_low: float | None
@@ -76,6 +79,9 @@ def decide(
     standing = {name: point for name, point in finalists.items() if point is not None}
     if not standing:
         return _nobody(settings)
+    if not settings.by_fitness:
+        sentence = "No number says who is better: a person chooses."
+        return msgspec.structs.replace(_nobody(settings), sentence=sentence)
     looks = len(standing) * len(settings.round_env_steps)
     confidence = 1.0 - (1.0 - settings.confidence) / looks
     ranking: list[tuple[float, float, str]] = []

@@ -88,7 +88,7 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
     const step = stepOf(row, found.get(row.adaptation));
     if (step !== null) {
       steps.push(step);
-      if (row.kind === "rolled_back") takeBack(found, row);
+      if (step.what === "rolled back") takeBack(found, row);
       continue;
     }
     if (row.adaptation === 0) continue;
@@ -126,8 +126,9 @@ function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
     return { n, envSteps, what: "goal", title, detail: text(values["fitness_description"]) ?? "", rewardId: null };
   }
   const why = text(values["why"]) ?? "";
-  if (row.kind === "rolled_back") {
-    return { n, envSteps, what: "rolled back", title: `${text(values["undone"]) ?? ""} is taken back`, detail: why, rewardId };
+  if (row.kind === "rolled_back" || row.kind === "failed") {
+    const title = `${text(values["undone"]) ?? ""} ${row.kind === "failed" ? "failed" : "is taken back"}`;
+    return { n, envSteps, what: "rolled back", title, detail: why, rewardId };
   }
   if (row.kind === "knobs" || row.kind === "tasks") {
     return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null };
@@ -249,6 +250,10 @@ function fill(adaptation: Adaptation, row: LogRow): void {
     case "waiting":
       adaptation.outcome = "waiting";
       adaptation.decision = text(values["sentence"]) ?? adaptation.decision;
+      break;
+    case "kept":
+      adaptation.outcome = "kept";
+      adaptation.decision = text(values["why"]) ?? "";
       break;
     case "adopted":
       adaptation.outcome = "adopted";

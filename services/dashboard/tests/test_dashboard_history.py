@@ -74,13 +74,27 @@ def test_thinned_series_are_even_and_end_with_the_newest(path):
 
 def test_what_is_done_again_after_a_restart_replaces_what_was_done_before(path):
     history = open_history(path)
-    add(history, *(make_metrics(n) for n in range(1, 6)))
+    other = make_metrics(6, update=5, branch=1)
+    add(history, *(make_metrics(n) for n in range(1, 6)), other)
     again = 1_000_000_000
-    add(history, make_metrics(again + 1, update=4, return_mean=-1.0))
-    [branch] = history.series(RUN, "r1", ["return_mean"], 0, 100).branches
-    assert branch.update == [1, 2, 3, 4, 5]
-    assert branch.values["return_mean"] == [10.0, 20.0, 30.0, -1.0, 50.0]
+    add(history, make_metrics(again + 1, update=3, return_mean=-1.0))
+    one, another = history.series(RUN, "r1", ["return_mean"], 0, 100).branches
+    assert one.update == [1, 2, 3]
+    assert one.values["return_mean"] == [10.0, 20.0, -1.0]
+    assert another.update == [5]
     assert history.last_number(RUN) == again + 1
+    history.close()
+
+
+def test_lives_in_one_batch_replace_one_another_and_a_batch_that_comes_twice_loses_nothing(path):
+    history = open_history(path)
+    first = [make_metrics(n) for n in range(1, 6)]
+    again = [make_metrics(1_000_000_000 + n, update=2 + n) for n in range(1, 3)]
+    for batch in (first, [*first[3:], *again], again):
+        add(history, *batch)
+    [branch] = history.series(RUN, "r1", [], 0, 100).branches
+    assert branch.update == [1, 2, 3, 4]
+    assert branch.number[1:] == [2, *(each["n"] for each in again)]
     history.close()
 
 

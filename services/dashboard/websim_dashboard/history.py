@@ -1,7 +1,7 @@
 """The curves and the timeline of runs, in SQLite: they outlive pages, learners and this service.
 
-It holds no truth: a learner's records, as they came. A point is known by run, branch and update,
-so what a learner does again after a restart takes the place of what it did before.
+It holds no truth: a learner's records, as they came. A point is known by run, branch and update.
+A learner that goes on from an older checkpoint takes back what its branches did after it.
 """
 
 import json
@@ -52,6 +52,9 @@ DELETE FROM points WHERE run = ? AND (branch, update_) IN (
 )
 """
 """Delete every other one of the oldest points."""
+
+TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
+"""Delete what came before a point and is not before it: the run went back behind that."""
 
 
 class History:
@@ -144,27 +147,21 @@ class History:
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
                 (run, status["run_id"], last, time.time(), json.dumps(status)),
             )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        run,
-                        p.branch,
-                        p.update,
-                        p.number,
-                        p.env_steps,
-                        p.time_unix_s,
-                        json.dumps(p.values),
-                    )
-                    for p in points
-                ),
-            )
+            taken_back = sum(self._add_point(run, point) for point in points)
             self._db.executemany(
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
                 ((run, e.number, e.model_dump_json()) for e in events),
             )
             self.rows_written += len(points) + len(events)
-            self._thin_out(run, len(points))
+            self._thin_out(run, len(points) - taken_back)
+
+    def _add_point(self, run: str, point: MetricPoint) -> int:
+        """Return how many older points it takes back."""
+        place = (run, point.branch, point.update, point.number)
+        taken_back = self._db.execute(TAKE_BACK, place).rowcount
+        rest = (point.env_steps, point.time_unix_s, json.dumps(point.values))
+        self._db.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", place + rest)
+        return taken_back
 
     def _thin_out(self, run: str, added: int) -> None:
         if run not in self._counts:

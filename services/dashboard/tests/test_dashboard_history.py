@@ -11,7 +11,7 @@ import pytest
 from dashboard_samples import make_metrics, make_run, make_state
 
 from websim.service.errors import UserError
-from websim_dashboard.history import DAY_S, History
+from websim_dashboard.history import DAY_S, MAX_EVENTS, History
 from websim_dashboard.records import split_records
 
 RUN = "/runs/r1"
@@ -44,7 +44,7 @@ def test_points_and_events_are_there_when_it_is_opened_again(path):
     assert branch.values["return_mean"] == [10.0, None]
     assert branch.values["component:forward"] == [0.75, 0.75]
     assert "success_mean" not in branch.values
-    assert [event.title for event in history.events(RUN, 0)] == ["paused"]
+    assert [event.title for event in history.events(RUN, [], 0)] == ["paused"]
     assert history.last_number(RUN) == 3
     assert history.last_status(RUN)["env_steps"] == 3000
     assert history.latest_run() == (RUN, "r1")
@@ -59,6 +59,18 @@ def test_only_what_is_named_and_new_is_answered(path):
     assert list(branch.values) == ["policy_loss"]
     assert history.series(RUN, "r1", [], 10, 100).branches == []
     assert history.series("/runs/other", "x", [], 0, 100).last == 0
+    history.close()
+
+
+def test_events_of_other_kinds_leave_those_asked_for_their_place(path):
+    history = open_history(path)
+    states = [make_state(n, "paused") for n in range(2, MAX_EVENTS + 2)]
+    command = make_state(1, "paused") | {"kind": "command", "command": "set_task", "detail": ""}
+    add(history, command, *states)
+    asked = history.events(RUN, ["evaluation", "command"], 0)
+    assert [event.title for event in asked] == ["set task"]
+    assert history.events(RUN, ["command"], 1) == []
+    assert [event.number for event in history.events(RUN, [], 0)] == [each["n"] for each in states]
     history.close()
 
 
@@ -122,7 +134,7 @@ def test_runs_not_heard_of_for_long_are_forgotten(path):
 
     history = open_history(path)
     assert history.series(RUN, "r1", [], 0, 100).branches == []
-    assert history.events(RUN, 0) == []
+    assert history.events(RUN, [], 0) == []
     assert history.latest_run()[0] == "/runs/r2"
     history.close()
 

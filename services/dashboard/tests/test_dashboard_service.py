@@ -134,6 +134,8 @@ def test_records_become_curves_and_events(services, client):
     [event] = client.get("/api/v1/events").json()
     assert (event["kind"], event["title"], event["detail"]) == ("state", "paused", "asked")
     assert client.get("/api/v1/events?after=2").json() == []
+    assert client.get("/api/v1/events?kinds=evaluation,command").json() == []
+    assert client.get("/api/v1/events?kinds=evaluation,state").json() == [event]
 
 
 def test_a_backlog_longer_than_an_answer_is_read_to_its_end(services, client):

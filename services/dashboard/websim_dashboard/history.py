@@ -11,10 +11,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from websim.service.errors import UserError
-from websim_dashboard.messages import BranchSeries, MetricPoint, MetricSeries, TimelineEvent
+from websim_dashboard.messages import (
+    BranchSeries,
+    EventKind,
+    MetricPoint,
+    MetricSeries,
+    TimelineEvent,
+)
 
 MAX_EVENTS = 1000
 """Events in one answer."""
@@ -173,13 +179,21 @@ class History:
             self._db.execute(THIN_OUT, (run, run, self._counts[run] // 2))
             del self._counts[run]
 
-    def events(self, run: str, after: int) -> list[TimelineEvent]:
-        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first."""
+    def events(self, run: str, kinds: Iterable[str], after: int) -> list[TimelineEvent]:
+        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first.
+
+        Args:
+            run: what the run is known by.
+            kinds: which events; none means all.
+            after: number of the last event already known.
+        """
+        wanted = list(kinds) or get_args(EventKind)
         with self._lock:
             rows = self._db.execute(
                 "SELECT event FROM events WHERE run = ? AND number > ? "
+                "AND json_extract(event, '$.kind') IN (SELECT value FROM json_each(?)) "
                 "ORDER BY number DESC LIMIT ?",
-                (run, after, MAX_EVENTS),
+                (run, after, json.dumps(wanted), MAX_EVENTS),
             ).fetchall()
         return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
 

@@ -52,7 +52,7 @@ class LearnerFeed(Feed):
         """Body of `GET /v1/run`, as it was last; None before the first."""
         self._last = history.last_number(self.run_key)
         self._goal_due = 0
-        self._note_states(history.events(self.run_key, 0))
+        self._note_states(history.events(self.run_key, ["state"], 0))
 
     async def turn(self) -> None:
         """Ask for status, new records and, where due, the goal."""

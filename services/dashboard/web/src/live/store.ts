@@ -44,6 +44,8 @@ export const whyNot = computed(() => {
 });
 
 const MAX_EVENTS = 2000;
+/** What charts draw of a run's events. */
+const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];
 /** Changes of the adaptation come in bursts; they are asked for once. */
 const SETTLE_MS = 150;
 /** A learner that is busy may not answer in the service's time; what changed is asked for again. */
@@ -130,7 +132,7 @@ async function loadSeries(): Promise<void> {
 }
 
 async function loadEvents(): Promise<void> {
-  const answer = await get<TimelineEvent[]>(`events?after=${eventsAfter}`);
+  const answer = await get<TimelineEvent[]>(`events?kinds=${KINDS.join()}&after=${eventsAfter}`);
   addEvents(answer);
 }
 
@@ -238,7 +240,7 @@ function forgetRun(): void {
 }
 
 function addEvents(more: readonly TimelineEvent[]): void {
-  const fresh = more.filter((event) => event.number > eventsAfter);
+  const fresh = more.filter((event) => event.number > eventsAfter && KINDS.includes(event.kind));
   if (fresh.length === 0) return;
   eventsAfter = fresh.at(-1)!.number;
   events.value = [...events.value, ...fresh].slice(-MAX_EVENTS);

@@ -1,5 +1,6 @@
 """A running stack, and what is asked of a page that watches it."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,27 @@ def child_pids(pid: int) -> dict[int, str]:
         except OSError:
             continue  # it ended meanwhile
     return found
+
+
+@contextlib.contextmanager
+def serve_dashboard(place: Path, *options: str) -> Iterator[str]:
+    """Start a dashboard by itself, whose history is in a directory, and yield its address."""
+    ready, log = place / "ready", place / "dashboard.jsonl"
+    process = subprocess.Popen([
+        sys.executable, "-m", "websim_dashboard", "--http-port", "0", *options,
+        "--history", str(place / "history.sqlite"),
+        "--ready-file", str(ready), "--log-file", str(log),
+    ], stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        give_up_s = time.monotonic() + START_S
+        while not ready.exists():
+            assert process.poll() is None
+            assert time.monotonic() < give_up_s
+            time.sleep(0.1)
+        yield str(json.loads(ready.read_text())["http_url"])
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def kill_dashboard(stack: Stack) -> None:

@@ -5,7 +5,10 @@ import json
 import time
 
 import pytest
-from live_page import drawn, kill_dashboard, soonest, stats, until
+from live_page import drawn, kill_dashboard, serve_dashboard, soonest, stats, until
+
+from websim_dashboard.history import History
+from websim_dashboard.records import split_records
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -70,6 +73,33 @@ def test_what_the_learner_did_not_answer_in_time_is_asked_for_again(open_page, s
         page.goto(stack.url)
         drawn(page, 1)
     assert len(refused) == 6
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """The address of a dashboard that has the history of a run that is over, and nobody to ask."""
+    history = History(tmp_path / "history.sqlite", keep_days=1.0, keep_points=1000)
+    over = {"n": 1, "kind": "state", "update": 5, "env_steps": 5000, "branch": 0}
+    _, events = split_records([over | {"state": "finished", "reason": ""}])
+    history.add("/runs/r1", {"run_id": "r1"}, 1, [], events)
+    row = {"update": 0, "env_steps": 0, "adaptation": 0}
+    history.add_rows("/runs/r1", [
+        row | {"n": 1, "kind": "goal", "values": {"description": "run backwards"}},
+        row | {"n": 2, "kind": "adopted", "values": {"reward_id": "p_1", "why": "it gains"}},
+    ])  # fmt: skip
+    history.close()
+    nobody = "127.0.0.1:9"
+    options = ("--learner", f"http://{nobody}", "--orchestrator", f"http://{nobody}")
+    with serve_dashboard(tmp_path, *options, "--telemetry", f"tcp://{nobody}") as url:
+        yield url
+
+
+def test_of_a_run_that_is_over_all_is_told_and_nothing_is_waited_for(open_page, ended):
+    page = open_page(ended, live=False)
+    page.locator(".timeline .card.step.good", has_text="p_1 is adopted").wait_for()
+    assert page.locator(".goal-text").inner_text() == "run backwards"
+    assert "finished" in page.locator(".chip.state").inner_text()
+    assert page.locator(".banner, .timeline .empty").count() == 0
 
 
 class AnswerTo:

@@ -1,7 +1,8 @@
 """The curves and the timeline of runs, in SQLite: they outlive pages, learners and this service.
 
-It holds no truth: a learner's records, as they came. A point is known by run, branch and update.
-A learner that goes on from an older checkpoint takes back what its branches did after it.
+It holds no truth: a learner's records and the rows of its log of adaptations, as they came. A point
+is known by run, branch and update. A learner that goes on from an older checkpoint takes back what
+its branches did after it.
 """
 
 import json
@@ -46,6 +47,9 @@ CREATE TABLE IF NOT EXISTS points (
 CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
 CREATE TABLE IF NOT EXISTS events (
     run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adaptations (
+    run TEXT, number INTEGER, "row" TEXT NOT NULL, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
 """
 
@@ -105,7 +109,7 @@ class History:
             stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
             before_s = time.time() - keep_days * DAY_S
             for (run,) in self._db.execute(stale, (before_s,)).fetchall():
-                for table in ("points", "events", "runs"):
+                for table in ("points", "events", "adaptations", "runs"):
                     self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
     def latest_run(self) -> tuple[str, str] | None:
@@ -196,6 +200,37 @@ class History:
                 (run, after, json.dumps(wanted), MAX_EVENTS),
             ).fetchall()
         return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
+
+    def last_row(self, run: str) -> int:
+        """Return the number of the newest row of a run's log of adaptations; 0 for none."""
+        with self._lock:
+            (last,) = self._db.execute(
+                "SELECT max(number) FROM adaptations WHERE run = ?", (run,)
+            ).fetchone()
+        return int(last or 0)
+
+    def add_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in rows of a run's log of adaptations, all of them or none.
+
+        Raises:
+            sqlite3.Error: the file cannot be written just now; add them again later.
+        """
+        with self._lock, self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO adaptations VALUES (?, ?, ?)",
+                ((run, row["n"], json.dumps(row)) for row in rows),
+            )
+            self.rows_written += len(rows)
+
+    def rows(self, run: str, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return the oldest rows of a run's log beyond number `after`, at most `limit`."""
+        with self._lock:
+            rows = self._db.execute(
+                'SELECT "row" FROM adaptations WHERE run = ? AND number > ? '
+                "ORDER BY number LIMIT ?",
+                (run, after, limit),
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
 
     def series(
         self, run: str, name: str, names: Iterable[str], after: int, max_points: int

@@ -149,20 +149,22 @@ let loadingAdaptation = false;
 let changedMeanwhile = false;
 
 /**
- * Goal, rewards and log: while the learner is away, what is known stays. One load at a time, so that
- * no older answer follows a newer one; what is not answered is asked for again.
+ * Goal, rewards and log: while the learner is away, what is known of the first two stays, and the
+ * service has kept the log. One load at a time, so that no older answer follows a newer one; what is
+ * not answered is asked for again.
  */
 async function loadAdaptation(): Promise<void> {
-  if (link.peek() !== "live" || status.peek()?.learner_error !== null) return;
+  if (link.peek() !== "live") return;
   if (loadingAdaptation) {
     changedMeanwhile = true;
     return;
   }
   loadingAdaptation = true;
   const asked = run;
+  const away = status.peek()?.learner_error !== null;
   const answers = await Promise.allSettled([
-    get<Goal>("goal"),
-    get<Rewards>("rewards"),
+    away ? goal.peek() : get<Goal>("goal"),
+    away ? rewards.peek() : get<Rewards>("rewards"),
     get<LogRow[]>(`adaptations?after=${logRows.peek().at(-1)?.n ?? 0}&limit=${MAX_ROWS}`),
   ]);
   loadingAdaptation = false;

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from live_page import drawn, kill_dashboard, serve_dashboard, soonest, stats, until
@@ -100,6 +101,23 @@ def test_of_a_run_that_is_over_all_is_told_and_nothing_is_waited_for(open_page, 
     assert page.locator(".goal-text").inner_text() == "run backwards"
     assert "finished" in page.locator(".chip.state").inner_text()
     assert page.locator(".banner, .timeline .empty").count() == 0
+
+
+@pytest.mark.parametrize("asked", ["status", "metrics"])
+def test_a_catch_up_that_failed_is_made_good(open_page, stack, asked):
+    page = open_page("about:blank", live=False)
+    page.route(f"**/api/v1/{asked}*", lambda route: route.fulfill(status=502, body="{}"), times=1)
+    with page.expect_response(AnswerTo("metrics")) as answer:
+        page.goto(stack.url)
+    # What came meanwhile is not taken for all there is.
+    assert "after=0&" in answer.value.url
+    assert set(answer.value.json()["branches"][0]["values"]) <= set(asked_for(answer.value.url))
+    page.locator('[data-chart="loss"] .no-data').wait_for(state="detached")
+    page.locator(".chip.state", has_text="training").wait_for()
+
+
+def asked_for(url):
+    return parse_qs(urlsplit(url).query)["names"][0].split(",")
 
 
 class AnswerTo:

@@ -2,6 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 
+import { METRICS } from "../charts/panels";
 import type {
   Access,
   Env,
@@ -103,21 +104,24 @@ function askForToken(): void {
 }
 
 /** Gets what was missed: everything at first, the rest after a break. */
-async function catchUp(): Promise<void> {
-  loads += 1;
-  try {
+function catchUp(): Promise<void> {
+  return load(async () => {
     takeStatus(await get<Status>("status"));
     link.value = "live";
     await Promise.all([loadSeries(), loadEvents(), loadAdaptation(), loadWorkers()]);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 401) askForToken();
-    // Anything else: the socket closes too, or the next status message brings it about.
-  } finally {
-    loaded();
-  }
+  });
 }
 
-function loaded(): void {
+/** Where it fails, news are no good without what came before them: the next status begins anew. */
+async function load(all: () => Promise<unknown>): Promise<void> {
+  loads += 1;
+  try {
+    await all();
+  } catch (error) {
+    early = [];
+    if (error instanceof ApiError && error.status === 401) askForToken();
+    else if (link.value !== "login") link.value = "lost";
+  }
   loads -= 1;
   if (loads > 0) return;
   const messages = early;
@@ -126,7 +130,7 @@ function loaded(): void {
 }
 
 async function loadSeries(): Promise<void> {
-  const answer = await get<MetricSeries>(`metrics?after=${series.last}&max_points=2000`);
+  const answer = await get<MetricSeries>(`metrics?names=${METRICS.join()}&after=${series.last}&max_points=2000`);
   series.load(answer.branches, answer.last);
   seriesVersion.value += 1;
 }
@@ -182,14 +186,18 @@ async function loadAdaptation(): Promise<void> {
 }
 
 function receive(message: ServerMessage): void {
-  if (loads > 0 && (message.type === "metrics" || message.type === "event")) {
-    early.push(message);
-    return;
+  if (message.type === "metrics" || message.type === "event") {
+    // Until the status is there nothing else has been asked for: the answers will have it.
+    if (link.value !== "live") return;
+    if (loads > 0) {
+      early.push(message);
+      return;
+    }
   }
   switch (message.type) {
     case "status":
       takeStatus(message.status);
-      if (link.value === "lost") void catchUp();
+      if (link.value === "lost" && loads === 0) void catchUp();
       break;
     case "metrics":
       if (message.run !== run) break;
@@ -237,8 +245,7 @@ function forgetRun(): void {
     goal.value = null;
     rewards.value = null;
   });
-  loads += 1;
-  void Promise.allSettled([loadSeries(), loadEvents(), loadAdaptation()]).then(loaded);
+  void load(() => Promise.all([loadSeries(), loadEvents(), loadAdaptation()]));
 }
 
 function addEvents(more: readonly TimelineEvent[]): void {

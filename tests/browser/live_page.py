@@ -1,6 +1,7 @@
 """A running stack, and what is asked of a page that watches it."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page
 
 START_S = 120.0
@@ -128,6 +130,17 @@ def picture(page: Page, selector: str = ".grid canvas") -> str:
         }""",
         selector,
     )
+
+
+def robot(page: Page) -> Image.Image:
+    """What the pop-up shows, as pixels."""
+    return Image.open(io.BytesIO(page.locator(".popup canvas").screenshot())).convert("RGB")
+
+
+def wait_for_robot(page: Page) -> Image.Image:
+    page.wait_for_selector(".popup .veil", state="detached")
+    wait_for(lambda: len(robot(page).getcolors(1 << 24)) > 40, "the pop-up shows nothing")
+    return robot(page)
 
 
 def stand_still(page: Page) -> None:

@@ -1,25 +1,20 @@
 """One environment in 3D."""
 
-import io
-
 import pytest
-from live_page import picture, reaction_ms, soonest, stand_still, stats, wait_for
-from PIL import Image
+from live_page import (
+    picture,
+    reaction_ms,
+    robot,
+    soonest,
+    stand_still,
+    stats,
+    wait_for,
+    wait_for_robot,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
 MAX_OPENING_MS = 500.0
-
-
-def robot(page):
-    """What the pop-up shows, as pixels."""
-    return Image.open(io.BytesIO(page.locator(".popup canvas").screenshot())).convert("RGB")
-
-
-def wait_for_robot(page):
-    page.wait_for_selector(".popup .veil", state="detached")
-    wait_for(lambda: len(robot(page).getcolors(1 << 24)) > 40, "the pop-up shows nothing")
-    return robot(page)
 
 
 def click_a_robot(page):

@@ -1,5 +1,7 @@
 """A running stack, and what is asked of a page that watches it."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -8,11 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page
 
 START_S = 120.0
@@ -129,6 +132,17 @@ def picture(page: Page, selector: str = ".grid canvas") -> str:
     )
 
 
+def robot(page: Page) -> Image.Image:
+    """What the pop-up shows, as pixels."""
+    return Image.open(io.BytesIO(page.locator(".popup canvas").screenshot())).convert("RGB")
+
+
+def wait_for_robot(page: Page) -> Image.Image:
+    page.wait_for_selector(".popup .veil", state="detached")
+    wait_for(lambda: len(robot(page).getcolors(1 << 24)) > 40, "the pop-up shows nothing")
+    return robot(page)
+
+
 def stand_still(page: Page) -> None:
     """Wait until frames that were on their way have come."""
     page.evaluate(
@@ -217,6 +231,27 @@ def child_pids(pid: int) -> dict[int, str]:
         except OSError:
             continue  # it ended meanwhile
     return found
+
+
+@contextlib.contextmanager
+def serve_dashboard(place: Path, *options: str) -> Iterator[str]:
+    """Start a dashboard by itself, whose history is in a directory, and yield its address."""
+    ready, log = place / "ready", place / "dashboard.jsonl"
+    process = subprocess.Popen([
+        sys.executable, "-m", "websim_dashboard", "--http-port", "0", *options,
+        "--history", str(place / "history.sqlite"),
+        "--ready-file", str(ready), "--log-file", str(log),
+    ], stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        give_up_s = time.monotonic() + START_S
+        while not ready.exists():
+            assert process.poll() is None
+            assert time.monotonic() < give_up_s
+            time.sleep(0.1)
+        yield str(json.loads(ready.read_text())["http_url"])
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def kill_dashboard(stack: Stack) -> None:

@@ -1,12 +1,7 @@
 """With tokens: a login first; the role view looks and cannot act."""
 
-import json
-import subprocess
-import sys
-import time
-
 import pytest
-from live_page import START_S, child_pids, drawn
+from live_page import child_pids, drawn, serve_dashboard
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,25 +20,10 @@ def guarded(stack, tmp_path_factory):
         line for line in child_pids(stack.process.pid).values() if "websim_dashboard" in line
     ).split()
     told = {flag: command[command.index(flag) + 1] for flag in command if flag.startswith("--")}
-    ready, log = place / "ready", place / "dashboard.jsonl"
-    process = subprocess.Popen([
-        sys.executable, "-m", "websim_dashboard", "--http-port", "0",
-        "--learner", told["--learner"], "--orchestrator", told["--orchestrator"],
-        "--telemetry", told["--telemetry"], "--history", str(place / "history.sqlite"),
-        "--token-file", str(tokens), "--ready-file", str(ready), "--log-file", str(log),
-    ], stderr=subprocess.DEVNULL)  # fmt: skip
-    give_up_s = time.monotonic() + START_S
-    while not ready.exists():
-        assert process.poll() is None
-        assert time.monotonic() < give_up_s
-        time.sleep(0.1)
-    yield url_of(ready.read_text())
-    process.terminate()
-    process.wait(20)
-
-
-def url_of(ready):
-    return json.loads(ready)["http_url"]
+    options = ("--learner", "--orchestrator", "--telemetry")
+    same = [word for flag in options for word in (flag, told[flag])]
+    with serve_dashboard(place, *same, "--token-file", str(tokens)) as url:
+        yield url
 
 
 def log_in(page, token):

@@ -26,6 +26,10 @@ def test_pause_by_key_and_by_button(open_page):
 
     # Tiles of episodes that have just ended are lit up a moment longer.
     wait_for(stands_still, "the robots do not stand still")
+    for label, choice in (("Filter", "best"), ("Filter", "all"), ("Sort", "best"), ("Sort", "id")):
+        still = picture(page)
+        page.get_by_label(label, exact=True).select_option(choice)
+        wait_for(lambda still=still: picture(page) != still, f"{label} {choice} does nothing")
     still = picture(page)
     page.get_by_role("button", name="Resume").click()
     told.get_by_text("training").wait_for()

@@ -19,6 +19,9 @@ MAX_GROWTH = 0.5 if LONG else 5.0
 """MB a minute. Pictures that were kept would be 20 and more; within seconds a few that are on their
 way make a slope of 1."""
 
+LONG_LOG = 60_000
+"""Rows; a copy of the rows before for each of them would be 7 GB."""
+
 pytestmark = [pytest.mark.timeout(WATCHED_S + 275), pytest.mark.usefixtures("many_envs")]
 
 
@@ -47,3 +50,14 @@ def test_the_heap_does_not_grow_while_a_run_is_watched(open_page, record_propert
     record_property("heap_growth_mb_per_min", growth)
     assert pictures > WATCHED_S, "the picture stood still"
     assert growth < MAX_GROWTH, (growth, heap)
+
+
+def test_a_long_log_of_adaptations_takes_no_more_than_its_rows(open_page, stack):
+    page = open_page("about:blank", live=False)
+    row = {"update": 0, "env_steps": 0, "adaptation": 0}
+    rows = [row | {"n": n, "kind": "trigger", "values": {"trigger": None}} for n in range(LONG_LOG)]
+    rows.append(row | {"n": LONG_LOG, "kind": "goal", "values": {"description": "the last row"}})
+    page.route("**/api/v1/adaptations?after=0&*", lambda route: route.fulfill(json=rows))
+    page.goto(stack.url)
+    page.locator(".timeline .card.step", has_text="the last row").wait_for()
+    assert stats(page)["jsErrors"] == 0

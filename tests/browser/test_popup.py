@@ -1,25 +1,20 @@
 """One environment in 3D."""
 
-import io
-
 import pytest
-from live_page import picture, reaction_ms, soonest, stand_still, stats, wait_for
-from PIL import Image
+from live_page import (
+    picture,
+    reaction_ms,
+    robot,
+    soonest,
+    stand_still,
+    stats,
+    wait_for,
+    wait_for_robot,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
 MAX_OPENING_MS = 500.0
-
-
-def robot(page):
-    """What the pop-up shows, as pixels."""
-    return Image.open(io.BytesIO(page.locator(".popup canvas").screenshot())).convert("RGB")
-
-
-def wait_for_robot(page):
-    page.wait_for_selector(".popup .veil", state="detached")
-    wait_for(lambda: len(robot(page).getcolors(1 << 24)) > 40, "the pop-up shows nothing")
-    return robot(page)
 
 
 def click_a_robot(page):
@@ -53,8 +48,8 @@ def test_it_opens_at_once(open_page, record_property):
     assert took_ms < MAX_OPENING_MS
 
 
-def test_by_keyboard_alone(open_page):
-    page = open_page()
+def test_by_keyboard_alone(open_page, heard):
+    page = open_page(color_scheme="dark")
     page.keyboard.press("e")
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
         page.keyboard.press(key)
@@ -62,8 +57,15 @@ def test_by_keyboard_alone(open_page):
     name = page.get_by_role("dialog").get_attribute("aria-label")
     page.get_by_role("button", name="Next environment").click()
     assert page.get_by_role("dialog").get_attribute("aria-label") != name
+    # The page's own keys do nothing behind it.
+    page.locator(".popup canvas").focus()
+    for key in ("r", "d", "?", " "):
+        page.keyboard.press(key)
+    assert page.locator(".drawer, .keys").count() == 0
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
+    assert not any(url.endswith("/commands") for url in heard.urls)
 
 
 def test_dragging_turns_the_camera(open_page):

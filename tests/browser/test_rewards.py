@@ -75,6 +75,10 @@ def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(o
     in_force = page.locator(".reward-list .in-force")
     in_force.get_by_text("by hand", exact=True).wait_for()
     assert "in force" in in_force.inner_text()
+    own = page.locator(".reward-list li", has=page.get_by_text("the task's own", exact=True))
+    own.locator("header button").click()
+    assert "healthy_reward = 1.0" in own.locator(".code").first.inner_text()
+    own.locator(".diff-line.removed", has_text="effort").first.wait_for()
     page.get_by_role("button", name="Take back the last adoption").click()
     assert "Taken back at update" in outcome(page)
     card = page.locator(".timeline .card.step.bad").first

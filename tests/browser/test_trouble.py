@@ -3,9 +3,13 @@
 import contextlib
 import json
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from live_page import drawn, kill_dashboard, soonest, stats, until
+from live_page import drawn, kill_dashboard, serve_dashboard, soonest, stats, until
+
+from websim_dashboard.history import History
+from websim_dashboard.records import split_records
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -70,6 +74,50 @@ def test_what_the_learner_did_not_answer_in_time_is_asked_for_again(open_page, s
         page.goto(stack.url)
         drawn(page, 1)
     assert len(refused) == 6
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """The address of a dashboard that has the history of a run that is over, and nobody to ask."""
+    history = History(tmp_path / "history.sqlite", keep_days=1.0, keep_points=1000)
+    over = {"n": 1, "kind": "state", "update": 5, "env_steps": 5000, "branch": 0}
+    _, events = split_records([over | {"state": "finished", "reason": ""}])
+    history.add("/runs/r1", {"run_id": "r1"}, 1, [], events)
+    row = {"update": 0, "env_steps": 0, "adaptation": 0}
+    history.add_rows("/runs/r1", [
+        row | {"n": 1, "kind": "goal", "values": {"description": "run backwards"}},
+        row | {"n": 2, "kind": "adopted", "values": {"reward_id": "p_1", "why": "it gains"}},
+    ])  # fmt: skip
+    history.close()
+    nobody = "127.0.0.1:9"
+    options = ("--learner", f"http://{nobody}", "--orchestrator", f"http://{nobody}")
+    with serve_dashboard(tmp_path, *options, "--telemetry", f"tcp://{nobody}") as url:
+        yield url
+
+
+def test_of_a_run_that_is_over_all_is_told_and_nothing_is_waited_for(open_page, ended):
+    page = open_page(ended, live=False)
+    page.locator(".timeline .card.step.good", has_text="p_1 is adopted").wait_for()
+    assert page.locator(".goal-text").inner_text() == "run backwards"
+    assert "finished" in page.locator(".chip.state").inner_text()
+    assert page.locator(".banner, .timeline .empty").count() == 0
+
+
+@pytest.mark.parametrize("asked", ["status", "metrics"])
+def test_a_catch_up_that_failed_is_made_good(open_page, stack, asked):
+    page = open_page("about:blank", live=False)
+    page.route(f"**/api/v1/{asked}*", lambda route: route.fulfill(status=502, body="{}"), times=1)
+    with page.expect_response(AnswerTo("metrics")) as answer:
+        page.goto(stack.url)
+    # What came meanwhile is not taken for all there is.
+    assert "after=0&" in answer.value.url
+    assert set(answer.value.json()["branches"][0]["values"]) <= set(asked_for(answer.value.url))
+    page.locator('[data-chart="loss"] .no-data').wait_for(state="detached")
+    page.locator(".chip.state", has_text="training").wait_for()
+
+
+def asked_for(url):
+    return parse_qs(urlsplit(url).query)["names"][0].split(",")
 
 
 class AnswerTo:

@@ -4,14 +4,14 @@ By its name this comes last: what is trained on afterwards is not what the other
 """
 
 import pytest
-from live_page import MANY_ENVS, drawn, picture, stats, until, wait_for
+from live_page import MANY_ENVS, drawn, get, picture, stats, until, wait_for, wait_for_robot
 
 FEW_ENVS = 64
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_other_numbers_of_environments_and_another_task_without_reload(open_page, heard):
+def test_other_numbers_of_environments_and_another_task_without_reload(open_page, heard, stack):
     page = open_page()
     page.evaluate("window.loadedOnce = true")
     page.keyboard.press("s")
@@ -22,20 +22,44 @@ def test_other_numbers_of_environments_and_another_task_without_reload(open_page
         block.get_by_text(f"✓ {count:,} environments at update").wait_for(timeout=60_000)
         until(page, f"window.__websim.stats().drawnEnvs === {count}")
     block = page.locator(".block", has=page.get_by_role("heading", name="Task"))
-    for task in ("HalfCheetah-v5", "HumanoidStandup-v5"):
+    for task in ("Pusher-v5", "HumanoidStandup-v5"):
         before = picture(page)
         block.get_by_label("Task", exact=True).select_option(task)
         block.get_by_role("button", name="Change").click()
         page.locator(".brand .task", has_text=task).wait_for(timeout=60_000)
         wait_for(lambda: picture(page) != before, "another robot")  # noqa: B023
         drawn(page, FEW_ENVS)
-    share_envs(page, block)
+        if task == "Pusher-v5":
+            see_the_goal(page, stack)
+    share_envs(page, block, heard)
     assert page.evaluate("window.loadedOnce") is True
     assert heard.errors == []
     assert stats(page)["jsErrors"] == 0
 
 
-def share_envs(page, block):
+def see_the_goal(page, stack):
+    """It lies on Pusher's table, which is the ground and below 0."""
+    wait_for(lambda: trained_on(stack, "Pusher-v5"), "no session with Pusher")
+    [session] = trained_on(stack, "Pusher-v5")
+    page.locator(f'.grid option[value="{session}"]').wait_for(state="attached")
+
+    def opened() -> bool:
+        page.locator(".grid canvas").press("Enter")
+        return page.locator(".popup").count() == 1
+
+    # Its first figures may be still to come.
+    wait_for(opened, "nothing opens")
+    colours = wait_for_robot(page).getcolors(1 << 24)
+    assert sum(count for count, (r, g, b) in colours if r > 2 * max(g, b) and r > 80) > 20
+    page.keyboard.press("Escape")
+
+
+def trained_on(stack, task):
+    sessions = get(stack, "status")["sessions"]
+    return [s["session"] for s in sessions if s["task"] == task and "training" in s["label"]]
+
+
+def share_envs(page, block, heard):
     """Give some environments a task that the policy can act in, and take them back."""
     block.get_by_label("Task", exact=True).select_option("Humanoid-v5")
     block.get_by_label("Environments with this task").fill("16")
@@ -45,6 +69,39 @@ def share_envs(page, block):
     # Both tasks are seen, one below the other.
     drawn(page, FEW_ENVS)
     block.get_by_text("16 environments have Humanoid-v5").wait_for()
+    choose(page, "task Humanoid-v5", 16)
+    scenes = scenes_asked_for(heard)
+    choose(page, "auto", FEW_ENVS)
+    assert scenes_asked_for(heard) == scenes + 1, "what was not shown was kept"
+    go_from_one_task_to_the_other(page)
+    choose(page, "task Humanoid-v5", 16)
     block.get_by_role("button", name="Take Humanoid-v5 back").click()
     block.get_by_text(f"✓ {FEW_ENVS} of HumanoidStandup-v5 at update").wait_for(timeout=60_000)
     drawn(page, FEW_ENVS)
+    assert page.get_by_label("Show", exact=True).input_value() == "auto"
+
+
+def go_from_one_task_to_the_other(page):
+    """In 3D, from the last environment of Humanoid-v5, the first of which is the 49th of all."""
+    page.locator(".grid canvas").focus()
+    for key in ("ArrowDown", "ArrowRight"):
+        for _ in range(FEW_ENVS // 2):
+            page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    task = page.locator(".popup header .muted")
+    wait_for_robot(page)
+    assert task.inner_text() == "Humanoid-v5"
+    for _ in range(16):
+        page.get_by_role("button", name="Previous environment").click()
+    assert task.inner_text() == "HumanoidStandup-v5"
+    wait_for_robot(page)
+    page.keyboard.press("Escape")
+
+
+def choose(page, group, envs):
+    page.get_by_label("Show", exact=True).select_option(group)
+    until(page, f"window.__websim.stats().drawnEnvs === {envs}")
+
+
+def scenes_asked_for(heard):
+    return sum(url.endswith("/scene") for url in heard.urls)

@@ -16,6 +16,7 @@ class KnownServices:
     def __init__(self):
         self.run, self.goal = make_run(), make_goal()
         self.records = []
+        self.rows = []
         self.workers = [make_worker()]
         self.sessions = [make_session(1), make_session(2, label="evaluation of r1")]
         self.task = TASK
@@ -61,6 +62,10 @@ class KnownServices:
         @app.get("/v1/events")
         def events(after: int = 0, limit: int = 1000):
             return [record for record in self.records if record["n"] > after][:limit]
+
+        @app.get("/v1/adaptations")
+        def adaptations(after: int = 0, limit: int = 1000):
+            return [row for row in self.rows if row["n"] > after][:limit]
 
         @app.post("/v1/run/commands")
         async def commands(request: Request):

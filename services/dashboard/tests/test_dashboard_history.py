@@ -11,7 +11,7 @@ import pytest
 from dashboard_samples import make_metrics, make_run, make_state
 
 from websim.service.errors import UserError
-from websim_dashboard.history import DAY_S, History
+from websim_dashboard.history import DAY_S, MAX_EVENTS, History
 from websim_dashboard.records import split_records
 
 RUN = "/runs/r1"
@@ -44,7 +44,7 @@ def test_points_and_events_are_there_when_it_is_opened_again(path):
     assert branch.values["return_mean"] == [10.0, None]
     assert branch.values["component:forward"] == [0.75, 0.75]
     assert "success_mean" not in branch.values
-    assert [event.title for event in history.events(RUN, 0)] == ["paused"]
+    assert [event.title for event in history.events(RUN, [], 0)] == ["paused"]
     assert history.last_number(RUN) == 3
     assert history.last_status(RUN)["env_steps"] == 3000
     assert history.latest_run() == (RUN, "r1")
@@ -62,6 +62,18 @@ def test_only_what_is_named_and_new_is_answered(path):
     history.close()
 
 
+def test_events_of_other_kinds_leave_those_asked_for_their_place(path):
+    history = open_history(path)
+    states = [make_state(n, "paused") for n in range(2, MAX_EVENTS + 2)]
+    command = make_state(1, "paused") | {"kind": "command", "command": "set_task", "detail": ""}
+    add(history, command, *states)
+    asked = history.events(RUN, ["evaluation", "command"], 0)
+    assert [event.title for event in asked] == ["set task"]
+    assert history.events(RUN, ["command"], 1) == []
+    assert [event.number for event in history.events(RUN, [], 0)] == [each["n"] for each in states]
+    history.close()
+
+
 def test_thinned_series_are_even_and_end_with_the_newest(path):
     history = open_history(path)
     add(history, *(make_metrics(n) for n in range(1, 101)))
@@ -74,13 +86,27 @@ def test_thinned_series_are_even_and_end_with_the_newest(path):
 
 def test_what_is_done_again_after_a_restart_replaces_what_was_done_before(path):
     history = open_history(path)
-    add(history, *(make_metrics(n) for n in range(1, 6)))
+    other = make_metrics(6, update=5, branch=1)
+    add(history, *(make_metrics(n) for n in range(1, 6)), other)
     again = 1_000_000_000
-    add(history, make_metrics(again + 1, update=4, return_mean=-1.0))
-    [branch] = history.series(RUN, "r1", ["return_mean"], 0, 100).branches
-    assert branch.update == [1, 2, 3, 4, 5]
-    assert branch.values["return_mean"] == [10.0, 20.0, 30.0, -1.0, 50.0]
+    add(history, make_metrics(again + 1, update=3, return_mean=-1.0))
+    one, another = history.series(RUN, "r1", ["return_mean"], 0, 100).branches
+    assert one.update == [1, 2, 3]
+    assert one.values["return_mean"] == [10.0, 20.0, -1.0]
+    assert another.update == [5]
     assert history.last_number(RUN) == again + 1
+    history.close()
+
+
+def test_lives_in_one_batch_replace_one_another_and_a_batch_that_comes_twice_loses_nothing(path):
+    history = open_history(path)
+    first = [make_metrics(n) for n in range(1, 6)]
+    again = [make_metrics(1_000_000_000 + n, update=2 + n) for n in range(1, 3)]
+    for batch in (first, [*first[3:], *again], again):
+        add(history, *batch)
+    [branch] = history.series(RUN, "r1", [], 0, 100).branches
+    assert branch.update == [1, 2, 3, 4]
+    assert branch.number[1:] == [2, *(each["n"] for each in again)]
     history.close()
 
 
@@ -108,7 +134,7 @@ def test_runs_not_heard_of_for_long_are_forgotten(path):
 
     history = open_history(path)
     assert history.series(RUN, "r1", [], 0, 100).branches == []
-    assert history.events(RUN, 0) == []
+    assert history.events(RUN, [], 0) == []
     assert history.latest_run()[0] == "/runs/r2"
     history.close()
 

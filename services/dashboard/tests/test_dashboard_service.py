@@ -134,6 +134,8 @@ def test_records_become_curves_and_events(services, client):
     [event] = client.get("/api/v1/events").json()
     assert (event["kind"], event["title"], event["detail"]) == ("state", "paused", "asked")
     assert client.get("/api/v1/events?after=2").json() == []
+    assert client.get("/api/v1/events?kinds=evaluation,command").json() == []
+    assert client.get("/api/v1/events?kinds=evaluation,state").json() == [event]
 
 
 def test_a_backlog_longer_than_an_answer_is_read_to_its_end(services, client):
@@ -149,15 +151,18 @@ def test_curves_and_the_end_are_there_after_a_restart_without_the_learner(servic
     place = tmp_path / "kept"
     place.mkdir()
     services.records = [make_metrics(1), make_state(2, "finished")]
+    services.rows = [{"n": n, "kind": "goal", "values": {}} for n in range(1, 1502)]
     with serve_dashboard(services, place) as address, open_client(address) as client:
-        eventually(lambda: client.get("/api/v1/metrics").json()["last"] == 1)
-        eventually(lambda: client.get("/api/v1/events").json())
+        # Answered after a whole turn.
+        assert client.get("/api/v1/status").json()["run"] == "r1"
     services.stop("learner")
     with serve_dashboard(services, place) as address, open_client(address) as client:
         status = client.get("/api/v1/status").json()
         assert (status["run"], status["state"], status["env_steps"]) == ("r1", "finished", 3000)
         assert client.get("/api/v1/metrics").json()["branches"][0]["update"] == [1]
         assert [event["title"] for event in client.get("/api/v1/events").json()] == ["finished"]
+        rows = client.get("/api/v1/adaptations").json()
+        assert rows + client.get("/api/v1/adaptations?after=1000").json() == services.rows
 
 
 def test_another_run_has_curves_of_its_own(services, client):

@@ -107,13 +107,23 @@ def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> 
         max_points: Annotated[int, Query(ge=2, le=MAX_POINTS)] = 2000,
     ) -> MetricSeries:
         """Answer the run's metrics: those named, joined by commas, or all."""
-        wanted = [name for name in names.split(",") if name]
+        wanted = _listed(names)
         return history.series(learner.run_key, learner.run_name, wanted, after, max_points)
 
     @app.get("/api/v1/events", tags=["history"])
-    def events(after: Annotated[int, Query(ge=0)] = 0) -> list[TimelineEvent]:
-        """Answer the newest events of the run beyond number `after`, oldest first."""
-        return history.events(learner.run_key, after)
+    def events(
+        kinds: Annotated[str, Query(max_length=MAX_NAMES)] = "",
+        after: Annotated[int, Query(ge=0)] = 0,
+    ) -> list[TimelineEvent]:
+        """Answer the newest events of the run beyond number `after`, oldest first.
+
+        Those of the kinds named, joined by commas, or all.
+        """
+        return history.events(learner.run_key, _listed(kinds), after)
+
+
+def _listed(names: str) -> list[str]:
+    return [name for name in names.split(",") if name]
 
 
 async def _task(fleet: FleetFeed, session: int) -> TaskDetail:

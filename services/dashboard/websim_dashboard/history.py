@@ -1,7 +1,8 @@
 """The curves and the timeline of runs, in SQLite: they outlive pages, learners and this service.
 
-It holds no truth: a learner's records, as they came. A point is known by run, branch and update,
-so what a learner does again after a restart takes the place of what it did before.
+It holds no truth: a learner's records and the rows of its log of adaptations, as they came. A point
+is known by run, branch and update. A learner that goes on from an older checkpoint takes back what
+its branches did after it.
 """
 
 import json
@@ -11,10 +12,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from websim.service.errors import UserError
-from websim_dashboard.messages import BranchSeries, MetricPoint, MetricSeries, TimelineEvent
+from websim_dashboard.messages import (
+    BranchSeries,
+    EventKind,
+    MetricPoint,
+    MetricSeries,
+    TimelineEvent,
+)
 
 MAX_EVENTS = 1000
 """Events in one answer."""
@@ -41,6 +48,9 @@ CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
 CREATE TABLE IF NOT EXISTS events (
     run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adaptations (
+    run TEXT, number INTEGER, "row" TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
 """
 
 THIN_OUT = """
@@ -52,6 +62,9 @@ DELETE FROM points WHERE run = ? AND (branch, update_) IN (
 )
 """
 """Delete every other one of the oldest points."""
+
+TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
+"""Delete what came before a point and is not before it: the run went back behind that."""
 
 
 class History:
@@ -96,7 +109,7 @@ class History:
             stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
             before_s = time.time() - keep_days * DAY_S
             for (run,) in self._db.execute(stale, (before_s,)).fetchall():
-                for table in ("points", "events", "runs"):
+                for table in ("points", "events", "adaptations", "runs"):
                     self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
     def latest_run(self) -> tuple[str, str] | None:
@@ -144,27 +157,21 @@ class History:
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
                 (run, status["run_id"], last, time.time(), json.dumps(status)),
             )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        run,
-                        p.branch,
-                        p.update,
-                        p.number,
-                        p.env_steps,
-                        p.time_unix_s,
-                        json.dumps(p.values),
-                    )
-                    for p in points
-                ),
-            )
+            taken_back = sum(self._add_point(run, point) for point in points)
             self._db.executemany(
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
                 ((run, e.number, e.model_dump_json()) for e in events),
             )
             self.rows_written += len(points) + len(events)
-            self._thin_out(run, len(points))
+            self._thin_out(run, len(points) - taken_back)
+
+    def _add_point(self, run: str, point: MetricPoint) -> int:
+        """Return how many older points it takes back."""
+        place = (run, point.branch, point.update, point.number)
+        taken_back = self._db.execute(TAKE_BACK, place).rowcount
+        rest = (point.env_steps, point.time_unix_s, json.dumps(point.values))
+        self._db.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", place + rest)
+        return taken_back
 
     def _thin_out(self, run: str, added: int) -> None:
         if run not in self._counts:
@@ -176,15 +183,54 @@ class History:
             self._db.execute(THIN_OUT, (run, run, self._counts[run] // 2))
             del self._counts[run]
 
-    def events(self, run: str, after: int) -> list[TimelineEvent]:
-        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first."""
+    def events(self, run: str, kinds: Iterable[str], after: int) -> list[TimelineEvent]:
+        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first.
+
+        Args:
+            run: what the run is known by.
+            kinds: which events; none means all.
+            after: number of the last event already known.
+        """
+        wanted = list(kinds) or get_args(EventKind)
         with self._lock:
             rows = self._db.execute(
                 "SELECT event FROM events WHERE run = ? AND number > ? "
+                "AND json_extract(event, '$.kind') IN (SELECT value FROM json_each(?)) "
                 "ORDER BY number DESC LIMIT ?",
-                (run, after, MAX_EVENTS),
+                (run, after, json.dumps(wanted), MAX_EVENTS),
             ).fetchall()
         return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
+
+    def last_row(self, run: str) -> int:
+        """Return the number of the newest row of a run's log of adaptations; 0 for none."""
+        with self._lock:
+            (last,) = self._db.execute(
+                "SELECT max(number) FROM adaptations WHERE run = ?", (run,)
+            ).fetchone()
+        return int(last or 0)
+
+    def add_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in rows of a run's log of adaptations, all of them or none.
+
+        Raises:
+            sqlite3.Error: the file cannot be written just now; add them again later.
+        """
+        with self._lock, self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO adaptations VALUES (?, ?, ?)",
+                ((run, row["n"], json.dumps(row)) for row in rows),
+            )
+            self.rows_written += len(rows)
+
+    def rows(self, run: str, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return the oldest rows of a run's log beyond number `after`, at most `limit`."""
+        with self._lock:
+            rows = self._db.execute(
+                'SELECT "row" FROM adaptations WHERE run = ? AND number > ? '
+                "ORDER BY number LIMIT ?",
+                (run, after, limit),
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
 
     def series(
         self, run: str, name: str, names: Iterable[str], after: int, max_points: int

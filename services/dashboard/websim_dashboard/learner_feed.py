@@ -1,4 +1,4 @@
-"""Follows the learner: status and goal for the page, records for the history."""
+"""Follows the learner: status and goal for the page; records and its log for the history."""
 
 import asyncio
 import os
@@ -21,10 +21,10 @@ UNWATCHED_S = 1.0
 """A learner that ends waits a little longer than this for who reads its records."""
 
 RECORDS = 1000
-"""Records asked for at once."""
+"""Records, or rows of the log, asked for at once."""
 
 GOAL_EVERY = 10
-"""The goal is asked for when an adaptation tells of something, and every so many turns."""
+"""Goal and log are asked for when an adaptation tells of something, and every so many turns."""
 
 FINAL = {"finished": "finished", "stopped": "finished", "failed": "failed"}
 """States of the learner that its end does not change."""
@@ -52,10 +52,10 @@ class LearnerFeed(Feed):
         """Body of `GET /v1/run`, as it was last; None before the first."""
         self._last = history.last_number(self.run_key)
         self._goal_due = 0
-        self._note_states(history.events(self.run_key, 0))
+        self._note_states(history.events(self.run_key, ["state"], 0))
 
     async def turn(self) -> None:
-        """Ask for status, new records and, where due, the goal."""
+        """Ask for status, new records and, where due, goal and log."""
         status = await self._upstream.get("/v1/run")
         check_run(status)
         if status["run_dir"] != self.run_key:
@@ -66,6 +66,8 @@ class LearnerFeed(Feed):
         self._goal_due -= 1
         if self._goal_due <= 0:
             self.goal = Goal.model_validate(await self._upstream.get("/v1/goal"))
+            while await self._read_log() == RECORDS:
+                pass
             self._goal_due = GOAL_EVERY
 
     def _begin(self, key: str, name: str) -> None:
@@ -81,11 +83,7 @@ class LearnerFeed(Feed):
             return 0
         points, events = split_records(records)
         last = int(records[-1]["n"])
-        try:
-            await asyncio.to_thread(self._history.add, self.run_key, status, last, points, events)
-        except sqlite3.Error as error:
-            # They are asked for once more at the next turn.
-            log.warning("history not written", why=str(error))
+        if not await self._keep(self._history.add, self.run_key, status, last, points, events):
             return 0
         self._last = last
         self._note_states(events)
@@ -93,6 +91,23 @@ class LearnerFeed(Feed):
             self._goal_due = 0
         self.arrived(points, events)
         return len(records)
+
+    async def _read_log(self) -> int:
+        """Keep the next rows of the log of adaptations; return how many there were."""
+        after = self._history.last_row(self.run_key)
+        rows = await self._upstream.get(f"/v1/adaptations?after={after}&limit={RECORDS}")
+        if not rows or not await self._keep(self._history.add_rows, self.run_key, rows):
+            return 0
+        return len(rows)
+
+    async def _keep(self, add: Callable[..., None], *what: object) -> bool:
+        """Return whether the history has taken it in; what it has not is asked for once more."""
+        try:
+            await asyncio.to_thread(add, *what)
+        except sqlite3.Error as error:
+            log.warning("history not written", why=str(error))
+            return False
+        return True
 
     def _note_states(self, events: Sequence[TimelineEvent]) -> None:
         for event in events:

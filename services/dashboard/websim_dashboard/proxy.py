@@ -2,16 +2,20 @@
 
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from websim_dashboard.feed import Feed
+from websim_dashboard.history import History
+from websim_dashboard.learner_feed import LearnerFeed
 from websim_dashboard.upstream import Unreachable, Upstream
 
 BAD_GATEWAY = 502
 
 
-def add_learner_routes(app: FastAPI, learner: Upstream, feed: Feed) -> None:
+def add_learner_routes(
+    app: FastAPI, learner: Upstream, feed: LearnerFeed, history: History
+) -> None:
     """Add what the learner answers."""
 
     @app.get("/api/v1/learner", tags=["run"])
@@ -34,8 +38,14 @@ def add_learner_routes(app: FastAPI, learner: Upstream, feed: Feed) -> None:
         after: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     ) -> Response:
-        """Answer the rows of the log of adaptations beyond number `after`."""
-        return await pass_on(learner, "GET", f"/v1/adaptations?after={after}&limit={limit}")
+        """Answer the rows of the log of adaptations beyond number `after`.
+
+        While the learner is away, those that are kept of it.
+        """
+        if feed.error is None:
+            return await pass_on(learner, "GET", f"/v1/adaptations?after={after}&limit={limit}")
+        rows = await anyio.to_thread.run_sync(history.rows, feed.run_key, after, limit)
+        return JSONResponse(rows)
 
     @app.post("/api/v1/run/commands", tags=["steering"])
     async def command(request: Request) -> Response:

@@ -68,7 +68,7 @@ class Service:
         add_access_routes(self.app)
         add_status_routes(self.app, self._broadcast, self.learner, self.fleet)
         add_history_routes(self.app, history, self.learner)
-        add_learner_routes(self.app, learner, self.learner)
+        add_learner_routes(self.app, learner, self.learner, history)
         add_fleet_routes(self.app, orchestrator)
         add_live_route(self.app, self.hub, self._broadcast)
         add_page(self.app, page)

@@ -15,7 +15,8 @@ export function Timeline() {
     ...adaptations.map((each) => ({ at: each.envSteps, order: 1, adaptation: each, step: null })),
     ...steps.map((each) => ({ at: each.envSteps, order: each.what === "goal" ? 0 : 2, adaptation: null, step: each })),
   ].sort((a, b) => b.at - a.at || b.order - a.order);
-  const loading = link.value === "connecting";
+  // Without the learner nobody knows whether there is more.
+  const known = link.value !== "connecting" && status.value?.learner_error === null;
   return (
     <section class="panel timeline" aria-label="Adaptation timeline">
       <GoalCard />
@@ -32,7 +33,7 @@ export function Timeline() {
             <StepCard key={`s${item.step.n}`} step={item.step} />
           ),
         )}
-        {items.length === 0 && !loading && (
+        {items.length === 0 && known && (
           <p class="empty">
             Nothing was changed so far. When learning stalls, a goal is set or you try a reward, it is told here: why, what was tried, what came of it.
           </p>
@@ -44,7 +45,8 @@ export function Timeline() {
 
 function GoalCard() {
   const view = goal.value;
-  const description = status.value?.goal || String(view?.goal["description"] ?? "") || "the task as it is";
+  const last = history.value.steps.findLast((each) => each.what === "goal");
+  const description = status.value?.goal || String(view?.goal["description"] ?? "") || last?.title || "the task as it is";
   const modes: Record<string, string> = { auto: "adapts by itself", approve: "asks before it adapts", off: "does not adapt" };
   return (
     <div class="goal-card">

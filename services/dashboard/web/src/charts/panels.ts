@@ -62,3 +62,9 @@ export const CHARTS: readonly ChartSpec[] = [
     { metric: "update_s", label: "learning", colour: third },
   ] },
 ];
+
+/** All metrics that the charts are made of. */
+export const METRICS: readonly string[] = [
+  "return_std",
+  ...CHARTS.flatMap((spec) => spec.lines.filter((line) => !isEvaluation(line)).map((line) => line.metric)),
+];

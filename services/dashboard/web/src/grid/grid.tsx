@@ -44,7 +44,7 @@ function bandLabel(session: SessionSummary): string {
 const shownSessions = computed((): SessionSummary[] => {
   const now = status.value;
   if (now === null) return [];
-  const group = chosenGroup.value;
+  const group = shownGroup.value;
   if (group.startsWith("task ")) {
     return now.sessions.filter((each) => each.task === group.slice(5)).slice(0, MAX_BANDS);
   }
@@ -74,6 +74,9 @@ const groups = computed((): [string, string][] => {
     ]),
   ];
 });
+
+/** What was chosen, as long as it is there. */
+const shownGroup = computed(() => (groups.value.some(([group]) => group === chosenGroup.value) ? chosenGroup.value : "auto"));
 
 export function GridPanel() {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -164,7 +167,7 @@ export function GridPanel() {
         <h2>{whole(summary.value.envs)} environments</h2>
         <Counts counts={summary.value.counts} />
         <span class="spring" />
-        <Choice label="Show" value={chosenGroup.value} options={groups.value} onChange={(value) => (chosenGroup.value = value)} />
+        <Choice label="Show" value={shownGroup.value} options={groups.value} onChange={(value) => (chosenGroup.value = value)} />
         <Choice label="Filter" value={filter.value} options={FILTERS} onChange={(value) => (filter.value = value)} />
         <Choice label="Sort" value={sort.value} options={SORTS} onChange={(value) => (sort.value = value)} />
         <span class="group" role="group" aria-label="Zoom">

@@ -75,10 +75,10 @@ export class Picture {
     this.palette = readPalette(dark.value);
     this.stopTheme = effect(() => {
       this.palette = readPalette(dark.value);
-      // These change what is shown at once, not at the next look.
+      // These change what is shown at once, not at the next look: in a pause none comes.
       void [sort.value, filter.value];
-      for (const each of this.shown.values()) each.lookedAt = -Infinity;
-      this.redraw();
+      for (const each of this.shown.values()) each.order = ordered(each.frame, sort.value, filter.value);
+      this.relayout();
     });
     socket.onFigures = () => this.wake();
     this.summaries = window.setInterval(() => this.summarise(), SUMMARY_MS);
@@ -96,6 +96,9 @@ export class Picture {
     for (const session of [...this.shown.keys()]) {
       if (!sessions.some((each) => each.session === session)) this.shown.delete(session);
     }
+    // Every trial opens sessions: what was shown is not kept.
+    const wanted = sessions.map((each) => sceneKey(each.session, each.task));
+    for (const key of [...this.scenes.keys()]) if (!wanted.includes(key)) this.scenes.delete(key);
     for (const each of sessions) void this.loadScene(each.session, each.task);
     this.relayout();
   }
@@ -185,11 +188,13 @@ export class Picture {
   }
 
   private async loadScene(session: number, task: string): Promise<void> {
-    const key = `${session} ${task}`;
+    const key = sceneKey(session, task);
     if (this.scenes.has(key)) return;
     this.scenes.set(key, null);
     try {
-      this.scenes.set(key, await get<Scene>(`sessions/${session}/scene`));
+      const scene = await get<Scene>(`sessions/${session}/scene`);
+      // Meanwhile another may be shown.
+      if (this.scenes.has(key)) this.scenes.set(key, scene);
       this.wake();
     } catch {
       // The session may not be placed yet: ask again when it is shown again.
@@ -206,11 +211,11 @@ export class Picture {
     let newest: FiguresFrame | null = null;
     for (const { session, task, label } of this.sessions) {
       const frame = socket.inbox.figures.get(session);
-      const scene = this.scenes.get(`${session} ${task}`);
+      const scene = this.scenes.get(sceneKey(session, task));
       if (frame === undefined || !scene) continue;
       // A frame of another model than the scene's: the task is changing.
       if (frame.k !== scene.k) {
-        this.scenes.delete(`${session} ${task}`);
+        this.scenes.delete(sceneKey(session, task));
         void this.loadScene(session, task);
         socket.inbox.figures.delete(session);
         continue;
@@ -286,6 +291,10 @@ function noteEnds(picture: Shown, frame: FiguresFrame, now: number): void {
   for (let env = 0; env < frame.n; env++) {
     if (frame.episodeLength[env]! < (lastLength[env] ?? 0)) endedAt[env] = now;
   }
+}
+
+function sceneKey(session: number, task: string): string {
+  return `${session} ${task}`;
 }
 
 function same(a: EnvKey, b: EnvKey): boolean {

@@ -30,13 +30,15 @@ export class SeriesStore {
   }
 
   load(series: readonly BranchSeries[], last: number): void {
-    let newest = this.last;
+    const known = this.last;
+    let newest = known;
     for (const each of series) {
       if ((each.number.at(-1) ?? 0) > newest) {
         newest = each.number.at(-1)!;
         this.branch = each.branch;
       }
       for (let i = 0; i < each.number.length; i++) {
+        if (each.number[i]! <= known) continue;
         const values: Record<string, number> = {};
         for (const [name, column] of Object.entries(each.values)) {
           const value = column[i];

@@ -2,6 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 
+import { METRICS } from "../charts/panels";
 import type {
   Access,
   Env,
@@ -44,6 +45,8 @@ export const whyNot = computed(() => {
 });
 
 const MAX_EVENTS = 2000;
+/** What charts draw of a run's events. */
+const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];
 /** Changes of the adaptation come in bursts; they are asked for once. */
 const SETTLE_MS = 150;
 /** A learner that is busy may not answer in the service's time; what changed is asked for again. */
@@ -101,21 +104,24 @@ function askForToken(): void {
 }
 
 /** Gets what was missed: everything at first, the rest after a break. */
-async function catchUp(): Promise<void> {
-  loads += 1;
-  try {
+function catchUp(): Promise<void> {
+  return load(async () => {
     takeStatus(await get<Status>("status"));
     link.value = "live";
     await Promise.all([loadSeries(), loadEvents(), loadAdaptation(), loadWorkers()]);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 401) askForToken();
-    // Anything else: the socket closes too, or the next status message brings it about.
-  } finally {
-    loaded();
-  }
+  });
 }
 
-function loaded(): void {
+/** Where it fails, news are no good without what came before them: the next status begins anew. */
+async function load(all: () => Promise<unknown>): Promise<void> {
+  loads += 1;
+  try {
+    await all();
+  } catch (error) {
+    early = [];
+    if (error instanceof ApiError && error.status === 401) askForToken();
+    else if (link.value !== "login") link.value = "lost";
+  }
   loads -= 1;
   if (loads > 0) return;
   const messages = early;
@@ -124,13 +130,13 @@ function loaded(): void {
 }
 
 async function loadSeries(): Promise<void> {
-  const answer = await get<MetricSeries>(`metrics?after=${series.last}&max_points=2000`);
+  const answer = await get<MetricSeries>(`metrics?names=${METRICS.join()}&after=${series.last}&max_points=2000`);
   series.load(answer.branches, answer.last);
   seriesVersion.value += 1;
 }
 
 async function loadEvents(): Promise<void> {
-  const answer = await get<TimelineEvent[]>(`events?after=${eventsAfter}`);
+  const answer = await get<TimelineEvent[]>(`events?kinds=${KINDS.join()}&after=${eventsAfter}`);
   addEvents(answer);
 }
 
@@ -147,20 +153,22 @@ let loadingAdaptation = false;
 let changedMeanwhile = false;
 
 /**
- * Goal, rewards and log: while the learner is away, what is known stays. One load at a time, so that
- * no older answer follows a newer one; what is not answered is asked for again.
+ * Goal, rewards and log: while the learner is away, what is known of the first two stays, and the
+ * service has kept the log. One load at a time, so that no older answer follows a newer one; what is
+ * not answered is asked for again.
  */
 async function loadAdaptation(): Promise<void> {
-  if (link.peek() !== "live" || status.peek()?.learner_error !== null) return;
+  if (link.peek() !== "live") return;
   if (loadingAdaptation) {
     changedMeanwhile = true;
     return;
   }
   loadingAdaptation = true;
   const asked = run;
+  const away = status.peek()?.learner_error !== null;
   const answers = await Promise.allSettled([
-    get<Goal>("goal"),
-    get<Rewards>("rewards"),
+    away ? goal.peek() : get<Goal>("goal"),
+    away ? rewards.peek() : get<Rewards>("rewards"),
     get<LogRow[]>(`adaptations?after=${logRows.peek().at(-1)?.n ?? 0}&limit=${MAX_ROWS}`),
   ]);
   loadingAdaptation = false;
@@ -178,14 +186,18 @@ async function loadAdaptation(): Promise<void> {
 }
 
 function receive(message: ServerMessage): void {
-  if (loads > 0 && (message.type === "metrics" || message.type === "event")) {
-    early.push(message);
-    return;
+  if (message.type === "metrics" || message.type === "event") {
+    // Until the status is there nothing else has been asked for: the answers will have it.
+    if (link.value !== "live") return;
+    if (loads > 0) {
+      early.push(message);
+      return;
+    }
   }
   switch (message.type) {
     case "status":
       takeStatus(message.status);
-      if (link.value === "lost") void catchUp();
+      if (link.value === "lost" && loads === 0) void catchUp();
       break;
     case "metrics":
       if (message.run !== run) break;
@@ -233,12 +245,11 @@ function forgetRun(): void {
     goal.value = null;
     rewards.value = null;
   });
-  loads += 1;
-  void Promise.allSettled([loadSeries(), loadEvents(), loadAdaptation()]).then(loaded);
+  void load(() => Promise.all([loadSeries(), loadEvents(), loadAdaptation()]));
 }
 
 function addEvents(more: readonly TimelineEvent[]): void {
-  const fresh = more.filter((event) => event.number > eventsAfter);
+  const fresh = more.filter((event) => event.number > eventsAfter && KINDS.includes(event.kind));
   if (fresh.length === 0) return;
   eventsAfter = fresh.at(-1)!.number;
   events.value = [...events.value, ...fresh].slice(-MAX_EVENTS);

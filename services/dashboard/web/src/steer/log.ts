@@ -106,16 +106,26 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
   return { adaptations: [...found.values()].sort((a, b) => a.number - b.number), steps };
 }
 
+/** A row, and those that held when it came. */
+interface Held {
+  row: LogRow;
+  before: Held | null;
+}
+
 /** A row "resumed" brings back what held when there were `position` rows. */
 function standing(rows: readonly LogRow[]): LogRow[] {
-  let held: LogRow[] = [];
-  const heldAt: LogRow[][] = [held];
+  let held: Held | null = null;
+  const heldAt: (Held | null)[] = [held];
   for (const row of rows) {
-    if (row.kind === "resumed") held = heldAt[numberOf(row.values["position"]) ?? 0] ?? held;
-    else held = [...held, row];
+    if (row.kind === "resumed") {
+      const then: Held | null | undefined = heldAt[numberOf(row.values["position"]) ?? 0];
+      if (then !== undefined) held = then;
+    } else held = { row, before: held };
     heldAt.push(held);
   }
-  return held;
+  const found: LogRow[] = [];
+  for (let each = held; each !== null; each = each.before) found.push(each.row);
+  return found.reverse();
 }
 
 function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {

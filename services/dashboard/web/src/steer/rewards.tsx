@@ -10,6 +10,7 @@ import { Tabs } from "../ui/tabs";
 import { CandidatesPane } from "./candidates";
 import { Code, Diff } from "./code";
 import { draft, Editor, incumbent } from "./editor";
+import { taskDetail } from "./task";
 
 export type RewardsTab = "candidates" | "editor" | "all";
 export const rewardsTab = signal<RewardsTab>("editor");
@@ -51,6 +52,8 @@ function AllRewards() {
         {[...known.rewards].reverse().map((reward) => {
           const inForce = reward.id === known.in_force;
           const expanded = open.value === reward.id;
+          // The task's own is told with the task.
+          const source = reward.source ?? taskDetail.value?.reward_source ?? "";
           return (
             <li key={reward.id} class={inForce ? "in-force" : ""}>
               <header>
@@ -65,9 +68,9 @@ function AllRewards() {
                 <div>
                   {reward.hypothesis !== "" && <p>{reward.hypothesis}</p>}
                   {reward.reason !== "" && <p class="muted">{reward.reason}</p>}
-                  <Code source={reward.source ?? incumbent.value} label={`Program of ${reward.name || reward.id}`} />
-                  {!inForce && reward.source !== null && (
-                    <Diff before={incumbent.value} after={reward.source} label={`Difference of ${reward.name} to the reward in force`} />
+                  <Code source={source} label={`Program of ${reward.name || reward.id}`} />
+                  {!inForce && (
+                    <Diff before={incumbent.value} after={source} label={`Difference of ${reward.name || reward.id} to the reward in force`} />
                   )}
                   <div class="row">
                     {!inForce && (

@@ -24,11 +24,13 @@ function trouble(): string {
   const now = status.value;
   if (link.value === "lost") return "The dashboard's service does not answer. What you see is the last that was known; it goes on by itself.";
   if (link.value !== "live" || now === null) return "";
+  if (now.state === "failed") return `The run failed: ${now.reason || "see its logs"}`;
+  // A run that is over needs neither of them.
+  if (now.state === "finished") return "";
   if (now.orchestrator_error !== null && now.learner_error !== null) {
     return "Neither the fleet's orchestrator nor the learner answers. Waiting for them.";
   }
   if (now.orchestrator_error !== null) return `The fleet's orchestrator does not answer: ${now.orchestrator_error}`;
-  if (now.state === "failed") return `The run failed: ${now.reason || "see its logs"}`;
   if (now.learner_error !== null && now.run !== "") return `The learner does not answer: ${now.learner_error}`;
   if (now.state === "waiting" && now.reason !== "") return `Waiting: ${now.reason}`;
   return "";

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { FleetDrawer } from "../fleet";
 import { GoalDrawer } from "../steer/goal";
@@ -32,7 +32,8 @@ export function Drawer() {
 function Open({ name }: { name: DrawerName }) {
   const { title, pane: Pane } = DRAWERS[name];
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // At once: Esc may come before the next frame.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     box.current?.focus();
     return () => {

@@ -50,7 +50,8 @@ export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target as HTMLElement;
-    if (target.closest("input, textarea, select, [role=dialog][aria-modal=true]") !== null) return;
+    // What is behind an open dialog is not reached, by keys either.
+    if (target.closest("input, textarea, select") !== null || document.querySelector("dialog[open]") !== null) return;
     // Space and Enter press the button that has the focus.
     if (event.key === " " && target.closest("button, summary, a") !== null) return;
     const action = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];

@@ -72,7 +72,8 @@ function Open({ envKey }: { envKey: EnvKey }) {
         </Button>
       </header>
       <div class="popup-body">
-        <View envKey={envKey} />
+        {/* Its graphics context ends with its canvas: another session has another one. */}
+        <View key={envKey.session} envKey={envKey} />
         <State envKey={envKey} />
       </div>
     </dialog>
@@ -126,13 +127,13 @@ function View({ envKey }: { envKey: EnvKey }) {
       viewer.current?.dispose();
       viewer.current = null;
     };
-  }, [envKey.session]);
+  }, []);
 
   useEffect(() => {
     watchedEnv.value = null;
     watchedEnvError.value = "";
     socket.wantPose({ session: envKey.session, env_id: envKey.envId });
-  }, [envKey.session, envKey.envId]);
+  }, [envKey.envId]);
 
   return (
     <div class="view">

@@ -56,6 +56,7 @@ export class Viewer {
   /** Indexes of geoms that are the robot rather than the world. */
   private readonly moving: number[];
   private readonly ground = new Object3D();
+  private readonly groundM: number;
   private readonly shadows: { mesh: Mesh; shadow: Mesh }[] = [];
   /** Takes the world along the sun's rays to the ground. */
   private readonly flatten = new Matrix4();
@@ -71,6 +72,7 @@ export class Viewer {
     this.renderer = new WebGLRenderer({ canvas, antialias: true });
     this.renderer.setPixelRatio(Math.min(MAX_PIXEL_RATIO, window.devicePixelRatio || 1));
     this.extentM = Math.min(20, Math.max(0.3, scene.extent_m));
+    this.groundM = scene.ground_z_m ?? 0;
     this.world.background = new Color(colours.background);
     this.camera.up.set(0, 0, 1);
     this.controls = new OrbitControls(this.camera, canvas);
@@ -84,7 +86,7 @@ export class Viewer {
     this.moving = scene.geoms.flatMap((geom, i) => (this.meshes[i] !== null && geom.body !== "world" ? [i] : []));
     if (scene.geoms.some((geom) => geom.type === "plane")) {
       this.layGround(colours);
-      this.castShadows(scene, colours);
+      this.castShadows(colours);
     }
     this.spots = this.makeSpots(colours);
     this.animation = requestAnimationFrame(this.tick);
@@ -158,9 +160,8 @@ export class Viewer {
   }
 
   /** Flat copies of the robot on the ground: they cost little and say how high it is. */
-  private castShadows(scene: Scene, colours: Colours): void {
+  private castShadows(colours: Colours): void {
     const material = new MeshBasicMaterial({ color: new Color(colours.shadow) });
-    const groundM = scene.ground_z_m ?? 0;
     for (const i of this.moving) {
       const mesh = this.meshes[i]!;
       const shadow = new Mesh(mesh.geometry, material);
@@ -169,7 +170,7 @@ export class Viewer {
       this.shadows.push({ mesh, shadow });
       this.world.add(shadow);
     }
-    const [x, y, z] = [SUN.x / SUN.z, SUN.y / SUN.z, groundM + 0.001];
+    const [x, y, z] = [SUN.x / SUN.z, SUN.y / SUN.z, this.groundM + 0.001];
     this.flatten.set(1, 0, -x, 0, 0, 1, -y, 0, 0, 0, 0, z, 0, 0, 0, 1);
   }
 
@@ -221,6 +222,6 @@ export class Viewer {
       this.controls.update();
     }
     const { x, y } = this.controls.target;
-    this.ground.position.set(Math.round(x), Math.round(y), 0);
+    this.ground.position.set(Math.round(x), Math.round(y), this.groundM);
   }
 }

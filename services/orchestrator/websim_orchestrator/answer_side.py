@@ -81,7 +81,8 @@ class AnswerSide:
             self._fleet.counters["stale"] += 1
             return
         if logged := shard.log.get(message.seq):
-            worker.longest_command_s = max(worker.longest_command_s * 0.999, now_s - logged.sent_s)
+            for each in (worker, session):
+                each.longest_command_s = max(each.longest_command_s * 0.999, now_s - logged.sent_s)
         if isinstance(message, Stepped):
             session.env_steps += shard.span.num_envs
             self._count_episodes(session, shard, envelope)

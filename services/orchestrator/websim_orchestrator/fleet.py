@@ -133,8 +133,10 @@ class Death:
     """It ended."""
     certain: bool = False
     """The worker itself said that the shard was the cause."""
-    came_back: bool = False
-    """It had only been silent: no evidence."""
+    silent_since_s: float | None = None
+    """When it was last heard, if its silence is all that is known: its connection did not close."""
+    back_after_s: float | None = None
+    """It was heard again after this long: no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,8 @@ class SessionRecord:
     unreachable_since_s: float | None = None
     waiting_said: bool = False
     quarantines: list[Quarantine] = field(default_factory=list)
+    longest_command_s: float = 0.0
+    """What a command of its shards was seen to need: a worker that is new to them needs it, too."""
 
     def shard_of(self, env_id: int) -> ShardRecord | None:
         """The shard that holds an environment, or None when there is no such environment."""

@@ -64,6 +64,7 @@ class Placement:
         session.waiting_said = False
         worker.shards.add(shard.key)
         worker.building += 1
+        worker.longest_command_s = max(worker.longest_command_s, session.longest_command_s)
         request, snapshot = session.request, shard.snapshot
         specs = list(request.arrays)
         frames = list(session.frames)

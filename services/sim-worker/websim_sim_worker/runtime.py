@@ -224,8 +224,12 @@ class Runtime:
         )
 
     def _receive(self) -> None:
-        """Handle what has arrived, keeping in touch between commands."""
-        while True:
+        """Handle what has arrived, keeping in touch between commands.
+
+        Not for long: under steady load more has always arrived, and the loop has to turn.
+        """
+        until_s = time.monotonic() + lifecycle.HEARTBEAT_S
+        while time.monotonic() < until_s:
             frames = receive(self._socket)
             if frames is None:
                 return

@@ -143,6 +143,9 @@ def _check_arrays(specs: Sequence[ArraySpec], frames: Sequence[Any]) -> None:
         raise MalformedMessage(f"{len(specs)} arrays described, {len(frames)} frames received")
     if len(specs) > MAX_ARRAYS:
         raise OversizedMessage(f"{len(specs)} arrays, at most {MAX_ARRAYS}")
+    if len({spec.name for spec in specs}) < len(specs):
+        # Whoever checks one of them might use another.
+        raise MalformedMessage("two arrays have one name")
     total = 0
     for spec, frame in zip(specs, frames, strict=True):
         size = DTYPES.get(spec.dtype)
@@ -150,14 +153,19 @@ def _check_arrays(specs: Sequence[ArraySpec], frames: Sequence[Any]) -> None:
             raise MalformedMessage(f"array {spec.name!r} has dtype {spec.dtype!r}")
         if len(spec.shape) > MAX_DIMS:
             raise MalformedMessage(f"array {spec.name!r} has {len(spec.shape)} dimensions")
+        extent = 1
         for length in spec.shape:
             if length < 0:
                 raise MalformedMessage(f"array {spec.name!r} has a negative length")
             size *= length
+            extent *= max(length, 1)
         if size != len(frame):
             raise MalformedMessage(
                 f"array {spec.name!r} of {len(frame)} bytes, its shape says {size}"
             )
+        if extent > MAX_MESSAGE_BYTES:
+            # Empty as it may be, numpy takes no such shape.
+            raise OversizedMessage(f"array {spec.name!r} has shape {spec.shape}")
         total += size
     if total > MAX_MESSAGE_BYTES:
         raise OversizedMessage(f"arrays of {total} bytes, at most {MAX_MESSAGE_BYTES}")

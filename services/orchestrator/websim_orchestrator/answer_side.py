@@ -109,7 +109,9 @@ class AnswerSide:
         self, session: SessionRecord, shard: ShardRecord, envelope: Envelope[Message]
     ) -> None:
         ended, episode = envelope.array("ended"), envelope.array("episode")
-        if ended is None or episode is None or episode.shape != (len(ended), 4):
+        if ended is None or ended.dtype != "<i4" or ended.ndim != 1:
+            return
+        if episode is None or episode.dtype != "<f8" or episode.shape != (len(ended), 4):
             return
         if len(ended) and ended.min() >= 0 and ended.max() < shard.span.num_envs:
             session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)

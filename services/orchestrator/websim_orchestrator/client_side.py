@@ -120,8 +120,7 @@ class ClientSide:
                 self.say_opened(session)
                 self._placement.say_waiting(session, always=True)
                 return
-        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
-        refusal = refuse_session(request, len(self._fleet.sessions), len(spans))
+        refusal = refuse_session(request, len(self._fleet.sessions))
         if refusal is None and request.session in self._fleet.sessions:
             refusal = Refused(
                 code="unknown_session",
@@ -133,6 +132,7 @@ class ClientSide:
         if refusal is not None:
             self._out.to_client(identity, refusal)
             return
+        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
         session_id = request.session or self._next_session_id
         self._next_session_id = max(self._next_session_id, session_id + 1)
         session = SessionRecord(

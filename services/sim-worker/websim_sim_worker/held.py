@@ -54,6 +54,9 @@ log = get_logger("websim_sim_worker")
 MAX_COMPILED_TASKS = 16
 """Bound of the compiled tasks kept for further shards."""
 
+CANNOT_BE_DONE = (ValueError, LookupError, ArithmeticError, TypeError, MemoryError, RuntimeError)
+"""What numpy and the engine raise where a message holds what nobody foresaw; it ends the shard."""
+
 Outgoing = tuple[Message, list[Array]]
 """A message with the frames its `arrays` describe."""
 
@@ -121,7 +124,7 @@ class HeldShards:
             )
             if snapshot := _named(arrays, "snapshot:"):
                 shard.restore(snapshot)
-        except (TaskError, ValueError, MemoryError, RuntimeError) as error:
+        except CANNOT_BE_DONE as error:
             return answers.failed(assignment, "task_refused", error), []
         self.by_key[assignment.session, assignment.shard] = HeldShard(
             shard=shard,
@@ -175,7 +178,7 @@ class HeldShards:
             answer = self._carry_out(held, command, envelope)
         except TaskError as error:
             answer = answers.rejected(command, error), []
-        except (ValueError, MemoryError, RuntimeError) as error:
+        except CANNOT_BE_DONE as error:
             del self.by_key[command.session, command.shard]
             return [(answers.failed(command, "step_failed", error), [])]
         held.seq = command.seq

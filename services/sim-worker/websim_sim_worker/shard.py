@@ -28,6 +28,9 @@ from websim_sim_worker.watching import ShardView
 
 __all__ = ["EnvState", "Shard", "ShardStep"]
 
+MAX_T = 1 << 53
+"""Bound of the commands that a snapshot may say its shard has done: they count the randomness."""
+
 
 class Shard:
     """`num_envs` environments of `task`; until the first reset they rest in its initial state.
@@ -303,7 +306,7 @@ class Shard:
             Observations (n, obs_dim), as `reset` does.
 
         Raises:
-            TaskError: The snapshot is of another task, size or dtype.
+            TaskError: The snapshot is of another task, size or dtype, or no shard's.
         """
         self._knobs.check(snapshot)
         own = self.snapshot()
@@ -313,11 +316,14 @@ class Shard:
             given = snapshot.get(name)
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
+        seed, t, diverged_total = map(int, snapshot["counters"])
+        if not 0 <= t < MAX_T:
+            raise TaskError(f"the snapshot's shard has done {t} commands")
         self._batch.state[...] = snapshot["state"]
         self.view.restored()
         self._obs[...] = snapshot["obs"]
         self._previous_action[...] = snapshot["previous_action"]
-        self._seed, self._t, self._physics.diverged_total = map(int, snapshot["counters"])
+        self._seed, self._t, self._physics.diverged_total = seed, t, diverged_total
         self._episodes.restore(snapshot)
         self._knobs.restore(snapshot)
         for name, keeper in self._table.rates.items():

@@ -126,7 +126,7 @@ class AnswerSide:
         shard = self._fleet.shard_of(worker, message)
         if shard is None or message.request not in shard.questions:
             return
-        _, asker = shard.questions.pop(message.request)
+        asker = shard.questions.pop(message.request).asker
         if isinstance(asker, PersonAsker):
             self._out.answer_person(asker.token, envelope)
             return

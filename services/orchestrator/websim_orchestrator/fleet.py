@@ -114,6 +114,15 @@ Wanted = int | Literal["snapshot", "scene"]
 """What a question is about: the state of an environment, by its id, or of the shard; the scene."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants to know from a shard's worker."""
+
+    wanted: Wanted
+    asker: Asker
+    asked_s: float
+
+
 @dataclass(slots=True)
 class Logged:
     """A command of a shard's log, with its frames, as it is sent again after a loss."""
@@ -174,8 +183,8 @@ class ShardRecord:
     """Commands since the snapshot by seq, in order."""
     pending: dict[int, Asker] = field(default_factory=dict)
     """Commands not answered yet by seq, in order; those of `log` not in here replay in silence."""
-    questions: dict[int, tuple[Wanted, Asker]] = field(default_factory=dict)
-    """What is asked of its worker, by request, until it is answered."""
+    questions: dict[int, Question] = field(default_factory=dict)
+    """What is asked of its worker, by request, until it is answered or given up."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
     figures_shown_s: float = -math.inf

@@ -109,7 +109,7 @@ class Placement:
         """Forward a question; one that cannot go now goes with the next assignment."""
         if shard.worker is None or shard.moving:
             return
-        wanted, _ = shard.questions[request]
+        wanted = shard.questions[request].wanted
         question: GetState | GetSnapshot | GetScene
         if isinstance(wanted, int):
             question = GetState(

@@ -19,10 +19,14 @@ from websim.wire.messages import PROTOCOL_VERSION, ArraySpec, Message
 MAGIC = b"WS"
 PREFIX = MAGIC + bytes([PROTOCOL_VERSION])
 
-MAX_HEADER_BYTES = 128 * 1024
-"""Bound of frame 0. The largest header is a SessionOpened with its TaskInfo, about 20 kB."""
-MAX_ARRAYS = 64
-"""Bound of the frames beside the header."""
+MAX_HEADER_BYTES = 256 * 1024
+"""Bound of frame 0: a SessionOpened with the largest TaskInfo and 4,096 shards, or an AssignShard
+with as large overrides and the specs of MAX_ARRAYS arrays."""
+MAX_TASK_INFO_BYTES = 128 * 1024
+"""Bound of a TaskInfo in a header; those of the bundled tasks have at most 12 kB."""
+MAX_ARRAYS = 512
+"""Bound of the frames beside the header. An AssignShard has most: at most 66 files of a task, and a
+snapshot with two arrays for each of at most 200 rates and a dozen others."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Bound of all frames of a message together; sockets cut peers that send a larger frame."""
 MAX_DIMS = 4

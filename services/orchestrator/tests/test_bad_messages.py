@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from scripted_fleet import Fleet, make_fleet, step, to_clients, to_workers
 
+from websim.tasks.assets import MAX_ASSETS
 from websim.wire.codec import Envelope, describe
 from websim.wire.messages import ArraySpec, EnvState, OpenSession, Stepped
 from websim_orchestrator.api import add_fleet_routes
+from websim_orchestrator.checks import MAX_TASK_FILES
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,7 @@ def test_a_state_of_another_shape_is_the_workers_fault(arrays):
     app = FastAPI()
     add_fleet_routes(app, Answering())
     assert TestClient(app).get("/v1/sessions/1/envs/0").status_code == 502
+
+
+def test_a_session_may_bring_as_many_files_as_a_task_may_name():
+    assert MAX_TASK_FILES == MAX_ASSETS + 2

@@ -14,8 +14,8 @@ MAX_ENVS = 1 << 20
 """Bound of a session's environments."""
 MAX_SHARDS = 4096
 """Bound of a session's shards."""
-MAX_TASK_FILES = 32
-"""Bound of a custom task's files."""
+MAX_TASK_FILES = 66
+"""Bound of a custom task's files: the task file, its model, and as many assets as it may name."""
 MAX_FIELDS = 48
 """Bound of the fields asked for with a step."""
 

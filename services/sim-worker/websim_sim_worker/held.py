@@ -45,6 +45,7 @@ from websim.wire.messages import (
 )
 from websim_sim_worker import answers
 from websim_sim_worker.answers import Command
+from websim_sim_worker.room import check_room
 from websim_sim_worker.scene import scene_json
 from websim_sim_worker.shard import Shard, ShardStep
 from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
@@ -114,6 +115,8 @@ class HeldShards:
         started_s = time.monotonic()
         try:
             task = self._task(assignment, arrays)
+            files_bytes = sum(array.nbytes for array in _named(arrays, "task:").values())
+            check_room(task, assignment.num_envs, assignment.obs_dtype, files_bytes)
             shard = Shard(
                 task,
                 seed=assignment.seed,

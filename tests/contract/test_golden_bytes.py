@@ -74,7 +74,7 @@ def make_step(**changes: object) -> list[bytes]:
         ([b"WS\x02\x80"], UnknownVersion, "version 2 is not supported here"),
         ([b"WS\x01\xc1"], MalformedMessage, "header"),
         ([b"WS\x01" + b"\x91" * 100_000], MalformedMessage, "header"),
-        ([b"WS\x01" + bytes(200_000)], OversizedMessage, "header of 200003 bytes"),
+        ([b"WS\x01" + bytes(300_000)], OversizedMessage, "header of 300003 bytes"),
         ([b"WS\x01" + msgpack.packb({"type": "nonsense"})], MalformedMessage, "nonsense"),
         (make_step(t="one"), MalformedMessage, "int"),
         (make_step(arrays=[["action", "<f4", [2]]]), MalformedMessage, "1 arrays described"),
@@ -93,9 +93,9 @@ def make_step(**changes: object) -> list[bytes]:
             "its shape says",
         ),
         (
-            [*make_step(arrays=[["a", "|u1", [0]]] * 65), *[b""] * 65],
+            [*make_step(arrays=[["a", "|u1", [0]]] * 513), *[b""] * 513],
             OversizedMessage,
-            "65 arrays",
+            "513 arrays",
         ),
     ],
 )

@@ -99,3 +99,20 @@ def test_a_run_waits_for_the_only_worker_to_come_back(undisturbed, whole):
     fleet = whole(1)
     at_step = {70: lambda: os.kill(fleet.worker_pids()[0], signal.SIGKILL)}
     assert same(run(fleet, at_step), undisturbed)
+
+
+def test_a_worker_that_needs_long_for_a_step_is_waited_for(whole):
+    """Silent for 5 s and more, it counts as lost; three times that may not have it skipped."""
+    num_envs = 400
+    fleet = whole(1).client_address
+    env = make_vec(
+        "HalfCheetah-v5", num_envs, seed=0, fleet=fleet, shard_envs=num_envs, frame_skip=1000
+    )
+    try:
+        env.reset()
+        env.send(0, np.zeros((num_envs, 6), np.float32))
+        answer = env.recv(timeout_s=90.0)
+        assert not answer.skipped
+        assert not answer.invalid.any()
+    finally:
+        env.close()

@@ -455,7 +455,8 @@ class FleetSession:
             return self._decoder.decode(frames)
         except UnknownVersion as error:
             raise FleetRefused("version", f"the orchestrator at {self.address}: {error}") from None
-        except WireError:
+        except WireError as error:
+            log.warning("a message of the fleet is dropped: %s", error)
             return None
 
     def _take(self, until_s: float, again: list[Any] | None = None) -> Envelope[Any]:

@@ -101,6 +101,11 @@ METRICS: tuple[Metric, ...] = (
         "Messages dropped because they belong to an earlier assignment.",
     ),
     Metric(
+        "websim_orchestrator_questions_given_up_total",
+        "counter",
+        "Questions for a state or a scene that no worker answered in time.",
+    ),
+    Metric(
         "websim_orchestrator_refused_commands_total",
         "counter",
         "Commands of clients that were refused with a reason.",

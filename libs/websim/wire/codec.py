@@ -19,10 +19,14 @@ from websim.wire.messages import PROTOCOL_VERSION, ArraySpec, Message
 MAGIC = b"WS"
 PREFIX = MAGIC + bytes([PROTOCOL_VERSION])
 
-MAX_HEADER_BYTES = 128 * 1024
-"""Bound of frame 0. The largest header is a SessionOpened with its TaskInfo, about 20 kB."""
-MAX_ARRAYS = 64
-"""Bound of the frames beside the header."""
+MAX_HEADER_BYTES = 256 * 1024
+"""Bound of frame 0: a SessionOpened with the largest TaskInfo and 4,096 shards, or an AssignShard
+with as large overrides and the specs of MAX_ARRAYS arrays."""
+MAX_TASK_INFO_BYTES = 128 * 1024
+"""Bound of a TaskInfo in a header; those of the bundled tasks have at most 12 kB."""
+MAX_ARRAYS = 512
+"""Bound of the frames beside the header. An AssignShard has most: at most 66 files of a task, and a
+snapshot with two arrays for each of at most 200 rates and a dozen others."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Bound of all frames of a message together; sockets cut peers that send a larger frame."""
 MAX_DIMS = 4
@@ -143,6 +147,9 @@ def _check_arrays(specs: Sequence[ArraySpec], frames: Sequence[Any]) -> None:
         raise MalformedMessage(f"{len(specs)} arrays described, {len(frames)} frames received")
     if len(specs) > MAX_ARRAYS:
         raise OversizedMessage(f"{len(specs)} arrays, at most {MAX_ARRAYS}")
+    if len({spec.name for spec in specs}) < len(specs):
+        # Whoever checks one of them might use another.
+        raise MalformedMessage("two arrays have one name")
     total = 0
     for spec, frame in zip(specs, frames, strict=True):
         size = DTYPES.get(spec.dtype)
@@ -150,14 +157,19 @@ def _check_arrays(specs: Sequence[ArraySpec], frames: Sequence[Any]) -> None:
             raise MalformedMessage(f"array {spec.name!r} has dtype {spec.dtype!r}")
         if len(spec.shape) > MAX_DIMS:
             raise MalformedMessage(f"array {spec.name!r} has {len(spec.shape)} dimensions")
+        extent = 1
         for length in spec.shape:
             if length < 0:
                 raise MalformedMessage(f"array {spec.name!r} has a negative length")
             size *= length
+            extent *= max(length, 1)
         if size != len(frame):
             raise MalformedMessage(
                 f"array {spec.name!r} of {len(frame)} bytes, its shape says {size}"
             )
+        if extent > MAX_MESSAGE_BYTES:
+            # Empty as it may be, numpy takes no such shape.
+            raise OversizedMessage(f"array {spec.name!r} has shape {spec.shape}")
         total += size
     if total > MAX_MESSAGE_BYTES:
         raise OversizedMessage(f"arrays of {total} bytes, at most {MAX_MESSAGE_BYTES}")

@@ -52,6 +52,9 @@ TRIAL_PATIENCE_S = 1.0
 MAX_TRIAL_PATIENCE_S = 600.0
 """A slow step is through within it, however short of processors the machine is."""
 
+SILENCE_PROVES_S = 20.0
+"""A silent worker may be slow: after this long without a word it is evidence against its step."""
+
 MAX_DEATHS_AT_ALL = 20
 """A session whose step ends this many workers in a row, or silences them, is given up."""
 

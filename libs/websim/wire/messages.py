@@ -124,7 +124,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WorkerHello(Message, frozen=True, tag="worker_hello"):
-    """A worker is there. Sent until a Welcome arrives; `instance` is new for each process.
+    """A worker is there. Sent until a Welcome arrives; `instance` is new for each registration.
 
     `held` are the shards that it still has from an orchestrator that it lost; `tasks` those that
     can be opened by name.

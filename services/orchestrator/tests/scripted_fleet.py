@@ -30,6 +30,7 @@ from websim_orchestrator.events import (
     WorkerMessage,
     WorkerUnreachable,
 )
+from websim_orchestrator.fleet import ShardRecord
 
 TASK = TaskInfo(
     id="Test-v0",
@@ -49,9 +50,14 @@ class Fleet:
         self.brain = Brain()
         self.now_s = 0.0
         self.kills: Counter[str] = Counter()
+        self.cuts: Counter[str] = Counter()
+
+    def identity(self, name: str) -> bytes:
+        """Of the process that has the name now: after a kill it is another one."""
+        return f"{name}{self.kills[name] or ''}".encode()
 
     def worker(self, name: str, message: Message, frames: tuple = ()) -> list[Instruction]:
-        event = WorkerMessage(self.now_s, name.encode(), Envelope(message, frames))
+        event = WorkerMessage(self.now_s, self.identity(name), Envelope(message, frames))
         return self.brain.handle(event)
 
     def client(self, message: Message, frames: tuple = (), name: str = "c") -> list[Instruction]:
@@ -63,12 +69,18 @@ class Fleet:
         return self.brain.handle(Ticked(now_s))
 
     def kill(self, name: str) -> list[Instruction]:
+        said = self.cut(name)
         self.kills[name] += 1
-        return self.brain.handle(WorkerUnreachable(self.now_s, name.encode()))
+        return said
 
-    def join(self, name: str, instance: str = "") -> list[Instruction]:
-        """Register a worker; after a kill as a new process, unless an instance is named."""
-        hello = WorkerHello(instance=instance or f"{name}{self.kills[name]}", pid=1, host="h")
+    def cut(self, name: str) -> list[Instruction]:
+        """Close a worker's connection; its process lives and may join again."""
+        self.cuts[name] += 1
+        return self.brain.handle(WorkerUnreachable(self.now_s, self.identity(name)))
+
+    def join(self, name: str) -> list[Instruction]:
+        """Register a worker: after a kill as a new process, after a cut as another instance."""
+        hello = WorkerHello(instance=f"{name}{self.cuts[name]}", pid=1, host="h")
         return self.worker(name, hello)
 
     def make_ready(self, said: list[Instruction]) -> list[Instruction]:
@@ -109,11 +121,29 @@ class Fleet:
 
 
 def to_workers(said: list[Instruction]) -> list[tuple[str, Message]]:
-    return [(each.identity.decode(), each.message) for each in said if isinstance(each, SendWorker)]
+    """Messages to workers, each with the worker's name."""
+    return [
+        (each.identity.decode().rstrip("0123456789"), each.message)
+        for each in said
+        if isinstance(each, SendWorker)
+    ]
 
 
 def to_clients(said: list[Instruction]) -> list[Message]:
     return [each.message for each in said if isinstance(each, SendClient)]
+
+
+def steps_of(said: list[Instruction]) -> list[tuple[str, Step]]:
+    return [
+        (to, message)
+        for to, message in to_workers(said)
+        if isinstance(message, Step) and not message.replay
+    ]
+
+
+def skipped_steps(shard: ShardRecord) -> list[int]:
+    """The t of the steps of its log that are not simulated."""
+    return [each.command.t for each in shard.log.values() if getattr(each.command, "skip", False)]
 
 
 def make_fleet(workers: int = 2, num_envs: int = 64, shard_envs: int = 32) -> Fleet:

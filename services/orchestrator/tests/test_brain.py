@@ -421,3 +421,20 @@ def test_knobs_are_forwarded_answered_and_replayed_like_any_command():
     [_, reset, again, _] = [message for _, message in to_workers(said)]
     assert isinstance(reset, Reset)
     assert (again.knobs, again.seq, again.epoch, again.replay) == (turn.knobs, 2, 2, True)
+
+
+def test_a_question_that_nobody_answers_is_given_up():
+    fleet = make_fleet(workers=1, num_envs=32)
+    [(_, dropped)] = to_workers(fleet.brain.handle(StateAsked(0.0, 5, 1, 3)))
+    fleet.client(GetState(session=1, shard=0, env_id=3, request=9))
+    fleet.now_s = lifecycle.FLEET_DEADLINE_S + 1.0
+    beat = WorkerHeartbeat(commands=0, env_steps=0, busy_s=0.0, shards=1)
+    fleet.worker("a", beat)
+    said = fleet.tick(fleet.now_s)
+    assert [each for each in said if isinstance(each, AnswerPerson)] == [
+        AnswerPerson(5, None, "no worker answered")
+    ]
+    [shard] = fleet.brain.fleet.sessions[1].shards
+    assert not shard.questions
+    [(_, again)] = to_workers(fleet.client(GetState(session=1, shard=0, env_id=3, request=9)))
+    assert again.request not in (dropped.request, dropped.request + 1)

@@ -2,7 +2,15 @@
 
 import msgspec
 import pytest
-from scripted_fleet import answer_to, make_fleet, step, to_clients, to_workers
+from scripted_fleet import (
+    answer_to,
+    make_fleet,
+    skipped_steps,
+    step,
+    steps_of,
+    to_clients,
+    to_workers,
+)
 
 from websim.wire import lifecycle
 from websim.wire.messages import (
@@ -16,19 +24,6 @@ from websim.wire.messages import (
     WorkerGoodbye,
     WorkerHeartbeat,
 )
-
-
-def steps_of(said) -> list[tuple[str, Step]]:
-    return [
-        (to, message)
-        for to, message in to_workers(said)
-        if isinstance(message, Step) and not message.replay
-    ]
-
-
-def skipped_steps(shard) -> list[int]:
-    """The t of the steps of its log that are not simulated."""
-    return [each.command.t for each in shard.log.values() if getattr(each.command, "skip", False)]
 
 
 def test_suspects_are_retried_one_after_the_other():
@@ -331,40 +326,3 @@ def test_a_session_with_too_many_skipped_steps_is_given_up():
             *_, (_, skipped) = steps_of(fleet.settle(fleet.join("a")))
             fleet.worker("a", answer_to(skipped))
     assert said[-1].code == "shard_given_up"
-
-
-def test_a_worker_that_was_only_silent_is_no_evidence_against_its_step():
-    fleet = make_fleet(workers=1, num_envs=32)
-    shard = fleet.brain.fleet.sessions[1].shards[0]
-    fleet.client(*step(0, 2))
-    fleet.kill("a")
-    fleet.settle(fleet.join("b", instance="slow"))
-    fleet.kill("b")
-    fleet.join("b", instance="slow")
-    fleet.kill("b")
-    fleet.now_s += lifecycle.CALM_S + 1  # what was lost before is no storm
-    fleet.settle(fleet.join("c"))
-    fleet.kill("c")
-    assert [death.came_back for death in shard.deaths] == [False, True, False]
-    assert skipped_steps(shard) == []
-    fleet.settle(fleet.join("d"))
-    fleet.kill("d")
-    assert skipped_steps(shard) == [2]
-
-
-def test_a_step_that_silences_every_worker_for_good_ends_the_session():
-    fleet = make_fleet(workers=1, num_envs=32)
-    fleet.client(*step(0, 2))
-    fleet.kill("a")
-    said = []
-    for _ in range(lifecycle.MAX_DEATHS_AT_ALL):
-        fleet.now_s += lifecycle.CALM_S + 1
-        fleet.settle(fleet.join("b", instance="slow"))
-        said += to_clients(fleet.kill("b"))
-        fleet.join("b", instance="slow")
-        fleet.kill("b")
-        if any(isinstance(each, Refused) for each in said):
-            break
-    [refusal] = [each for each in said if isinstance(each, Refused)]
-    assert refusal.code == "shard_given_up"
-    assert "workers in a row at the same step" in refusal.message

@@ -81,7 +81,8 @@ class AnswerSide:
             self._fleet.counters["stale"] += 1
             return
         if logged := shard.log.get(message.seq):
-            worker.longest_command_s = max(worker.longest_command_s * 0.999, now_s - logged.sent_s)
+            for each in (worker, session):
+                each.longest_command_s = max(each.longest_command_s * 0.999, now_s - logged.sent_s)
         if isinstance(message, Stepped):
             session.env_steps += shard.span.num_envs
             self._count_episodes(session, shard, envelope)
@@ -108,7 +109,9 @@ class AnswerSide:
         self, session: SessionRecord, shard: ShardRecord, envelope: Envelope[Message]
     ) -> None:
         ended, episode = envelope.array("ended"), envelope.array("episode")
-        if ended is None or episode is None or episode.shape != (len(ended), 4):
+        if ended is None or ended.dtype != "<i4" or ended.ndim != 1:
+            return
+        if episode is None or episode.dtype != "<f8" or episode.shape != (len(ended), 4):
             return
         if len(ended) and ended.min() >= 0 and ended.max() < shard.span.num_envs:
             session.statistics.add(ended.astype(np.int64) + shard.span.first_env_id, episode)
@@ -123,7 +126,7 @@ class AnswerSide:
         shard = self._fleet.shard_of(worker, message)
         if shard is None or message.request not in shard.questions:
             return
-        _, asker = shard.questions.pop(message.request)
+        asker = shard.questions.pop(message.request).asker
         if isinstance(asker, PersonAsker):
             self._out.answer_person(asker.token, envelope)
             return

@@ -234,6 +234,9 @@ def _view_env(runtime: Runtime, session: int, env_id: int, envelope: Envelope[Me
     if not isinstance(state, EnvState):
         raise HTTPException(502, "the worker answered something else")
     arrays = envelope.arrays()
+    vectors = {name: array for name, array in arrays.items() if array.ndim == 1}
+    if {"qpos", "qvel"} - vectors.keys() or any(array.ndim > 1 for array in arrays.values()):
+        raise HTTPException(502, "the worker's answer has arrays of another shape")
 
     def last(brain: Brain) -> tuple[int, float, float]:
         statistics = brain.fleet.sessions[session].statistics
@@ -252,8 +255,8 @@ def _view_env(runtime: Runtime, session: int, env_id: int, envelope: Envelope[Me
         session=session,
         env_id=env_id,
         time_s=state.time_s,
-        qpos=_numbers(arrays["qpos"]),
-        qvel=_numbers(arrays["qvel"]),
+        qpos=_numbers(vectors["qpos"]),
+        qvel=_numbers(vectors["qvel"]),
         fields=fields,
         episode_return=_number(state.episode_return),
         episode_length=state.episode_length,

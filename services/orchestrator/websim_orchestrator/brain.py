@@ -23,6 +23,7 @@ from websim_orchestrator.events import (
 from websim_orchestrator.fleet import Fleet
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
+from websim_orchestrator.questions import Questions
 from websim_orchestrator.reclaim import Reclaim
 from websim_orchestrator.watching import Watching
 from websim_orchestrator.worker_side import WorkerSide
@@ -44,8 +45,9 @@ class Brain:
         dispatch = Dispatch(self.fleet, self._out, self.watching)
         placement = Placement(self.fleet, self._out, dispatch)
         reclaim = Reclaim(self.fleet, self._out)
+        self._questions = Questions(self.fleet, self._out, placement)
         self._clients = ClientSide(
-            self.fleet, self._out, placement, dispatch, reclaim, first_session_id
+            self.fleet, self._out, placement, dispatch, self._questions, reclaim, first_session_id
         )
         self._workers = WorkerSide(
             self.fleet, self._out, placement, dispatch, reclaim, self._clients, self.watching
@@ -62,13 +64,14 @@ class Brain:
             case Ticked(now_s=now_s):
                 self._workers.tick(now_s)
                 self._clients.tick(now_s)
+                self._questions.tick(now_s)
                 self.watching.tick(now_s)
             case Subscribed(topic=topic, on=on):
                 self.watching.subscribed(topic, on)
             case StateAsked() | EnvResetAsked():
                 self._clients.person_asks(event)
             case SceneAsked():
-                self._clients.person_asks_scene(event)
+                self._questions.scene(event)
             case WorkerUnreachable(now_s=now_s, identity=identity):
                 if worker := self.fleet.workers.get(identity):
                     self._workers.lose(worker, "its connection closed", now_s)

@@ -4,7 +4,7 @@ from typing import Any
 
 from websim.wire.codec import Envelope
 from websim.wire.messages import OpenSession, Refused, Reset, ResetEnv, SetState, Step
-from websim_orchestrator.fleet import Command, SessionRecord, ShardRecord
+from websim_orchestrator.fleet import Command, SessionRecord, ShardRecord, default_shard_envs
 
 MAX_SESSIONS = 64
 """Bound of the sessions open at a time."""
@@ -14,14 +14,14 @@ MAX_ENVS = 1 << 20
 """Bound of a session's environments."""
 MAX_SHARDS = 4096
 """Bound of a session's shards."""
-MAX_TASK_FILES = 32
-"""Bound of a custom task's files."""
+MAX_TASK_FILES = 66
+"""Bound of a custom task's files: the task file, its model, and as many assets as it may name."""
 MAX_FIELDS = 48
 """Bound of the fields asked for with a step."""
 
 
-def refuse_session(request: OpenSession, num_sessions: int, num_shards: int) -> Refused | None:
-    """Why a session cannot be opened, or None."""
+def refuse_session(request: OpenSession, num_sessions: int) -> Refused | None:
+    """Why a session cannot be opened, or None. Before that nothing may be made of its numbers."""
     if num_sessions >= MAX_SESSIONS:
         return Refused(
             code="too_many_sessions",
@@ -30,15 +30,18 @@ def refuse_session(request: OpenSession, num_sessions: int, num_shards: int) -> 
             request=request.request,
         )
     problem = remedy = ""
-    if len(request.arrays) > MAX_TASK_FILES:
+    shard_envs = request.shard_envs or default_shard_envs(request.num_envs)
+    num_shards = -(-request.num_envs // shard_envs)
+    if not all(spec.name.startswith("task:") for spec in request.arrays):
+        problem = "an array is no file of a task"
+        remedy = "name it task:<file>"
+    elif len(request.arrays) > MAX_TASK_FILES:
         problem = f"the task has {len(request.arrays)} files"
         remedy = f"at most {MAX_TASK_FILES}"
     elif not 1 <= request.num_envs <= MAX_ENVS:
         problem = f"num_envs is {request.num_envs}"
         remedy = f"choose 1 to {MAX_ENVS}"
-    elif request.shard_envs < 0 or (
-        request.shard_envs and -(-request.num_envs // request.shard_envs) > MAX_SHARDS
-    ):
+    elif request.shard_envs < 0 or num_shards > MAX_SHARDS:
         problem = f"shard_envs is {request.shard_envs}"
         remedy = f"choose 0 for the default, or enough for at most {MAX_SHARDS} shards"
     elif not 0 <= request.seed < 1 << 63:

@@ -27,7 +27,6 @@ from websim_orchestrator.events import (
     ClientMessage,
     EnvResetAsked,
     Frames,
-    SceneAsked,
     StateAsked,
 )
 from websim_orchestrator.fleet import (
@@ -40,12 +39,12 @@ from websim_orchestrator.fleet import (
     PersonAsker,
     SessionRecord,
     ShardRecord,
-    Wanted,
     default_shard_envs,
     split,
 )
 from websim_orchestrator.outbox import Outbox
 from websim_orchestrator.placement import Placement
+from websim_orchestrator.questions import Questions
 from websim_orchestrator.reclaim import Reclaim
 
 
@@ -58,6 +57,7 @@ class ClientSide:
         out: Outbox,
         placement: Placement,
         dispatch: Dispatch,
+        questions: Questions,
         reclaim: Reclaim,
         first_session_id: int,
     ) -> None:
@@ -65,9 +65,9 @@ class ClientSide:
         self._out = out
         self._placement = placement
         self._dispatch = dispatch
+        self._questions = questions
         self._reclaim = reclaim
         self._next_session_id = first_session_id
-        self._next_request = 1
 
     # --- clients
 
@@ -104,9 +104,9 @@ class ClientSide:
                 )
                 self._placement.say_waiting(session)
             case GetState():
-                self._ask_state(session, message.env_id, ClientAsker(message.request))
+                self._questions.state(session, message.env_id, ClientAsker(message.request))
             case GetSnapshot():
-                self._ask_snapshot(session, message)
+                self._questions.snapshot(session, message)
             case Step() | Reset() | SetState() | ResetEnv() | SetKnobs() | RestoreShard():
                 self._command(session, message, event)
 
@@ -120,8 +120,7 @@ class ClientSide:
                 self.say_opened(session)
                 self._placement.say_waiting(session, always=True)
                 return
-        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
-        refusal = refuse_session(request, len(self._fleet.sessions), len(spans))
+        refusal = refuse_session(request, len(self._fleet.sessions))
         if refusal is None and request.session in self._fleet.sessions:
             refusal = Refused(
                 code="unknown_session",
@@ -133,6 +132,7 @@ class ClientSide:
         if refusal is not None:
             self._out.to_client(identity, refusal)
             return
+        spans = split(request.num_envs, request.shard_envs or default_shard_envs(request.num_envs))
         session_id = request.session or self._next_session_id
         self._next_session_id = max(self._next_session_id, session_id + 1)
         session = SessionRecord(
@@ -197,7 +197,7 @@ class ClientSide:
         """Release a session's shards and forget it; tell the client why, if it did not ask."""
         for shard in session.shards:
             self._placement.release(shard)
-            askers = [*shard.pending.values(), *(asker for _, asker in shard.questions.values())]
+            askers = [*shard.pending.values(), *(each.asker for each in shard.questions.values())]
             for asker in askers:
                 if isinstance(asker, PersonAsker):
                     self._out.answer_person(asker.token, None, "the session was closed")
@@ -219,15 +219,6 @@ class ClientSide:
 
     # --- people
 
-    def person_asks_scene(self, event: SceneAsked) -> None:
-        """Take in an HTTP question for a session's scene: any of its shards' workers knows it."""
-        session = self._fleet.sessions.get(event.session)
-        if session is None or not session.opened:
-            self._out.answer_person(event.token, None, f"there is no session {event.session}")
-            return
-        placed = [shard for shard in session.shards if shard.worker is not None]
-        self._ask((placed or session.shards)[0], "scene", PersonAsker(event.token))
-
     def person_asks(self, event: StateAsked | EnvResetAsked) -> None:
         """Take in an HTTP question about one environment."""
         session = self._fleet.sessions.get(event.session)
@@ -239,45 +230,10 @@ class ClientSide:
             return
         asker = PersonAsker(event.token)
         if isinstance(event, StateAsked):
-            self._ask_state(session, event.env_id, asker)
+            self._questions.state(session, event.env_id, asker)
             return
         command = ResetEnv(session=session.session_id, shard=shard.index, env_id=event.env_id)
         self._submit(shard, command, (), asker, event.now_s)
-
-    def _ask_snapshot(self, session: SessionRecord, question: GetSnapshot) -> None:
-        if not 0 <= question.shard < len(session.shards):
-            refusal = Refused(
-                code="unknown_shard",
-                message=f"there is no shard {question.shard}",
-                remedy=f"shard is 0 to {len(session.shards) - 1}",
-                request=question.request,
-                session=session.session_id,
-            )
-            self._out.to_client(session.client, refusal)
-            return
-        self._ask(session.shards[question.shard], "snapshot", ClientAsker(question.request))
-
-    def _ask_state(self, session: SessionRecord, env_id: int, asker: Asker) -> None:
-        shard = session.shard_of(env_id)
-        if shard is None:
-            refusal = Refused(
-                code="unknown_env",
-                message=f"there is no environment {env_id}",
-                remedy=f"env_id is 0 to {session.request.num_envs - 1}",
-                request=asker.t if isinstance(asker, ClientAsker) else 0,
-                session=session.session_id,
-            )
-            self._out.to_client(session.client, refusal)
-            return
-        self._ask(shard, env_id, asker)
-
-    def _ask(self, shard: ShardRecord, wanted: Wanted, asker: Asker) -> None:
-        if (wanted, asker) in shard.questions.values():
-            return  # the client asks again for what is on its way
-        request = self._next_request
-        self._next_request += 1
-        shard.questions[request] = (wanted, asker)
-        self._placement.ask(shard, request)
 
     # --- time
 

@@ -2,8 +2,10 @@
 
 Part of the brain. Workers die by chance, too, so a command is blamed only for what cannot be
 chance: MAX_DEATHS_AT_STEP workers in a row that ended with it while no other was lost. While others
-are lost for reasons of their own it takes MAX_DEATHS_IN_STORM. A step that is blamed is skipped for
-good; another command, or a shard that cannot even be rebuilt, ends its session.
+are lost for reasons of their own it takes MAX_DEATHS_IN_STORM. A worker that is silent may only be
+slow, so its silence counts when it has lasted SILENCE_PROVES_S, and no more when it is heard again.
+A step that is blamed is skipped for good; another command, or a shard that cannot even be rebuilt,
+ends its session.
 """
 
 from dataclasses import replace
@@ -25,8 +27,8 @@ class Deaths:
     def __init__(self, fleet: Fleet, out: Outbox) -> None:
         self._fleet = fleet
         self._out = out
-        self._gone: dict[str, int] = {}
-        """Ids of lost workers by their instances, the latest MAX_REMEMBERED."""
+        self._gone: dict[bytes, WorkerRecord] = {}
+        """Lost workers by identity, which a process keeps for life; the latest MAX_REMEMBERED."""
 
     def lost(self, worker: WorkerRecord, now_s: float) -> None:
         """Note that a worker was lost that was not asked to leave."""
@@ -34,26 +36,34 @@ class Deaths:
         for worker_id in [each for each, at_s in lost.items() if now_s - at_s > lifecycle.CALM_S]:
             del lost[worker_id]
         lost[worker.worker_id] = now_s
-        self._gone[worker.instance] = worker.worker_id
+        self._gone[worker.identity] = worker
         while len(self._gone) > MAX_REMEMBERED:
             del self._gone[next(iter(self._gone))]
 
-    def heard_again(self, instance: str) -> None:
+    def heard_again(self, identity: bytes, now_s: float) -> None:
         """Take back what was made of a worker's end: it registers anew, so it was only silent."""
-        worker_id = self._gone.pop(instance, None)
-        if worker_id is None:
+        worker = self._gone.pop(identity, None)
+        if worker is None:
             return
-        self._fleet.unexplained.pop(worker_id, None)
+        self._fleet.unexplained.pop(worker.worker_id, None)
         for session in self._fleet.sessions.values():
             for shard in session.shards:
                 shard.deaths = [
-                    replace(each, came_back=True)
-                    if each.worker_id == worker_id and not each.certain
+                    replace(each, back_after_s=now_s - worker.last_seen_s)
+                    if each.worker_id == worker.worker_id and not each.certain
                     else each
                     for each in shard.deaths
                 ]
 
-    def died(self, shard: ShardRecord, worker_id: int, how: str, *, certain: bool = False) -> str:
+    def died(
+        self,
+        shard: ShardRecord,
+        worker_id: int,
+        how: str,
+        *,
+        certain: bool = False,
+        silent_since_s: float | None = None,
+    ) -> str:
         """Note that a shard's worker died, or failed, and skip the shard's step if it is to blame.
 
         Args:
@@ -61,6 +71,7 @@ class Deaths:
             worker_id: the worker's.
             how: it ended.
             certain: it is known that this shard was the cause.
+            silent_since_s: when it was last heard, if nothing but its silence is known.
 
         Returns:
             Why the shard's session cannot go on, or "".
@@ -77,14 +88,21 @@ class Deaths:
         if seq != shard.death_seq:
             shard.death_seq = seq
             shard.deaths.clear()
-        shard.deaths.append(Death(worker_id, how, certain))
-        proven = sum(not each.came_back for each in shard.deaths)
+        shard.deaths.append(Death(worker_id, how, certain, silent_since_s))
+        proven = sum(self._counts(each) for each in shard.deaths)
         if proven >= self._proof(shard, certain):
             if self._skip(shard, seq):
                 return ""
         elif len(shard.deaths) < lifecycle.MAX_DEATHS_AT_ALL:
             return ""
         return f"ended or silenced {len(shard.deaths)} workers in a row at the same step"
+
+    def _counts(self, death: Death) -> bool:
+        """Whether a death is evidence by now."""
+        if death.back_after_s is not None:
+            return False
+        since_s = death.silent_since_s
+        return since_s is None or self._fleet.now_s - since_s >= lifecycle.SILENCE_PROVES_S
 
     def _proof(self, shard: ShardRecord, certain: bool) -> int:
         """How many deaths in a row show that the command was the cause."""

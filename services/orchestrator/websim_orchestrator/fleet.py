@@ -114,6 +114,15 @@ Wanted = int | Literal["snapshot", "scene"]
 """What a question is about: the state of an environment, by its id, or of the shard; the scene."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants to know from a shard's worker."""
+
+    wanted: Wanted
+    asker: Asker
+    asked_s: float
+
+
 @dataclass(slots=True)
 class Logged:
     """A command of a shard's log, with its frames, as it is sent again after a loss."""
@@ -133,8 +142,10 @@ class Death:
     """It ended."""
     certain: bool = False
     """The worker itself said that the shard was the cause."""
-    came_back: bool = False
-    """It had only been silent: no evidence."""
+    silent_since_s: float | None = None
+    """When it was last heard, if its silence is all that is known: its connection did not close."""
+    back_after_s: float | None = None
+    """It was heard again after this long: no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +183,8 @@ class ShardRecord:
     """Commands since the snapshot by seq, in order."""
     pending: dict[int, Asker] = field(default_factory=dict)
     """Commands not answered yet by seq, in order; those of `log` not in here replay in silence."""
-    questions: dict[int, tuple[Wanted, Asker]] = field(default_factory=dict)
-    """What is asked of its worker, by request, until it is answered."""
+    questions: dict[int, Question] = field(default_factory=dict)
+    """What is asked of its worker, by request, until it is answered or given up."""
     last_answer: tuple[Any, Sequence[Any]] | None = None
     """The client's last answer, sent again if it asks for it again."""
     figures_shown_s: float = -math.inf
@@ -264,6 +275,8 @@ class SessionRecord:
     unreachable_since_s: float | None = None
     waiting_said: bool = False
     quarantines: list[Quarantine] = field(default_factory=list)
+    longest_command_s: float = 0.0
+    """What a command of its shards was seen to need: a worker that is new to them needs it, too."""
 
     def shard_of(self, env_id: int) -> ShardRecord | None:
         """The shard that holds an environment, or None when there is no such environment."""

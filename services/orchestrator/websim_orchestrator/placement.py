@@ -64,6 +64,7 @@ class Placement:
         session.waiting_said = False
         worker.shards.add(shard.key)
         worker.building += 1
+        worker.longest_command_s = max(worker.longest_command_s, session.longest_command_s)
         request, snapshot = session.request, shard.snapshot
         specs = list(request.arrays)
         frames = list(session.frames)
@@ -108,7 +109,7 @@ class Placement:
         """Forward a question; one that cannot go now goes with the next assignment."""
         if shard.worker is None or shard.moving:
             return
-        wanted, _ = shard.questions[request]
+        wanted = shard.questions[request].wanted
         question: GetState | GetSnapshot | GetScene
         if isinstance(wanted, int):
             question = GetState(

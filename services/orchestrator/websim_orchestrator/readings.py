@@ -33,6 +33,7 @@ def read_metrics(runtime: Runtime) -> Iterator[Reading]:
     yield Reading(f"{prefix}_answers_lost_total", counters["answers_lost"])
     yield Reading(f"{prefix}_snapshots_total", counters["snapshots"])
     yield Reading(f"{prefix}_stale_messages_total", counters["stale"])
+    yield Reading(f"{prefix}_questions_given_up_total", counters["questions_given_up"])
     yield Reading(f"{prefix}_refused_commands_total", counters["refused_commands"])
     yield Reading(f"{prefix}_watched_topics", brain.watching.watched)
     for kind in TELEMETRY:

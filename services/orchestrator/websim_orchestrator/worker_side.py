@@ -122,7 +122,7 @@ class WorkerSide:
             self.lose(worker, "it lost touch", now_s, died=False)
             worker = None
         if worker is None:
-            self._deaths.heard_again(hello.instance)
+            self._deaths.heard_again(identity, now_s)
             worker = WorkerRecord(
                 worker_id=self._next_worker_id,
                 identity=identity,
@@ -159,7 +159,15 @@ class WorkerSide:
             worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
         )
 
-    def lose(self, worker: WorkerRecord, why: str, now_s: float, *, died: bool = True) -> None:
+    def lose(
+        self,
+        worker: WorkerRecord,
+        why: str,
+        now_s: float,
+        *,
+        died: bool = True,
+        silent: bool = False,
+    ) -> None:
         """Forget a worker and rebuild its shards elsewhere."""
         del self._fleet.workers[worker.identity]
         self._fleet.counters["workers_lost"] += 1
@@ -174,8 +182,12 @@ class WorkerSide:
         ended = f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}): {why}"
         if not worker.draining:
             self._deaths.lost(worker, now_s)
+        since_s = worker.last_seen_s if silent else None
         verdicts = [
-            self._deaths.died(shard, worker.worker_id, ended) if died else "" for shard in shards
+            self._deaths.died(shard, worker.worker_id, ended, silent_since_s=since_s)
+            if died
+            else ""
+            for shard in shards
         ]
         worker.shards.clear()
         worker.probes.clear()
@@ -270,13 +282,16 @@ class WorkerSide:
     def _trial_patience_s(self, worker: WorkerRecord) -> float:
         """Silence granted to a worker that tries a suspect: twice as much with every death.
 
-        On a machine that is short of processors every worker is slow at the same step.
+        On a machine that is short of processors every worker is slow at the same step. One that
+        came back has told how slow.
         """
         if not worker.probes:
             return 0.0
         session, index = worker.probes[0]
-        deaths = len(self._fleet.sessions[session].shards[index].deaths)
-        return min(lifecycle.MAX_TRIAL_PATIENCE_S, lifecycle.TRIAL_PATIENCE_S * 2.0**deaths)
+        deaths = self._fleet.sessions[session].shards[index].deaths
+        patience_s = lifecycle.TRIAL_PATIENCE_S * 2.0 ** len(deaths)
+        seen_s = max((each.back_after_s or 0.0 for each in deaths), default=0.0)
+        return min(lifecycle.MAX_TRIAL_PATIENCE_S, max(patience_s, 2.0 * seen_s))
 
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""
@@ -289,7 +304,7 @@ class WorkerSide:
                 + self._trial_patience_s(worker)
             )
             if silence_s > limit_s:
-                self.lose(worker, f"silent for {silence_s:.1f} s", now_s)
+                self.lose(worker, f"silent for {silence_s:.1f} s", now_s, silent=True)
             elif silence_s > lifecycle.HEARTBEAT_S:
                 self._out.to_worker(
                     worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))

@@ -209,6 +209,26 @@ def test_a_snapshot_of_another_shape_is_rejected_and_changes_nothing():
     assert same(worker.step()[1], twin.step()[1])
 
 
+@pytest.mark.parametrize("t", [-5, 1 << 62])
+def test_a_snapshot_of_an_impossible_number_of_commands_is_rejected(t):
+    worker, twin = Worker(), Worker()
+    for each in (worker, twin):
+        each.do(Reset)
+    question = GetSnapshot(session=1, shard=0, request=9, epoch=1)
+    [(_, snapshot)] = [_read(*each) for each in worker.held.whole_state(question)]
+    snapshot["counters"][1] = t
+    [(rejected, _)] = worker.do(RestoreShard, snapshot)
+    assert isinstance(rejected, Rejected)
+    assert same(worker.do(Reset)[0][1], twin.do(Reset)[0][1])
+
+
+def test_a_command_that_nobody_foresaw_ends_its_shard_and_not_the_worker():
+    worker = Worker()
+    [(failed, _)] = worker.do(Reset, {"mask": np.ones(N + 1, np.uint8)})
+    assert isinstance(failed, ShardFailed)
+    assert not len(worker.held)
+
+
 def test_knobs_are_turned_in_order_and_answered_with_the_present_observations():
     worker = Worker()
     [(_, before)] = worker.do(Reset)

@@ -17,6 +17,7 @@ from websim.service.errors import UserError
 from websim.tasks import AUTOMATIC_FIELDS, TaskBundle, TaskError, load_bundle
 from websim.tasks.document import Value
 from websim.wire.messages import KnobInfo, TaskInfo
+from websim_sim_worker.room import USUAL_SHARD_ENVS, most_envs
 from websim_sim_worker.tasks import bundled, bundled_names, compile_task
 
 
@@ -67,11 +68,15 @@ def command_check_task(argv: Sequence[str]) -> int:
     parser.add_argument("file", type=Path, help="a task file, or a folder that holds task.yaml")
     arguments = parser.parse_args(argv)
     try:
-        info = compile_task(load_bundle(arguments.file)).info
+        bundle = load_bundle(arguments.file)
+        task = compile_task(bundle)
+        files_bytes = len(bundle.task_yaml) + sum(map(len, bundle.files.values()))
+        most = most_envs(task, "float64", files_bytes)
     except TaskError as error:
         print(f"{arguments.file}: {error}", file=sys.stderr)
         return 1
-    print(f"{arguments.file}: ok ({info.id}: {_sizes(info)})")
+    bound = f"; shard_envs at most {most}" if most < USUAL_SHARD_ENVS else ""
+    print(f"{arguments.file}: ok ({task.info.id}: {_sizes(task.info)}{bound})")
     return 0
 
 

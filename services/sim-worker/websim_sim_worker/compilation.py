@@ -28,7 +28,7 @@ from websim_sim_worker.fields import (
 )
 from websim_sim_worker.figure import Figure, make_figure
 from websim_sim_worker.knobs import Knob, resolve_knobs
-from websim_sim_worker.limits import check_actuators, check_limits
+from websim_sim_worker.limits import check_actuators, check_info, check_limits
 from websim_sim_worker.models import compile_model, model_source
 from websim_sim_worker.parameters import Settings, merge_overrides
 from websim_sim_worker.resets import ResetSampler, resolve_reset
@@ -55,7 +55,7 @@ class CompiledJudge:
     divisor: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledTask:
     """All a shard needs. Immutable; shards may share it."""
 
@@ -121,9 +121,11 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
     reward = compile_text(document.reward, schema, "reward")
     dt_s = model.opt.timestep * settings.frame_skip
     knobs = resolve_knobs(document.knobs, model, settings.parameters, dt_s)
+    info = describe_task(prepared, model, fields, observation, reward, knobs)
+    check_info(info, document.id)
     ends = document.terminated
     return CompiledTask(
-        info=describe_task(prepared, model, fields, observation, reward, knobs),
+        info=info,
         model=model,
         frame_skip=settings.frame_skip,
         fields=fields,

@@ -45,6 +45,7 @@ from websim.wire.messages import (
 )
 from websim_sim_worker import answers
 from websim_sim_worker.answers import Command
+from websim_sim_worker.room import check_room
 from websim_sim_worker.scene import scene_json
 from websim_sim_worker.shard import Shard, ShardStep
 from websim_sim_worker.tasks import CompiledTask, bundled, compile_task
@@ -53,6 +54,9 @@ log = get_logger("websim_sim_worker")
 
 MAX_COMPILED_TASKS = 16
 """Bound of the compiled tasks kept for further shards."""
+
+CANNOT_BE_DONE = (ValueError, LookupError, ArithmeticError, TypeError, MemoryError, RuntimeError)
+"""What numpy and the engine raise where a message holds what nobody foresaw; it ends the shard."""
 
 Outgoing = tuple[Message, list[Array]]
 """A message with the frames its `arrays` describe."""
@@ -111,6 +115,8 @@ class HeldShards:
         started_s = time.monotonic()
         try:
             task = self._task(assignment, arrays)
+            files_bytes = sum(array.nbytes for array in _named(arrays, "task:").values())
+            check_room(task, assignment.num_envs, assignment.obs_dtype, files_bytes)
             shard = Shard(
                 task,
                 seed=assignment.seed,
@@ -121,7 +127,7 @@ class HeldShards:
             )
             if snapshot := _named(arrays, "snapshot:"):
                 shard.restore(snapshot)
-        except (TaskError, ValueError, MemoryError, RuntimeError) as error:
+        except CANNOT_BE_DONE as error:
             return answers.failed(assignment, "task_refused", error), []
         self.by_key[assignment.session, assignment.shard] = HeldShard(
             shard=shard,
@@ -175,7 +181,7 @@ class HeldShards:
             answer = self._carry_out(held, command, envelope)
         except TaskError as error:
             answer = answers.rejected(command, error), []
-        except (ValueError, MemoryError, RuntimeError) as error:
+        except CANNOT_BE_DONE as error:
             del self.by_key[command.session, command.shard]
             return [(answers.failed(command, "step_failed", error), [])]
         held.seq = command.seq

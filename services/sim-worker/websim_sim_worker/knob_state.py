@@ -110,11 +110,11 @@ class KnobState:
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Copies of all there is; nothing while off. Forces under way are in the engine's state."""
-        return {name: array.copy() for name, array in self._arrays().items()} if self.on else {}
+        return {name: array.copy() for name, array in self.arrays().items()} if self.on else {}
 
     def check(self, snapshot: Mapping[str, npt.NDArray[Any]]) -> None:
         """Raise TaskError unless a snapshot has no knobs, or knobs of this task and size."""
-        for name, array in self._arrays().items() if self._given(snapshot) else ():
+        for name, array in self.arrays().items() if self._given(snapshot) else ():
             given = snapshot.get(name)
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
@@ -123,7 +123,7 @@ class KnobState:
         """Take over what a snapshot has; one of a shard that was off makes everything nominal."""
         everyone = np.arange(self._batch.nsim, dtype=np.int32)
         if self._given(snapshot):
-            for name, array in self._arrays().items():
+            for name, array in self.arrays().items():
                 array[...] = snapshot[name]
             self._turn_on()
             self._write(everyone)
@@ -141,7 +141,8 @@ class KnobState:
     def _given(self, snapshot: Mapping[str, npt.NDArray[Any]]) -> bool:
         return any(self.is_mine(name) for name in snapshot)
 
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All there is in a snapshot of a shard whose knobs are on; not copies."""
         arrays: dict[str, npt.NDArray[Any]] = {
             f"{_PREFIX}ranges": self._ranges,
             f"{_PREFIX}values": self.values,

@@ -1,9 +1,12 @@
 """What a compiled model may be before it is stepped for other people: checked after compilation."""
 
+import msgspec
 import mujoco
 import numpy as np
 
 from websim.tasks import TaskError
+from websim.wire.codec import MAX_TASK_INFO_BYTES
+from websim.wire.messages import TaskInfo
 from websim_sim_worker.terrain import LEVELS
 
 TIMESTEP_RANGE_S = (1e-4, 0.05)
@@ -64,6 +67,17 @@ def check_limits(model: mujoco.MjModel, where: str) -> None:
     for name, values in [*finite, *((name, getattr(model, name)) for name in _FINITE)]:
         if not np.isfinite(values).all():
             raise TaskError(f"{name} holds a number that is not finite", where=where)
+
+
+def check_info(info: TaskInfo, where: str) -> None:
+    """Raise TaskError if the description of a task, its parameters' values too, cannot travel."""
+    size = len(msgspec.msgpack.encode(info))
+    if size > MAX_TASK_INFO_BYTES:
+        raise TaskError(
+            f"names, descriptions, programs and parameters take {size} bytes; at most "
+            f"{MAX_TASK_INFO_BYTES}",
+            where=where,
+        )
 
 
 def check_actuators(model: mujoco.MjModel, where: str) -> None:

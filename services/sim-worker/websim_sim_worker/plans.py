@@ -31,11 +31,15 @@ class StepPlans:
         task: The compiled task.
         table: Its fields on the shard's arrays.
         observed: What the observation reads.
+        room_bytes: What a message has left for requested fields.
     """
 
-    def __init__(self, task: CompiledTask, table: FieldTable, observed: Iterable[str]) -> None:
+    def __init__(
+        self, task: CompiledTask, table: FieldTable, observed: Iterable[str], room_bytes: int
+    ) -> None:
         self._task = task
         self._table = table
+        self._room_bytes = room_bytes
         self._always = {*observed, *task.program_fields}
         self._plans: dict[tuple[str, ...], StepPlan] = {}
 
@@ -43,7 +47,7 @@ class StepPlans:
         """Return the plan for these fields.
 
         Raises:
-            TaskError: A name is not a field of the task.
+            TaskError: A name is not a field of the task, or they are too much for a message.
         """
         plan = self._plans.get(requested)
         if plan is None:
@@ -59,6 +63,11 @@ class StepPlans:
         wanted = {*requested, *self._always}
         refreshes = self._table.plan(wanted)
         sources = [(name, self._table.values[name]) for name in requested]
+        if sum(live.nbytes for _, live in sources) > self._room_bytes:
+            raise TaskError(
+                "the answer with these fields is larger than a message may be",
+                remedy="ask for fewer of them, or open the session with fewer shard_envs",
+            )
         return StepPlan(
             refreshes=refreshes,
             requested=tuple((name, live, np.empty(live.shape)) for name, live in sources),

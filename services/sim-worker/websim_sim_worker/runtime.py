@@ -201,7 +201,8 @@ class Runtime:
     def _lose_touch(self) -> None:
         """Introduce itself anew, as another instance, with the shards that it still holds.
 
-        An orchestrator that knows them assigns them afresh; one that was restarted keeps them.
+        An orchestrator that knows them assigns them afresh; one that was restarted keeps them. By
+        the socket's identity it knows that the same process is back.
         """
         self._hopeful_since_s = time.monotonic()  # ZeroMQ by itself connects again first
         self.worker_id = None
@@ -223,8 +224,12 @@ class Runtime:
         )
 
     def _receive(self) -> None:
-        """Handle what has arrived, keeping in touch between commands."""
-        while True:
+        """Handle what has arrived, keeping in touch between commands.
+
+        Not for long: under steady load more has always arrived, and the loop has to turn.
+        """
+        until_s = time.monotonic() + lifecycle.HEARTBEAT_S
+        while time.monotonic() < until_s:
             frames = receive(self._socket)
             if frames is None:
                 return

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from websim.tasks import TaskError
 from websim.tasks.knobs import Ranges
+from websim.wire.codec import MAX_MESSAGE_BYTES
 from websim_sim_worker.compilation import CompiledTask
 from websim_sim_worker.episodes import Episodes
 from websim_sim_worker.knob_state import KnobState
@@ -27,6 +28,9 @@ from websim_sim_worker.table import Observer
 from websim_sim_worker.watching import ShardView
 
 __all__ = ["EnvState", "Shard", "ShardStep"]
+
+MAX_T = 1 << 53
+"""Bound of the commands that a snapshot may say its shard has done: they count the randomness."""
 
 
 class Shard:
@@ -86,7 +90,8 @@ class Shard:
         self._terminated = np.zeros(num_envs, bool)
         self._no_rows = np.zeros(0, np.int32)
         self.view = ShardView(task, self._live, self._episodes)
-        self._plans = StepPlans(task, self._table, self._observer.reads)
+        room_bytes = MAX_MESSAGE_BYTES - self.answer_bytes
+        self._plans = StepPlans(task, self._table, self._observer.reads, room_bytes)
         # Binds what every step needs, so that the first step finds it computed.
         self._plans.plan(())
         self._after_reset = self._table.plan(self._observer.reads, after_reset=True)
@@ -101,6 +106,17 @@ class Shard:
     def diverged_total(self) -> int:
         """Invalid transitions so far (see ShardStep.invalid)."""
         return self._physics.diverged_total
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Size of its largest snapshot: one with knobs."""
+        return sum(array.nbytes for array in (self.snapshot() | self._knobs.arrays()).values())
+
+    @property
+    def answer_bytes(self) -> int:
+        """Size of its largest answer without fields: to a step in which every episode ends."""
+        # Twice obs; reward, three flags, the row, return, length, fitness and success.
+        return 2 * self._obs.nbytes + self.num_envs * (8 + 3 + 4 + 4 * 8)
 
     @property
     def last_failure(self) -> str:
@@ -303,7 +319,7 @@ class Shard:
             Observations (n, obs_dim), as `reset` does.
 
         Raises:
-            TaskError: The snapshot is of another task, size or dtype.
+            TaskError: The snapshot is of another task, size or dtype, or no shard's.
         """
         self._knobs.check(snapshot)
         own = self.snapshot()
@@ -313,11 +329,14 @@ class Shard:
             given = snapshot.get(name)
             if given is None or given.shape != array.shape or given.dtype != array.dtype:
                 raise TaskError(f"the snapshot's {name!r} does not fit a shard of this task")
+        seed, t, diverged_total = map(int, snapshot["counters"])
+        if not 0 <= t < MAX_T:
+            raise TaskError(f"the snapshot's shard has done {t} commands")
         self._batch.state[...] = snapshot["state"]
         self.view.restored()
         self._obs[...] = snapshot["obs"]
         self._previous_action[...] = snapshot["previous_action"]
-        self._seed, self._t, self._physics.diverged_total = map(int, snapshot["counters"])
+        self._seed, self._t, self._physics.diverged_total = seed, t, diverged_total
         self._episodes.restore(snapshot)
         self._knobs.restore(snapshot)
         for name, keeper in self._table.rates.items():

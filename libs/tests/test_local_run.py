@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from websim.local.keys import make_key_set
-from websim.local.options import RunOptions
+from websim.local.options import RunOptions, forget_unbegun
 from websim.local.ports import FleetPorts
 from websim.local.run import Run, newest_update
 from websim.local.supervisor import ChildFailedError
@@ -115,6 +115,15 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_all_services_wrote_goes_with_a_run_that_never_began(tmp_path):
+    for name in ("logs/learner.jsonl", "dashboard/history.sqlite", "reward-gen/ledger.jsonl"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True)
+        (tmp_path / "run" / name).touch()
+
+    forget_unbegun(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_learner_that_crashes_again_and_again_says_why_and_where(tmp_path, monkeypatch):
     monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 2)
     with train("Crash-v0", workers=1, run_dir=tmp_path / "run") as run:
@@ -191,6 +200,22 @@ def test_a_run_directory_is_not_overwritten(tmp_path):
 
     with pytest.raises(UserError, match=r"already holds a run.*--resume"):
         Run(make_options(tmp_path))
+
+
+def test_a_directory_of_something_else_is_no_run_directory_and_loses_nothing(websim, tmp_path):
+    mine = [tmp_path / "project" / name for name in ("logs/mine.txt", "dashboard/page.ts")]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    options = ["--task", "Unknown-v0", "--workers", "1", "--run-dir"]
+
+    answer = websim("train", *options, "project")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: --run-dir project is not empty")
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+
+    answer = websim("train", *options, "project/logs/mine.txt")
+    assert answer.stderr.startswith("error: cannot read project/logs/mine.txt: Not a directory")
 
 
 def test_an_unknown_option_of_train_is_named():

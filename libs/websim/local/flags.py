@@ -31,7 +31,7 @@ RunDir = Annotated[
     typer.Option(
         "--run-dir",
         show_default="runs/<task>-<algo>-s<seed>-<time>",
-        help="Where checkpoints, metrics, logs and result.json go.",
+        help="Where checkpoints, metrics, logs and result.json go: a new or an empty directory.",
     ),
 ]
 Fleet = Annotated[

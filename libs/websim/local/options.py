@@ -28,7 +28,8 @@ class RunOptions:
     total_steps: int | None = None
     """Environment steps after which training is over."""
     run_dir: Path | None = None
-    """Where the run is kept; None chooses runs/<task>-<algo>-s<seed>-<time>."""
+    """Where the run is kept, a new or an empty directory; None chooses
+    runs/<task>-<algo>-s<seed>-<time>."""
     resume: Path | None = None
     """Directory of a run to go on with; what it was started with holds, and `run_dir` is it."""
     device: str | None = None
@@ -81,6 +82,11 @@ class RunOptions:
             raise UserError(
                 f"{self.run_dir} already holds a run",
                 f"Go on with it by --resume {self.run_dir}, or choose another --run-dir.",
+            )
+        elif self.run_dir is not None and _holds_something(self.run_dir):
+            # It is somebody else's: what a refused run leaves is removed again.
+            raise UserError(
+                f"--run-dir {self.run_dir} is not empty", "Name a new or an empty directory."
             )
         if self.reward is not None and not self.reward.is_file():
             raise UserError(f"there is no reward file {self.reward}")
@@ -146,10 +152,26 @@ def make_log_dir(directory: Path) -> Path:
     return log_dir
 
 
+def _holds_something(directory: Path) -> bool:
+    """Return whether there is anything in a directory; one that is not there is empty.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return any(directory.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"cannot read {directory}: {error.strerror}", "Choose another --run-dir."
+        ) from None
+
+
 def forget_unbegun(directory: Path) -> None:
-    """Remove the directory of a run that was refused before it began."""
+    """Remove the directory of a run that was refused before it began: it was empty before."""
     if not (directory / "config.json").exists():
-        for name in ("logs", "dashboard"):
+        for name in ("logs", "dashboard", "reward-gen"):
             shutil.rmtree(directory / name, ignore_errors=True)
         with contextlib.suppress(OSError):
             directory.rmdir()

@@ -223,6 +223,28 @@ def test_an_unknown_option_of_train_is_named():
         train("Known-v0", num_env=3)
 
 
+def test_what_contradicts_a_run_that_goes_on_reaches_the_learner_which_refuses_it(tmp_path):
+    asked = {"task": "Hopper-v5", "algo": "sac", "seed": 0, "goal": "stand", "adapt": "off"}
+    options = RunOptions(resume=tmp_path, target=5.0, next_tasks=["Ant-v5"], **asked)
+    argv = options.learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
+    for text in ("--task Hopper-v5", "--algo sac", "--seed 0", "--next-task Ant-v5"):
+        assert text in " ".join(argv)
+    assert {"--goal=stand", "--adapt=off", "--target=5.0"} < set(argv)
+
+    quiet = RunOptions(resume=tmp_path).learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
+    assert quiet[1:] == [
+        *("--fleet", "tcp://127.0.0.1:5556"),
+        *("--run-dir", str(tmp_path), "--resume", str(tmp_path)),
+    ]
+
+
+def test_a_run_goes_on_in_its_own_directory_only(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    RunOptions(resume=tmp_path, run_dir=tmp_path).check()
+    with pytest.raises(UserError, match="--run-dir and --resume name two directories"):
+        RunOptions(resume=tmp_path, run_dir=tmp_path / "elsewhere").check()
+
+
 def test_runs_are_named_by_what_they_are():
     name = RunOptions(task="Hopper-v5", seed=3).directory()
     assert name.parent == Path("runs")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from websim.local.keys import make_key_set
-from websim.local.options import RunOptions
+from websim.local.options import RunOptions, forget_unbegun
 from websim.local.ports import FleetPorts
 from websim.local.run import Run, newest_update
 from websim.local.supervisor import ChildFailedError
@@ -115,6 +115,15 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_all_services_wrote_goes_with_a_run_that_never_began(tmp_path):
+    for name in ("logs/learner.jsonl", "dashboard/history.sqlite", "reward-gen/ledger.jsonl"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True)
+        (tmp_path / "run" / name).touch()
+
+    forget_unbegun(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_learner_that_crashes_again_and_again_says_why_and_where(tmp_path, monkeypatch):
     monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 2)
     with train("Crash-v0", workers=1, run_dir=tmp_path / "run") as run:
@@ -193,9 +202,47 @@ def test_a_run_directory_is_not_overwritten(tmp_path):
         Run(make_options(tmp_path))
 
 
+def test_a_directory_of_something_else_is_no_run_directory_and_loses_nothing(websim, tmp_path):
+    mine = [tmp_path / "project" / name for name in ("logs/mine.txt", "dashboard/page.ts")]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    options = ["--task", "Unknown-v0", "--workers", "1", "--run-dir"]
+
+    answer = websim("train", *options, "project")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: --run-dir project is not empty")
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+
+    answer = websim("train", *options, "project/logs/mine.txt")
+    assert answer.stderr.startswith("error: cannot read project/logs/mine.txt: Not a directory")
+
+
 def test_an_unknown_option_of_train_is_named():
     with pytest.raises(UserError, match="no option num_env"):
         train("Known-v0", num_env=3)
+
+
+def test_what_contradicts_a_run_that_goes_on_reaches_the_learner_which_refuses_it(tmp_path):
+    asked = {"task": "Hopper-v5", "algo": "sac", "seed": 0, "goal": "stand", "adapt": "off"}
+    options = RunOptions(resume=tmp_path, target=5.0, next_tasks=["Ant-v5"], **asked)
+    argv = options.learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
+    for text in ("--task Hopper-v5", "--algo sac", "--seed 0", "--next-task Ant-v5"):
+        assert text in " ".join(argv)
+    assert {"--goal=stand", "--adapt=off", "--target=5.0"} < set(argv)
+
+    quiet = RunOptions(resume=tmp_path).learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
+    assert quiet[1:] == [
+        *("--fleet", "tcp://127.0.0.1:5556"),
+        *("--run-dir", str(tmp_path), "--resume", str(tmp_path)),
+    ]
+
+
+def test_a_run_goes_on_in_its_own_directory_only(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    RunOptions(resume=tmp_path, run_dir=tmp_path).check()
+    with pytest.raises(UserError, match="--run-dir and --resume name two directories"):
+        RunOptions(resume=tmp_path, run_dir=tmp_path / "elsewhere").check()
 
 
 def test_runs_are_named_by_what_they_are():

@@ -51,6 +51,11 @@ def learner():
             self.wfile.write(data)
 
         def do_GET(self):
+            if self.path.startswith("/page/"):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"<!doctype html>")
+                return
             answers = {"/v1/goal": GOAL, "/v1/rewards": {"in_force": "p_1", "rewards": [REWARD]}}
             answers |= {"/v1/run": RUN}
             answers |= {"/v1/adaptations?after=0": ROWS, "/v1/adaptations?after=2": []}
@@ -198,6 +203,18 @@ def test_what_cannot_be_done_is_said_in_a_line(learner, argv, says):
 def test_a_learner_that_is_not_there_is_named():
     with pytest.raises(UserError, match=r"no learner answers at http://127\.0\.0\.1:9"):
         run(["goal", "--learner", "http://127.0.0.1:9"])
+
+
+@pytest.mark.parametrize("url", ["foo", "http://[::1", "localhost:8091", "file:///etc/hostname"])
+def test_what_is_no_address_is_named(url):
+    with pytest.raises(UserError, match=r"is not a learner's address. Write http://HOST:PORT"):
+        run(["goal", "--learner", url])
+
+
+def test_a_page_of_something_else_is_no_learner(learner):
+    [flag, url], _ = learner
+    with pytest.raises(UserError, match=r"/page is not a learner's address"):
+        run(["goal", flag, f"{url}/page"])
 
 
 def test_a_directory_that_is_no_run_is_named(tmp_path):

@@ -1,11 +1,14 @@
 """The client as a Gymnasium user sees it, on a real fleet."""
 
+import signal
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from websim.client import FleetError, FleetRefused, FleetUnavailable, make_vec
+from websim.client import FleetError, FleetRefused, FleetTimeout, FleetUnavailable, make_vec
+from websim.wire import lifecycle
 
 
 def random_actions(env, seed: int = 0) -> np.ndarray:
@@ -163,6 +166,64 @@ def test_part_of_the_environments_can_be_reset(make_env):
     after, _ = env.reset(options={"reset_mask": mask})
     assert np.array_equal(after[~mask], before[~mask])
     assert not np.array_equal(after[mask], before[mask])
+
+
+def test_an_interrupted_step_is_over_with_the_next_reset(make_env):
+    env = make_env("Humanoid-v5", num_envs=64)
+    expected, _ = env.reset(seed=3)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def step_on():
+        while True:
+            env.step(random_actions(env))
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    # More than once: pyzmq swallows what it is interrupted by while it frees a frame.
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            step_on()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    obs, _ = env.reset(seed=3)
+    assert np.array_equal(obs, expected)
+    env.step(random_actions(env))
+
+
+def test_answers_of_an_interrupted_step_are_not_taken_for_those_of_the_next(make_env):
+    env = make_env(num_envs=64)
+    expected, _ = env.reset(seed=3)
+    for wait in (False, True):
+        for shard, span in enumerate(env.shards):
+            env.send(shard, random_actions(env)[: span.num_envs])
+        for span in env.shards if wait else ():
+            while env.get_state(span.first_env_id).episode_length < 1:
+                pass
+        for refused in (
+            lambda: env.step(random_actions(env)),
+            lambda: env.reset(options={"reset_mask": np.ones(64, bool)}),
+            lambda: env.set_difficulty(0.5),
+        ):
+            with pytest.raises(FleetError, match="were not received"):
+                refused()
+        assert np.array_equal(env.reset(seed=3)[0], expected)
+
+
+@pytest.mark.parametrize("command", ["set_state", "reset_env"])
+def test_a_command_that_was_given_up_is_over_with_the_next_reset(make_env, monkeypatch, command):
+    env = make_env(num_envs=40)
+    expected, _ = env.reset(seed=3)
+    arguments = (np.zeros(9), np.zeros(9)) if command == "set_state" else ()
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "FLEET_DEADLINE_S", -1.0)
+        with pytest.raises(FleetTimeout):
+            getattr(env, command)(33, *arguments)
+    assert np.array_equal(env.reset(seed=3)[0], expected)
+    getattr(env, command)(33, *arguments)
+    env.step(random_actions(env))
 
 
 def test_a_tasks_parameters_are_overridden_by_gymnasiums_names(make_env):

@@ -271,12 +271,30 @@ class FleetSession:
             FleetUnavailable: the orchestrator is silent.
             FleetRefused: the fleet refused a command or closed the session.
         """
-        if not self._arrived and all(side.outstanding is None for side in self._sides):
-            raise FleetError("recv without anything outstanding", "Call send or send_reset first.")
         until_s = time.monotonic() + timeout_s
         while not self._arrived:
+            if self.idle:
+                raise FleetError(
+                    "recv without anything outstanding", "Call send or send_reset first."
+                )
             self._take(until_s)
         return self._arrived.popleft()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is outstanding, and nothing has come that `recv` has not returned."""
+        return not self._arrived and all(side.outstanding is None for side in self._sides)
+
+    def discard(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> None:
+        """Wait for the answers to all that is outstanding, and forget them: nobody wants them.
+
+        Raises:
+            FleetTimeout, FleetUnavailable, FleetRefused: as `recv`.
+        """
+        until_s = time.monotonic() + timeout_s
+        while any(side.outstanding is not None for side in self._sides):
+            self._take(until_s)
+        self._arrived.clear()
 
     def set_state(self, env_id: int, qpos: NDArray[np.float64], qvel: NDArray[np.float64]) -> Array:
         """Put one environment somewhere and start an episode there.
@@ -359,7 +377,8 @@ class FleetSession:
         side = self._sides[shard]
         if side.outstanding is not None:
             raise FleetError(
-                f"shard {shard} has not answered its last command", "Call recv until it has."
+                f"shard {shard} has not answered its last command",
+                "Call recv until it has, or reset.",
             )
         return side
 
@@ -387,7 +406,6 @@ class FleetSession:
                 and answer.shard == message.shard
                 and answer.t == message.t
             ):
-                side.outstanding = None
                 return envelope
 
     def _question(self, question: GetState | GetSnapshot) -> Envelope[Any]:
@@ -524,15 +542,15 @@ class FleetSession:
         match envelope.message:
             case Stepped() | WasReset() | Applied() as answer:
                 side = self._sides[answer.shard]
-                if isinstance(answer, Applied) and not side.turns_knobs:
-                    return True
                 if answer.session != self._session or side.outstanding is None:
                     return False
                 if answer.t != side.t:
                     return False
                 side.outstanding = None
                 self.waiting = ""
-                self._arrived.append(read_result(envelope, side.span.num_envs))
+                # What else is applied, `_apply` waits for, or has given up.
+                if not isinstance(answer, Applied) or side.turns_knobs:
+                    self._arrived.append(read_result(envelope, side.span.num_envs))
                 return True
             case EnvState() | ShardState():
                 return True

@@ -159,7 +159,7 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Start new episodes.
+        """Start new episodes, whatever became of an earlier command: one may have been interrupted.
 
         Args:
             seed: re-keys the randomness of all environments; None goes on with it.
@@ -177,6 +177,9 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
                 raise ValueError(
                     f"reset_mask must be bool of shape ({self.num_envs},) with at least one True"
                 )
+            self._check_idle()
+        else:
+            self._session.discard()
         pending = 0
         for shard, span in enumerate(self.shards):
             part = None if mask is None else mask[self._slice(span)]
@@ -208,6 +211,7 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         action = np.ascontiguousarray(actions, np.float32)
         if action.shape != self.action_space.shape:
             raise ValueError(f"actions have shape {action.shape}, not {self.action_space.shape}")
+        self._check_idle()
         for shard, span in enumerate(self.shards):
             self.send(shard, action[self._slice(span)])
         obs = np.empty_like(self._obs)
@@ -277,6 +281,7 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         ranges = as_ranges(self.task.knobs, knobs)
         if not ranges:
             return
+        self._check_idle()
         for shard in range(len(self.shards)):
             self.send_knobs(shard, ranges)
         for _ in self.shards:
@@ -304,6 +309,14 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         self._session.reset_env(env_id)
 
     # --- inside
+
+    def _check_idle(self) -> None:
+        """Refuse to go on where answers wait, as of a step that was interrupted: they would mix."""
+        if not self._session.idle:
+            raise FleetError(
+                "answers to an earlier command were not received",
+                "Call reset for all environments, or recv until all are there.",
+            )
 
     @staticmethod
     def _slice(span: ShardSpan) -> slice:

@@ -23,6 +23,7 @@ from websim.local.flags import (
     Reward,
     RewardGen,
     RunDir,
+    RunTask,
     Seed,
     Set,
     Target,
@@ -50,11 +51,11 @@ PASS_ON: dict[str, Any] = {
 
 @app.command()
 def train(
-    task: Task = "HalfCheetah-v5",
-    algo: Algo = "ppo",
+    task: RunTask = None,
+    algo: Algo = None,
     num_envs: NumEnvs = None,
     workers: Workers = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     total_steps: TotalSteps = None,
     run_dir: RunDir = None,
     fleet: Fleet = None,
@@ -101,11 +102,11 @@ def train(
 
 @app.command()
 def up(
-    task: Task = "HalfCheetah-v5",
-    algo: Algo = "ppo",
+    task: RunTask = None,
+    algo: Algo = None,
     num_envs: NumEnvs = None,
     workers: Workers = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     total_steps: TotalSteps = None,
     run_dir: RunDir = None,
     keys: Keys = None,
@@ -169,8 +170,8 @@ def verify(
         ),
     ] = "kill-worker,freeze-worker,kill-learner,kill-orchestrator,scale",
     task: Task = "Hopper-v5",
-    algo: Algo = "ppo",
-    seed: Seed = 0,
+    algo: Algo = None,
+    seed: Seed = None,
     num_envs: Annotated[
         int, typer.Option("--num-envs", help="Environments simulated side by side.")
     ] = 256,

@@ -132,7 +132,8 @@ def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
 
 
 def _head(options: RunOptions, run: Run) -> str:
-    what = f"training {options.task} with {options.algo}, seed {options.seed}; Ctrl-C stops it"
+    task, algo, seed = options.identity
+    what = f"training {task} with {algo}, seed {seed}; Ctrl-C stops it"
     if options.resume is not None:
         what = "going on from the last checkpoint; Ctrl-C stops it"
     fleet = options.fleet
@@ -143,11 +144,12 @@ def _head(options: RunOptions, run: Run) -> str:
 
 def _addresses(options: RunOptions, run: Run) -> str:
     assert run.fleet is not None
+    task, _, _ = options.identity
     rows = [
         ("learner", f"{run.http_url}/v1/run"),
         *([("reward-gen", run.reward_gen_url)] if run.reward_gen_url else []),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
-        ("notebooks", f'websim.make_vec("{options.task}", fleet="{run.fleet.client_address}")'),
+        ("notebooks", f'websim.make_vec("{task}", fleet="{run.fleet.client_address}")'),
         ("curves", f"tensorboard --logdir {run.directory.parent}"),
     ]
     return _table("", rows)

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
-Task = Annotated[
-    str, typer.Option("--task", help="Name of a task (see `websim tasks`), or a task file.")
+TASK_HELP = "Name of a task (see `websim tasks`), or a task file."
+
+Task = Annotated[str, typer.Option("--task", help=TASK_HELP)]
+RunTask = Annotated[
+    str | None, typer.Option("--task", show_default="HalfCheetah-v5", help=TASK_HELP)
 ]
-Algo = Annotated[str, typer.Option("--algo", help="Learning algorithm.")]
+Algo = Annotated[str | None, typer.Option("--algo", show_default="ppo", help="Learning algorithm.")]
 NumEnvs = Annotated[
     int | None,
     typer.Option("--num-envs", show_default="1024", help="Environments simulated side by side."),
@@ -18,7 +21,10 @@ Workers = Annotated[
     typer.Option("--workers", show_default="one per core", help="Sim workers to start."),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", help="The same seed gives the same weights, bit for bit.")
+    int | None,
+    typer.Option(
+        "--seed", show_default="0", help="The same seed gives the same weights, bit for bit."
+    ),
 ]
 TotalSteps = Annotated[
     int | None,
@@ -31,7 +37,7 @@ RunDir = Annotated[
     typer.Option(
         "--run-dir",
         show_default="runs/<task>-<algo>-s<seed>-<time>",
-        help="Where checkpoints, metrics, logs and result.json go.",
+        help="Where checkpoints, metrics, logs and result.json go: a new or an empty directory.",
     ),
 ]
 Fleet = Annotated[

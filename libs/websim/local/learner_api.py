@@ -53,13 +53,13 @@ class LearnerApi:
     def _request(
         self, method: str, path: str, body: dict[str, object] | None, timeout_s: float
     ) -> Any:  # noqa: ANN401 (whatever JSON the learner answers)
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers=self._headers,
-        )
+        data = None if body is None else json.dumps(body).encode()
         try:
+            request = urllib.request.Request(
+                self.url + path, method=method, data=data, headers=self._headers
+            )
+            if request.type not in ("http", "https"):
+                raise ValueError(request.type)
             with urllib.request.urlopen(request, timeout=timeout_s) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
@@ -68,6 +68,11 @@ class LearnerApi:
             raise UserError(f"the learner refuses: {_detail(text)}") from None
         except (OSError, http.client.HTTPException) as error:
             raise LearnerUnreachableError(str(error)) from None
+        except ValueError:
+            # No URL, as HOST:PORT alone is none, or what answers there is no learner.
+            raise UserError(
+                f"{self.url} is not a learner's address", "Write http://HOST:PORT."
+            ) from None
 
 
 def _detail(body: str) -> str:

@@ -12,25 +12,29 @@ from websim.service.errors import UserError
 MAX_GOAL = 2000
 """Characters of a goal."""
 
+DEFAULT_TASK = "HalfCheetah-v5"
+"""What a new run trains where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
     """What to train, how, and where; None leaves a choice to the learner's own defaults."""
 
-    task: str = "HalfCheetah-v5"
-    """Name of a bundled task, or a task file."""
-    algo: str = "ppo"
-    """Learning algorithm."""
+    task: str | None = None
+    """Name of a bundled task, or a task file; None is HalfCheetah-v5."""
+    algo: str | None = None
+    """Learning algorithm; None is ppo."""
     num_envs: int | None = None
     """Environments that are simulated side by side."""
-    seed: int = 0
-    """The run is a function of it: the same seed gives the same weights."""
+    seed: int | None = None
+    """The run is a function of it: the same seed gives the same weights; None is 0."""
     total_steps: int | None = None
     """Environment steps after which training is over."""
     run_dir: Path | None = None
-    """Where the run is kept; None chooses runs/<task>-<algo>-s<seed>-<time>."""
+    """Where the run is kept, a new or an empty directory; None chooses
+    runs/<task>-<algo>-s<seed>-<time>."""
     resume: Path | None = None
-    """Directory of a run to go on with; what it was started with holds, and `run_dir` is it."""
+    """Directory of a run to go on with; what it was started with holds, and is refused here."""
     device: str | None = None
     """Where the learner computes: cpu or cuda."""
     reward: Path | None = None
@@ -77,10 +81,19 @@ class RunOptions:
         if self.resume is not None:
             if not (self.resume / "config.json").is_file():
                 raise UserError(f"{self.resume} is not a run directory: it has no config.json")
+            if self.run_dir not in (None, self.resume):
+                raise UserError(
+                    "--run-dir and --resume name two directories", "Leave out --run-dir."
+                )
         elif self.run_dir is not None and (self.run_dir / "config.json").exists():
             raise UserError(
                 f"{self.run_dir} already holds a run",
                 f"Go on with it by --resume {self.run_dir}, or choose another --run-dir.",
+            )
+        elif self.run_dir is not None and _holds_something(self.run_dir):
+            # It is somebody else's: what a refused run leaves is removed again.
+            raise UserError(
+                f"--run-dir {self.run_dir} is not empty", "Name a new or an empty directory."
             )
         if self.reward is not None and not self.reward.is_file():
             raise UserError(f"there is no reward file {self.reward}")
@@ -90,33 +103,45 @@ class RunOptions:
         """Whether the run adapts its own training, or measures a goal in words."""
         return self.goal is not None or self.adapt in ("auto", "approve")
 
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Task, algorithm and seed of a new run."""
+        return self.task or DEFAULT_TASK, self.algo or "ppo", self.seed or 0
+
     def directory(self) -> Path:
         """Return where the run is kept."""
         if self.resume is not None:
             return self.resume
         if self.run_dir is not None:
             return self.run_dir
-        task = Path(self.task).parent.name if self.task.endswith((".yaml", ".yml")) else self.task
+        task, algo, seed = self.identity
+        task = Path(task).parent.name if task.endswith((".yaml", ".yml")) else task
         now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        return Path("runs") / f"{task or 'task'}-{self.algo}-s{self.seed}-{now}"
+        return Path("runs") / f"{task or 'task'}-{algo}-s{seed}-{now}"
 
     def learner_arguments(self, run_dir: Path, fleet: str) -> list[str]:
-        """Return the command line of `python -m websim_learner` for this run."""
+        """Return the command line of `python -m websim_learner` for this run.
+
+        Of a run that goes on it has whatever was asked for: the learner says what it refuses.
+        """
+        resumed = self.resume is not None
+        task, algo, seed = (self.task, self.algo, self.seed) if resumed else self.identity
         arguments = ["train", "--fleet", fleet, "--run-dir", str(run_dir)]
-        if self.keys is not None:
-            arguments += ["--keys", str(self.keys)]
-        if self.resume is not None:
-            arguments += ["--resume", str(self.resume)]
-        else:
-            arguments += ["--task", self.task, "--algo", self.algo, "--seed", str(self.seed)]
-            asked = (("--goal", self.goal), ("--adapt", self.adapt), ("--target", self.target))
-            for flag, wish in asked:
-                arguments += [] if wish is None else [f"{flag}={wish}"]
-            for task in self.next_tasks:
-                arguments += ["--next-task", task]
-        if self.reward_gen is not None:
-            arguments += ["--reward-gen", self.reward_gen]
+        for flag, wish in (
+            ("--goal", self.goal),
+            ("--adapt", self.adapt),
+            ("--target", self.target),
+        ):
+            arguments += [] if wish is None else [f"{flag}={wish}"]
+        for next_task in self.next_tasks:
+            arguments += ["--next-task", next_task]
         for flag, value in (
+            ("--keys", self.keys),
+            ("--resume", self.resume),
+            ("--task", task),
+            ("--algo", algo),
+            ("--seed", seed),
+            ("--reward-gen", self.reward_gen),
             ("--num-envs", self.num_envs),
             ("--total-steps", self.total_steps),
             ("--device", self.device),
@@ -146,10 +171,26 @@ def make_log_dir(directory: Path) -> Path:
     return log_dir
 
 
+def _holds_something(directory: Path) -> bool:
+    """Return whether there is anything in a directory; one that is not there is empty.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return any(directory.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"cannot read {directory}: {error.strerror}", "Choose another --run-dir."
+        ) from None
+
+
 def forget_unbegun(directory: Path) -> None:
-    """Remove the directory of a run that was refused before it began."""
+    """Remove the directory of a run that was refused before it began: it was empty before."""
     if not (directory / "config.json").exists():
-        for name in ("logs", "dashboard"):
+        for name in ("logs", "dashboard", "reward-gen"):
             shutil.rmtree(directory / name, ignore_errors=True)
         with contextlib.suppress(OSError):
             directory.rmdir()

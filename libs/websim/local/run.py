@@ -110,8 +110,9 @@ class Run:
 
     def _with_author(self, options: RunOptions, ports: FleetPorts) -> RunOptions:
         """Return the options with the address of a reward-gen, where the run needs one."""
-        going_on = options.resume is not None and (options.resume / REWARD_GEN).exists()
-        if options.reward_gen is not None or not (options.adapts or going_on):
+        resume = options.resume
+        wanted = options.adapts if resume is None else (resume / REWARD_GEN).exists()
+        if options.reward_gen is not None or not wanted:
             return options
         require_installed("websim_reward_gen")
         self._held_author = HeldPort("reward-gen, HTTP", ports.reward_gen_http)

@@ -8,13 +8,13 @@ from websim.local.run import Run
 from websim.service.errors import UserError
 
 
-def train(task: str = "HalfCheetah-v5", **options: Any) -> Run:  # noqa: ANN401 (see RunOptions)
+def train(task: str | None = None, **options: Any) -> Run:  # noqa: ANN401 (see RunOptions)
     """Start training on this machine and return the run, once it is under way.
 
     `for record in websim.train(task="Hopper-v5", total_steps=200_000): print(record)`
 
     Args:
-        task: Name of a bundled task, or a task file.
+        task: Name of a bundled task, or a task file; None is HalfCheetah-v5.
         **options: Fields of `RunOptions`: algo, num_envs, seed, total_steps, run_dir, ...
 
     Raises:

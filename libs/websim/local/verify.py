@@ -73,8 +73,8 @@ def verify(options: VerifyOptions, say: Say = print) -> int:
         raise UserError("--total-steps is needed", "Both runs last as long.")
     shutdown = install_shutdown()
     directory = options.run.run_dir or _new_directory(options.run)
-    seed, total = options.run.seed, options.run.total_steps
-    say(f"training {options.run.task} twice, seed {seed}, {total:,} steps; kept in {directory}")
+    (task, _, seed), total = options.run.identity, options.run.total_steps
+    say(f"training {task} twice, seed {seed}, {total:,} steps; kept in {directory}")
     try:
         calm = _train(options, directory / "undisturbed", {}, shutdown, say)
         say(f"  undisturbed: {calm.seconds:.0f} s")
@@ -132,9 +132,10 @@ def _metrics(directory: Path) -> dict[int, dict[str, Any]]:
 
 
 def _new_directory(run: RunOptions) -> Path:
-    task = Path(run.task).parent.name if run.task.endswith((".yaml", ".yml")) else run.task
+    task, _, seed = run.identity
+    task = Path(task).parent.name if task.endswith((".yaml", ".yml")) else task
     now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"verify-{task or 'task'}-s{run.seed}-{now}"
+    return Path("runs") / f"verify-{task or 'task'}-s{seed}-{now}"
 
 
 def _train(
@@ -147,6 +148,7 @@ def _train(
         UserError: It cannot work, or failed.
     """
     total_steps = options.run.total_steps or 1
+    _, _, seed = options.run.identity
     every = options.run.checkpoint_every_steps or max(1, total_steps // CHECKPOINTS)
     run_options = replace(options.run, run_dir=directory, checkpoint_every_steps=every)
     began_s = time.monotonic()
@@ -156,7 +158,7 @@ def _train(
             raise UserError("--fleet cannot be hurt", "Leave it out: verify starts its own.")
         with contextlib.suppress(KeyboardInterrupt):
             run.wait_ready(cancelled=lambda: shutdown.requested)
-        nemesis = Nemesis(run.fleet, make_schedule(faults, options.run.seed), LEARNER)
+        nemesis = Nemesis(run.fleet, make_schedule(faults, seed), LEARNER)
         try:
             _follow(run, nemesis, total_steps, shutdown)
         finally:

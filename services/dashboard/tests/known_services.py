@@ -95,6 +95,10 @@ class KnownServices:
             known = any(each["session"] == session for each in self.sessions)
             return self.task if known else JSONResponse({"detail": f"no session {session}"}, 404)
 
+        @app.post("/v1/sessions/{session}/envs/{env_id}/reset")
+        def reset(session: int, env_id: int):
+            return {}
+
         return app
 
     def _noting(self) -> FastAPI:

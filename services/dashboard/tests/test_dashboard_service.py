@@ -9,6 +9,10 @@ from known_services import KnownServices
 from running import eventually, hear, open_client, open_socket, serve_dashboard
 
 
+def make_labelled(session, label):
+    return make_session(session, label=label)
+
+
 @pytest.fixture
 def services():
     known = KnownServices()
@@ -174,6 +178,20 @@ def test_another_run_has_curves_of_its_own(services, client):
         lambda: (s := client.get("/api/v1/metrics").json())["run"] == "r2" and s["last"] and s
     )
     assert series["branches"][0]["values"]["return_mean"] == [-5.0]
+
+
+def test_what_a_run_learns_from_is_reset_by_its_learner_only(services, client):
+    labels = ["evaluation of r1", "trial of r1: bold", "training r2", "a notebook"]
+    services.sessions = [make_session(1), *map(make_labelled, range(2, 6), labels)]
+    assert client.post("/api/v1/sessions/1/envs/7/reset").json()["update"] == 3
+    assert services.commands == [{"kind": "reset_env", "env_id": 7}]
+    for session in (2, 3, 4):
+        answer = client.post(f"/api/v1/sessions/{session}/envs/7/reset")
+        assert answer.status_code == 409
+        assert f"depends on session {session}" in answer.json()["detail"]
+    assert client.post("/api/v1/sessions/5/envs/7/reset").status_code == 200
+    assert [path for path in services.paths if "reset" in path] == ["/v1/sessions/5/envs/7/reset"]
+    assert len(services.commands) == 1
 
 
 def test_commands_are_passed_on_and_their_answers_back(services, client):

@@ -1,15 +1,20 @@
 """What is passed on to learner and orchestrator and back, as it is."""
 
+import asyncio
+import json
 from typing import Annotated
 
 import anyio.to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.history import History
 from websim_dashboard.learner_feed import LearnerFeed
+from websim_dashboard.status import learners_sessions, training_session
 from websim_dashboard.upstream import Unreachable, Upstream
 
+CONFLICT = 409
 BAD_GATEWAY = 502
 
 
@@ -83,9 +88,26 @@ def add_fleet_routes(app: FastAPI, orchestrator: Upstream) -> None:
         """Show one environment."""
         return await pass_on(orchestrator, "GET", f"/v1/sessions/{session}/envs/{env_id}")
 
-    @app.post("/api/v1/sessions/{session}/envs/{env_id}/reset", tags=["fleet"])
+
+def add_reset_route(
+    app: FastAPI, learner: Upstream, orchestrator: Upstream, run: LearnerFeed, fleet: FleetFeed
+) -> None:
+    """Add the reset of an environment: by the learner where it trains, which journals it."""
+
+    @app.post("/api/v1/sessions/{session}/envs/{env_id}/reset", tags=["steering"])
     async def reset(session: int, env_id: int) -> Response:
-        """Truncate one environment at its next step, where it is reset."""
+        """End one environment's episode with its next step; its run's journal knows of it."""
+        # As of now: a learner may just have opened the session.
+        await asyncio.gather(run.fresh(0.0), fleet.fresh(0.0))
+        if session == training_session(run.run_name, fleet.sessions):
+            body = json.dumps({"kind": "reset_env", "env_id": env_id}).encode()
+            answer = await pass_on(learner, "POST", "/v1/run/commands", body)
+            run.poke()
+            return answer
+        if session in learners_sessions(fleet.sessions):
+            # Nobody would journal it, and the run were no function of its journal any more.
+            detail = f"what a run becomes depends on session {session}: nothing is reset there"
+            return JSONResponse({"detail": detail}, CONFLICT)
         path = f"/v1/sessions/{session}/envs/{env_id}/reset"
         return await pass_on(orchestrator, "POST", path)
 

@@ -21,7 +21,7 @@ from websim_dashboard.hub import Hub
 from websim_dashboard.learner_feed import LearnerFeed
 from websim_dashboard.live import add_live_route
 from websim_dashboard.page import DIRECTORY, add_page
-from websim_dashboard.proxy import add_fleet_routes, add_learner_routes
+from websim_dashboard.proxy import add_fleet_routes, add_learner_routes, add_reset_route
 from websim_dashboard.telemetry import Received, TelemetryReader, Topic
 from websim_dashboard.upstream import Upstream, outcomes
 
@@ -70,6 +70,7 @@ class Service:
         add_history_routes(self.app, history, self.learner)
         add_learner_routes(self.app, learner, self.learner, history)
         add_fleet_routes(self.app, orchestrator)
+        add_reset_route(self.app, learner, orchestrator, self.learner, self.fleet)
         add_live_route(self.app, self.hub, self._broadcast)
         add_page(self.app, page)
 

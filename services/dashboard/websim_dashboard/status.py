@@ -86,6 +86,12 @@ def training_session(run: str, sessions: Sequence[SessionSummary]) -> int | None
     return max(found, default=None)
 
 
+def learners_sessions(sessions: Sequence[SessionSummary]) -> list[int]:
+    """Return the numbers of the sessions that learners opened, of whatever run, by their labels."""
+    begun = ("training ", "evaluation of ", "trial of ")
+    return [each.session for each in sessions if each.label.startswith(begun)]
+
+
 def _goal_values(goal: Goal) -> dict[str, Any]:
     return {
         "goal": goal.goal.get("description", ""),

@@ -93,6 +93,19 @@ def test_first_episodes_are_cut_at_steps_spread_over_the_time_limit(make_client)
     assert max(np.diff(steps)) <= 4
 
 
+def test_an_env_is_cut_with_the_next_step_when_asked(make_client):
+    collector = Collector(make_client(NUM_ENVS), 5)
+    collector.reset(1)
+    rollouts = [Rollout(STEPS, NUM_ENVS, 3, 1) for _ in range(2)]
+    actor = make_actor(collector.tile, log_std=-9.0)
+    collector.collect(rollouts[0], actor, 0)
+    collector.cut_next(NUM_ENVS - 1)
+    collector.collect(rollouts[1], actor, STEPS)
+    assert rollouts[1].truncated[0, -1]
+    assert not rollouts[1].terminated[0, -1]
+    assert not rollouts[1].truncated[1:, -1].any()
+
+
 def test_a_cut_shows_the_final_observation_and_then_a_new_episode(make_client):
     rollout = collect(make_client(NUM_ENVS))
     ends = rollout.ends()

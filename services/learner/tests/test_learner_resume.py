@@ -7,13 +7,13 @@ from unittest.mock import ANY
 
 import msgspec
 import pytest
-from staging import LAZY, Killed, die, rows
+from staging import LAZY, Killed, die, kinds, rows, unless_done
 
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
 from websim_learner import ledger as ledger_module
 from websim_learner.checkpoint import FORMAT, checkpoint_paths
-from websim_learner.control import SetReward, Stop
+from websim_learner.control import ResetEnv, SetReward, Stop
 from websim_learner.fleet import Waiter
 from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
 
@@ -77,6 +77,26 @@ def test_a_life_that_dies_within_a_rollout_is_no_other_case(harness, tmp_path, o
         assert received == results + 1
     killed = live(harness, tmp_path / "killed", **options)
     assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlap"])
+def test_a_reset_of_an_env_is_done_again_where_it_was(harness, tmp_path, overlap):
+    options = {"ppo": {"overlap": overlap}}
+    reset = unless_done(ResetEnv(kind="reset_env", env_id=23))
+    alone = harness(tmp_path / "alone", **options)
+    alone.at = {5: [reset]}
+    alone.go()
+    killed = harness(tmp_path / "killed", **options)
+    killed.at = {5: [reset], 6: [die]}
+    with pytest.raises(Killed):
+        killed.go()
+    killed = live(harness, tmp_path / "killed", **options)
+    assert rows(killed) == rows(alone)
+    assert killed.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    assert kinds(killed) == ["start", "reset_env", "resume"]
+
+    other = live(harness, tmp_path / "other", **options)
+    assert other.result()["weights_sha256"] != alone.result()["weights_sha256"]
 
 
 def test_a_run_that_diverges_and_dies_restores_what_the_envs_count(harness, tmp_path):

@@ -8,7 +8,15 @@ import pytest
 
 from websim.service.errors import UserError
 from websim_learner.checkpoint import checkpoint_paths
-from websim_learner.control import Pause, Resume, RunOver, SetReward, Stop, TakeCheckpoint
+from websim_learner.control import (
+    Pause,
+    ResetEnv,
+    Resume,
+    RunOver,
+    SetReward,
+    Stop,
+    TakeCheckpoint,
+)
 from websim_learner.records import JournalEntry
 from websim_learner.run_dir import RunDir
 
@@ -155,6 +163,20 @@ def test_a_refused_reward_changes_nothing(harness):
     assert all(isinstance(answer, UserError) for answer in run.answers)
     assert [entry.kind for entry in run.run_dir.journal()] == ["start"]
     assert run.result()["reward_id"] == "task"
+
+
+def test_an_env_is_reset_and_journaled(harness):
+    run = harness()
+    run.at[5] = [
+        lambda h: h.send(ResetEnv(kind="reset_env", env_id=3)),
+        lambda h: h.send(ResetEnv(kind="reset_env", env_id=24)),
+    ]
+    run.go()
+    done, refused = sorted(run.answers, key=lambda answer: isinstance(answer, UserError))
+    assert (done.update, done.detail) == (5, "environment 3")
+    assert str(refused) == "there is no environment 24. They are 0 to 23."
+    entries = [(entry.kind, entry.update, entry.values) for entry in run.run_dir.journal()[1:]]
+    assert entries == [("reset_env", 5, {"env_id": 3})]
 
 
 def test_a_run_may_begin_with_a_reward_program(harness):

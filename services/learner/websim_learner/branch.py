@@ -161,6 +161,10 @@ class Branch:
         """
         self._collector.turn_knobs(ranges)
 
+    def reset_env(self, env_id: int) -> None:
+        """End an env's episode, cut short, with the first step of the next rollout."""
+        self._collector.cut_next(env_id)
+
     def count_steps(self, steps: int) -> None:
         """Count env steps that were done elsewhere on this branch's behalf."""
         self.env_steps += steps

@@ -101,6 +101,10 @@ class Collector:
         """
         turn_knobs(self.client, ranges, self._waiter)
 
+    def cut_next(self, env_id: int) -> None:
+        """Cut an env's episode after the next step; its first one is cut at no other step then."""
+        self._cut_at[env_id] = self._steps
+
     def arrays(self) -> dict[str, Arrays]:
         """Fetch the state of all envs and return it with the collector's own, for a checkpoint.
 
@@ -194,7 +198,7 @@ class Collector:
         self.client.send(shard, self._action_scale(action), tuple(rollout.fields))
 
     def _cut(self, shard: int, t: int) -> bool:
-        """Cut first episodes of a shard that are due after step t; False when there are none."""
+        """Cut episodes of a shard that are due after step t; False when there are none."""
         rows = self._spans[shard]
         due = self._cut_at[rows] <= self._steps + t
         if not due.any():

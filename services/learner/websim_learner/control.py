@@ -60,6 +60,14 @@ class SetReward(_Command):
     """The branch whose reward it is."""
 
 
+class ResetEnv(_Command):
+    """End an env's episode, cut short, with its next step."""
+
+    kind: Literal["reset_env"]
+    env_id: int = Field(ge=0)
+    """Those of other tasks are numbered after the run's own."""
+
+
 class SetNumEnvs(_Command):
     """Train on another number of envs: the same policy, new episodes."""
 
@@ -207,7 +215,9 @@ ClockCommand = Pause | Resume | SetSpeed
 StageCommand = SetNumEnvs | SetTask
 """Commands that change what is trained on."""
 
-AnyCommand = ClockCommand | StageCommand | Stop | TakeCheckpoint | SetReward | AdaptCommand
+AnyCommand = (
+    ClockCommand | StageCommand | Stop | TakeCheckpoint | SetReward | ResetEnv | AdaptCommand
+)
 
 Command = Annotated[AnyCommand, Field(discriminator="kind")]
 

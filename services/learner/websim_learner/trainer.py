@@ -24,6 +24,7 @@ from websim_learner.control import (
     Control,
     Pause,
     Pending,
+    ResetEnv,
     Resume,
     RunOver,
     SetAdapt,
@@ -256,6 +257,8 @@ class Trainer:
                     branch.set_reward(branch.make_reward(values["source"]))
             case "trial":
                 self._tend(again=True)
+            case "reset_env":
+                self.branches[0].reset_env(entry.values["env_id"])
             case kind:
                 self._adapter.replay(kind, entry.values)
 
@@ -383,12 +386,25 @@ class Trainer:
                 self.ledger.journal("set_reward", values)
                 self.branches[index].set_reward(reward)
                 return reward.id
+            case ResetEnv(env_id=env_id):
+                return self._reset_env(env_id)
             case TakeCheckpoint():
                 self.ledger.journal("checkpoint", {})
                 return self.ledger.write_checkpoint()
             case adapt:
                 return carry_out(self._adapter, adapt)
         return ""
+
+    def _reset_env(self, env_id: int) -> str:
+        """End an env's episode with its next step."""
+        branch = self.branches[0]
+        if env_id >= branch.num_envs:
+            raise UserError(
+                f"there is no environment {env_id}", f"They are 0 to {branch.num_envs - 1}."
+            )
+        self.ledger.journal("reset_env", {"env_id": env_id})
+        branch.reset_env(env_id)
+        return f"environment {env_id}"
 
     def _set_speed(self, speed: float | None) -> str:
         """Go on at a speed from the next step on."""

@@ -67,6 +67,19 @@ def test_check_task_says_ok_or_what_is_wrong(capsys, tmp_path):
     assert "there is no task file" in capsys.readouterr().err
 
 
+def test_a_task_of_several_meshes_and_textures_is_ok(capsys, tmp_path):
+    shutil.copytree(EXAMPLE, tmp_path / "many")
+    model = tmp_path / "many" / "model.xml"
+    mesh = '<mesh name="mesh{}" vertex="0 0 0  1 0 0  0 1 0  0 0 1"/>'
+    texture = '<texture name="texture{}" type="2d" builtin="flat" width="64" height="64"/>'
+    assets = "".join(each.format(number) for each in (mesh, texture) for number in range(2))
+    worldbody = f"<asset>{assets}</asset><worldbody>"
+    model.write_text(model.read_text().replace("<worldbody>", worldbody, 1))
+    code = run_command("check-task", [str(model.parent)])
+    captured = capsys.readouterr()
+    assert (code, captured.err) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("command", "line"),
     [

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from websim.programs import ProgramSchema, compile_program
 from websim.programs.dryrun import make_inputs
 from websim.tasks import AUTOMATIC_FIELDS, TaskBundle, TaskError, parse_task
 from websim_sim_worker import models
+from websim_sim_worker.compilation import prepare
 from websim_sim_worker.tasks import bundled, bundled_names, compile_task
 
 GYMNASIUM_TASKS = 11
@@ -50,6 +52,17 @@ def test_the_reward_that_people_are_shown_is_one_they_can_go_on_from(make_task, 
     total, shown_parts = shown.with_components(inputs.fields, inputs.action)
     np.testing.assert_array_equal(total, expected)
     np.testing.assert_equal(shown_parts, parts)
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_model_is_the_one_that_mujoco_itself_makes_of_the_text(name):
+    prepared = prepare(bundled(name), {})
+    ours = models.compile_model(prepared.mjcf, prepared.assets, name)
+    mujocos = mujoco.MjModel.from_xml_string(prepared.mjcf, dict(prepared.assets))
+    contents = [np.zeros(mujoco.mj_sizeModel(model), np.uint8) for model in (ours, mujocos)]
+    for model, content in zip((ours, mujocos), contents, strict=True):
+        mujoco.mj_saveModel(model, None, content)
+    assert np.array_equal(*contents)
 
 
 def test_gymnasiums_models_are_pinned():

@@ -6,6 +6,7 @@ installed, without importing it, and pinned by their content.
 
 import hashlib
 import importlib.util
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from websim.tasks.mjcf import check_mjcf
 from websim_sim_worker.generators import generate_model
 from websim_sim_worker.terrain import add_levels
 
-_OUT_OF_MEMORY = "unknown exception"
-"""What MuJoCo says when an allocation fails while it compiles."""
+_OUT_OF_MEMORY = ("Could not allocate memory", "unknown exception")
+"""What MuJoCo says when an allocation of its own, or of C++, fails while it compiles."""
 
 
 def model_source(
@@ -42,13 +43,17 @@ def compile_model(
 ) -> mujoco.MjModel:
     """Compile MJCF, with what its knobs need; the compiler's complaints become one line."""
     try:
-        if any(knob.target == "terrain" for knob in knobs):
-            spec = mujoco.MjSpec.from_string(mjcf, assets=dict(assets) or None)
-            add_levels(spec, knobs)
+        spec = mujoco.MjSpec.from_string(mjcf, assets=dict(assets) or None)
+        # Of several assets each would get a thread, which the confined trial of a task may not
+        # start; the model is the same, bit for bit.
+        spec.compiler.usethread = False
+        add_levels(spec, knobs)
+        with warnings.catch_warnings():
+            # Gymnasium's models use what a later MuJoCo drops.
+            warnings.simplefilter("ignore", UserWarning)
             return spec.compile()
-        return mujoco.MjModel.from_xml_string(mjcf, assets=dict(assets) or None)
     except (ValueError, RuntimeError) as error:
-        if _OUT_OF_MEMORY in str(error):
+        if any(words in str(error) for words in _OUT_OF_MEMORY):
             raise TaskError("the model needs more memory than it may", where=where) from None
         raise TaskError(f"MuJoCo refuses the model: {error}", where=where) from None
 

@@ -229,8 +229,8 @@ class Run:
         """Show that the run is paused, for as long as it is held up in the middle of something."""
         ledger = self._ledger
         before = ledger.state
-        ledger.enter("paused")
         with ledger.clock.resting():
+            ledger.enter("paused")
             yield
         ledger.enter(before)
 

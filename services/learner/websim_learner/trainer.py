@@ -329,8 +329,8 @@ class Trainer:
         return self._deferred.pop(0) if self._deferred else self._control.take(timeout_s)
 
     def _wait_out_pause(self) -> None:
-        self.ledger.enter("paused")
         with self.ledger.clock.stopped():
+            self.ledger.enter("paused")
             while self._pace.paused and not self._over:
                 if self._stop():
                     raise RunStopped

@@ -11,7 +11,7 @@ from websim.programs import Issue, Program, ProgramError, ProgramSchema, compile
 from websim.programs.dryrun import ROWS, DryRun, dry_run
 from websim.programs.guard import REWARD_LIMIT
 from websim.programs.limits import MAX_ISSUES
-from websim.programs.sandbox import Sandbox, SandboxedProgram, SandboxError
+from websim.programs.sandbox import SandboxedProgram, SandboxError, default_sandbox
 from websim.programs.schema import BOOLEAN_KINDS, ProgramKind
 from websim_reward_gen.answers import GateReason, IssueView, ScaleView, Tier, Verdict
 
@@ -22,20 +22,24 @@ class Gate:
     """Judges programs; its trials run in confined children."""
 
     def __init__(self) -> None:
-        """Start the sandbox.
+        """Start the sandbox, which is started anew wherever it has ended.
 
         Raises:
             SandboxError: programs cannot be confined on this system.
         """
-        self._sandbox = Sandbox()
+        default_sandbox()
 
     def ready(self) -> str | None:
         """Return why programs cannot be tried just now; None when they can."""
-        return None if self._sandbox.is_running else "the sandbox for trials has ended"
+        try:
+            default_sandbox()
+        except SandboxError as error:
+            return f"programs cannot be tried: {error}"
+        return None
 
     def close(self) -> None:
         """End the sandbox."""
-        self._sandbox.close()
+        default_sandbox().close()
 
     def judge(
         self,
@@ -64,7 +68,7 @@ class Gate:
             message = "this program is in force or was tried already; change what it computes"
             return _verdict("language", [_issue("repeated", message)], started_s, program)
         try:
-            with SandboxedProgram(program, self._sandbox, num_rows=ROWS) as confined:
+            with SandboxedProgram(program, num_rows=ROWS) as confined:
                 trial = dry_run(confined)
         except SandboxError as error:
             if error.problem == "unavailable":

@@ -299,12 +299,13 @@ class Adapter(Tryouts):
             trying: whether a trial was under way: it is held to its end in every life of the run,
                 for its steps count.
         """
-        # The environment was changed before the trial, under the former mode; a life that replays
-        # this before it does so here.
-        self._follow_proposal()
-        self.state.mode = mode
         if mode == "off" and not trying:
             self._want_no_candidates()
+        else:
+            # The environment was changed before the trial, under the former mode; a life that
+            # replays this before it does so here.
+            self._follow_proposal()
+        self.state.mode = mode
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""

@@ -224,6 +224,7 @@ def test_the_policy_of_the_task_that_a_run_leaves_is_kept(harness, tmp_path):
     assert kept.name == "kept-00000005"
     assert len(checkpoint_paths(run.run_dir.checkpoints)) == 3
     left, now = load_policy(run.run_dir.path, kept.name), load_policy(run.run_dir.path)
+    assert left.checkpoint == kept.name
     assert (left.task.id, left.config.task, left.env_steps) == ("Toy-v0", "Toy-v0", 5 * STEPS)
     assert (now.task.id, now.config.task, now.env_steps) == ("Pair-v0", "Pair-v0", 30 * STEPS)
     weights = left.algorithm.arrays()["weights"]
@@ -232,6 +233,15 @@ def test_the_policy_of_the_task_that_a_run_leaves_is_kept(harness, tmp_path):
     assert now.algorithm.actor(1).mean(np.zeros((1, 4), np.float32)).shape == (1, 2)
     with pytest.raises(UserError, match="kept-00000005"):
         load_policy(run.run_dir.path, "update-00000001")
+
+
+def test_a_task_that_is_left_at_once_replaces_nothing_that_is_kept(harness, tmp_path):
+    run = harness(tmp_path / "run", total_steps=10 * STEPS)
+    run.at = {5: [sends(task("Pair-v0")), sends(task("Heavy-v0"))]}
+    run.go()
+    assert [entry.kind for entry in run.run_dir.journal()][-2:] == ["set_task", "set_task"]
+    [kept] = kept_paths(run.run_dir.checkpoints)
+    assert load_policy(run.run_dir.path, kept.name).task.id == "Toy-v0"
 
 
 def test_config_json_keeps_saying_what_was_asked(harness, tmp_path):

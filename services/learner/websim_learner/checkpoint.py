@@ -58,7 +58,12 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """Of its directory."""
-        return f"{self.prefix}{self.update:08d}"
+        return name_of(self.prefix, self.update)
+
+
+def name_of(prefix: str, update: int) -> str:
+    """Return the name of a checkpoint's directory."""
+    return f"{prefix}{update:08d}"
 
 
 def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
@@ -130,6 +135,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             for name, data in parts.items()
             if name.endswith(suffix)
         },
+        prefix=KEPT_PREFIX if path.name.startswith(KEPT_PREFIX) else PREFIX,
     )
 
 

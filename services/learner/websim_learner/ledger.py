@@ -10,7 +10,13 @@ from typing import Any
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
-from websim_learner.checkpoint import KEPT_PREFIX, PREFIX, Checkpoint, write_checkpoint
+from websim_learner.checkpoint import (
+    KEPT_PREFIX,
+    PREFIX,
+    Checkpoint,
+    name_of,
+    write_checkpoint,
+)
 from websim_learner.clock import RunClock
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
@@ -172,13 +178,14 @@ class Ledger:
         self.reporter.publish(CheckpointRecord(**self._when(), name=name, weights_sha256=digest))
         return name
 
-    def keep_checkpoint(self) -> str:
-        """Write a checkpoint that stays for good; return its name.
+    def keep_checkpoint(self) -> None:
+        """Write a checkpoint that stays for good, unless one of as many updates does.
 
-        No life begins there: it keeps what was learned of a task that the run leaves. Raises what
-        `write_checkpoint` raises.
+        No life begins there: it keeps what was learned of a task that the run leaves, and a task
+        that is left at once has taught nothing. Raises what `write_checkpoint` raises.
         """
-        return self._write(KEPT_PREFIX)
+        if not (self._run_dir.checkpoints / name_of(KEPT_PREFIX, self.updates)).exists():
+            self._write(KEPT_PREFIX)
 
     def _write(self, prefix: str) -> str:
         arrays = {name: part for b in self._branches for name, part in b.arrays().items()}

@@ -49,6 +49,15 @@ def test_a_line_says_it_all_and_not_too_often():
     ]
 
 
+def test_a_trial_is_seen_to_go_on():
+    console = make_console()
+    doing = "trial, round 1 of 2, 4,096 of at most 606,208 steps: control, direct"
+    with PlainDisplay(console) as display:
+        display.update({**STATUS, "state": "adapting", "adapting": doing})
+    expected = "00:00  adapting  trial, round 1 of 2, 4,096 of at most 606,208 steps\n"
+    assert console.file.getvalue() == expected
+
+
 def test_the_bar_fits_a_terminal_and_leaves_nothing_behind():
     console = make_console(force_terminal=True, color_system=None)
     with BarDisplay(console) as display:

@@ -172,6 +172,9 @@ def _values(status: Mapping[str, Any]) -> _Values:
     if env_steps is not None:
         of_total = f" of {short(total_steps)}" if total_steps else ""
         steps = f"{short(env_steps)}{of_total} steps"
+    if status.get("state") == "adapting" and (doing := status.get("adapting")):
+        # The run's own steps stand still until the trial has ended.
+        return _Values(str(doing).partition(":")[0], "", "")
     return _Values(
         steps,
         f"{speed:,.0f}/s" if speed else "",

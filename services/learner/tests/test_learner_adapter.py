@@ -105,6 +105,10 @@ def test_a_trial_is_held_only_where_all_its_updates_fit_into_the_run(make, updat
     h.go()
     assert ("round" in kinds(h)) == held
     assert h.result()["env_steps"] == h.config.total_steps
+    if not held:
+        # The log, and the page that is made from it, say that the adaptation has ended, and why.
+        assert rows(h)[-1]["kind"] == "kept"
+        assert "a trial takes 1,920 steps and 1,728 are left" in rows(h)[-1]["values"]["why"]
 
 
 def test_decisions_are_reproduced_from_the_log_alone(make, capsys):

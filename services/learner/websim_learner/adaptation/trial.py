@@ -94,6 +94,8 @@ class Trials:
         self._waiter = waiter
         self._between = between
         self._settings = settings
+        self._round, self._standing = "", [CONTROL]
+        """Which round is under way, and who is in it, for people."""
 
     def env_steps(self, branch: Branch, contenders: int) -> int:
         """Return how many training steps a trial takes at most, the control's included.
@@ -201,11 +203,18 @@ class Trials:
             update, steps = self._books.when
             return point_of(evaluation, fork, update, steps, stats_of(last))
 
+        most = self.env_steps(branch, 1 + len(candidates))
+
+        def between() -> None:
+            self._between()
+            done = f"{contest.env_steps:,} of at most {most:,} steps"
+            self._books.adapting = f"{self._round}, {done}: {', '.join(self._standing)}"
+
         contest = Contest(
             make_fork,
             lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
-            self._between,
+            between,
         )
         try:
             try:
@@ -229,7 +238,7 @@ class Trials:
         rounds = settings.round_env_steps
         decision: Decision | None = None
         for number, steps in enumerate(rounds, 1):
-            books.adapting = f"trial, round {number} of {len(rounds)}: {', '.join(standing)}"
+            self._round, self._standing = f"trial, round {number} of {len(rounds)}", standing
             held = contest.train(standing, steps)
             points = {name: held.points[name] for name in standing}
             control = points[CONTROL]

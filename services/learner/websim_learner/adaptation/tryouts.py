@@ -62,14 +62,18 @@ class Tryouts(Environments):
             else:
                 self.books.tell("refused", f"{candidate.name}: {checked.message}")
         planned = self._trials.env_steps(self._branch, 1 + len(accepted))
-        if accepted and self._ledger.env_steps + planned > self._ledger.total_steps:
+        reason = proposal.reason or "no candidate passed the gate"
+        left = self._ledger.total_steps - self._ledger.env_steps
+        if accepted and planned > left:
             accepted = []
-            proposal = msgspec.structs.replace(
-                proposal, reason=f"a trial of {planned:,} steps does not fit into what is left"
+            reason = (
+                f"a trial takes {planned:,} steps and {left:,} are left; "
+                "go on with the run for more --total-steps, and ask again"
             )
         if not accepted:
-            reason = proposal.reason or "no candidate passed the gate"
-            self._end(f"nothing is changed: {reason}")
+            why = f"nothing is changed: {reason}"
+            self._keep(why)
+            self._end(why)
             return
         before = self._ledger.state
         self._ledger.enter("adapting")

@@ -293,8 +293,12 @@ def test_down_and_up_with_new_keys_goes_on_with_the_run(stack, told):
     stack.await_training(beyond=reached)
 
 
-def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(stack, told, tmp_path):
+def test_after_all_that_the_weights_are_those_of_an_undisturbed_run(
+    stack, told, tmp_path, monkeypatch
+):
     """One worker process on this machine, never disturbed, as far as the stack has come."""
+    # It chooses other kernels than the containers, which do not have it.
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     stack.compose("stop", "learner")
     told |= digests(stack.logs("learner"))
     last = max(told)

@@ -222,6 +222,18 @@ def test_a_goal_is_measured_by(name, words, kind, accumulate, more, less):
     assert evaluate(program, task, more) > evaluate(program, task, less)
 
 
+def test_no_lens_pays_for_falling_over_where_a_term_is_a_loss():
+    task = bundled_tasks()["Ant-v5"]
+    drafts = compose_request(task, "walk forward without spinning")[0].drafts
+    spinning = {"torso_rotation": (0, 0, 4), "healthy": 1.0}
+    upright = spinning | {"torso_orientation": (1, 0, 0, 0)}
+    fallen = spinning | {"torso_orientation": (0, 1, 0, 0)}
+
+    for draft in drafts:
+        program = compile_program(draft.program, task.schema_)
+        assert evaluate(program, task, upright) >= evaluate(program, task, fallen), draft
+
+
 def test_the_same_question_has_the_same_answer():
     answers = [
         asyncio.run(LibraryProvider().propose(Ask(make_request(description="run at 2 m/s"))))

@@ -23,7 +23,7 @@ class Lens:
     """Factor of the weights of the wishes' own terms."""
     bounded: bool = False
     gated: bool = False
-    """Pay for the main terms only as far as the robot is upright."""
+    """Pay for gains of the main terms only as far as the robot is upright."""
 
 
 LENSES: tuple[Lens, ...] = (
@@ -140,7 +140,12 @@ def _terms(wishes: Sequence[Wish], robot: Robot, lens: Lens) -> list[Term]:
     if lens.gated and robot.upright and not postured and not falling:
         gate = f"np.clip({robot.upright}, 0.0, 1.0)"
         terms = [
-            replace(term, expression=f"({term.expression}) * {gate}")
+            # What it loses counts in any posture: or falling over would spare it the loss.
+            replace(
+                term,
+                expression=f"np.maximum({term.expression}, 0.0) * {gate}"
+                f" + np.minimum({term.expression}, 0.0)",
+            )
             if term.main and term.name not in ("upright", "alive")
             else term
             for term in terms

@@ -60,6 +60,12 @@ PAID = [
         {"torso_height": 1.1},
         {"torso_height": 1.4},
     ),
+    (
+        "Ant-v5",
+        "walk forward at 2 m/s and to the left at 1 m/s",
+        {"x_velocity": 2.0, "y_velocity": 1.0},
+        {"x_velocity": 2.0, "y_velocity": 0.0},
+    ),
     ("InvertedPendulum-v5", "move left", {"cart_velocity": -1.0}, {"cart_velocity": 1.0}),
     ("InvertedPendulum-v5", "stay near the center", {"cart_position": 0.0}, {"cart_position": 0.8}),
     ("Reacher-v5", "reach the target", {"distance": 0.01}, {"distance": 0.2}),

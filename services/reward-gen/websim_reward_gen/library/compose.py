@@ -157,11 +157,22 @@ def _terms(wishes: Sequence[Wish], robot: Robot, lens: Lens) -> list[Term]:
         terms.append(effort_term(robot, lens.effort))
     if "smooth" not in kinds and lens.smooth:
         terms.append(smooth_term(lens.smooth))
+    return _named(terms)
+
+
+def _named(terms: Sequence[Term]) -> list[Term]:
+    """Return the terms under names of their own: forward at 2 m/s is not left at 1 m/s."""
     named: dict[str, Term] = {}
     for term in terms:
-        known = named.get(term.name)
-        if known is None or (known.expression == term.expression and term.weight > known.weight):
-            named[term.name] = term
+        name, number = term.name, 1
+        while name in named and named[name].expression != term.expression:
+            number += 1
+            name = f"{term.name}_{number}"
+        # What merely accompanies gives way to a wish for the same.
+        if number > 1 and not term.main:
+            continue
+        if name not in named or term.weight > named[name].weight:
+            named[name] = replace(term, name=name)
     return list(named.values())
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from websim_reward_gen.library.columns import Missing, Term
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.terms import Missing, Term, effort_term, smooth_term, terms_of
+from websim_reward_gen.library.terms import effort_term, smooth_term, terms_of
 from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Draft
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from websim_reward_gen.bodies import TaskBody
+from websim_reward_gen.library.columns import Missing, motion, need, signed
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.terms import Missing, motion, need, signed
 from websim_reward_gen.library.wishes import Wish
 
 STILL_SPEED = 0.5

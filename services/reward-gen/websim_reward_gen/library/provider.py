@@ -6,12 +6,13 @@ from typing import Literal
 from websim.programs import ProgramError
 from websim_reward_gen.answers import ProviderKind
 from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
+from websim_reward_gen.library.columns import Missing
 from websim_reward_gen.library.compose import Composition, compose, split_possible
 from websim_reward_gen.library.diagnosis import diagnose
 from websim_reward_gen.library.measures import Measure, measure_of, own_fitness_fits
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
-from websim_reward_gen.library.terms import Missing, terms_of
+from websim_reward_gen.library.terms import terms_of
 from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights

@@ -31,6 +31,11 @@ _SIDED = frozenset(
 )
 """What is left or right of a body: "its left leg" is no direction."""
 
+_LESS = frozenset({"less", "fewer"})
+
+_NOT_LESSENED = frozenset({"negation", "clause", "most", "least", "stop"})
+"""Phrases that nothing is less of: what is less then came before."""
+
 _BEGINS_NEGATION = frozenset({"without", "avoid", "avoiding", "instead", "rather"})
 """A negation that is a clause of its own: "run fast without flipping"."""
 
@@ -109,10 +114,9 @@ def _parts(clause: list[Token], known: set[str]) -> list[Part]:
             index += 1
         elif _stops_doing(words):
             negated, negation = not negated, ""
-        elif token.text == "less" and parts and not found:
-            # "shake less"
-            last = parts.pop()
-            parts.append(replace(last, text=f"{last.text} less", negated=not last.negated))
+        elif token.text in _LESS and not found:
+            index += _read_less(parts, clause, index, negated)
+            negation = ""
         elif found:
             meaning, length = found
             if meaning.tag == "negation":
@@ -130,6 +134,27 @@ def _parts(clause: list[Token], known: set[str]) -> list[Part]:
         # What is not to be was not understood, or it would stand here.
         parts.append(Part("unknown", negation))
     return parts
+
+
+def _read_less(parts: list[Part], clause: list[Token], index: int, negated: bool) -> int:
+    """Negate what is to be less and return how many words of it follow."""
+    words = [each.text for each in clause[index:]]
+    found = find_phrase(words[1:])
+    if found and found[0].tag not in _NOT_LESSENED:
+        # "with less falling"
+        meaning, length = found
+        text = " ".join(words[1 : length + 1])
+        parts.append(Part(meaning.tag, text, not negated, meaning.value))
+        return length
+    of_unknown = clause[index - 1].text in STOP_WORDS and words[1:2] and words[1] not in STOP_WORDS
+    if parts and not of_unknown:
+        # "shake less"
+        last = parts.pop()
+        parts.append(replace(last, negated=not last.negated))
+    else:
+        # "with less noise"
+        parts.append(Part("unknown", words[0], negated))
+    return 0
 
 
 def _is_sided(words: list[str]) -> bool:

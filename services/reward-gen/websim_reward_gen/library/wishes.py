@@ -107,6 +107,10 @@ class Wish:
         kinds = {self.kind, other.kind}
         if kinds == {"still", "move"} or kinds == {"still", "sideways"}:
             return not (self.avoid or other.avoid)
+        if kinds == {"jump", "height"}:
+            # "jump less high"
+            low = self if self.kind == "height" else other
+            return low.sign < 0 and low.target is None and not (self.avoid or other.avoid)
         if self.kind != other.kind:
             return False
         if self.avoid != other.avoid:
@@ -128,7 +132,7 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
     """
     numbers = [part for part in parts if part.tag == "number"]
     wishes = _plain_wishes(parts)
-    wishes += _motion_wishes(parts, {wish.kind for wish in wishes}, before, numbers)
+    wishes += _motion_wishes(parts, wishes, before, numbers)
     bounds = [part for part in parts if part.tag in ("most", "least")]
     unused = []
     for number in numbers:
@@ -180,7 +184,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
     wishes: list[Wish] = []
     for part in parts:
         kind = _PLAIN.get(part.tag)  # type: ignore[arg-type]
-        if kind is None or (kind == "height" and "jump" in tags and part.value > 0):
+        if kind is None or (kind == "height" and part.value > 0 and _of_a_jump(part, parts)):
             continue
         if part.tag == "hop" and hops_on:
             continue
@@ -193,6 +197,11 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
         if not any(each.kind == kind and each.sign == wish.sign for each in wishes):
             wishes.append(wish)
     return wishes
+
+
+def _of_a_jump(height: Part, parts: list[Part]) -> bool:
+    """Tell "jump high", which is a jump, from "jump less high"."""
+    return any(part.tag == "jump" and part.negated == height.negated for part in parts)
 
 
 def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
@@ -214,14 +223,17 @@ def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
 
 
 def _motion_wishes(
-    parts: list[Part], kinds: set[Kind], before: list[Wish], numbers: list[Part]
+    parts: list[Part], plain: list[Wish], before: list[Wish], numbers: list[Part]
 ) -> list[Wish]:
     """Return the wishes to go somewhere; a mere pace changes an earlier one, in place."""
+    kinds = {wish.kind for wish in plain}
     directions = [] if "flip" in kinds else [p for p in parts if p.tag == "direction"]
     sides = [] if "spin" in kinds else [p for p in parts if p.tag == "side"]
     moves = [part for part in parts if part.tag == "move"]
     paces = [part for part in parts if part.tag in ("fast", "slow")]
-    if kinds & _ABSORBS_MOTION:
+    halts = all(part.negated for part in moves)
+    # "run with less spinning" still asks for a run.
+    if any(wish.kind in _ABSORBS_MOTION and (halts or not wish.avoid) for wish in plain):
         moves, paces = [], paces if directions or sides else []
     speeds = [part for part in numbers if part.quantity == "speed"]
     earlier = [wish for wish in before if wish.kind in ("move", "sideways")]
@@ -233,7 +245,7 @@ def _motion_wishes(
             return []
     if "move" in kinds and not (directions or sides):
         return []
-    if not directions and not sides and not paces and not speeds and all(m.negated for m in moves):
+    if halts and not (directions or sides or paces or speeds):
         return [Wish("still", _said(moves[0]))]
     text = " ".join(_said(part) for part in parts if part in [*moves, *directions, *sides, *paces])
     wishes = [

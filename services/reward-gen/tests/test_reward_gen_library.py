@@ -38,6 +38,12 @@ PAID = [
     ("HalfCheetah-v5", "do not run backwards", {"x_velocity": 0.0}, {"x_velocity": -1.0}),
     ("HalfCheetah-v5", "stand still", {"x_velocity": 0.0}, {"x_velocity": -1.0}),
     ("HalfCheetah-v5", "walk on its hind legs", {"pitch": -1.2}, {"pitch": 1.2}),
+    (
+        "HalfCheetah-v5",
+        "run on its hind legs",
+        {"pitch": -1.2, "x_velocity": 5.0},
+        {"pitch": -1.2, "x_velocity": 0.0},
+    ),
     ("HalfCheetah-v5", "lie on its back", {"pitch": np.pi}, {"pitch": 0.0}),
     ("HalfCheetah-v5", "do a backflip", {"pitch_velocity": -3.0}, {"pitch_velocity": 3.0}),
     ("HalfCheetah-v5", "jump", {"torso_height": 1.2}, {"torso_height": 0.6}),
@@ -114,6 +120,14 @@ MEASURES = [
         "sum",
         {"x_velocity": -1.0, "pitch": -1.2},
         {"x_velocity": -1.0, "pitch": 0.0},
+    ),
+    (
+        "HalfCheetah-v5",
+        "walk with its nose up",
+        "program",
+        "sum",
+        {"x_velocity": 1.0, "pitch": -0.3},
+        {"x_velocity": 0.0, "pitch": -0.3},
     ),
     (
         "Ant-v5",

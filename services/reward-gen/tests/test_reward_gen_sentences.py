@@ -87,6 +87,12 @@ CASES = [
     ("HalfCheetah-v5", "flip forward", ["flip +"], []),
     ("HalfCheetah-v5", "run backwards on its hind leg", ["move -", "tilt - 1.2"], []),
     ("HalfCheetah-v5", "lie on its back", ["tilt + 3.14159", "height -"], []),
+    ("HalfCheetah-v5", "run on its hind legs", ["move +", "tilt - 1.2"], []),
+    ("HalfCheetah-v5", "walk with its nose up", ["move +", "tilt - 0.3"], []),
+    ("HalfCheetah-v5", "keep the body level while walking", ["tilt + 0", "move +"], []),
+    ("HalfCheetah-v5", "a hind-leg walk", ["tilt - 1.2", "move +"], []),
+    ("HalfCheetah-v5", "stand on its hind legs", ["tilt - 1.2"], []),
+    ("HalfCheetah-v5", "go upside down", ["tilt + 3.14159"], []),
     ("HalfCheetah-v5", "lean forward by 30 degrees", ["tilt + 0.523599"], []),
     # manner
     ("HalfCheetah-v5", "run forward, fast and at little effort", ["move +", "effort +"], []),

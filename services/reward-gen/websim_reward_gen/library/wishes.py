@@ -65,9 +65,7 @@ _TARGETS: dict[Kind, Quantity] = {
 }
 """Which wish a number belongs to."""
 
-_ABSORBS_MOTION: frozenset[Kind] = frozenset(
-    {"still", "spin", "flip", "reach", "push", "tilt", "center"}
-)
+_ABSORBS_MOTION: frozenset[Kind] = frozenset({"still", "spin", "flip", "reach", "push", "center"})
 """In a clause with one of these, "move" or "go" without a direction means nothing of its own."""
 
 

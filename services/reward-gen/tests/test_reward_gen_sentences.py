@@ -67,6 +67,26 @@ CASES = [
     ("HalfCheetah-v5", "run with less noise", ["move +"], ["less", "noise"]),
     ("HalfCheetah-v5", "jump less high", ["jump +"], ["not high (excludes: jump)"]),
     ("HalfCheetah-v5", "don't fall while running", ["balance +", "move +"], []),
+    # numbers and not
+    ("Ant-v5", "never spin at 2 rad/s", ["avoid spin + 2"], []),
+    ("Ant-v5", "spin at most 2 rad/s", ["spin + <=2"], []),
+    ("Ant-v5", "walk without spinning faster than 2 rad/s", ["move +", "avoid spin + <=2"], []),
+    ("HalfCheetah-v5", "run, never leaning more than 0.3 rad", ["move +", "tilt + <=0.3"], []),
+    ("HalfCheetah-v5", "do not lean forward beyond 0.3 rad", ["avoid tilt + <=0.3"], []),
+    ("HalfCheetah-v5", "lean back at least 0.3 rad", ["tilt - >=0.3"], []),
+    ("HalfCheetah-v5", "do not lean 20 degrees", ["tilt + 0"], ["not 20 degrees"]),
+    (
+        "HalfCheetah-v5",
+        "lie upside down within 0.3 rad",
+        ["height -", "tilt + 3.14159"],
+        ["0.3 rad"],
+    ),
+    ("HalfCheetah-v5", "run forward but not at 2 m/s", ["move +"], ["not 2 m/s"]),
+    ("HalfCheetah-v5", "do not run at 2 m/s", ["still +"], ["not 2 m/s"]),
+    ("Hopper-v5", "run without falling at 2 m/s", ["move + 2", "balance +"], []),
+    ("Walker2d-v5", "walk at most 2 m/s at 1 m height", ["move + <=2", "height + 1"], []),
+    ("Hopper-v5", "jump 0.5 m high", ["jump +"], ["0.5 m"]),
+    ("Hopper-v5", "stay near the start and jump 0.5 m high", ["center +", "jump +"], ["0.5 m"]),
     # on the spot, up and down
     ("Humanoid-v5", "stand still", ["still +"], []),
     ("Humanoid-v5", "do not move", ["still +"], []),
@@ -144,6 +164,11 @@ MISSING = [
         "push the puck (this task has no field for a distance from object to goal)",
     ),
     ("Pusher-v5", "don't fall", "not fall (this task has no field for falling)"),
+    (
+        "Hopper-v5",
+        "never jump higher than 1 m",
+        "not jump higher than 1 m (this task has no field for the height at rest)",
+    ),
     ("Hopper-v5", "tread softly", "tread softly (this task has no field for contact forces)"),
 ]
 

@@ -134,11 +134,9 @@ def _terms(wishes: Sequence[Wish], robot: Robot, lens: Lens) -> list[Term]:
         for term in terms_of(wish, robot, bounded=lens.bounded)
     ]
     kinds = {wish.kind for wish in wishes}
-    falling = any(wish.kind == "balance" and wish.sign < 0 for wish in wishes)
-    postured = bool(kinds & {"tilt", "flip"}) or any(
-        wish.kind == "height" and wish.sign < 0 for wish in wishes
-    )
-    if lens.gated and robot.upright and not postured and not falling:
+    # Some wishes need states that the task calls unhealthy; an alive bonus would forbid them.
+    healthy = not any(_needs_another_posture(wish) for wish in wishes)
+    if lens.gated and robot.upright and healthy:
         gate = f"np.clip({robot.upright}, 0.0, 1.0)"
         terms = [
             # What it loses counts in any posture: or falling over would spare it the loss.
@@ -151,14 +149,21 @@ def _terms(wishes: Sequence[Wish], robot: Robot, lens: Lens) -> list[Term]:
             else term
             for term in terms
         ]
-    # Some wishes need states that the task calls unhealthy; an alive bonus would forbid them.
-    if robot.alive and not postured and not falling:
+    if robot.alive and healthy:
         terms.append(Term("alive", robot.alive, lens.alive, "stay healthy", main=False))
     if "effort" not in kinds and lens.effort:
         terms.append(effort_term(robot, lens.effort))
     if "smooth" not in kinds and lens.smooth:
         terms.append(smooth_term(lens.smooth))
     return _named(terms)
+
+
+def _needs_another_posture(wish: Wish) -> bool:
+    if wish.avoid:
+        return False
+    if wish.kind == "tilt":
+        return wish.target != 0.0 and wish.bound != "most"
+    return wish.kind == "flip" or (wish.kind in ("height", "balance") and wish.sign < 0)
 
 
 def _named(terms: Sequence[Term]) -> list[Term]:

@@ -6,6 +6,7 @@ no measure says what the person wants, there is none: a number invented for it w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import cos, pi
 from typing import Literal
 
 from websim_reward_gen.bodies import TaskBody
@@ -51,6 +52,10 @@ def measure_of(wishes: Sequence[Wish], robot: Robot) -> Measure | None:
                 except Missing:
                     continue
                 return _conditioned(measure, wish, wishes, robot)
+    for wish in wishes:
+        condition = _condition(wish, robot)
+        if condition:
+            return _share(condition, f"share of a full episode during which '{wish.text}' holds")
     return None
 
 
@@ -89,7 +94,14 @@ def _is_plain_forward(wish: Wish) -> bool:
 
 
 def _has_condition(wishes: Sequence[Wish]) -> bool:
-    return any(wish.kind == "tilt" or (wish.kind == "height" and wish.target) for wish in wishes)
+    return any(
+        wish.bound == "most" if wish.avoid else wish.kind == "tilt" or _is_target_height(wish)
+        for wish in wishes
+    )
+
+
+def _is_target_height(wish: Wish) -> bool:
+    return wish.kind == "height" and wish.target is not None
 
 
 def _wants(wishes: Sequence[Wish], kind: str) -> bool:
@@ -114,8 +126,7 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
         case "height" | "stand":
             return _height(wish, need(robot.height, "height"))
         case "tilt":
-            pitch = need(robot.pitch, "pitch")
-            return _share(_posture(wish, pitch), "share of a full episode spent in the posture")
+            return _share(_posture(wish, robot), "share of a full episode spent in the posture")
         case "still":
             return _still(robot)
         case "balance":
@@ -156,6 +167,13 @@ def _turning(wish: Wish, speed: str) -> Measure:
         text = f"net {wish.kind} of the episode over the time that a full episode lasts"
         return Measure(turning, "sum", "rad/s", text)
     target = f"{wish.target:.6g}"
+    if wish.bound == "least":
+        text = f"net {wish.kind}, counted up to {target} rad/s, over a full episode"
+        return Measure(f"np.minimum({turning}, {target})", "sum", "rad/s", text)
+    if wish.bound == "most":
+        counted = f"np.where({turning} <= {target}, {turning}, 0.0)"
+        text = f"net {wish.kind} made at {target} rad/s or less, over a full episode"
+        return Measure(counted, "sum", "rad/s", text)
     near = f"np.maximum(1.0 - np.abs({turning} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
     text = f"closeness to {target} rad/s (1 at it, 0 at none), mean of a full episode"
     return Measure(near, "sum", "", text)
@@ -193,10 +211,33 @@ def _still(robot: Robot) -> Measure:
     return Measure(near, "sum", "", text)
 
 
-def _posture(wish: Wish, pitch: str) -> str:
-    target = wish.sign * (wish.target or 0.0)
+def _posture(wish: Wish, robot: Robot) -> str:
+    pitch = need(robot.pitch, "pitch")
+    angle = wish.target or 0.0
+    lean = signed(need(robot.lean, "pitch"), wish.sign)
+    if wish.bound == "least":
+        return f"{lean} >= {angle:.6g}"
+    if wish.bound and wish.avoid:
+        return f"{lean} <= {angle:.6g}"
+    if wish.bound:
+        return f"{need(robot.upright, 'pitch')} >= {cos(min(angle, pi)):.6g}"
     # within about 45 degrees
-    return f"np.cos({pitch} - ({target:.6g})) > 0.7"
+    return f"np.cos({pitch} - ({wish.sign * angle:.6g})) > 0.7"
+
+
+def _condition(wish: Wish, robot: Robot) -> str | None:
+    """Return what holds while a posture or a limit is kept; None where the wish is neither."""
+    if wish.avoid and not wish.bound:
+        return None
+    if wish.kind == "tilt" and robot.pitch:
+        return _posture(wish, robot)
+    speed = robot.yaw_speed if wish.kind == "spin" else robot.pitch_speed
+    if wish.avoid and wish.kind in ("spin", "flip") and speed:
+        return f"np.abs({speed}) <= {wish.target:.6g}"
+    if _is_target_height(wish) and not wish.bound and robot.height and wish.target:
+        width = max(0.05, 0.1 * wish.target)
+        return f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
+    return None
 
 
 def _share(condition: str, description: str) -> Measure:
@@ -205,16 +246,11 @@ def _share(condition: str, description: str) -> Measure:
 
 def _conditioned(measure: Measure, main: Wish, wishes: Sequence[Wish], robot: Robot) -> Measure:
     """Count the measure only in the postures that other wishes ask for."""
-    conditions = []
-    for wish in wishes:
-        if wish is main or wish.avoid:
-            continue
-        if wish.kind == "tilt" and robot.pitch:
-            conditions.append((_posture(wish, robot.pitch), wish.text))
-        elif wish.kind == "height" and wish.target and not wish.bound and robot.height:
-            width = max(0.05, 0.1 * wish.target)
-            near = f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
-            conditions.append((near, wish.text))
+    conditions = [
+        (condition, wish.text)
+        for wish in wishes
+        if wish is not main and (condition := _condition(wish, robot))
+    ]
     if not conditions:
         return measure
     both = " & ".join(f"({condition})" for condition, _ in conditions)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from websim_reward_gen.library.clauses import read_clause
 from websim_reward_gen.library.vocabulary import STOP_WORDS, find_phrase
-from websim_reward_gen.library.wishes import Part, Wish, read_clause
+from websim_reward_gen.library.wishes import Part, Wish
 from websim_reward_gen.library.words import Token, tokenise
 
 _SIDED = frozenset(

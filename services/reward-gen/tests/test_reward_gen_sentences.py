@@ -98,6 +98,7 @@ CASES = [
     ("Walker2d-v5", "keep the torso at a height of 0.5 m", ["height + 0.5"], []),
     ("Walker2d-v5", "walk with the torso high", ["move +", "height +"], []),
     ("Walker2d-v5", "stay below 90 cm height", ["height + <=0.9"], []),
+    ("Humanoid-v5", "keep the torso no lower than 1.2 m height", ["height + >=1.2"], []),
     ("HumanoidStandup-v5", "get up", ["stand +"], []),
     # turning and leaning
     ("Ant-v5", "spin clockwise", ["spin -"], []),

@@ -185,7 +185,10 @@ def _distance(expression: str, sign: float) -> Measure:
 
 
 def _height(wish: Wish, height: str) -> Measure:
-    if wish.target is not None and not wish.bound:
+    if wish.bound:
+        text = f"share of a full episode with the torso at {wish.target:.6g} m at {wish.bound}"
+        return _share(_within(height, wish), text)
+    if wish.target is not None:
         target = f"{wish.target:.6g}"
         near = f"np.maximum(1.0 - np.abs({height} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
         text = f"closeness to a height of {target} m (1 at it), mean of a full episode"
@@ -234,10 +237,17 @@ def _condition(wish: Wish, robot: Robot) -> str | None:
     speed = robot.yaw_speed if wish.kind == "spin" else robot.pitch_speed
     if wish.avoid and wish.kind in ("spin", "flip") and speed:
         return f"np.abs({speed}) <= {wish.target:.6g}"
-    if _is_target_height(wish) and not wish.bound and robot.height and wish.target:
+    if wish.kind == "height" and wish.bound and robot.height:
+        return _within(robot.height, wish)
+    if _is_target_height(wish) and robot.height and wish.target:
         width = max(0.05, 0.1 * wish.target)
         return f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
     return None
+
+
+def _within(quantity: str, wish: Wish) -> str:
+    """Return whether a quantity is on the right side of its limit."""
+    return f"{quantity} {'<=' if wish.bound == 'most' else '>='} {wish.target:.6g}"
 
 
 def _share(condition: str, description: str) -> Measure:

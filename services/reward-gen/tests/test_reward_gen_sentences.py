@@ -130,6 +130,11 @@ CASES = [
     ("Pusher-v5", "push the cylinder to the goal", ["push +", "reach +"], []),
     ("InvertedPendulum-v5", "keep the pole upright near the center", ["balance +", "center +"], []),
     ("InvertedPendulum-v5", "stay within 2 m of the start", ["center + <=2"], []),
+    ("Ant-v5", "stay at least 2 m from the start", ["center + >=2"], []),
+    ("Ant-v5", "stay at least 2 m away from the start", ["center - >=2"], []),
+    ("Ant-v5", "never go more than 2 m from the start", ["center + <=2"], []),
+    ("Ant-v5", "go as far as possible from the start", ["center -"], []),
+    ("Ant-v5", "never leave the start", ["avoid center -"], []),
     ("InvertedPendulum-v5", "swing the pendulum up", ["balance +"], []),
     ("InvertedDoublePendulum-v5", "balance the poles smoothly", ["balance +", "smooth +"], []),
     # what it cannot

@@ -47,3 +47,11 @@ def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
         return signed(speed, wish.sign), "left" if wish.sign > 0 else "right"
     forward = signed(need(robot.forward_speed, "forward speed"), wish.sign)
     return forward, "forward" if wish.sign > 0 else "backward"
+
+
+def start_distance(robot: Robot) -> str:
+    """Return how far the robot is from where it started, in m."""
+    positions = [each for each in (robot.position, robot.side_position) if each]
+    if not positions:
+        raise Missing("this task has no field for position")
+    return f"np.sqrt({' + '.join(f'np.square({each})' for each in positions)})"

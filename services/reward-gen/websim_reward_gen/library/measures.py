@@ -10,7 +10,7 @@ from math import cos, pi
 from typing import Literal
 
 from websim_reward_gen.bodies import TaskBody
-from websim_reward_gen.library.columns import Missing, motion, need, signed
+from websim_reward_gen.library.columns import Missing, motion, need, signed, start_distance
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import Wish
 
@@ -95,13 +95,13 @@ def _is_plain_forward(wish: Wish) -> bool:
 
 def _has_condition(wishes: Sequence[Wish]) -> bool:
     return any(
-        wish.bound == "most" if wish.avoid else wish.kind == "tilt" or _is_target_height(wish)
+        wish.bound == "most" if wish.avoid else wish.kind == "tilt" or _has_target(wish)
         for wish in wishes
     )
 
 
-def _is_target_height(wish: Wish) -> bool:
-    return wish.kind == "height" and wish.target is not None
+def _has_target(wish: Wish) -> bool:
+    return wish.kind in ("height", "center") and wish.target is not None
 
 
 def _wants(wishes: Sequence[Wish], kind: str) -> bool:
@@ -135,10 +135,7 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
             state = "upright" if wish.sign > 0 else "fallen"
             return _share(good, f"share of a full episode spent {state}")
         case _:
-            position = need(robot.position, "position")
-            reach = f"{wish.target or 1.0:.6g}"
-            near = f"np.abs({position}) < {reach}"
-            return _share(near, f"share of a full episode spent within {reach} m of the start")
+            return _center(wish, start_distance(robot))
 
 
 def _motion(wish: Wish, robot: Robot) -> Measure:
@@ -200,6 +197,20 @@ def _height(wish: Wish, height: str) -> Measure:
     return Measure(height, "sum", "m", "mean torso height over a full episode")
 
 
+def _center(wish: Wish, distance: str) -> Measure:
+    if wish.bound:
+        where = f"{wish.target:.6g} m from the start at {wish.bound}"
+        return _share(_within(distance, wish), f"share of a full episode spent {where}")
+    if wish.target is not None:
+        target = f"{wish.target:.6g}"
+        near = f"np.maximum(1.0 - np.abs({distance} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
+        text = f"closeness to {target} m from the start (1 there), mean of a full episode"
+        return Measure(near, "sum", "", text)
+    if wish.sign < 0:
+        return Measure(distance, "last", "m", "the distance from the start at the end")
+    return _share(f"{distance} < 1", "share of a full episode spent within 1 m of the start")
+
+
 def _still(robot: Robot) -> Measure:
     speeds = [speed for speed in (robot.forward_speed, robot.side_speed) if speed]
     if not speeds:
@@ -239,7 +250,9 @@ def _condition(wish: Wish, robot: Robot) -> str | None:
         return f"np.abs({speed}) <= {wish.target:.6g}"
     if wish.kind == "height" and wish.bound and robot.height:
         return _within(robot.height, wish)
-    if _is_target_height(wish) and robot.height and wish.target:
+    if wish.kind == "center" and wish.bound and robot.position:
+        return _within(start_distance(robot), wish)
+    if wish.kind == "height" and robot.height and wish.target:
         width = max(0.05, 0.1 * wish.target)
         return f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
     return None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import cos, pi
 
-from websim_reward_gen.library.columns import Missing, Term, motion, need, signed
+from websim_reward_gen.library.columns import Missing, Term, motion, need, signed, start_distance
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import LEAN, Wish
 
@@ -242,15 +242,21 @@ def _push(wish: Wish, robot: Robot) -> list[Term]:
 
 
 def _center(wish: Wish, robot: Robot) -> list[Term]:
-    positions = [each for each in (robot.position, robot.side_position) if each]
-    if not positions:
-        raise Missing("this task has no field for position")
-    distance = f"np.sqrt({' + '.join(f'np.square({each})' for each in positions)})"
-    if wish.target:
-        distance = f"np.maximum({distance} - {wish.target:.6g}, 0.0)"
-    if wish.avoid:
-        return [Term("away", f"np.minimum({distance}, 10.0)", 0.2, "away from the start")]
-    return [Term("center", f"-np.minimum({distance}, 10.0)", 0.5, "near the start")]
+    distance = start_distance(robot)
+    far = (wish.sign < 0) != wish.avoid
+    most = max(10.0, wish.target or 0.0)
+    if wish.target is not None:
+        target = f"{wish.target:.6g}"
+        far = wish.avoid or wish.bound == "least"
+        if wish.bound == "least":
+            distance = f"np.minimum({distance}, {target})"
+        elif wish.bound == "most":
+            distance = f"np.maximum({distance} - {target}, 0.0)"
+        else:
+            distance = f"np.abs({distance} - {target})"
+    if far:
+        return [Term("away", f"np.minimum({distance}, {most:.6g})", 0.5, "away from the start")]
+    return [Term("center", f"-np.minimum({distance}, {most:.6g})", 0.5, "near the start")]
 
 
 def _straight(wish: Wish, robot: Robot) -> list[Term]:

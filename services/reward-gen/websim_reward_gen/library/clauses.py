@@ -164,15 +164,35 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
             continue
         if part.tag == "hop" and hops_on:
             continue
+        if kind == "reach" and _is_told(part, parts):
+            continue
         if kind == "stand" and tags & {"still", "tilt"}:
             continue
         if kind == "still" and part.negated:
             wishes.append(Wish("move", _said(part)))
             continue
         wish = _plain(kind, part, parts)
-        if not any(each.kind == kind and each.sign == wish.sign for each in wishes):
+        same = [each for each in wishes if each.kind == wish.kind and each.sign == wish.sign]
+        if not same:
             wishes.append(wish)
+        elif kind == "reach":
+            # "reach the goal": what it is that is reached tells a goal from an object.
+            at = wishes.index(same[0])
+            wishes[at] = replace(same[0], text=f"{same[0].text} {part.text}")
     return wishes
+
+
+def _is_told(reach: Part, parts: list[Part]) -> bool:
+    """Tell whether the clause's other phrases say already what a phrase of reaching says."""
+    if any(part.tag == "push" for part in parts) and _is_of_a_goal(reach):
+        # "push it away from the goal" is a push.
+        return reach.negated or reach.value < 0
+    # "the fingertip away from the target" reaches nothing.
+    return reach.value > 0 and any(part.tag == "reach" and part.value < 0 for part in parts)
+
+
+def _is_of_a_goal(part: Part) -> bool:
+    return part.tag == "reach" and bool({"goal", "target"} & set(part.text.split()))
 
 
 def _of_a_jump(height: Part, parts: list[Part]) -> bool:
@@ -189,6 +209,14 @@ def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
         sign = -1.0 if part.value < 0 else 1.0
         return Wish(kind, text, sign, abs(part.value), avoid=part.negated)
     sign = part.value
+    if kind == "stand" and part.negated:
+        return Wish("height", text, -1.0)
+    if kind == "push":
+        for each in parts:
+            if _is_of_a_goal(each):
+                # Not to the goal is away from it; not at all is another matter.
+                sign = -each.value if part.negated or each.negated else each.value
+                return Wish(kind, f"{text} {each.text}", sign)
     if kind in ("spin", "flip"):
         for each in parts:
             turns = ("side", "turn_side") if kind == "spin" else ("direction",)

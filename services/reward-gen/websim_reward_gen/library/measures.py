@@ -64,9 +64,9 @@ def own_fitness_fits(wishes: Sequence[Wish], task: TaskBody) -> bool:
     own = task.fitness_description.lower()
     if "forward displacement" in own:
         return any(_is_plain_forward(wish) for wish in wishes) and not _has_condition(wishes)
-    mains = {wish.kind for wish in wishes}
+    mains = {wish.kind for wish in wishes if not wish.avoid}
     return (
-        ("distance from object" in own and "push" in mains)
+        ("distance from object" in own and _wants(wishes, "push"))
         or ("distance from fingertip" in own and _wants(wishes, "reach"))
         or (
             "is up" in own
@@ -105,7 +105,7 @@ def _has_target(wish: Wish) -> bool:
 
 
 def _wants(wishes: Sequence[Wish], kind: str) -> bool:
-    return any(wish.kind == kind and wish.sign > 0 for wish in wishes)
+    return any(wish.kind == kind and wish.sign > 0 and not wish.avoid for wish in wishes)
 
 
 def _measure(wish: Wish, robot: Robot) -> Measure:
@@ -122,7 +122,8 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
             distance = need(robot.reach_distance, "a distance to a target")
             return _distance(signed(distance, -wish.sign), wish.sign)
         case "push":
-            return _distance(f"-{need(robot.push_distance, 'a distance to a goal')}", 1.0)
+            distance = need(robot.push_distance, "a distance to a goal")
+            return _distance(signed(distance, -wish.sign), wish.sign)
         case "height" | "stand":
             return _height(wish, need(robot.height, "height"))
         case "tilt":

@@ -115,11 +115,13 @@ def measure_goal(request: GoalRequest) -> tuple[Measure | Literal["task"] | None
 
 
 def _understand(task: TaskBody, description: str) -> Understanding:
-    understanding = understand(description, familiar=task.description)
+    robot = Robot.of(task)
+    understanding = understand(
+        description, familiar=task.description, goal_of_object=robot.push_distance is not None
+    )
     if understanding.wishes or understanding.not_understood:
         return understanding
     # Nothing but the task's own words: what the task is for.
-    robot = Robot.of(task)
     for wish in _DEFAULTS:
         try:
             terms_of(wish, robot)

@@ -56,12 +56,13 @@ class Understanding:
     """Whether it asks for a likeness ("like a zombie"), which no measure expresses."""
 
 
-def understand(sentence: str, familiar: str = "") -> Understanding:
+def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = False) -> Understanding:
     """Return the wishes in a sentence.
 
     Args:
         sentence: what a person wants.
         familiar: words that need no understanding, as those of the task's own description.
+        goal_of_object: whether a goal, where one is spoken of, is that of an object to be pushed.
     """
     known = {token.text for token in tokenise(familiar)}
     wishes: list[Wish] = []
@@ -71,6 +72,8 @@ def understand(sentence: str, familiar: str = "") -> Understanding:
         parts = _parts(clause, known)
         style = style or any(part.tag == "style" for part in parts)
         found, left = read_clause(parts, wishes)
+        if goal_of_object:
+            found = [_of_the_object(wish) for wish in found]
         wishes = _merged(wishes, found, left)
         unknown += left
     return Understanding(tuple(wishes), tuple(dict.fromkeys(unknown)), style)
@@ -165,6 +168,12 @@ def _is_sided(words: list[str]) -> bool:
 def _stops_doing(words: list[str]) -> bool:
     """Tell "stop falling" from "stop"; "stop moving" is left to the negation too."""
     return words[0] in ("stop", "quit", "cease") and len(words) > 1 and words[1].endswith("ing")
+
+
+def _of_the_object(wish: Wish) -> Wish:
+    """Return a wish to reach the goal as one to bring the object there."""
+    is_goal = wish.kind == "reach" and "goal" in wish.text.split()
+    return replace(wish, kind="push") if is_goal else wish
 
 
 def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish]:

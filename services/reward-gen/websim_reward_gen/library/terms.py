@@ -81,9 +81,8 @@ def _jump(wish: Wish, robot: Robot) -> list[Term]:
     if wish.target is not None:
         raise Missing("this task has no field for the height at rest")
     if wish.avoid:
-        if robot.rise_speed is None:
-            raise Missing("this task has no field for vertical speed")
-        return [Term("grounded", f"-np.square({robot.rise_speed})", 0.5, "stay on the ground")]
+        rise = need(robot.rise_speed, "vertical speed")
+        return [Term("grounded", f"-np.square({rise})", 0.5, "stay on the ground")]
     terms = [Term("height", height, 2.0, "torso high")]
     if robot.rise_speed:
         rise = f"np.maximum({robot.rise_speed}, 0.0)"
@@ -235,7 +234,12 @@ def _reach(wish: Wish, robot: Robot) -> list[Term]:
 
 def _push(wish: Wish, robot: Robot) -> list[Term]:
     distance = need(robot.push_distance, "a distance from object to goal")
-    terms = [Term("goal", f"-{distance}", 1.0, "object close to its goal")]
+    if wish.avoid:
+        hand = need(robot.reach_distance, "a distance to the object")
+        return [Term("untouched", f"np.minimum({hand}, 1.0)", 1.0, "hand away from the object")]
+    goal = f"-{distance}" if wish.sign > 0 else f"np.minimum({distance}, 1.0)"
+    place = "close to" if wish.sign > 0 else "away from"
+    terms = [Term("goal", goal, 1.0, f"object {place} its goal")]
     if robot.reach_distance:
         terms.append(Term("near", f"-{robot.reach_distance}", 0.5, "hand close to the object"))
     return terms

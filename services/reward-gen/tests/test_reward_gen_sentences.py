@@ -99,6 +99,7 @@ CASES = [
     ("Walker2d-v5", "walk with the torso high", ["move +", "height +"], []),
     ("Walker2d-v5", "stay below 90 cm height", ["height + <=0.9"], []),
     ("Humanoid-v5", "keep the torso no lower than 1.2 m height", ["height + >=1.2"], []),
+    ("Walker2d-v5", "never go above 1.2 m height", ["height - <=1.2"], []),
     ("HumanoidStandup-v5", "get up", ["stand +"], []),
     # turning and leaning
     ("Ant-v5", "spin clockwise", ["spin -"], []),

@@ -4,14 +4,13 @@ from dataclasses import replace
 from math import pi
 from typing import Literal
 
-from websim_reward_gen.library.vocabulary import Tag
 from websim_reward_gen.library.wishes import LEAN, SLOW_SPEED, SOME_LEAN, Kind, Part, Wish
 from websim_reward_gen.library.words import Quantity
 
 MAX_NUMBER = 1e4
 """No robot here is as fast, as high or as far, in SI units."""
 
-_PLAIN: dict[Tag, Kind] = {
+_PLAIN: dict[str, Kind] = {
     "still": "still",
     "jump": "jump",
     "hop": "jump",
@@ -100,8 +99,7 @@ def _settled(part: Part, parts: list[Part]) -> Part:
 
 
 def _may_have(part: Part, number: Part) -> bool:
-    kind = _PLAIN.get(part.tag, "move")  # type: ignore[call-overload]
-    return number.quantity in ("none", _TARGETS.get(kind))
+    return number.quantity in ("none", _TARGETS.get(_PLAIN.get(part.tag, "move")))
 
 
 def _limits(parts: list[Part]) -> dict[int, Part]:
@@ -159,7 +157,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
     hops_on = tags & {"direction", "side", "fast", "slow"}
     wishes: list[Wish] = []
     for part in parts:
-        kind = _PLAIN.get(part.tag)  # type: ignore[arg-type]
+        kind = _PLAIN.get(part.tag)
         if kind is None or (kind == "height" and part.value > 0 and _of_a_jump(part, parts)):
             continue
         if part.tag == "hop" and hops_on:
@@ -239,8 +237,12 @@ def _motion_wishes(
     moves = [part for part in parts if part.tag == "move"]
     paces = [part for part in parts if part.tag in ("fast", "slow")]
     halts = all(part.negated for part in moves)
-    # "run with less spinning" still asks for a run.
-    if any(wish.kind in _ABSORBS_MOTION and (halts or not wish.avoid) for wish in plain):
+    # "run with less spinning" still asks for a run, "never go above 1 m height" for no standstill.
+    if any(
+        (wish.kind in _ABSORBS_MOTION and (halts or not wish.avoid))
+        or (wish.kind == "height" and moves and halts)
+        for wish in plain
+    ):
         moves, paces = [], paces if directions or sides else []
     earlier = [wish for wish in before if wish.kind in ("move", "sideways")]
     if not (moves or directions or sides):

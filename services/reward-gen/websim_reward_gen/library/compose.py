@@ -163,7 +163,8 @@ def _needs_another_posture(wish: Wish) -> bool:
         return False
     if wish.kind == "tilt":
         return wish.target != 0.0 and wish.bound != "most"
-    return wish.kind == "flip" or (wish.kind in ("height", "balance") and wish.sign < 0)
+    low = wish.kind in ("height", "balance") and wish.sign < 0 and not wish.bound
+    return low or wish.kind == "flip"
 
 
 def _named(terms: Sequence[Term]) -> list[Term]:

@@ -38,9 +38,30 @@ PAID = [
     ("HalfCheetah-v5", "do not run backwards", {"x_velocity": 0.0}, {"x_velocity": -1.0}),
     ("HalfCheetah-v5", "stand still", {"x_velocity": 0.0}, {"x_velocity": -1.0}),
     ("HalfCheetah-v5", "walk on its hind legs", {"pitch": -1.2}, {"pitch": 1.2}),
+    (
+        "HalfCheetah-v5",
+        "run on its hind legs",
+        {"pitch": -1.2, "x_velocity": 5.0},
+        {"pitch": -1.2, "x_velocity": 0.0},
+    ),
     ("HalfCheetah-v5", "lie on its back", {"pitch": np.pi}, {"pitch": 0.0}),
     ("HalfCheetah-v5", "do a backflip", {"pitch_velocity": -3.0}, {"pitch_velocity": 3.0}),
     ("HalfCheetah-v5", "jump", {"torso_height": 1.2}, {"torso_height": 0.6}),
+    ("HalfCheetah-v5", "run without leaning beyond 20 deg", {"pitch": 0.3}, {"pitch": 0.8}),
+    ("HalfCheetah-v5", "run without leaning beyond 20 deg", {"pitch": 0.0}, {"pitch": -0.8}),
+    ("HalfCheetah-v5", "never lean back beyond 20 deg", {"pitch": 0.8}, {"pitch": -0.8}),
+    ("HalfCheetah-v5", "lean forward at least 20 deg", {"pitch": 0.5}, {"pitch": 0.1}),
+    ("HalfCheetah-v5", "run without leaning forward", {"pitch": 0.0}, {"pitch": 0.3}),
+    ("HalfCheetah-v5", "run without leaning", {"pitch": 0.0}, {"pitch": np.pi}),
+    ("HalfCheetah-v5", "flip at most 2 rad/s", {"pitch_velocity": 2.0}, {"pitch_velocity": 4.0}),
+    ("HalfCheetah-v5", "flip at least 2 rad/s", {"pitch_velocity": 2.0}, {"pitch_velocity": 1.0}),
+    ("Ant-v5", "do not spin at 2 rad/s", {"torso_rotation": 0}, {"torso_rotation": (0, 0, 2)}),
+    (
+        "Ant-v5",
+        "walk without spinning faster than 2 rad/s",
+        {"torso_rotation": (0, 0, 1)},
+        {"torso_rotation": (0, 0, -3)},
+    ),
     ("HalfCheetah-v5", "crouch", {"torso_height": 0.3}, {"torso_height": 0.7}),
     ("Ant-v5", "spin clockwise", {"torso_rotation": (0, 0, -2)}, {"torso_rotation": (0, 0, 2)}),
     ("Ant-v5", "sidestep to the left", {"y_velocity": 1.0}, {"y_velocity": -1.0}),
@@ -60,10 +81,38 @@ PAID = [
         {"torso_height": 1.1},
         {"torso_height": 1.4},
     ),
+    (
+        "Ant-v5",
+        "walk forward at 2 m/s and to the left at 1 m/s",
+        {"x_velocity": 2.0, "y_velocity": 1.0},
+        {"x_velocity": 2.0, "y_velocity": 0.0},
+    ),
+    (
+        "Humanoid-v5",
+        "keep the torso no lower than 1.2 m height",
+        {"torso_height": 1.3},
+        {"torso_height": 1.0},
+    ),
     ("InvertedPendulum-v5", "move left", {"cart_velocity": -1.0}, {"cart_velocity": 1.0}),
     ("InvertedPendulum-v5", "stay near the center", {"cart_position": 0.0}, {"cart_position": 0.8}),
+    ("Ant-v5", "stay at least 2 m from the start", {"x_position": 2.0}, {"x_position": 1.0}),
+    ("Ant-v5", "stay 2 m away from the start", {"y_position": 2.0}, {"y_position": 0.0}),
+    ("Ant-v5", "stay 2 m away from the start", {"y_position": 2.0}, {"y_position": 4.0}),
+    ("Ant-v5", "never go beyond 2 m from the start", {"x_position": 2.0}, {"x_position": 3.0}),
+    ("Ant-v5", "go away from the start", {"x_position": 2.0}, {"x_position": 1.0}),
+    ("Ant-v5", "never leave the start", {"x_position": 0.0}, {"x_position": 1.0}),
     ("Reacher-v5", "reach the target", {"distance": 0.01}, {"distance": 0.2}),
     ("Reacher-v5", "never touch the target", {"distance": 0.2}, {"distance": 0.01}),
+    (
+        "Pusher-v5",
+        "push the object away from the goal",
+        {"goal_distance": 0.5},
+        {"goal_distance": 0},
+    ),
+    ("Pusher-v5", "keep it away from the goal", {"goal_distance": 0.5}, {"goal_distance": 0.1}),
+    ("Pusher-v5", "reach the goal", {"goal_distance": 0.1}, {"goal_distance": 0.5}),
+    ("Pusher-v5", "don't push the object", {"object_distance": 0.5}, {"object_distance": 0.1}),
+    ("HumanoidStandup-v5", "do not stand up", {"torso_height": 0.1}, {"torso_height": 1.0}),
     ("Pusher-v5", "push the cylinder to the goal", {"goal_distance": 0.1}, {"goal_distance": 0.5}),
 ]
 
@@ -110,12 +159,52 @@ MEASURES = [
         {"x_velocity": -1.0, "pitch": 0.0},
     ),
     (
+        "HalfCheetah-v5",
+        "walk with its nose up",
+        "program",
+        "sum",
+        {"x_velocity": 1.0, "pitch": -0.3},
+        {"x_velocity": 0.0, "pitch": -0.3},
+    ),
+    (
         "Ant-v5",
         "spin clockwise",
         "program",
         "sum",
         {"torso_rotation": (0, 0, -2)},
         {"torso_rotation": (0, 0, 2)},
+    ),
+    (
+        "Ant-v5",
+        "spin at most 2 rad/s",
+        "program",
+        "sum",
+        {"torso_rotation": (0, 0, 2)},
+        {"torso_rotation": (0, 0, 4)},
+    ),
+    (
+        "Ant-v5",
+        "never spin faster than 2 rad/s",
+        "program",
+        "sum",
+        {"torso_rotation": (0, 0, 0)},
+        {"torso_rotation": (0, 0, -4)},
+    ),
+    (
+        "HalfCheetah-v5",
+        "run without leaning beyond 20 deg",
+        "program",
+        "sum",
+        {"x_velocity": 1.0, "pitch": -0.2},
+        {"x_velocity": 1.0, "pitch": -0.8},
+    ),
+    (
+        "HalfCheetah-v5",
+        "lean forward at least 20 deg",
+        "program",
+        "sum",
+        {"pitch": 1.5},
+        {"pitch": 0.1},
     ),
     ("Hopper-v5", "don't fall", "program", "sum", {"healthy": 1.0}, {"healthy": 0.0}),
     (
@@ -125,6 +214,72 @@ MEASURES = [
         "last",
         {"object_distance": 0.1},
         {"object_distance": 0.5},
+    ),
+    (
+        "Walker2d-v5",
+        "keep its height below 1 m",
+        "program",
+        "sum",
+        {"torso_height": 0.9},
+        {"torso_height": 1.2},
+    ),
+    (
+        "Humanoid-v5",
+        "keep the torso no lower than 1.2 m height",
+        "program",
+        "sum",
+        {"torso_height": 1.3},
+        {"torso_height": 1.0},
+    ),
+    (
+        "Walker2d-v5",
+        "walk forward and keep its height below 1 m",
+        "program",
+        "sum",
+        {"x_velocity": 1.0, "torso_height": 0.9},
+        {"x_velocity": 1.0, "torso_height": 1.2},
+    ),
+    (
+        "Ant-v5",
+        "stay at least 2 m from the start",
+        "program",
+        "sum",
+        {"y_position": 3.0},
+        {"y_position": 1.0},
+    ),
+    (
+        "Ant-v5",
+        "stay within 2 m of the start",
+        "program",
+        "sum",
+        {"y_position": 1.0},
+        {"y_position": 3.0},
+    ),
+    (
+        "Ant-v5",
+        "run forward and stay within 2 m of the start",
+        "program",
+        "sum",
+        {"x_velocity": 1.0, "y_position": 1.0},
+        {"x_velocity": 1.0, "y_position": 3.0},
+    ),
+    (
+        "Pusher-v5",
+        "move the cylinder away from the goal",
+        "program",
+        "last",
+        {"goal_distance": 0.5},
+        {"goal_distance": 0.1},
+    ),
+    ("Pusher-v5", "don't push the object", "none", "", None, None),
+    ("Pusher-v5", "bring it to the goal", "task", "", None, None),
+    (
+        "HumanoidStandup-v5",
+        "do not stand up",
+        "program",
+        "sum",
+        {"torso_height": 0.1},
+        {"torso_height": 1.0},
     ),
     ("HalfCheetah-v5", "walk like a zombie", "none", "", None, None),
     ("HalfCheetah-v5", "dance the tango", "none", "", None, None),
@@ -220,6 +375,18 @@ def test_a_goal_is_measured_by(name, words, kind, accumulate, more, less):
     assert measure.accumulate == accumulate
     program = compile_program(measure.program, task.schema_, "fitness")
     assert evaluate(program, task, more) > evaluate(program, task, less)
+
+
+def test_no_lens_pays_for_falling_over_where_a_term_is_a_loss():
+    task = bundled_tasks()["Ant-v5"]
+    drafts = compose_request(task, "walk forward without spinning")[0].drafts
+    spinning = {"torso_rotation": (0, 0, 4), "healthy": 1.0}
+    upright = spinning | {"torso_orientation": (1, 0, 0, 0)}
+    fallen = spinning | {"torso_orientation": (0, 1, 0, 0)}
+
+    for draft in drafts:
+        program = compile_program(draft.program, task.schema_)
+        assert evaluate(program, task, upright) >= evaluate(program, task, fallen), draft
 
 
 def test_the_same_question_has_the_same_answer():

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from websim_reward_gen.library.columns import Missing, Term
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.terms import Missing, Term, effort_term, smooth_term, terms_of
+from websim_reward_gen.library.terms import effort_term, smooth_term, terms_of
 from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Draft
 
@@ -23,7 +24,7 @@ class Lens:
     """Factor of the weights of the wishes' own terms."""
     bounded: bool = False
     gated: bool = False
-    """Pay for the main terms only as far as the robot is upright."""
+    """Pay for gains of the main terms only as far as the robot is upright."""
 
 
 LENSES: tuple[Lens, ...] = (
@@ -133,30 +134,52 @@ def _terms(wishes: Sequence[Wish], robot: Robot, lens: Lens) -> list[Term]:
         for term in terms_of(wish, robot, bounded=lens.bounded)
     ]
     kinds = {wish.kind for wish in wishes}
-    falling = any(wish.kind == "balance" and wish.sign < 0 for wish in wishes)
-    postured = bool(kinds & {"tilt", "flip"}) or any(
-        wish.kind == "height" and wish.sign < 0 for wish in wishes
-    )
-    if lens.gated and robot.upright and not postured and not falling:
+    # Some wishes need states that the task calls unhealthy; an alive bonus would forbid them.
+    healthy = not any(_needs_another_posture(wish) for wish in wishes)
+    if lens.gated and robot.upright and healthy:
         gate = f"np.clip({robot.upright}, 0.0, 1.0)"
         terms = [
-            replace(term, expression=f"({term.expression}) * {gate}")
+            # What it loses counts in any posture: or falling over would spare it the loss.
+            replace(
+                term,
+                expression=f"np.maximum({term.expression}, 0.0) * {gate}"
+                f" + np.minimum({term.expression}, 0.0)",
+            )
             if term.main and term.name not in ("upright", "alive")
             else term
             for term in terms
         ]
-    # Some wishes need states that the task calls unhealthy; an alive bonus would forbid them.
-    if robot.alive and not postured and not falling:
+    if robot.alive and healthy:
         terms.append(Term("alive", robot.alive, lens.alive, "stay healthy", main=False))
     if "effort" not in kinds and lens.effort:
         terms.append(effort_term(robot, lens.effort))
     if "smooth" not in kinds and lens.smooth:
         terms.append(smooth_term(lens.smooth))
+    return _named(terms)
+
+
+def _needs_another_posture(wish: Wish) -> bool:
+    if wish.avoid:
+        return False
+    if wish.kind == "tilt":
+        return wish.target != 0.0 and wish.bound != "most"
+    low = wish.kind in ("height", "balance") and wish.sign < 0 and not wish.bound
+    return low or wish.kind == "flip"
+
+
+def _named(terms: Sequence[Term]) -> list[Term]:
+    """Return the terms under names of their own: forward at 2 m/s is not left at 1 m/s."""
     named: dict[str, Term] = {}
     for term in terms:
-        known = named.get(term.name)
-        if known is None or (known.expression == term.expression and term.weight > known.weight):
-            named[term.name] = term
+        name, number = term.name, 1
+        while name in named and named[name].expression != term.expression:
+            number += 1
+            name = f"{term.name}_{number}"
+        # What merely accompanies gives way to a wish for the same.
+        if number > 1 and not term.main:
+            continue
+        if name not in named or term.weight > named[name].weight:
+            named[name] = replace(term, name=name)
     return list(named.values())
 
 

@@ -6,11 +6,12 @@ no measure says what the person wants, there is none: a number invented for it w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import cos, pi
 from typing import Literal
 
 from websim_reward_gen.bodies import TaskBody
+from websim_reward_gen.library.columns import Missing, motion, need, signed, start_distance
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.terms import Missing, motion, need, signed
 from websim_reward_gen.library.wishes import Wish
 
 STILL_SPEED = 0.5
@@ -51,6 +52,10 @@ def measure_of(wishes: Sequence[Wish], robot: Robot) -> Measure | None:
                 except Missing:
                     continue
                 return _conditioned(measure, wish, wishes, robot)
+    for wish in wishes:
+        condition = _condition(wish, robot)
+        if condition:
+            return _share(condition, f"share of a full episode during which '{wish.text}' holds")
     return None
 
 
@@ -59,9 +64,9 @@ def own_fitness_fits(wishes: Sequence[Wish], task: TaskBody) -> bool:
     own = task.fitness_description.lower()
     if "forward displacement" in own:
         return any(_is_plain_forward(wish) for wish in wishes) and not _has_condition(wishes)
-    mains = {wish.kind for wish in wishes}
+    mains = {wish.kind for wish in wishes if not wish.avoid}
     return (
-        ("distance from object" in own and "push" in mains)
+        ("distance from object" in own and _wants(wishes, "push"))
         or ("distance from fingertip" in own and _wants(wishes, "reach"))
         or (
             "is up" in own
@@ -89,11 +94,18 @@ def _is_plain_forward(wish: Wish) -> bool:
 
 
 def _has_condition(wishes: Sequence[Wish]) -> bool:
-    return any(wish.kind == "tilt" or (wish.kind == "height" and wish.target) for wish in wishes)
+    return any(
+        wish.bound == "most" if wish.avoid else wish.kind == "tilt" or _has_target(wish)
+        for wish in wishes
+    )
+
+
+def _has_target(wish: Wish) -> bool:
+    return wish.kind in ("height", "center") and wish.target is not None
 
 
 def _wants(wishes: Sequence[Wish], kind: str) -> bool:
-    return any(wish.kind == kind and wish.sign > 0 for wish in wishes)
+    return any(wish.kind == kind and wish.sign > 0 and not wish.avoid for wish in wishes)
 
 
 def _measure(wish: Wish, robot: Robot) -> Measure:
@@ -110,12 +122,12 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
             distance = need(robot.reach_distance, "a distance to a target")
             return _distance(signed(distance, -wish.sign), wish.sign)
         case "push":
-            return _distance(f"-{need(robot.push_distance, 'a distance to a goal')}", 1.0)
+            distance = need(robot.push_distance, "a distance to a goal")
+            return _distance(signed(distance, -wish.sign), wish.sign)
         case "height" | "stand":
             return _height(wish, need(robot.height, "height"))
         case "tilt":
-            pitch = need(robot.pitch, "pitch")
-            return _share(_posture(wish, pitch), "share of a full episode spent in the posture")
+            return _share(_posture(wish, robot), "share of a full episode spent in the posture")
         case "still":
             return _still(robot)
         case "balance":
@@ -124,10 +136,7 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
             state = "upright" if wish.sign > 0 else "fallen"
             return _share(good, f"share of a full episode spent {state}")
         case _:
-            position = need(robot.position, "position")
-            reach = f"{wish.target or 1.0:.6g}"
-            near = f"np.abs({position}) < {reach}"
-            return _share(near, f"share of a full episode spent within {reach} m of the start")
+            return _center(wish, start_distance(robot))
 
 
 def _motion(wish: Wish, robot: Robot) -> Measure:
@@ -156,6 +165,13 @@ def _turning(wish: Wish, speed: str) -> Measure:
         text = f"net {wish.kind} of the episode over the time that a full episode lasts"
         return Measure(turning, "sum", "rad/s", text)
     target = f"{wish.target:.6g}"
+    if wish.bound == "least":
+        text = f"net {wish.kind}, counted up to {target} rad/s, over a full episode"
+        return Measure(f"np.minimum({turning}, {target})", "sum", "rad/s", text)
+    if wish.bound == "most":
+        counted = f"np.where({turning} <= {target}, {turning}, 0.0)"
+        text = f"net {wish.kind} made at {target} rad/s or less, over a full episode"
+        return Measure(counted, "sum", "rad/s", text)
     near = f"np.maximum(1.0 - np.abs({turning} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
     text = f"closeness to {target} rad/s (1 at it, 0 at none), mean of a full episode"
     return Measure(near, "sum", "", text)
@@ -167,7 +183,10 @@ def _distance(expression: str, sign: float) -> Measure:
 
 
 def _height(wish: Wish, height: str) -> Measure:
-    if wish.target is not None and not wish.bound:
+    if wish.bound:
+        text = f"share of a full episode with the torso at {wish.target:.6g} m at {wish.bound}"
+        return _share(_within(height, wish), text)
+    if wish.target is not None:
         target = f"{wish.target:.6g}"
         near = f"np.maximum(1.0 - np.abs({height} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
         text = f"closeness to a height of {target} m (1 at it), mean of a full episode"
@@ -177,6 +196,20 @@ def _height(wish: Wish, height: str) -> Measure:
         low = f"np.maximum(2.0 - {height}, 0.0)"
         return Measure(low, "sum", "m", "how far the torso stays below 2 m, mean of a full episode")
     return Measure(height, "sum", "m", "mean torso height over a full episode")
+
+
+def _center(wish: Wish, distance: str) -> Measure:
+    if wish.bound:
+        where = f"{wish.target:.6g} m from the start at {wish.bound}"
+        return _share(_within(distance, wish), f"share of a full episode spent {where}")
+    if wish.target is not None:
+        target = f"{wish.target:.6g}"
+        near = f"np.maximum(1.0 - np.abs({distance} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
+        text = f"closeness to {target} m from the start (1 there), mean of a full episode"
+        return Measure(near, "sum", "", text)
+    if wish.sign < 0:
+        return Measure(distance, "last", "m", "the distance from the start at the end")
+    return _share(f"{distance} < 1", "share of a full episode spent within 1 m of the start")
 
 
 def _still(robot: Robot) -> Measure:
@@ -193,10 +226,42 @@ def _still(robot: Robot) -> Measure:
     return Measure(near, "sum", "", text)
 
 
-def _posture(wish: Wish, pitch: str) -> str:
-    target = wish.sign * (wish.target or 0.0)
+def _posture(wish: Wish, robot: Robot) -> str:
+    pitch = need(robot.pitch, "pitch")
+    angle = wish.target or 0.0
+    lean = signed(need(robot.lean, "pitch"), wish.sign)
+    if wish.bound == "least":
+        return f"{lean} >= {angle:.6g}"
+    if wish.bound and wish.avoid:
+        return f"{lean} <= {angle:.6g}"
+    if wish.bound:
+        return f"{need(robot.upright, 'pitch')} >= {cos(min(angle, pi)):.6g}"
     # within about 45 degrees
-    return f"np.cos({pitch} - ({target:.6g})) > 0.7"
+    return f"np.cos({pitch} - ({wish.sign * angle:.6g})) > 0.7"
+
+
+def _condition(wish: Wish, robot: Robot) -> str | None:
+    """Return what holds while a posture or a limit is kept; None where the wish is neither."""
+    if wish.avoid and not wish.bound:
+        return None
+    if wish.kind == "tilt" and robot.pitch:
+        return _posture(wish, robot)
+    speed = robot.yaw_speed if wish.kind == "spin" else robot.pitch_speed
+    if wish.avoid and wish.kind in ("spin", "flip") and speed:
+        return f"np.abs({speed}) <= {wish.target:.6g}"
+    if wish.kind == "height" and wish.bound and robot.height:
+        return _within(robot.height, wish)
+    if wish.kind == "center" and wish.bound and robot.position:
+        return _within(start_distance(robot), wish)
+    if wish.kind == "height" and robot.height and wish.target:
+        width = max(0.05, 0.1 * wish.target)
+        return f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
+    return None
+
+
+def _within(quantity: str, wish: Wish) -> str:
+    """Return whether a quantity is on the right side of its limit."""
+    return f"{quantity} {'<=' if wish.bound == 'most' else '>='} {wish.target:.6g}"
 
 
 def _share(condition: str, description: str) -> Measure:
@@ -205,16 +270,11 @@ def _share(condition: str, description: str) -> Measure:
 
 def _conditioned(measure: Measure, main: Wish, wishes: Sequence[Wish], robot: Robot) -> Measure:
     """Count the measure only in the postures that other wishes ask for."""
-    conditions = []
-    for wish in wishes:
-        if wish is main or wish.avoid:
-            continue
-        if wish.kind == "tilt" and robot.pitch:
-            conditions.append((_posture(wish, robot.pitch), wish.text))
-        elif wish.kind == "height" and wish.target and not wish.bound and robot.height:
-            width = max(0.05, 0.1 * wish.target)
-            near = f"np.abs({robot.height} - {wish.target:.6g}) < {width:.6g}"
-            conditions.append((near, wish.text))
+    conditions = [
+        (condition, wish.text)
+        for wish in wishes
+        if wish is not main and (condition := _condition(wish, robot))
+    ]
     if not conditions:
         return measure
     both = " & ".join(f"({condition})" for condition, _ in conditions)

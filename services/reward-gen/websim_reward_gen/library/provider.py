@@ -6,17 +6,18 @@ from typing import Literal
 from websim.programs import ProgramError
 from websim_reward_gen.answers import ProviderKind
 from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
+from websim_reward_gen.library.columns import Missing
 from websim_reward_gen.library.compose import Composition, compose, split_possible
 from websim_reward_gen.library.diagnosis import diagnose
 from websim_reward_gen.library.measures import Measure, measure_of, own_fitness_fits
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
-from websim_reward_gen.library.terms import Missing, terms_of
+from websim_reward_gen.library.terms import terms_of
 from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-1"
+MODEL = "library-2"
 """Changes with what the library answers."""
 
 _DEFAULTS = (
@@ -114,11 +115,13 @@ def measure_goal(request: GoalRequest) -> tuple[Measure | Literal["task"] | None
 
 
 def _understand(task: TaskBody, description: str) -> Understanding:
-    understanding = understand(description, familiar=task.description)
+    robot = Robot.of(task)
+    understanding = understand(
+        description, familiar=task.description, goal_of_object=robot.push_distance is not None
+    )
     if understanding.wishes or understanding.not_understood:
         return understanding
     # Nothing but the task's own words: what the task is for.
-    robot = Robot.of(task)
     for wish in _DEFAULTS:
         try:
             terms_of(wish, robot)

@@ -24,6 +24,8 @@ class Robot:
     """m above ground, of the torso or tip."""
     pitch: str | None
     """rad, 0 upright or level, positive nose down."""
+    lean: str | None
+    """The pitch within half a turn to either side, however often the robot turned over."""
     pitch_speed: str | None
     """rad/s, positive nose down."""
     yaw_speed: str | None
@@ -65,7 +67,10 @@ class Robot:
         cart = columns.get("cart_position") == 0
         # A planar robot's velocities begin with those of its root: x, z, pitch.
         planar_rise = part("velocities", 1) if columns.get("pitch") == 0 else None
-        pitch = column("pitch", "angle") or (_pitch_of(quaternion) if quaternion else None)
+        pitch = column("pitch", "angle")
+        lean = f"np.arctan2(np.sin({pitch}), np.cos({pitch}))" if pitch else None
+        if quaternion and not pitch:
+            pitch = lean = _pitch_of(quaternion)
         return cls(
             action_dim=task.action_dim,
             action_scale=max(map(abs, (*task.action_low, *task.action_high))) or 1.0,
@@ -74,6 +79,7 @@ class Robot:
             rise_speed=part("torso_velocity", _VERTICAL_AXIS) or planar_rise,
             height=column("torso_height", "tip_height"),
             pitch=pitch,
+            lean=lean,
             pitch_speed=column("pitch_velocity", "angle_velocity") or part("torso_rotation", 1),
             yaw_speed=part("torso_rotation", _VERTICAL_AXIS),
             upright=_upright(columns, quaternion),

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from websim_reward_gen.library.clauses import read_clause
 from websim_reward_gen.library.vocabulary import STOP_WORDS, find_phrase
-from websim_reward_gen.library.wishes import Part, Wish, read_clause
+from websim_reward_gen.library.wishes import Part, Wish
 from websim_reward_gen.library.words import Token, tokenise
 
 _SIDED = frozenset(
@@ -31,6 +32,11 @@ _SIDED = frozenset(
 )
 """What is left or right of a body: "its left leg" is no direction."""
 
+_LESS = frozenset({"less", "fewer"})
+
+_NOT_LESSENED = frozenset({"negation", "clause", "most", "least", "stop"})
+"""Phrases that nothing is less of: what is less then came before."""
+
 _BEGINS_NEGATION = frozenset({"without", "avoid", "avoiding", "instead", "rather"})
 """A negation that is a clause of its own: "run fast without flipping"."""
 
@@ -50,12 +56,13 @@ class Understanding:
     """Whether it asks for a likeness ("like a zombie"), which no measure expresses."""
 
 
-def understand(sentence: str, familiar: str = "") -> Understanding:
+def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = False) -> Understanding:
     """Return the wishes in a sentence.
 
     Args:
         sentence: what a person wants.
         familiar: words that need no understanding, as those of the task's own description.
+        goal_of_object: whether a goal, where one is spoken of, is that of an object to be pushed.
     """
     known = {token.text for token in tokenise(familiar)}
     wishes: list[Wish] = []
@@ -65,6 +72,8 @@ def understand(sentence: str, familiar: str = "") -> Understanding:
         parts = _parts(clause, known)
         style = style or any(part.tag == "style" for part in parts)
         found, left = read_clause(parts, wishes)
+        if goal_of_object:
+            found = [_of_the_object(wish) for wish in found]
         wishes = _merged(wishes, found, left)
         unknown += left
     return Understanding(tuple(wishes), tuple(dict.fromkeys(unknown)), style)
@@ -109,10 +118,9 @@ def _parts(clause: list[Token], known: set[str]) -> list[Part]:
             index += 1
         elif _stops_doing(words):
             negated, negation = not negated, ""
-        elif token.text == "less" and parts and not found:
-            # "shake less"
-            last = parts.pop()
-            parts.append(replace(last, text=f"{last.text} less", negated=not last.negated))
+        elif token.text in _LESS and not found:
+            index += _read_less(parts, clause, index, negated)
+            negation = ""
         elif found:
             meaning, length = found
             if meaning.tag == "negation":
@@ -132,6 +140,27 @@ def _parts(clause: list[Token], known: set[str]) -> list[Part]:
     return parts
 
 
+def _read_less(parts: list[Part], clause: list[Token], index: int, negated: bool) -> int:
+    """Negate what is to be less and return how many words of it follow."""
+    words = [each.text for each in clause[index:]]
+    found = find_phrase(words[1:])
+    if found and found[0].tag not in _NOT_LESSENED:
+        # "with less falling"
+        meaning, length = found
+        text = " ".join(words[1 : length + 1])
+        parts.append(Part(meaning.tag, text, not negated, meaning.value))
+        return length
+    of_unknown = clause[index - 1].text in STOP_WORDS and words[1:2] and words[1] not in STOP_WORDS
+    if parts and not of_unknown:
+        # "shake less"
+        last = parts.pop()
+        parts.append(replace(last, negated=not last.negated))
+    else:
+        # "with less noise"
+        parts.append(Part("unknown", words[0], negated))
+    return 0
+
+
 def _is_sided(words: list[str]) -> bool:
     return words[0] in ("left", "right") and len(words) > 1 and words[1] in _SIDED
 
@@ -139,6 +168,12 @@ def _is_sided(words: list[str]) -> bool:
 def _stops_doing(words: list[str]) -> bool:
     """Tell "stop falling" from "stop"; "stop moving" is left to the negation too."""
     return words[0] in ("stop", "quit", "cease") and len(words) > 1 and words[1].endswith("ing")
+
+
+def _of_the_object(wish: Wish) -> Wish:
+    """Return a wish to reach the goal as one to bring the object there."""
+    is_goal = wish.kind == "reach" and "goal" in wish.text.split()
+    return replace(wish, kind="push") if is_goal else wish
 
 
 def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish]:

@@ -1,31 +1,14 @@
 """Terms: what one wish becomes on one robot. A term is a column to be maximised, with a weight."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import cos, pi
 
+from websim_reward_gen.library.columns import Missing, Term, motion, need, signed, start_distance
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.library.wishes import LEAN, Wish
 
 MUCH_SPEED = 4.0
 """A high speed for a robot of a metre or so, in m/s."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """A named column of a reward."""
-
-    name: str
-    expression: str
-    """Shape (N,); larger is better."""
-    weight: float = 1.0
-    purpose: str = ""
-    main: bool = True
-    """False for what merely accompanies: effort, smoothness, staying alive."""
-    size: float = 1.0
-    """What is much of it, in its unit: where a bounded term begins to saturate."""
-
-
-class Missing(Exception):
-    """The task has no field for a wish; the text names what is missing."""
 
 
 def terms_of(wish: Wish, robot: Robot, *, bounded: bool = False) -> list[Term]:
@@ -43,30 +26,6 @@ def terms_of(wish: Wish, robot: Robot, *, bounded: bool = False) -> list[Term]:
     return [replace(term, expression=_squashed(term)) if bounded else term for term in terms]
 
 
-def need(expression: str | None, what: str) -> str:
-    """Return the expression, or raise Missing."""
-    if expression is None:
-        raise Missing(f"this task has no field for {what}")
-    return expression
-
-
-def signed(expression: str, sign: float) -> str:
-    """Return the expression in a direction."""
-    return expression if sign > 0 else f"-({expression})"
-
-
-def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
-    """Return the speed that a motion wish is about, in its direction, and the term's name."""
-    if wish.kind == "sideways":
-        if robot.side_speed is None and robot.cart:
-            speed = need(robot.forward_speed, "sideways speed")
-            return signed(speed, -wish.sign), "left" if wish.sign > 0 else "right"
-        speed = need(robot.side_speed, "sideways speed")
-        return signed(speed, wish.sign), "left" if wish.sign > 0 else "right"
-    forward = signed(need(robot.forward_speed, "forward speed"), wish.sign)
-    return forward, "forward" if wish.sign > 0 else "backward"
-
-
 def _squashed(term: Term) -> str:
     if not term.main or "np.exp(" in term.expression:
         return term.expression
@@ -82,13 +41,9 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
     if wish.target is None:
         return [Term(name, speed, purpose=f"{name} as fast as possible", size=MUCH_SPEED)]
     target = f"{wish.target:.6g}"
-    if wish.bound == "least":
-        purpose = f"{name} at {target} m/s or more"
-        return [Term(name, f"np.minimum({speed}, {target})", purpose=purpose, size=MUCH_SPEED)]
-    if wish.bound == "most":
-        # Beyond the limit it falls three times as fast as it rose.
-        shape = f"np.minimum({speed}, {target}) - 3.0 * np.maximum({speed} - {target}, 0.0)"
-        return [Term(name, shape, purpose=f"{name} at {target} m/s at most", size=MUCH_SPEED)]
+    if wish.bound:
+        purpose = f"{name} at {target} m/s at {wish.bound}"
+        return [Term(name, _bounded(speed, target, wish), purpose=purpose, size=MUCH_SPEED)]
     # exp(-((v - t) / w)^2) rewards being there, -|v - t| shows the way there.
     width = max(0.25, 0.5 * wish.target)
     near = f"np.exp(-np.square(({speed} - {target}) / {width:.6g}))"
@@ -96,6 +51,15 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
         Term("at_speed", near, 1.0, f"{name} at {target} m/s"),
         Term("towards_speed", f"-np.abs({speed} - {target})", 0.5, "no faster and no slower"),
     ]
+
+
+def _bounded(speed: str, target: str, wish: Wish) -> str:
+    """Return what a speed gains up to its bound."""
+    gain = f"np.minimum({speed}, {target})"
+    if wish.bound == "least":
+        return gain
+    # Beyond the limit it falls three times as fast as it rose.
+    return f"{gain} - 3.0 * np.maximum({speed} - {target}, 0.0)"
 
 
 def _still(wish: Wish, robot: Robot) -> list[Term]:
@@ -114,12 +78,11 @@ def _still(wish: Wish, robot: Robot) -> list[Term]:
 
 def _jump(wish: Wish, robot: Robot) -> list[Term]:
     height = need(robot.height, "height")
-    if wish.avoid:
-        if robot.rise_speed is None:
-            raise Missing("this task has no field for vertical speed")
-        return [Term("grounded", f"-np.square({robot.rise_speed})", 0.5, "stay on the ground")]
     if wish.target is not None:
-        height = f"np.minimum({height}, {wish.target:.6g})"
+        raise Missing("this task has no field for the height at rest")
+    if wish.avoid:
+        rise = need(robot.rise_speed, "vertical speed")
+        return [Term("grounded", f"-np.square({rise})", 0.5, "stay on the ground")]
     terms = [Term("height", height, 2.0, "torso high")]
     if robot.rise_speed:
         rise = f"np.maximum({robot.rise_speed}, 0.0)"
@@ -151,12 +114,18 @@ def _stand(wish: Wish, robot: Robot) -> list[Term]:
 
 
 def _turn(speed: str, name: str, unit_name: str, wish: Wish) -> list[Term]:
+    if wish.avoid and wish.bound:
+        beyond = f"-np.maximum(np.abs({speed}) - {wish.target:.6g}, 0.0)"
+        return [Term(f"{name}_limit", beyond, 0.5, f"{name} at {wish.target:.6g} rad/s at most")]
     if wish.avoid:
         return [Term(f"no_{name}", f"-np.square({speed})", 0.2, f"no {name}")]
     if wish.target is None:
         capped = f"np.clip({signed(speed, wish.sign)}, -10.0, 10.0)"
         return [Term(name, capped, 0.5, f"{name} as fast as possible")]
     target = f"{wish.target:.6g}"
+    if wish.bound:
+        gain = _bounded(signed(speed, wish.sign), target, wish)
+        return [Term(name, gain, 0.5, f"{name} at {target} rad/s at {wish.bound}", size=10.0)]
     error = f"{signed(speed, wish.sign)} - {target}"
     width = max(0.5, 0.5 * wish.target)
     return [
@@ -226,11 +195,30 @@ def _impact(wish: Wish, robot: Robot) -> list[Term]:
 def _tilt(wish: Wish, robot: Robot) -> list[Term]:
     pitch = need(robot.pitch, "pitch")
     target = wish.sign * (wish.target or 0.0)
+    if wish.bound:
+        return [_tilt_bound(wish, robot)]
+    if wish.avoid and 0.0 < abs(target) < LEAN:
+        # Upright is as good as any lean to the other side.
+        away = f"-np.maximum({signed(f'np.sin({pitch})', wish.sign)}, 0.0)"
+        return [Term("not_leaning", away, 1.0, "no lean")]
     # (1 + cos(pitch - target)) / 2: 1 there, 0 opposite
     near = f"0.5 + 0.5 * np.cos({pitch} - ({target:.6g}))"
     if wish.avoid:
         return [Term("not_tilted", f"-({near})", 1.0, "another posture")]
     return [Term("posture", near, 1.5, f"torso pitched by {target:.3g} rad")]
+
+
+def _tilt_bound(wish: Wish, robot: Robot) -> Term:
+    angle = wish.target or 0.0
+    lean = signed(need(robot.lean, "pitch"), wish.sign)
+    purpose = f"torso pitched by {angle:.3g} rad at {wish.bound}"
+    if wish.bound == "least":
+        return Term("lean", f"np.minimum({lean}, {angle:.6g})", 1.5, purpose)
+    if wish.avoid:
+        return Term("lean_limit", f"-np.maximum({lean} - {angle:.6g}, 0.0)", 1.5, purpose)
+    # To whatever side: the cosine of the angle from upright.
+    within = f"np.minimum({need(robot.upright, 'pitch')}, {cos(min(angle, pi)):.6g})"
+    return Term("lean_limit", within, 1.5, purpose)
 
 
 def _reach(wish: Wish, robot: Robot) -> list[Term]:
@@ -246,22 +234,33 @@ def _reach(wish: Wish, robot: Robot) -> list[Term]:
 
 def _push(wish: Wish, robot: Robot) -> list[Term]:
     distance = need(robot.push_distance, "a distance from object to goal")
-    terms = [Term("goal", f"-{distance}", 1.0, "object close to its goal")]
+    if wish.avoid:
+        hand = need(robot.reach_distance, "a distance to the object")
+        return [Term("untouched", f"np.minimum({hand}, 1.0)", 1.0, "hand away from the object")]
+    goal = f"-{distance}" if wish.sign > 0 else f"np.minimum({distance}, 1.0)"
+    place = "close to" if wish.sign > 0 else "away from"
+    terms = [Term("goal", goal, 1.0, f"object {place} its goal")]
     if robot.reach_distance:
         terms.append(Term("near", f"-{robot.reach_distance}", 0.5, "hand close to the object"))
     return terms
 
 
 def _center(wish: Wish, robot: Robot) -> list[Term]:
-    positions = [each for each in (robot.position, robot.side_position) if each]
-    if not positions:
-        raise Missing("this task has no field for position")
-    distance = f"np.sqrt({' + '.join(f'np.square({each})' for each in positions)})"
-    if wish.target:
-        distance = f"np.maximum({distance} - {wish.target:.6g}, 0.0)"
-    if wish.avoid:
-        return [Term("away", f"np.minimum({distance}, 10.0)", 0.2, "away from the start")]
-    return [Term("center", f"-np.minimum({distance}, 10.0)", 0.5, "near the start")]
+    distance = start_distance(robot)
+    far = (wish.sign < 0) != wish.avoid
+    most = max(10.0, wish.target or 0.0)
+    if wish.target is not None:
+        target = f"{wish.target:.6g}"
+        far = wish.avoid or wish.bound == "least"
+        if wish.bound == "least":
+            distance = f"np.minimum({distance}, {target})"
+        elif wish.bound == "most":
+            distance = f"np.maximum({distance} - {target}, 0.0)"
+        else:
+            distance = f"np.abs({distance} - {target})"
+    if far:
+        return [Term("away", f"np.minimum({distance}, {most:.6g})", 0.5, "away from the start")]
+    return [Term("center", f"-np.minimum({distance}, {most:.6g})", 0.5, "near the start")]
 
 
 def _straight(wish: Wish, robot: Robot) -> list[Term]:

@@ -90,6 +90,8 @@ def find_phrase(words: list[str]) -> tuple[Meaning, int] | None:
         for first in firsts
         for phrase in _BY_FIRST_WORD.get(first, ())
         if len(phrase) <= len(words)
+        # "jump higher than" is a jump and a limit, no high jump.
+        and (len(phrase) == 1 or words[len(phrase) : len(phrase) + 1] != ["than"])
         and all(part in stems(word) for part, word in zip(phrase[1:], words[1:], strict=False))
     ]
     if not fitting:

@@ -100,6 +100,33 @@ def test_a_goal_is_set_with_a_measure_of_a_persons_own(learner, tmp_path):
     assert body["target"] == 3.0
 
 
+def test_a_goal_of_a_run_that_does_not_adapt_is_only_measured(learner, capsys, monkeypatch):
+    assert run(["goal", "go right", *learner[0]]) == 0
+    assert "only measures" not in capsys.readouterr().out
+    monkeypatch.setitem(GOAL, "mode", "off")
+    assert run(["goal", "go right", *learner[0]]) == 0
+    assert "only measures it, and changes nothing, until `websim adapt auto`" in (
+        capsys.readouterr().out
+    )
+
+
+def test_whether_a_run_adapts_is_shown_and_set(learner, capsys):
+    url, posted = learner
+    assert run(["adapt", *url]) == 0
+    assert capsys.readouterr().out == "approve\n"
+    assert run(["adapt", "auto", *url]) == 0
+    assert posted == [{"kind": "set_adapt", "mode": "auto"}]
+
+
+@pytest.mark.parametrize("argv", [["ask"], ["rewards", "try", __file__]])
+def test_what_takes_a_run_that_adapts_names_the_command_for_it(learner, argv, monkeypatch):
+    monkeypatch.setitem(GOAL, "mode", "off")
+    with pytest.raises(UserError) as caught:
+        run([*argv, *learner[0]])
+    assert "this run does not adapt. Turn it on by `websim adapt auto`" in str(caught.value)
+    assert learner[1] == []
+
+
 def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path, capsys):
     url, posted = learner
     path = tmp_path / "mine.py"

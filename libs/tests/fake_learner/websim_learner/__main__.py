@@ -21,7 +21,7 @@ STEPS_PER_UPDATE = 1000
 def parse(argv):
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
-    for flag in ("fleet", "algo", "device", "reward", "log-file", "resume", "keys"):
+    for flag in ("fleet", "algo", "device", "reward", "log-file", "resume", "keys", "reward-gen"):
         parser.add_argument(f"--{flag}")
     for flag in ("run-dir", "ready-file"):
         parser.add_argument(f"--{flag}", type=Path)

@@ -269,6 +269,17 @@ def test_the_command_trains_and_prints_the_result(websim, tmp_path):
     assert argv[argv.index("--set") + 1] == "ppo.epochs=3"
 
 
+def test_what_waits_for_a_yes_names_the_command_that_says_it(websim):
+    answer = websim("train", "--task", "Asks-v0", "--total-steps", "30000", "--workers", "1")
+
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    [url] = [line.split()[1].removesuffix("/v1/run") for line in lines if "  learner " in line]
+    at = lines.index("adaptation: waits for a yes: bold")
+    assert lines[at + 1] == f"  yes: websim approve 2 --learner {url}"
+    assert lines[at + 2] == f"  no:  websim reject 2 --learner {url}"
+
+
 def test_the_command_says_in_one_line_what_a_learner_refuses(websim, tmp_path):
     answer = websim("train", "--task", "Unknown-v0", "--workers", "1")
 

@@ -112,6 +112,8 @@ def main(argv):
     config.write_text(json.dumps({"argv": argv, "task": options.task}))
     write_ready(options.ready_file, http_url=server.url)
     run.record("warning", message="this learner learns nothing")
+    if options.task == "Asks-v0":
+        run.record("adaptation", event="waiting", adaptation=2, message="waits for a yes: bold")
     while not shutdown.wait(0.1) and not run.over:
         run.turn()
         if options.task == "Crash-v0" and run.update == 30:

@@ -115,6 +115,14 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_a_run_that_crashed_before_it_began_what_it_said_is_left(tmp_path):
+    with pytest.raises(ChildFailedError, match="ValueError: no weights") as caught:
+        train("Broken-v0", workers=1, run_dir=tmp_path / "run")
+
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["logs"]
+    assert str(tmp_path / "run" / "logs" / "learner.stderr") in str(caught.value)
+
+
 def test_what_all_services_wrote_goes_with_a_run_that_never_began(tmp_path):
     for name in ("logs/learner.jsonl", "dashboard/history.sqlite", "reward-gen/ledger.jsonl"):
         (tmp_path / "run" / name).parent.mkdir(parents=True)
@@ -285,6 +293,7 @@ def test_the_command_says_in_one_line_what_a_learner_refuses(websim, tmp_path):
 
     assert answer.returncode == 2
     assert answer.stderr == "error: there is no task Unknown-v0. Did you mean Known-v0?\n"
+    assert "there is no task" not in answer.stdout
     assert list((tmp_path / "runs").iterdir()) == []
 
 

@@ -5,7 +5,6 @@ the terminal (see drive.py).
 """
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -356,12 +355,19 @@ class Run:
         return result
 
     def close(self) -> None:
-        """End all processes; the learner writes a last checkpoint. Nothing of them is left."""
+        """End all processes; the learner writes a last checkpoint. Nothing of them is left.
+
+        Nor is anything of a run that never began, unless a process crashed: its output says why.
+        """
+        # Asked before they are ended: how a process ends that was told to says nothing.
+        crashed = any(
+            failure.exit_code != EXIT_USER_ERROR for failure in self._supervisor.failures()
+        )
         self._supervisor.stop()
         if self._fleet is not None:
             self._fleet.close()
         self._release_ports()
-        if self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM):
+        if not crashed:
             forget_unbegun(self.directory)
 
     def __enter__(self) -> "Run":

@@ -87,6 +87,8 @@ def main(argv):
     options = parse(argv)
     if options.task == "Unknown-v0":
         raise UserError("there is no task Unknown-v0", "Did you mean Known-v0?")
+    if options.task == "Broken-v0":
+        raise ValueError("no weights")
     if options.task == "Stillborn-v0" and not options.resume_if_started:
         os.kill(os.getpid(), signal.SIGKILL)
     config = options.run_dir / "config.json"

@@ -313,6 +313,35 @@ def test_no_process_is_left_when_it_is_interrupted_while_it_starts(tmp_path, num
     assert "Traceback" not in out + err
 
 
+def test_who_stops_before_training_begins_is_told_that_nothing_is_left(tmp_path):
+    argv = ["train", "--task", "Known-v0", "--workers", "1", "--run-dir", "run"]
+    with start_websim(tmp_path, *argv) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+
+    last = "stopped (received SIGINT): nothing was learned yet; run is removed"
+    assert out.splitlines()[-1] == last
+    assert "checkpoint" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_modules_are_read_is_quiet(tmp_path):
+    # As the console script, with a Gymnasium in which Ctrl-C falls.
+    (tmp_path / "websim").write_text("from websim.local.__main__ import main\nmain()\n")
+    interrupt = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    (tmp_path / "gymnasium.py").write_text(interrupt)
+    answer = subprocess.run(
+        [sys.executable, "websim", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    # A shell shows it as 130.
+    assert (answer.returncode, answer.stdout, answer.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_the_impatient_leave_no_process_either(tmp_path):
     process = start_websim(tmp_path, "train", "--task", "Known-v0", "--workers", "1")
     with process:

@@ -61,7 +61,10 @@ def _drive(options: RunOptions, ports: FleetPorts | None, browser: bool = False)
                 return 0
         finally:
             if shutdown.requested and not run.ended:
-                display.note("stopping: the learner writes a last checkpoint")
+                begun = _has_begun(run)
+                display.note(
+                    "stopping" + (": the learner writes a last checkpoint" if begun else "")
+                )
                 display.update({"state": "stopping"})
             run.close()
     if run.finished:
@@ -126,9 +129,13 @@ def _stay(run: Run, shutdown: Shutdown) -> None:
 
 def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
     said = f"stopped ({shutdown.reason or 'by command'})"
-    if (run.directory / "config.json").is_file():
-        said += f"; go on with: websim train --resume {run.directory}"
-    return said
+    if _has_begun(run):
+        return f"{said}; go on with: websim train --resume {run.directory}"
+    return f"{said}: nothing was learned yet; {run.directory} is removed"
+
+
+def _has_begun(run: Run) -> bool:
+    return (run.directory / "config.json").is_file()
 
 
 def _head(options: RunOptions, run: Run) -> str:

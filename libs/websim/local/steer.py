@@ -94,7 +94,10 @@ class Steer:
             case "rollback":
                 return self.command("rollback", **({"reward": what} if what else {}))
             case "show" | "try" | "adopt" if what is None:
-                raise UserError(f"rewards {action} needs an id or a file", "websim rewards --help")
+                needs = {"show": "an id", "try": "a file"}.get(action, "an id or a file")
+                raise UserError(
+                    f"rewards {action} needs {needs}", "`websim rewards list` lists the ids."
+                )
             case "show":
                 return self._show(str(what))
             case "try":

@@ -115,6 +115,14 @@ def test_a_learner_that_refuses_leaves_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_a_run_that_crashed_before_it_began_what_it_said_is_left(tmp_path):
+    with pytest.raises(ChildFailedError, match="ValueError: no weights") as caught:
+        train("Broken-v0", workers=1, run_dir=tmp_path / "run")
+
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["logs"]
+    assert str(tmp_path / "run" / "logs" / "learner.stderr") in str(caught.value)
+
+
 def test_what_all_services_wrote_goes_with_a_run_that_never_began(tmp_path):
     for name in ("logs/learner.jsonl", "dashboard/history.sqlite", "reward-gen/ledger.jsonl"):
         (tmp_path / "run" / name).parent.mkdir(parents=True)
@@ -269,11 +277,23 @@ def test_the_command_trains_and_prints_the_result(websim, tmp_path):
     assert argv[argv.index("--set") + 1] == "ppo.epochs=3"
 
 
+def test_what_waits_for_a_yes_names_the_command_that_says_it(websim):
+    answer = websim("train", "--task", "Asks-v0", "--total-steps", "30000", "--workers", "1")
+
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    [url] = [line.split()[1].removesuffix("/v1/run") for line in lines if "  learner " in line]
+    at = lines.index("adaptation: waits for a yes: bold")
+    assert lines[at + 1] == f"  yes: websim approve 2 --learner {url}"
+    assert lines[at + 2] == f"  no:  websim reject 2 --learner {url}"
+
+
 def test_the_command_says_in_one_line_what_a_learner_refuses(websim, tmp_path):
     answer = websim("train", "--task", "Unknown-v0", "--workers", "1")
 
     assert answer.returncode == 2
     assert answer.stderr == "error: there is no task Unknown-v0. Did you mean Known-v0?\n"
+    assert "there is no task" not in answer.stdout
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -291,6 +311,35 @@ def test_no_process_is_left_when_it_is_interrupted_while_it_starts(tmp_path, num
     assert process.returncode == 130
     assert processes_in(tmp_path) == []
     assert "Traceback" not in out + err
+
+
+def test_who_stops_before_training_begins_is_told_that_nothing_is_left(tmp_path):
+    argv = ["train", "--task", "Known-v0", "--workers", "1", "--run-dir", "run"]
+    with start_websim(tmp_path, *argv) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+
+    last = "stopped (received SIGINT): nothing was learned yet; run is removed"
+    assert out.splitlines()[-1] == last
+    assert "checkpoint" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_modules_are_read_is_quiet(tmp_path):
+    # As the console script, with a Gymnasium in which Ctrl-C falls.
+    (tmp_path / "websim").write_text("from websim.local.__main__ import main\nmain()\n")
+    interrupt = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    (tmp_path / "gymnasium.py").write_text(interrupt)
+    answer = subprocess.run(
+        [sys.executable, "websim", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    # A shell shows it as 130.
+    assert (answer.returncode, answer.stdout, answer.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_the_impatient_leave_no_process_either(tmp_path):
@@ -324,15 +373,20 @@ def test_an_interrupted_run_can_go_on(tmp_path):
 def test_up_restarts_until_interrupted(tmp_path):
     argv = ["up", "--task", "Known-v0", "--workers", "1", "--free-ports", "--run-dir", "run"]
     with start_websim(tmp_path, *argv) as process:
-        head = [process.stdout.readline() for _ in range(6)]
+        head = [process.stdout.readline() for _ in range(7)]
         assert head[0].startswith("watch it on http://127.0.0.1:")
-        assert "orchestrator  http://127.0.0.1:" in head[5]
+        assert "orchestrator  http://127.0.0.1:" in head[6]
         eventually((tmp_path / "run" / "config.json").exists)
         eventually((tmp_path / "run" / "dashboard" / "history.sqlite").exists)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
     assert process.returncode == 0, err
+    # A goal may be set later, on the page or by `websim goal`.
+    author = head[5].split()
+    assert author[0] == "reward-gen"
+    argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+    assert argv[argv.index("--reward-gen") + 1] == author[1]
     assert "stopping: the learner writes a last checkpoint" in out
     assert "go on with: websim train --resume run" in out
 

@@ -1,6 +1,7 @@
 """Commands to a running learner, against a loopback server that answers as one does."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -64,7 +65,11 @@ def learner():
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             posted.append(body)
-            if body.get("adaptation") == 9:
+            if body.get("difficulty") == 3.0:
+                loc = ["body", "set_difficulty", "difficulty"]
+                why = "Input should be less than or equal to 1"
+                self.answer(422, {"detail": [{"loc": loc, "msg": why, "type": "less_than_equal"}]})
+            elif body.get("adaptation") == 9:
                 self.answer(422, {"detail": "adaptation 9 waits for nothing"})
             else:
                 self.answer(200, {"kind": body["kind"], "update": 7, "detail": "done"})
@@ -98,6 +103,33 @@ def test_a_goal_is_set_with_a_measure_of_a_persons_own(learner, tmp_path):
     assert body["description"] == "go right"
     assert body["fitness"]["program"] == path.read_text()
     assert body["target"] == 3.0
+
+
+def test_a_goal_of_a_run_that_does_not_adapt_is_only_measured(learner, capsys, monkeypatch):
+    assert run(["goal", "go right", *learner[0]]) == 0
+    assert "only measures" not in capsys.readouterr().out
+    monkeypatch.setitem(GOAL, "mode", "off")
+    assert run(["goal", "go right", *learner[0]]) == 0
+    assert "only measures it, and changes nothing, until `websim adapt auto`" in (
+        capsys.readouterr().out
+    )
+
+
+def test_whether_a_run_adapts_is_shown_and_set(learner, capsys):
+    url, posted = learner
+    assert run(["adapt", *url]) == 0
+    assert capsys.readouterr().out == "approve\n"
+    assert run(["adapt", "auto", *url]) == 0
+    assert posted == [{"kind": "set_adapt", "mode": "auto"}]
+
+
+@pytest.mark.parametrize("argv", [["ask"], ["rewards", "try", __file__]])
+def test_what_takes_a_run_that_adapts_names_the_command_for_it(learner, argv, monkeypatch):
+    monkeypatch.setitem(GOAL, "mode", "off")
+    with pytest.raises(UserError) as caught:
+        run([*argv, *learner[0]])
+    assert "this run does not adapt. Turn it on by `websim adapt auto`" in str(caught.value)
+    assert learner[1] == []
 
 
 def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path, capsys):
@@ -186,7 +218,9 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
         (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
         (["knobs", "mass=1,2,3"], "is no range of a knob"),
         (["knobs", "mass=1", "--difficulty", "1"], "not both at once"),
-        (["rewards", "try"], "needs an id or a file"),
+        (["rewards", "try"], "rewards try needs a file"),
+        (["rewards", "adopt"], "needs an id or a file. `websim rewards list` lists the ids"),
+        (["knobs", "--difficulty", "3"], "refuses: difficulty: must be less than or equal to 1$"),
         (["rewards", "try", "nowhere.py"], "cannot read nowhere.py"),
         (["rewards", "show", "p_9"], "there is no reward p_9"),
         (["approve", "9"], "adaptation 9 waits for nothing"),
@@ -196,8 +230,9 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(learner, argv, says):
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError) as caught:
         run([*argv, *learner[0]])
+    assert re.search(says, str(caught.value))
 
 
 def test_a_learner_that_is_not_there_is_named():

@@ -127,6 +127,19 @@ def test_a_crash_loop_is_given_up_with_the_reason(make_supervisor, monkeypatch):
     assert supervisor.returncode("kettle") == 1
 
 
+def test_what_is_given_up_is_told_where_nobody_ends_with_the_reason(make_supervisor):
+    lines = []
+    supervisor = make_supervisor(notify=lines.append)
+    refusal = 'sys.exit("error: no water. Fill it.")'
+    for name, needed in (("kettle", True), ("page", False)):
+        supervisor.start(make_spec(refusal, name=name, needed=needed))
+        eventually(lambda name=name: supervisor.state(name) == "failed")
+
+    eventually(lambda: lines)
+    [line] = lines
+    assert line == "page ended with exit code 1 (error: no water. Fill it.); given up after 1 start"
+
+
 def test_deaths_with_progress_are_no_crash_loop(make_supervisor, monkeypatch, tmp_path):
     monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
     monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 3)

@@ -8,6 +8,18 @@ Importing it registers the bundled tasks with Gymnasium as "websim/<task>".
 """
 
 import importlib
+import os
+import signal
+import sys
+
+if (
+    os.path.basename(sys.argv[0]) == "websim"
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    # While the command reads its modules, Gymnasium above all, Ctrl-C ends it without a word;
+    # websim.local.__main__ puts the handler back.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from typing import TYPE_CHECKING
 
 from websim.registration import register_all

@@ -1,5 +1,6 @@
 """The `websim` command's outermost frame; `python -m websim.local` is the same."""
 
+import signal
 from typing import NoReturn
 
 from websim.service.main import run_service
@@ -14,6 +15,9 @@ def _run(argv: list[str]) -> int:
     # Imported here, so that Ctrl-C while modules are being read is quiet too.
     from websim.local.cli import run
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # See websim/__init__.py: from here on there may be something to put in order.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run(argv)
 
 

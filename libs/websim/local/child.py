@@ -227,7 +227,11 @@ class Child:
         refused = not self._was_ready and self.returncode >= 0
         if refused or self.returncode == EXIT_USER_ERROR or self._deaths_in_a_row >= CRASH_LIMIT:
             self.state = "failed"
-            return f"{self.reason}; given up after {self.num_starts} starts"
+            if self.spec.needed and self.num_starts == 1:
+                # Nothing was tried again, and whoever needs it ends with the reason.
+                return None
+            starts = f"{self.num_starts} start{'s' if self.num_starts > 1 else ''}"
+            return f"{self.reason.removesuffix('.')}; given up after {starts}"
         doublings = max(0, self._deaths_in_a_row - 1)
         backoff_s = min(FIRST_BACKOFF_S * 2**doublings, MAX_BACKOFF_S)
         self.state = "waiting"

@@ -140,6 +140,18 @@ def speed(
     return steer.show_speed() if factor is None else steer.set_speed(factor)
 
 
+def adapt(
+    mode: Annotated[str | None, typer.Argument(help="auto, approve or off; none shows it.")] = None,
+    learner: Learner = LEARNER_URL,
+    token_file: TokenFile = None,
+) -> int:
+    """Show whether a running learner adapts its own training, or have it do so from now on."""
+    from websim.local.steer import Steer
+
+    steer = Steer(learner, token_file)
+    return steer.show_mode() if mode is None else steer.command("set_adapt", mode=mode)
+
+
 def ask(
     reason: Annotated[str, typer.Argument(help="Why, for whoever writes rewards.")] = "",
     learner: Learner = LEARNER_URL,
@@ -148,7 +160,7 @@ def ask(
     """Have candidates for another reward written and tried now."""
     from websim.local.steer import Steer
 
-    return Steer(learner, token_file).command("ask", reason=reason)
+    return Steer(learner, token_file).ask(reason)
 
 
 def approve(
@@ -177,5 +189,5 @@ def reject(
     return Steer(learner, token_file).command("reject", adaptation=adaptation, reason=reason)
 
 
-STEERING = (goal, rewards, knobs, adaptations, envs, task, speed, ask, approve, reject)
+STEERING = (goal, rewards, knobs, adaptations, envs, task, speed, adapt, ask, approve, reject)
 """In the order in which `websim --help` lists them."""

@@ -61,7 +61,10 @@ def _drive(options: RunOptions, ports: FleetPorts | None, browser: bool = False)
                 return 0
         finally:
             if shutdown.requested and not run.ended:
-                display.note("stopping: the learner writes a last checkpoint")
+                begun = _has_begun(run)
+                display.note(
+                    "stopping" + (": the learner writes a last checkpoint" if begun else "")
+                )
                 display.update({"state": "stopping"})
             run.close()
     if run.finished:
@@ -93,7 +96,7 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
             display.note(f"fleet: {fleet or 'all is well again'}")
         for record in run.new_events(after):
             after = record["n"]
-            if text := _note_of(record):
+            if text := _note_of(record, run.http_url):
                 display.note(text)
         shutdown.wait(REFRESH_S)
     if not shutdown.requested:
@@ -126,9 +129,13 @@ def _stay(run: Run, shutdown: Shutdown) -> None:
 
 def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
     said = f"stopped ({shutdown.reason or 'by command'})"
-    if (run.directory / "config.json").is_file():
-        said += f"; go on with: websim train --resume {run.directory}"
-    return said
+    if _has_begun(run):
+        return f"{said}; go on with: websim train --resume {run.directory}"
+    return f"{said}: nothing was learned yet; {run.directory} is removed"
+
+
+def _has_begun(run: Run) -> bool:
+    return (run.directory / "config.json").is_file()
 
 
 def _head(options: RunOptions, run: Run) -> str:
@@ -139,14 +146,18 @@ def _head(options: RunOptions, run: Run) -> str:
     fleet = options.fleet
     if run.fleet is not None:
         fleet = f"{run.fleet.num_workers} sim worker{'s' if run.fleet.num_workers > 1 else ''}"
-    return _table(what, [("run", str(run.directory)), ("fleet", str(fleet))])
+    rows = [
+        ("run", str(run.directory)),
+        ("fleet", str(fleet)),
+        ("learner", f"{run.http_url}/v1/run"),
+    ]
+    return _table(what, rows)
 
 
 def _addresses(options: RunOptions, run: Run) -> str:
     assert run.fleet is not None
     task, _, _ = options.identity
     rows = [
-        ("learner", f"{run.http_url}/v1/run"),
         *([("reward-gen", run.reward_gen_url)] if run.reward_gen_url else []),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
         ("notebooks", f'websim.make_vec("{task}", fleet="{run.fleet.client_address}")'),
@@ -160,11 +171,19 @@ def _table(head: str, rows: list[tuple[str, str]]) -> str:
     return "\n".join([head, *lines] if head else lines)
 
 
-def _note_of(record: Mapping[str, Any]) -> str:
-    """Return what a record of the event stream has to say to a person, if anything."""
+def _note_of(record: Mapping[str, Any], learner: str) -> str:
+    """Return what a record of the event stream of a learner has to say to a person, if anything."""
     match record["kind"]:
         case "warning":
             return f"warning: {record['message']}"
+        case "adaptation" if record["event"] == "waiting":
+            # Of several candidates one is chosen by --name: `websim goal` lists them.
+            return (
+                f"adaptation: {record['message']}\n"
+                f"  yes: websim approve {record['adaptation']} --learner {learner}\n"
+                f"  no:  websim reject {record['adaptation']} --learner {learner}\n"
+                f"  more about it: websim goal --learner {learner}"
+            )
         case "adaptation":
             return f"adaptation: {record['message']}"
         case "evaluation":

@@ -76,8 +76,17 @@ class LearnerApi:
 
 
 def _detail(body: str) -> str:
-    """Return the text of an error answer."""
+    """Return the text of an error answer; of a body that does not fit, each field with its why."""
     try:
-        return str(json.loads(body)["detail"])
+        detail = json.loads(body)["detail"]
+        return detail if isinstance(detail, str) else "; ".join(map(_problem, detail))
     except (ValueError, KeyError, TypeError):
         return body[:300]
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    """Put one of them as `difficulty: must be less than or equal to 1`."""
+    # The body and the kind of command come first: whoever gave it knows both.
+    where = problem["loc"][2:] or problem["loc"][-1:]
+    message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return f"{'.'.join(map(str, where))}: {message}"

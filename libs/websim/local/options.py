@@ -52,7 +52,8 @@ class RunOptions:
     next_tasks: Sequence[str] = ()
     """Tasks that some environments get when the target is reached and nothing harder is left."""
     reward_gen: str | None = None
-    """Address of a running reward-gen; None starts a private one where the run adapts."""
+    """Address of a running reward-gen; None starts a private one where the run adapts, and where
+    there is a page."""
     workers: int | None = None
     """Sim workers of the private fleet; None is one per core."""
     fleet: str | None = None

@@ -5,7 +5,6 @@ the terminal (see drive.py).
 """
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -68,7 +67,8 @@ class Run:
             options: What to train.
             ports: Which ports to use; None takes free ones.
             restart: Whether a learner that dies goes on from its last checkpoint.
-            dashboard: Whether there is a page to watch it on; takes a private fleet.
+            dashboard: Whether there is a page to watch it on, and a reward-gen for the goals that
+                are set there; takes a private fleet.
             notify: Called with a line for people when a process has ended; from another thread.
 
         Raises:
@@ -88,7 +88,7 @@ class Run:
                 if dashboard:
                     require_installed("websim_dashboard")
                     self._held_page = HeldPort("dashboard", wanted.dashboard)
-                options = self._with_author(options, wanted)
+                options = self._with_author(options, wanted, dashboard)
                 self._open_fleet(options, wanted, log_dir, notify)
             except BaseException:
                 self._release_ports()
@@ -108,10 +108,12 @@ class Run:
             self.close()
             raise
 
-    def _with_author(self, options: RunOptions, ports: FleetPorts) -> RunOptions:
-        """Return the options with the address of a reward-gen, where the run needs one."""
+    def _with_author(self, options: RunOptions, ports: FleetPorts, dashboard: bool) -> RunOptions:
+        """Return the options with the address of a reward-gen, where the run may need one."""
         resume = options.resume
         wanted = options.adapts if resume is None else (resume / REWARD_GEN).exists()
+        # Who watches a run may set a goal later.
+        wanted = wanted or dashboard
         if options.reward_gen is not None or not wanted:
             return options
         require_installed("websim_reward_gen")
@@ -353,12 +355,19 @@ class Run:
         return result
 
     def close(self) -> None:
-        """End all processes; the learner writes a last checkpoint. Nothing of them is left."""
+        """End all processes; the learner writes a last checkpoint. Nothing of them is left.
+
+        Nor is anything of a run that never began, unless a process crashed: its output says why.
+        """
+        # Asked before they are ended: how a process ends that was told to says nothing.
+        crashed = any(
+            failure.exit_code != EXIT_USER_ERROR for failure in self._supervisor.failures()
+        )
         self._supervisor.stop()
         if self._fleet is not None:
             self._fleet.close()
         self._release_ports()
-        if self.returncode in (EXIT_USER_ERROR, -signal.SIGTERM):
+        if not crashed:
             forget_unbegun(self.directory)
 
     def __enter__(self) -> "Run":

@@ -71,7 +71,20 @@ class Steer:
                 "accumulate": accumulate,
                 "per_horizon": per_horizon,
             }
-        return self.command("set_goal", description=text, fitness=measure, target=target)
+        code = self.command("set_goal", description=text, fitness=measure, target=target)
+        if self._mode == "off":
+            print("the run only measures it, and changes nothing, until `websim adapt auto`")
+        return code
+
+    def ask(self, reason: str) -> int:
+        """Have candidates written now."""
+        self._require_adapting()
+        return self.command("ask", reason=reason)
+
+    def show_mode(self) -> int:
+        """Print whether the run adapts its own training."""
+        print(self._mode)
+        return 0
 
     def rewards(self, action: str, what: str | None, *, force: bool) -> int:
         """Carry out `websim rewards ACTION`."""
@@ -81,12 +94,17 @@ class Steer:
             case "rollback":
                 return self.command("rollback", **({"reward": what} if what else {}))
             case "show" | "try" | "adopt" if what is None:
-                raise UserError(f"rewards {action} needs an id or a file", "websim rewards --help")
+                needs = {"show": "an id", "try": "a file"}.get(action, "an id or a file")
+                raise UserError(
+                    f"rewards {action} needs {needs}", "`websim rewards list` lists the ids."
+                )
             case "show":
                 return self._show(str(what))
             case "try":
                 path = Path(str(what))
-                return self.command("try_reward", source=_program(path), name=path.stem)
+                source = _program(path)
+                self._require_adapting()
+                return self.command("try_reward", source=source, name=path.stem)
             case "adopt":
                 path = Path(str(what))
                 reward = _program(path) if path.is_file() else str(what)
@@ -186,6 +204,19 @@ class Steer:
                 print("", each["source"] or "the task's own reward", sep="\n")
                 return 0
         raise UserError(f"there is no reward {reward_id}", "`websim rewards list` lists them.")
+
+    @property
+    def _mode(self) -> str:
+        """Whether the run adapts: auto, approve or off."""
+        return str(self._get("/v1/goal")["mode"])
+
+    def _require_adapting(self) -> None:
+        # The learner refuses too, but in words of its HTTP API: who types has a command for it.
+        if self._mode == "off":
+            raise UserError(
+                "this run does not adapt",
+                "Turn it on by `websim adapt auto`, or `websim adapt approve` to be asked first.",
+            )
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 (whatever JSON the learner answers)
         try:

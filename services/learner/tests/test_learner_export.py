@@ -108,6 +108,23 @@ def test_a_directory_without_a_run_is_one_clear_line(tmp_path):
         export_run(ExportSettings(run=tmp_path))
 
 
+def test_a_file_in_a_run_is_no_run(run):
+    with pytest.raises(UserError, match="json is not a run directory"):
+        load_policy(run / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("film.avi", "is neither .gif nor .mp4"), ("nowhere/film.gif", "there is no folder")],
+)
+def test_a_film_that_cannot_be_written_is_refused_before_it_is_simulated(
+    run, monkeypatch, out, reason
+):
+    monkeypatch.setattr("websim_learner.record.open_session", None)
+    with pytest.raises(UserError, match=reason):
+        record_run(RecordSettings(run=run, out=run / out))
+
+
 def test_a_run_without_a_checkpoint_is_one_clear_line(run):
     for path in (run / "checkpoints").rglob("*"):
         if path.is_file():

@@ -21,7 +21,9 @@ from websim.client import (
     Socket,
     make_vec,
 )
+from websim.service.errors import UserError
 from websim.service.logs import get_logger
+from websim.tasks import TaskError
 from websim.wire.lifecycle import CLIENT_PROBE_S
 from websim.wire.messages import ShardSpan, TaskInfo
 from websim_learner.run_dir import RunConfig
@@ -99,19 +101,22 @@ def open_session(
         label: shown to people beside the session.
 
     Raises:
-        UserError: there is no fleet, or it refuses the task; says what to do.
+        UserError: there is no fleet or no such task file, or it is refused; says what to do.
     """
     overrides: dict[str, Any] = config.task_overrides
-    return make_vec(
-        config.task,
-        num_envs,
-        seed=seed,
-        fleet=fleet,
-        keys=keys,
-        workers=workers,
-        label=label,
-        **overrides,
-    )
+    try:
+        return make_vec(
+            config.task,
+            num_envs,
+            seed=seed,
+            fleet=fleet,
+            keys=keys,
+            workers=workers,
+            label=label,
+            **overrides,
+        )
+    except TaskError as error:
+        raise UserError(str(error)) from None
 
 
 def num_envs(client: FleetClient) -> int:

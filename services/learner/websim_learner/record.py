@@ -23,17 +23,21 @@ from websim_learner.settings import RecordSettings
 
 RENDERER = "websim_sim_worker"
 
+SUFFIXES = (".gif", ".mp4")
+"""What the renderer writes."""
+
 
 def record_run(settings: RecordSettings) -> int:
     """Carry out `record`; return the exit code.
 
     Raises:
-        UserError: there is no such run, no fleet, or nothing that can render.
+        UserError: there is no such run, no fleet, nothing that can render, or no place for it.
     """
     configure_logs("learner", json=settings.log_json, file=settings.log_file)
     torch.set_num_threads(1)
-    policy = load_policy(settings.run, settings.checkpoint)
     out = settings.out or settings.run / "episode.gif"
+    policy = load_policy(settings.run, settings.checkpoint)
+    _check_out(out)
     config = policy.config
     client = open_session(
         config,
@@ -116,6 +120,14 @@ def render(
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(lines[-1].removeprefix("error: "))
     print(done.stdout.strip())
+
+
+def _check_out(out: Path) -> None:
+    """Refuse what the renderer would refuse, before an episode is simulated for it."""
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"--out {out} is neither .gif nor .mp4")
+    if not out.resolve().parent.is_dir():
+        raise UserError(f"there is no folder {out.resolve().parent}", "Make it first.")
 
 
 def _text(value: Value) -> str:

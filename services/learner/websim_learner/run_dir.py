@@ -167,7 +167,7 @@ class RunDir:
             both = json.loads(self._config.read_bytes())
             config = msgspec.convert(both["config"], RunConfig)
             return config, msgspec.convert(both["task_info"], TaskInfo)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{self.path} is not a run directory: it has no config.json",
                 "Name the directory that `websim train` wrote.",

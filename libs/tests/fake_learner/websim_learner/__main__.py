@@ -21,7 +21,7 @@ STEPS_PER_UPDATE = 1000
 def parse(argv):
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
-    for flag in ("fleet", "algo", "device", "reward", "log-file", "resume", "keys"):
+    for flag in ("fleet", "algo", "device", "reward", "log-file", "resume", "keys", "reward-gen"):
         parser.add_argument(f"--{flag}")
     for flag in ("run-dir", "ready-file"):
         parser.add_argument(f"--{flag}", type=Path)
@@ -87,6 +87,8 @@ def main(argv):
     options = parse(argv)
     if options.task == "Unknown-v0":
         raise UserError("there is no task Unknown-v0", "Did you mean Known-v0?")
+    if options.task == "Broken-v0":
+        raise ValueError("no weights")
     if options.task == "Stillborn-v0" and not options.resume_if_started:
         os.kill(os.getpid(), signal.SIGKILL)
     config = options.run_dir / "config.json"
@@ -112,6 +114,8 @@ def main(argv):
     config.write_text(json.dumps({"argv": argv, "task": options.task}))
     write_ready(options.ready_file, http_url=server.url)
     run.record("warning", message="this learner learns nothing")
+    if options.task == "Asks-v0":
+        run.record("adaptation", event="waiting", adaptation=2, message="waits for a yes: bold")
     while not shutdown.wait(0.1) and not run.over:
         run.turn()
         if options.task == "Crash-v0" and run.update == 30:

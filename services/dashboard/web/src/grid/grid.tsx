@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { link, socket, status } from "../live/store";
+import { link, socket, status, taskName } from "../live/store";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
 import { Button, Choice, Icon } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -37,7 +37,7 @@ const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
 /** "trial of NAME: bounded" -> "bounded". */
 function bandLabel(session: SessionSummary): string {
   const name = isTrial(session) ? (session.label.split(": ").slice(1).join(": ") || session.label) : session.label;
-  return `${name || `session ${session.session}`}  ·  ${session.task}  ·  ${whole(session.num_envs)} environments`;
+  return `${name || `session ${session.session}`}  ·  ${taskName(session.task)}  ·  ${whole(session.num_envs)} environments`;
 }
 
 /** The sessions whose environments are shown. */
@@ -60,14 +60,17 @@ const shownSessions = computed((): SessionSummary[] => {
   const others = now.sessions.filter((each) => each.label.startsWith(`${training.label}: `));
   return [training, ...others].slice(0, MAX_BANDS);
 });
-const shownKey = computed(() => JSON.stringify(shownSessions.value));
+const shownBands = computed(() =>
+  shownSessions.value.map((each) => ({ session: each.session, task: each.task, label: bandLabel(each) })),
+);
+const shownKey = computed(() => JSON.stringify(shownBands.value));
 
 const groups = computed((): [string, string][] => {
   const sessions = status.value?.sessions ?? [];
   const tasks = [...new Set(sessions.map((each) => each.task))];
   return [
     ["auto", "what is trained"],
-    ...(tasks.length > 1 ? tasks.map((task): [string, string] => [`task ${task}`, `all of ${task}`]) : []),
+    ...(tasks.length > 1 ? tasks.map((task): [string, string] => [`task ${task}`, `all of ${taskName(task)}`]) : []),
     ...sessions.map((each): [string, string] => [
       String(each.session),
       `${each.label || `session ${each.session}`} (${whole(each.num_envs)})`,
@@ -103,10 +106,10 @@ export function GridPanel() {
 
   useSignalEffect(() => {
     void shownKey.value;
-    const sessions = shownSessions.peek();
-    grid.value?.show(sessions.map((each) => ({ session: each.session, task: each.task, label: bandLabel(each) })));
+    const bands = shownBands.peek();
+    grid.value?.show(bands);
     const max_hz = reducedMotion.value ? Math.min(CALM_HZ, figuresHz.value) : figuresHz.value;
-    socket.wantFigures(sessions.map((each) => ({ session: each.session, max_hz })));
+    socket.wantFigures(bands.map((each) => ({ session: each.session, max_hz })));
   });
   useSignalEffect(() => grid.value?.setZoom(zoom.value));
 

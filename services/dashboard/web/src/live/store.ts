@@ -44,6 +44,13 @@ export const whyNot = computed(() => {
   return "";
 });
 
+/** The name of a session's task: a task file's sessions are opened by its path, and the run knows its name. */
+export function taskName(task: string): string {
+  const now = status.value;
+  const own = now?.sessions.find((each) => each.session === now.session);
+  return now !== null && now.task !== "" && own?.task === task ? now.task : task;
+}
+
 const MAX_EVENTS = 2000;
 /** What charts draw of a run's events. */
 const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];

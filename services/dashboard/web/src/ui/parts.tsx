@@ -111,6 +111,7 @@ export function Button({ children, onClick, steers, disabled, label, title, pres
 
 export interface ChoiceProps<T extends string | number> {
   label: string;
+  title?: string;
   value: T;
   options: readonly (readonly [T, string])[];
   onChange: (value: T) => void;
@@ -118,11 +119,11 @@ export interface ChoiceProps<T extends string | number> {
   disabled?: boolean;
 }
 
-export function Choice<T extends string | number>({ label, value, options, onChange, visibleLabel, disabled }: ChoiceProps<T>) {
+export function Choice<T extends string | number>({ label, title, value, options, onChange, visibleLabel, disabled }: ChoiceProps<T>) {
   const select = (
     <select
       aria-label={visibleLabel ? undefined : label}
-      title={label}
+      title={title ?? label}
       value={String(value)}
       disabled={disabled}
       onChange={(event) => {

@@ -32,6 +32,7 @@ export function TopBar() {
   const state = STATES[link.value === "live" ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
   const share = now !== null && now.total_steps > 0 ? Math.min(1, now.env_steps / now.total_steps) : 0;
   const unit = now?.fitness_unit ? ` ${now.fitness_unit}` : "";
+  const onTrial = link.value === "live" && now?.state === "trial";
   return (
     <header class="topbar">
       <div class="brand">
@@ -46,7 +47,11 @@ export function TopBar() {
         <Figure name="steps" value={short(now?.env_steps)} title={now === null ? "" : `${whole(now.env_steps)} of ${whole(now.total_steps)}`}>
           <progress aria-label={`Done: ${percent(share)}`} value={share} max={1} />
         </Figure>
-        <Figure name="steps/s" value={short(now?.steps_per_s)} />
+        {onTrial ? (
+          <Figure name="steps/s" value="on trial" title="What is trained stands still while candidates are on trial" />
+        ) : (
+          <Figure name="steps/s" value={short(now?.steps_per_s)} />
+        )}
         <Figure name="return" value={short(now?.return_mean)} title="Of the task's own reward, mean over the last 100 episodes" />
         <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title="What the run is judged by" />
         <Figure name="workers" value={now === null ? "–" : String(now.workers)} wide />

@@ -36,6 +36,17 @@ function trouble(): string {
   return "";
 }
 
+/** How far a trial is: meanwhile the run's own steps and curves stand still. */
+export function Trial() {
+  const now = status.value;
+  if (link.value !== "live" || now?.state !== "trial" || now.adapting === "") return null;
+  return (
+    <p class="trial-note">
+      <span aria-hidden="true">⚖</span> {now.adapting}
+    </p>
+  );
+}
+
 export function Login() {
   const token = useSignal("");
   const problem = useSignal("");

@@ -15,7 +15,7 @@ import type {
   Worker,
 } from "../generated/messages";
 import { type LogRow } from "../steer/log";
-import { ApiError, get } from "./api";
+import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";
 
@@ -77,7 +77,42 @@ export const socket = new LiveSocket({
 
 /** Starts everything. */
 export function start(): void {
-  socket.open();
+  window.addEventListener("hashchange", () => void enter());
+  void enter();
+}
+
+/** Why the token of the page's address was of no use; empty when it was, or there is none. */
+export const tokenProblem = signal("");
+
+/**
+ * Begins, logged in with the token of an address like http://host:8080/#token=TOKEN. What is behind the # is
+ * sent to nobody; it is taken out of the address bar, so that it is not passed on unknowingly.
+ */
+async function enter(): Promise<void> {
+  const token = takeToken();
+  if (token !== "") {
+    try {
+      await post<Access>("login", { token });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      tokenProblem.value = error.message;
+    }
+  }
+  startAgain();
+}
+
+function takeToken(): string {
+  const address = new URL(window.location.href);
+  const hash = new URLSearchParams(address.hash.slice(1));
+  const token = hash.get("token") ?? "";
+  if (address.searchParams.has("token")) {
+    tokenProblem.value = "A token goes behind #, as in #token=…: what is behind ? is sent along and kept in logs.";
+  }
+  hash.delete("token");
+  address.searchParams.delete("token");
+  address.hash = hash.toString();
+  if (address.href !== window.location.href) window.history.replaceState(null, "", address);
+  return token.trim();
 }
 
 /** After a login: begin anew. */

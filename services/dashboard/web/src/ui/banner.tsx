@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { link, startAgain, status } from "../live/store";
+import { link, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
@@ -49,10 +49,11 @@ export function Trial() {
 
 export function Login() {
   const token = useSignal("");
-  const problem = useSignal("");
+  const problem = useSignal(tokenProblem.value);
   const send = async () => {
     try {
       await post<Access>("login", { token: token.value.trim() });
+      tokenProblem.value = "";
       startAgain();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

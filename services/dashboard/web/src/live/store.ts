@@ -37,10 +37,12 @@ export const seriesVersion = signal(0);
 export const series = new SeriesStore();
 
 export const mayControl = computed(() => status.value?.role === "control" && link.value === "live");
+/** Whether controls are off for who looks, whatever happens. */
+export const onlyLooks = computed(() => status.value?.role === "view");
 /** Why controls are off; empty when they are not. */
 export const whyNot = computed(() => {
   if (link.value !== "live") return "There is no connection to the dashboard's service.";
-  if (status.value?.role === "view") return "You may look, not act: your token has the role view.";
+  if (status.value?.role === "view") return "You can only look: your token has the role view.";
   return "";
 });
 

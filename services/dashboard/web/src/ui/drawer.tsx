@@ -10,7 +10,7 @@ import { chosenAdaptation } from "../steer/candidates";
 import { GoalDrawer } from "../steer/goal";
 import { RewardsDrawer, rewardsTab } from "../steer/rewards";
 import { SetupDrawer } from "../steer/setup";
-import { Button, Icon } from "./parts";
+import { Button, Icon, OnlyLooks } from "./parts";
 
 export type DrawerName = "goal" | "rewards" | "setup" | "fleet";
 export const drawer = signal<DrawerName | null>(null);
@@ -62,6 +62,7 @@ function Open({ name }: { name: DrawerName }) {
     >
       <header>
         <h2>{title}</h2>
+        {name !== "fleet" && <OnlyLooks />}
         <Button class="square plain" label={`Close ${title}`} onClick={() => (drawer.value = null)}>
           <Icon name="close" />
         </Button>

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ApiError } from "../live/api";
-import { mayControl, whyNot } from "../live/store";
+import { mayControl, onlyLooks, whyNot } from "../live/store";
 
 /** Icons: 16x16, drawn in the colour of the text. */
 const PATHS = {
@@ -72,6 +72,11 @@ export function Outcome({ state }: { state: ReadonlySignal<ActionState> }) {
       {phase === "idle" ? "" : `${glyph} ${text}`}
     </p>
   );
+}
+
+/** Says in words why controls are off, beside them. */
+export function OnlyLooks() {
+  return onlyLooks.value ? <p class="only-looks" title={whyNot.value}>you can only look</p> : null;
 }
 
 export interface ButtonProps {

@@ -10,7 +10,7 @@ import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
 import { socket, status, taskName, watchedEnv, watchedEnvError } from "../live/store";
 import { dark } from "../ui/settings";
-import { Button, Icon, Outcome, useAction } from "../ui/parts";
+import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
 import type { Viewer } from "./viewer";
 
@@ -152,6 +152,7 @@ function View({ envKey }: { envKey: EnvKey }) {
           <span>contacts</span>
         </label>
         <span class="spring" />
+        <OnlyLooks />
         <Reset envKey={envKey} />
       </div>
     </div>

@@ -1,6 +1,6 @@
 // The first thing seen: which run, how it stands, and the wheel.
 
-import { percent, short, whole } from "./format";
+import { middle, percent, short, whole } from "./format";
 import { link, status } from "./live/store";
 import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
@@ -8,10 +8,13 @@ import { keysOpen } from "./ui/keys";
 import { Button, Icon, type IconName } from "./ui/parts";
 import { dark, switchTheme } from "./ui/settings";
 
-const STATES: Record<string, { glyph: string; class: string; text: string }> = {
+/** Characters of a run's name: its end tells it from others, its beginning is the task. */
+const NAME_LENGTH = 17;
+
+const STATES: Record<string, { glyph?: string; icon?: IconName; class: string; text: string }> = {
   waiting: { glyph: "…", class: "warn", text: "waiting" },
   training: { glyph: "▶", class: "good", text: "training" },
-  paused: { glyph: "⏸", class: "warn", text: "paused" },
+  paused: { icon: "pause", class: "warn", text: "paused" },
   evaluating: { glyph: "◇", class: "info", text: "evaluating" },
   trial: { glyph: "⚖", class: "info", text: "trial" },
   finished: { glyph: "■", class: "good", text: "finished" },
@@ -37,10 +40,10 @@ export function TopBar() {
     <header class="topbar">
       <div class="brand">
         <img src="./favicon.svg" alt="" width="24" height="24" />
-        <h1>{now?.run || "MuJoCo WebSim"}</h1>
+        <h1 title={now?.run}>{middle(now?.run || "MuJoCo WebSim", NAME_LENGTH)}</h1>
         <span class="task">{now?.task}</span>
         <span class={`chip state ${state.class}`} title={now?.reason || undefined}>
-          <span aria-hidden="true">{state.glyph}</span> {state.text}
+          {state.icon === undefined ? <span aria-hidden="true">{state.glyph}</span> : <Icon name={state.icon} />} {state.text}
         </span>
       </div>
       <dl class="figures">

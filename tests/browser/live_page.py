@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, WebSocketRoute
 
 START_S = 120.0
 NUM_ENVS = 64
@@ -106,6 +106,29 @@ def stop_stack(stack: Stack) -> None:
 def stats(page: Page) -> dict[str, float]:
     """What the page measures of itself."""
     return page.evaluate("window.__websim.stats()")
+
+
+def tell_status(page: Page, **values: object) -> None:
+    """Let a page be told another status than the true one, from its next load on."""
+
+    def meet(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if isinstance(message, str) and '"status"' in message:
+                told = json.loads(message)
+                if told["type"] == "status":
+                    told["status"] |= values
+                    message = json.dumps(told)
+            route.send(message)
+
+        server.on_message(pass_on)
+
+    page.route_web_socket("**/api/v1/live", meet)
+    page.route(
+        "**/api/v1/status",
+        lambda route: route.fulfill(json=route.fetch().json() | values),
+    )
 
 
 def until(page: Page, expression: str, timeout: float = 60_000) -> None:

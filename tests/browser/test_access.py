@@ -61,6 +61,30 @@ def test_the_role_view_looks_and_cannot_act(open_page, guarded):
     assert answer == 403
 
 
+def test_a_token_behind_the_hash_lets_in_and_leaves_the_address(open_page, guarded, heard):
+    page = open_page(f"{guarded}/#token={VIEW}", live=False)
+    drawn(page, 1)
+    assert page.url == f"{guarded}/"
+    assert page.evaluate("history.length") <= 2
+    assert not any(VIEW in url.split("#")[0] for url in heard.urls)
+    page.locator(".speed", has_text="you can only look").wait_for()
+    page.keyboard.press("g")
+    page.locator(".drawer", has_text="you can only look").wait_for()
+    # A link into a page that is open already.
+    page.goto(f"{guarded}/#token={CONTROL}")
+    page.locator(".speed .only-looks").wait_for(state="detached")
+    assert page.url == f"{guarded}/"
+
+
+def test_a_token_elsewhere_in_the_address_is_not_taken(open_page, guarded):
+    page = open_page(f"{guarded}/?token={VIEW}", live=False)
+    page.locator(".login .bad", has_text="behind #").wait_for()
+    assert page.url == f"{guarded}/"
+    page.goto(f"{guarded}/#token=not-a-token-0123456789abcdefghijklmnop")
+    page.locator(".login .bad", has_text="not good").wait_for()
+    assert page.url == f"{guarded}/"
+
+
 def test_the_role_control_acts_and_stays_logged_in(open_page, guarded):
     page = open_page(guarded, live=False)
     log_in(page, CONTROL)

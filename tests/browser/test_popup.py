@@ -1,7 +1,12 @@
 """One environment in 3D."""
 
+import base64
+import struct
+
+import numpy as np
 import pytest
 from live_page import (
+    drawn,
     picture,
     reaction_ms,
     robot,
@@ -102,3 +107,105 @@ def test_many_openings_leave_no_graphics_context(open_page, heard):
     assert heard.errors == []
     assert stats(page)["jsErrors"] == 0
     assert picture(page)
+
+
+RUN_M_PER_S = 8.0
+POSE_EVERY_MS = 250.0
+POSE, POSE_HEADER = 2, struct.Struct("<BBBBIdIIHHf")
+
+
+def run_away(page):
+    """Let the pop-up's robot be as far on as a fast one is, and show few pictures of it."""
+    first_ms = last_ms = 0.0
+
+    def meet(route):
+        server = route.connect_to_server()
+
+        def pass_on(message):
+            nonlocal first_ms, last_ms
+            if isinstance(message, bytes) and message[2] == POSE:
+                *_, seq, time_ms, _, _, geoms, _, _ = POSE_HEADER.unpack_from(message)
+                if time_ms - last_ms < POSE_EVERY_MS:
+                    server.send(f'{{"type": "ack", "seq": {seq}}}')
+                    return
+                first_ms, last_ms = first_ms or time_ms, time_ms
+                changed = bytearray(message)
+                for at in range(POSE_HEADER.size, POSE_HEADER.size + 12 * geoms, 12):
+                    [x] = struct.unpack_from("<f", message, at)
+                    gone = RUN_M_PER_S * (time_ms - first_ms) / 1000
+                    struct.pack_into("<f", changed, at, x + gone)
+                message = bytes(changed)
+            route.send(message)
+
+        server.on_message(pass_on)
+
+    page.route_web_socket("**/api/v1/live", meet)
+
+
+def middle_of_robot(page):
+    """Where the robot's colours are, as shares of the picture's width and height."""
+    image = robot(page)
+    pixels = image.load()
+    found = [
+        (x, y)
+        for x in range(0, image.width, 3)
+        for y in range(0, image.height, 3)
+        if max(pixels[x, y]) - min(pixels[x, y]) > 60
+    ]
+    assert found, "the robot is out of the picture"
+    return np.mean(found, axis=0) / image.size
+
+
+def test_a_fast_robot_stays_in_the_middle(open_page):
+    page = open_page()
+    run_away(page)
+    page.reload()
+    drawn(page, 1)
+    click_a_robot(page)
+    wait_for_robot(page)
+    for _ in range(6):
+        page.wait_for_timeout(400)
+        across, _ = middle_of_robot(page)
+        assert 0.4 < across < 0.6
+
+
+def draw_all_as(kind):
+    """Answer the pop-up's question for its scene with boxes, or meshes that are boxes."""
+    half = 0.1
+    corners = [(x, y, z) for x in (-half, half) for y in (-half, half) for z in (-half, half)]
+    faces = (0, 1, 3, 0, 3, 2, 4, 6, 7, 4, 7, 5, 0, 4, 5, 0, 5, 1,
+             2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 5, 7, 1, 7, 3)  # fmt: skip
+    mesh = {
+        "vertices": base64.b64encode(np.array(corners, "<f4")).decode(),
+        "faces": base64.b64encode(np.array(faces, "<u4")).decode(),
+    }
+
+    def fulfil(route):
+        scene = route.fetch().json()
+        scene["meshes"] = [mesh]
+        for geom in scene["geoms"]:
+            if geom["type"] != "plane":
+                geom |= {"type": kind, "size": [half] * 3, "mesh": 0}
+        route.fulfill(json=scene)
+
+    return fulfil
+
+
+def test_a_mesh_has_edges_where_its_faces_meet_at_an_angle(open_page):
+    """A box of triangles looks as a box does, and not like a ball with corners."""
+    pictures = {}
+    page = open_page()
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="paused").wait_for()
+    for kind in ("box", "mesh"):
+        page.route("**/scene", draw_all_as(kind))
+        click_a_robot(page)
+        wait_for_robot(page)
+        stand_still(page)
+        pictures[kind] = np.asarray(robot(page), int)
+        page.keyboard.press("Escape")
+        page.unroute("**/scene")
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="training").wait_for()
+    difference = np.abs(pictures["box"] - pictures["mesh"]).max(axis=2)
+    assert (difference > 8).mean() < 0.002

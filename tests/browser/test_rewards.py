@@ -3,7 +3,7 @@
 import urllib.request
 
 import pytest
-from live_page import outcome, send, wait_for
+from live_page import drawn, outcome, send, tell_status, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -121,6 +121,22 @@ def test_a_goal_waits_for_a_yes_and_is_rejected(open_page, stack):
         pending.wait_for(state="detached", timeout=60_000)
     finally:
         send(stack, "set_adapt", mode="off")
+
+
+def test_a_trial_says_how_far_it_is_and_its_candidates_come_first(open_page, heard):
+    page = open_page()
+    assert page.locator(".legend").inner_text().endswith("return of the episode so far")
+    sentence = "trial, round 1 of 2: control, direct"
+    tell_status(page, state="trial", adapting=sentence, goal="run backwards")
+    page.reload()
+    drawn(page, 1)
+    assert sentence in page.locator(".trial-note").inner_text()
+    assert page.locator('[data-figure="steps/s"]').inner_text() == "on trial"
+    assert "the task's own reward" in page.locator(".legend").inner_text()
+    assert "the task's own reward" in page.get_by_label("Sort").get_attribute("title")
+    page.keyboard.press("r")
+    assert page.get_by_role("tab", name="Candidates").get_attribute("aria-selected") == "true"
+    assert heard.errors == []
 
 
 def test_the_page_has_a_policy_without_exceptions(stack):

@@ -20,7 +20,7 @@ def describe(busy=None, workers=2, **shares):
         ({"physics": 0.7, "update": 0.3}, 0.4, ("70%", "only 40%", "cores are short")),
         ({"physics": 0.2, "update": 0.8}, 0.9, ("Learning takes 80%", "would not help")),
         ({"inference": 0.6, "update": 0.4}, 0.9, ("Choosing actions takes 60%",)),
-        ({"evaluation": 0.9, "update": 0.1}, 0.9, ("Evaluation takes 90%", "less often")),
+        ({"evaluation": 0.9, "update": 0.1}, 0.9, ("Evaluation takes 90%", "EVAL_EVERY_STEPS")),
         ({"physics": 0.4, "update": 0.35, "inference": 0.25}, 0.9, ("physics 40%", "update 35%")),
     ],
 )
@@ -36,3 +36,4 @@ def test_nothing_is_said_before_anything_is_known():
 
 def test_one_worker_is_one():
     assert "more than 1 sim worker would" in describe(physics=0.9, workers=1)
+    assert "1 sim worker steps only 38% of it" in describe(busy=0.38, physics=0.9, workers=1)

@@ -30,11 +30,13 @@ def describe_bottleneck(split: TimeSplit, workers: Sequence[Worker], busy: float
         return f"Nothing stands out: the time goes to {parts}."
     match largest:
         case "physics":
-            count = f"{len(workers)} sim worker{'' if len(workers) == 1 else 's'}"
+            one = len(workers) == 1
+            count = f"{len(workers)} sim worker{'' if one else 's'}"
             if busy is not None and busy < BUSY:
                 return (
                     f"Waiting for physics takes {percent} of the time although {count} "
-                    f"step only {busy:.0%} of it: processor cores are short, or shards too few."
+                    f"step{'s' if one else ''} only {busy:.0%} of it: processor cores are short, "
+                    "or shards too few."
                 )
             return f"Physics takes {percent} of the time: more than {count} would help."
         case "update":
@@ -42,4 +44,7 @@ def describe_bottleneck(split: TimeSplit, workers: Sequence[Worker], busy: float
         case "inference":
             return f"Choosing actions takes {percent} of the time: more workers would not help."
         case _:
-            return f"Evaluation takes {percent} of the time: evaluate less often."
+            return (
+                f"Evaluation takes {percent} of the time: a larger "
+                "WEBSIM_LEARNER_EVAL_EVERY_STEPS, set before a run begins, makes it less often."
+            )

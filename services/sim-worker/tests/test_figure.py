@@ -128,6 +128,21 @@ def test_a_robot_of_meshes_is_drawn_by_its_links():
     assert (figure.plane, figure.root) == ("xz", 0)
 
 
+def test_a_thick_figure_fits_its_picture():
+    figure = figure_of(
+        model_of(
+            """<body name="sled" pos="0 0 .1"><joint type="slide" axis="1 0 0"/>
+            <joint type="slide" axis="0 1 0"/><geom size="0.02"/>
+            <body name="head" pos="0 0 .1"><joint axis="0 0 1"/>
+            <geom type="box" pos="0.05 0 0" size="0.1 0.1 0.1"/></body></body>"""
+        )
+    )
+    left, bottom, right, top = figure.view
+    assert max(figure.radii) == pytest.approx(0.1)
+    # The box turns about the sled: it comes as far as it is thick beyond its middle.
+    assert min(-left, -bottom, right, top) >= 0.05 + 0.1
+
+
 def test_what_moves_along_y_and_up_is_seen_from_the_front():
     figure = figure_of(
         model_of(

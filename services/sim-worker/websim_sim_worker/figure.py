@@ -312,6 +312,13 @@ class _Points:
             self.radii.append(0.5 * min(self._radii[start], self._radii[end]))
             part[part == part[end]] = part[start]
 
+    def thickness(self) -> Floats:
+        """Half the thickness of the thickest bone that ends at each point, m, (p,)."""
+        thickness = np.zeros(len(self.bodies))
+        for bone, radius in zip(self.bones, self.radii, strict=True):
+            np.maximum.at(thickness, list(bone), radius)
+        return thickness
+
     def at(self, sample: tuple[Floats, Floats]) -> Floats:
         """Places of all points in sampled configurations, (s, p, 3)."""
         places, turns = sample
@@ -375,9 +382,11 @@ def _view(
     if not points.bodies:
         return (-1.0, -1.0, 1.0, 1.0)
     places = points.at(poses.posed)
+    thick = points.thickness()
     if root == 0:
-        picture = (places @ projection.T).reshape(-1, 2)
-        (left, bottom), (right, top) = picture.min(axis=0), picture.max(axis=0)
+        picture = places @ projection.T
+        left, bottom = (picture - thick[:, None]).reshape(-1, 2).min(axis=0)
+        right, top = (picture + thick[:, None]).reshape(-1, 2).max(axis=0)
         margin = 0.05 * max(right - left, top - bottom, 1e-3)
         return (
             float(left - margin),
@@ -385,10 +394,11 @@ def _view(
             float(right + margin),
             float(top + margin),
         )
-    reach = float(np.linalg.norm(places - poses.posed[0][:, root, None], axis=2).max())
+    distances = np.linalg.norm(places - poses.posed[0][:, root, None], axis=2)
+    reach = float((distances + thick).max())
     if plane == "xy":
         return (-reach, -reach, reach, reach)
     # Its other end is about as far from the root as the farthest one when it stands upright.
-    top = max(_UPRIGHT * reach, float(places[0, :, 2].max()))
+    top = max(_UPRIGHT * reach, float((places[0, :, 2] + thick).max()))
     across, below = float(np.linalg.norm(projection[0])), float(abs(projection[1, 1]))
     return (-across * reach, -(0.05 + below) * reach, across * reach, 1.05 * top)

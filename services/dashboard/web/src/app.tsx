@@ -5,7 +5,7 @@ import { GridPanel } from "./grid/grid";
 import { link } from "./live/store";
 import { Timeline } from "./timeline";
 import { TopBar } from "./topbar";
-import { Banner, Login } from "./ui/banner";
+import { Banner, Login, Trial } from "./ui/banner";
 import { Drawer } from "./ui/drawer";
 import { Keys } from "./ui/keys";
 import { Popup } from "./viewer/popup";
@@ -16,6 +16,7 @@ export function App() {
     <>
       <Banner />
       <TopBar />
+      <Trial />
       <main class="main">
         <GridPanel />
         <ChartsPanel />

@@ -4,7 +4,7 @@ import { effect, signal } from "@preact/signals";
 
 import type { Worker } from "./generated/messages";
 import { percent, short, whole } from "./format";
-import { status, workers } from "./live/store";
+import { status, taskName, workers } from "./live/store";
 import { Empty } from "./ui/parts";
 
 interface Load {
@@ -76,7 +76,7 @@ export function FleetDrawer() {
             <li key={each.session}>
               <b>{each.label || `session ${each.session}`}</b>
               <span class="muted">
-                {each.task}, {whole(each.num_envs)} environments
+                {taskName(each.task)}, {whole(each.num_envs)} environments
               </span>
             </li>
           ))}

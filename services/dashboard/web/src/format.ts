@@ -28,6 +28,13 @@ export function signed(value: number | null | undefined): string {
   return typeof value === "number" && value > 0 ? `+${text}` : text;
 }
 
+/** At most `length` characters of a text: its middle is left out, two thirds of the rest are its end. */
+export function middle(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const end = Math.floor((2 * length) / 3);
+  return `${text.slice(0, length - 1 - end)}…${text.slice(-end)}`;
+}
+
 export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }

@@ -1,6 +1,6 @@
 // The first thing seen: which run, how it stands, and the wheel.
 
-import { percent, short, whole } from "./format";
+import { middle, percent, short, whole } from "./format";
 import { link, status } from "./live/store";
 import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
@@ -8,10 +8,13 @@ import { keysOpen } from "./ui/keys";
 import { Button, Icon, type IconName } from "./ui/parts";
 import { dark, switchTheme } from "./ui/settings";
 
-const STATES: Record<string, { glyph: string; class: string; text: string }> = {
+/** Characters of a run's name: its end tells it from others, its beginning is the task. */
+const NAME_LENGTH = 17;
+
+const STATES: Record<string, { glyph?: string; icon?: IconName; class: string; text: string }> = {
   waiting: { glyph: "…", class: "warn", text: "waiting" },
   training: { glyph: "▶", class: "good", text: "training" },
-  paused: { glyph: "⏸", class: "warn", text: "paused" },
+  paused: { icon: "pause", class: "warn", text: "paused" },
   evaluating: { glyph: "◇", class: "info", text: "evaluating" },
   trial: { glyph: "⚖", class: "info", text: "trial" },
   finished: { glyph: "■", class: "good", text: "finished" },
@@ -32,21 +35,26 @@ export function TopBar() {
   const state = STATES[link.value === "live" ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
   const share = now !== null && now.total_steps > 0 ? Math.min(1, now.env_steps / now.total_steps) : 0;
   const unit = now?.fitness_unit ? ` ${now.fitness_unit}` : "";
+  const onTrial = link.value === "live" && now?.state === "trial";
   return (
     <header class="topbar">
       <div class="brand">
         <img src="./favicon.svg" alt="" width="24" height="24" />
-        <h1>{now?.run || "MuJoCo WebSim"}</h1>
+        <h1 title={now?.run}>{middle(now?.run || "MuJoCo WebSim", NAME_LENGTH)}</h1>
         <span class="task">{now?.task}</span>
         <span class={`chip state ${state.class}`} title={now?.reason || undefined}>
-          <span aria-hidden="true">{state.glyph}</span> {state.text}
+          {state.icon === undefined ? <span aria-hidden="true">{state.glyph}</span> : <Icon name={state.icon} />} {state.text}
         </span>
       </div>
       <dl class="figures">
         <Figure name="steps" value={short(now?.env_steps)} title={now === null ? "" : `${whole(now.env_steps)} of ${whole(now.total_steps)}`}>
           <progress aria-label={`Done: ${percent(share)}`} value={share} max={1} />
         </Figure>
-        <Figure name="steps/s" value={short(now?.steps_per_s)} />
+        {onTrial ? (
+          <Figure name="steps/s" value="on trial" title="What is trained stands still while candidates are on trial" />
+        ) : (
+          <Figure name="steps/s" value={short(now?.steps_per_s)} />
+        )}
         <Figure name="return" value={short(now?.return_mean)} title="Of the task's own reward, mean over the last 100 episodes" />
         <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title="What the run is judged by" />
         <Figure name="workers" value={now === null ? "–" : String(now.workers)} wide />

@@ -15,6 +15,7 @@ import { isEvaluation, type ChartSpec } from "./panels";
 
 /** Charts are redrawn at most so often while points stream in. */
 const REDRAW_MS = 400;
+const Y_AXIS_PX = 44;
 const cursors = uPlot.sync("charts");
 
 export function Chart({ spec }: { spec: ChartSpec }) {
@@ -93,7 +94,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
         </span>
       </figcaption>
       <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
-      {empty.value && <p class="no-data">no points yet</p>}
+      {empty.value && <p class="no-data">{status.value?.state === "trial" ? "no points yet: candidates are on trial" : "no points yet"}</p>}
     </figure>
   );
 }
@@ -130,7 +131,8 @@ function options(
   return {
     width: element.clientWidth,
     height: element.clientHeight,
-    padding: [8, 8, 0, 0],
+    // Without values there is no axis at the left, and the first label below would be cut.
+    padding: [8, 8, 0, (plot) => (typeof plot.scales["y"]?.min === "number" ? 0 : Y_AXIS_PX)],
     legend: { show: false },
     cursor: { sync: { key: cursors.key }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: false } },
@@ -138,7 +140,7 @@ function options(
     ...(spec.spread ? { bands: [{ series: [count + 1, count + 2], fill: colour("--band") } as uPlot.Band] } : {}),
     axes: [
       { ...axis, grid: { show: false }, size: 22, gap: 3, space: 70, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
-      { ...axis, grid, size: 44, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
+      { ...axis, grid, size: Y_AXIS_PX, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
     ],
     hooks: {
       draw: [(plot) => drawMarkers(plot, shown.current, styles)],

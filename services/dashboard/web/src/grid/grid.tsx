@@ -6,7 +6,8 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { link, socket, status } from "../live/store";
+import { link, socket, status, taskName } from "../live/store";
+import { history } from "../steer/history";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
 import { Button, Choice, Icon } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -22,6 +23,8 @@ export const zoom = signal(1);
 /** "auto", or "task NAME", or a session's number. */
 const chosenGroup = signal("auto");
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8, 12];
+/** Id of the task's own reward. */
+const OWN_REWARD = "task";
 /** The service sends figures of so many sessions at a time. */
 const MAX_BANDS = 8;
 const CALM_HZ = 5;
@@ -34,11 +37,26 @@ export function zoomBy(direction: 1 | -1): void {
 const TRIAL = "trial of ";
 const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
 
-/** "trial of NAME: bounded" -> "bounded". */
+/** "trial of NAME: bounded" -> "bounded", and how it fared in the last round of the trial under way. */
 function bandLabel(session: SessionSummary): string {
-  const name = isTrial(session) ? (session.label.split(": ").slice(1).join(": ") || session.label) : session.label;
-  return `${name || `session ${session.session}`}  ·  ${session.task}  ·  ${whole(session.num_envs)} environments`;
+  const contender = isTrial(session) ? session.label.split(": ").slice(1).join(": ") : "";
+  const name = contender || session.label || `session ${session.session}`;
+  const parts = [name, taskName(session.task), `${whole(session.num_envs)} environments`];
+  const adaptation = history.value.adaptations.at(-1);
+  const round = adaptation?.outcome === "running" ? adaptation.rounds.at(-1) : undefined;
+  const fitness = contender === "" ? undefined : round?.fitness[contender];
+  if (round !== undefined && fitness !== undefined) {
+    const unit = status.value?.fitness_unit ? ` ${status.value.fitness_unit}` : "";
+    parts.push(fitness === null ? `failed in round ${round.round}` : `fitness ${short(fitness)}${unit} after round ${round.round}`);
+  }
+  return parts.join("  ·  ");
 }
+
+/** Whether something else than the return of the task's own reward is wanted: a goal, another reward. */
+const wantsOther = computed(() => {
+  const now = status.value;
+  return now !== null && (now.goal !== "" || now.state === "trial" || !["", OWN_REWARD].includes(now.reward_id));
+});
 
 /** The sessions whose environments are shown. */
 const shownSessions = computed((): SessionSummary[] => {
@@ -60,14 +78,17 @@ const shownSessions = computed((): SessionSummary[] => {
   const others = now.sessions.filter((each) => each.label.startsWith(`${training.label}: `));
   return [training, ...others].slice(0, MAX_BANDS);
 });
-const shownKey = computed(() => JSON.stringify(shownSessions.value));
+const shownBands = computed(() =>
+  shownSessions.value.map((each) => ({ session: each.session, task: each.task, label: bandLabel(each) })),
+);
+const shownKey = computed(() => JSON.stringify(shownBands.value));
 
 const groups = computed((): [string, string][] => {
   const sessions = status.value?.sessions ?? [];
   const tasks = [...new Set(sessions.map((each) => each.task))];
   return [
     ["auto", "what is trained"],
-    ...(tasks.length > 1 ? tasks.map((task): [string, string] => [`task ${task}`, `all of ${task}`]) : []),
+    ...(tasks.length > 1 ? tasks.map((task): [string, string] => [`task ${task}`, `all of ${taskName(task)}`]) : []),
     ...sessions.map((each): [string, string] => [
       String(each.session),
       `${each.label || `session ${each.session}`} (${whole(each.num_envs)})`,
@@ -103,10 +124,10 @@ export function GridPanel() {
 
   useSignalEffect(() => {
     void shownKey.value;
-    const sessions = shownSessions.peek();
-    grid.value?.show(sessions.map((each) => ({ session: each.session, task: each.task, label: bandLabel(each) })));
+    const bands = shownBands.peek();
+    grid.value?.show(bands);
     const max_hz = reducedMotion.value ? Math.min(CALM_HZ, figuresHz.value) : figuresHz.value;
-    socket.wantFigures(sessions.map((each) => ({ session: each.session, max_hz })));
+    socket.wantFigures(bands.map((each) => ({ session: each.session, max_hz })));
   });
   useSignalEffect(() => grid.value?.setZoom(zoom.value));
 
@@ -161,6 +182,8 @@ export function GridPanel() {
     return "Waiting for the first figures…";
   });
 
+  const byReturn = wantsOther.value ? ": best and worst are told by the task's own reward" : "";
+
   return (
     <section class="panel grid" aria-label="Environments">
       <header class="toolbar">
@@ -168,8 +191,8 @@ export function GridPanel() {
         <Counts counts={summary.value.counts} />
         <span class="spring" />
         <Choice label="Show" value={shownGroup.value} options={groups.value} onChange={(value) => (chosenGroup.value = value)} />
-        <Choice label="Filter" value={filter.value} options={FILTERS} onChange={(value) => (filter.value = value)} />
-        <Choice label="Sort" value={sort.value} options={SORTS} onChange={(value) => (sort.value = value)} />
+        <Choice label="Filter" title={`Filter${byReturn}`} value={filter.value} options={FILTERS} onChange={(value) => (filter.value = value)} />
+        <Choice label="Sort" title={`Sort${byReturn}`} value={sort.value} options={SORTS} onChange={(value) => (sort.value = value)} />
         <span class="group" role="group" aria-label="Zoom">
           <Button label="Zoom out" title="Zoom out (−)" class="square" disabled={zoom.value === 1} onClick={() => zoomBy(-1)}>
             <Icon name="minus" />
@@ -241,12 +264,19 @@ function Counts({ counts }: { counts: number[] }) {
 }
 
 function Legend({ low, high }: { low: number; high: number }) {
+  const other = wantsOther.value;
+  const what = other ? "return so far by the task's own reward" : "return of the episode so far";
   return (
-    <div class="legend" aria-label={`Colour shows the return so far, from ${short(low)} to ${short(high)}`} role="img">
+    <div class="legend" aria-label={`Colour shows ${what}, from ${short(low)} to ${short(high)}`} role="img">
       <span>{short(low)}</span>
       <span class="ramp" />
       <span>{short(high)}</span>
-      <span class="what">return of the episode so far</span>
+      <span
+        class={`what ${other ? "own" : ""}`}
+        title={other ? "Of the task's own reward: who does well by the goal, or the reward in force, may look bad by it" : undefined}
+      >
+        {what}
+      </span>
     </div>
   );
 }

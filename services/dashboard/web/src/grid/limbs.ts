@@ -5,6 +5,8 @@ import type { BandPicture, Palette, Tiles } from "./draw";
 import { fit, type Fit, type Limbs } from "./figure";
 import { originOf } from "./layout";
 
+/** Of a bone, as a share of its tile. */
+const MAX_THICKNESS = 0.6;
 /** Tiles by colour. Kept: frames come thirty times a second. */
 const buckets: number[][] = Array.from({ length: BUCKETS }, () => []);
 /** Where the points of one figure are on the canvas, x and y of each. */
@@ -61,7 +63,7 @@ function drawLines(
   context.lineCap = "butt";
   context.beginPath();
   for (const index of indexes) {
-    place(picture, tiles, index, at);
+    place(picture, tiles, index, at, 1);
     for (let i = 0; i < pairs.length; i += 2) {
       const a = 2 * pairs[i]!;
       const b = 2 * pairs[i + 1]!;
@@ -92,14 +94,15 @@ function drawLimbs(
   { pairs, radiusM }: Limbs,
   at: Fit,
 ): void {
-  const width = Math.max(1.1, 2 * radiusM * at.scale);
+  const { tileW, tileH } = tiles.layout;
+  const width = Math.min(Math.max(1.1, 2 * radiusM * at.scale), MAX_THICKNESS * Math.min(tileW, tileH));
   const radius = Math.max(1, width / 2);
   const dots: number[] = [];
   context.lineWidth = width;
   context.lineCap = "round";
   context.beginPath();
   for (const index of indexes) {
-    place(picture, tiles, index, at);
+    place(picture, tiles, index, at, radius);
     for (let i = 0; i < pairs.length; i += 2) {
       const a = 2 * pairs[i]!;
       const b = 2 * pairs[i + 1]!;
@@ -121,19 +124,18 @@ function drawLimbs(
   context.fill();
 }
 
-/** Puts the points of a tile's figure into `placed`. */
-function place({ frame, order }: BandPicture, tiles: Tiles, index: number, at: Fit): void {
+/** Puts the points of a tile's figure into `placed`; what leaves its tile is kept so far from the edge. */
+function place({ frame, order }: BandPicture, tiles: Tiles, index: number, at: Fit, margin: number): void {
   const { layout, band, offset } = tiles;
   const { x, y } = originOf(layout, { band, index });
   const top = y - offset;
-  const right = x + layout.tileW - 1;
-  const bottom = top + layout.tileH - 1;
+  const right = x + layout.tileW - margin;
+  const bottom = top + layout.tileH - margin;
   const unit = frame.scaleM * at.scale;
   const first = order[index]! * frame.k * 2;
   for (let i = 0; i < 2 * frame.k; i += 2) {
-    // What leaves its tile is kept at the edge.
-    placed[i] = clamp(x + at.x + frame.points[first + i]! * unit, x + 1, right);
-    placed[i + 1] = clamp(top + at.y - frame.points[first + i + 1]! * unit, top + 1, bottom);
+    placed[i] = clamp(x + at.x + frame.points[first + i]! * unit, x + margin, right);
+    placed[i + 1] = clamp(top + at.y - frame.points[first + i + 1]! * unit, top + margin, bottom);
   }
 }
 

@@ -93,8 +93,10 @@ export class Picture {
 
   show(sessions: { session: number; task: string; label: string }[]): void {
     this.sessions = sessions;
-    for (const session of [...this.shown.keys()]) {
-      if (!sessions.some((each) => each.session === session)) this.shown.delete(session);
+    for (const [session, picture] of [...this.shown]) {
+      const still = sessions.find((each) => each.session === session);
+      if (still === undefined) this.shown.delete(session);
+      else picture.label = still.label;
     }
     // Every trial opens sessions: what was shown is not kept.
     const wanted = sessions.map((each) => sceneKey(each.session, each.task));

@@ -15,7 +15,7 @@ import type {
   Worker,
 } from "../generated/messages";
 import { type LogRow } from "../steer/log";
-import { ApiError, get } from "./api";
+import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";
 
@@ -37,12 +37,21 @@ export const seriesVersion = signal(0);
 export const series = new SeriesStore();
 
 export const mayControl = computed(() => status.value?.role === "control" && link.value === "live");
+/** Whether controls are off for who looks, whatever happens. */
+export const onlyLooks = computed(() => status.value?.role === "view");
 /** Why controls are off; empty when they are not. */
 export const whyNot = computed(() => {
   if (link.value !== "live") return "There is no connection to the dashboard's service.";
-  if (status.value?.role === "view") return "You may look, not act: your token has the role view.";
+  if (status.value?.role === "view") return "You can only look: your token has the role view.";
   return "";
 });
+
+/** The name of a session's task: a task file's sessions are opened by its path, and the run knows its name. */
+export function taskName(task: string): string {
+  const now = status.value;
+  const own = now?.sessions.find((each) => each.session === now.session);
+  return now !== null && now.task !== "" && own?.task === task ? now.task : task;
+}
 
 const MAX_EVENTS = 2000;
 /** What charts draw of a run's events. */
@@ -70,7 +79,42 @@ export const socket = new LiveSocket({
 
 /** Starts everything. */
 export function start(): void {
-  socket.open();
+  window.addEventListener("hashchange", () => void enter());
+  void enter();
+}
+
+/** Why the token of the page's address was of no use; empty when it was, or there is none. */
+export const tokenProblem = signal("");
+
+/**
+ * Begins, logged in with the token of an address like http://host:8080/#token=TOKEN. What is behind the # is
+ * sent to nobody; it is taken out of the address bar, so that it is not passed on unknowingly.
+ */
+async function enter(): Promise<void> {
+  const token = takeToken();
+  if (token !== "") {
+    try {
+      await post<Access>("login", { token });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      tokenProblem.value = error.message;
+    }
+  }
+  startAgain();
+}
+
+function takeToken(): string {
+  const address = new URL(window.location.href);
+  const hash = new URLSearchParams(address.hash.slice(1));
+  const token = hash.get("token") ?? "";
+  if (address.searchParams.has("token")) {
+    tokenProblem.value = "A token goes behind #, as in #token=…: what is behind ? is sent along and kept in logs.";
+  }
+  hash.delete("token");
+  address.searchParams.delete("token");
+  address.hash = hash.toString();
+  if (address.href !== window.location.href) window.history.replaceState(null, "", address);
+  return token.trim();
 }
 
 /** After a login: begin anew. */

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 
 import { command } from "../live/api";
 import { status } from "../live/store";
-import { Button, Icon, useAction } from "../ui/parts";
+import { Button, Icon, OnlyLooks, useAction } from "../ui/parts";
 
 const SPEEDS = [
   [0.25, "¼×", "A quarter of real time"],
@@ -36,6 +36,7 @@ export function Speed() {
   const { phase, text } = action.state.value;
   return (
     <div class="speed">
+      <OnlyLooks />
       <Button
         class="primary pause"
         steers

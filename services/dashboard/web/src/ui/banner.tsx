@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { link, startAgain, status } from "../live/store";
+import { link, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
@@ -36,12 +36,24 @@ function trouble(): string {
   return "";
 }
 
+/** How far a trial is: meanwhile the run's own steps and curves stand still. */
+export function Trial() {
+  const now = status.value;
+  if (link.value !== "live" || now?.state !== "trial" || now.adapting === "") return null;
+  return (
+    <p class="trial-note">
+      <span aria-hidden="true">⚖</span> {now.adapting}
+    </p>
+  );
+}
+
 export function Login() {
   const token = useSignal("");
-  const problem = useSignal("");
+  const problem = useSignal(tokenProblem.value);
   const send = async () => {
     try {
       await post<Access>("login", { token: token.value.trim() });
+      tokenProblem.value = "";
       startAgain();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

@@ -5,10 +5,12 @@ import type { ComponentType } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { FleetDrawer } from "../fleet";
+import { status } from "../live/store";
+import { chosenAdaptation } from "../steer/candidates";
 import { GoalDrawer } from "../steer/goal";
-import { RewardsDrawer } from "../steer/rewards";
+import { RewardsDrawer, rewardsTab } from "../steer/rewards";
 import { SetupDrawer } from "../steer/setup";
-import { Button, Icon } from "./parts";
+import { Button, Icon, OnlyLooks } from "./parts";
 
 export type DrawerName = "goal" | "rewards" | "setup" | "fleet";
 export const drawer = signal<DrawerName | null>(null);
@@ -22,6 +24,11 @@ const DRAWERS: Record<DrawerName, { title: string; pane: ComponentType }> = {
 
 export function toggleDrawer(name: DrawerName): void {
   drawer.value = drawer.value === name ? null : name;
+  // What is going on comes first.
+  if (drawer.value === "rewards" && status.peek()?.state === "trial") {
+    rewardsTab.value = "candidates";
+    chosenAdaptation.value = null;
+  }
 }
 
 export function Drawer() {
@@ -55,6 +62,7 @@ function Open({ name }: { name: DrawerName }) {
     >
       <header>
         <h2>{title}</h2>
+        {name !== "fleet" && <OnlyLooks />}
         <Button class="square plain" label={`Close ${title}`} onClick={() => (drawer.value = null)}>
           <Icon name="close" />
         </Button>

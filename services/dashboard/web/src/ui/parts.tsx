@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ApiError } from "../live/api";
-import { mayControl, whyNot } from "../live/store";
+import { mayControl, onlyLooks, whyNot } from "../live/store";
 
 /** Icons: 16x16, drawn in the colour of the text. */
 const PATHS = {
@@ -74,6 +74,11 @@ export function Outcome({ state }: { state: ReadonlySignal<ActionState> }) {
   );
 }
 
+/** Says in words why controls are off, beside them. */
+export function OnlyLooks() {
+  return onlyLooks.value ? <p class="only-looks" title={whyNot.value}>you can only look</p> : null;
+}
+
 export interface ButtonProps {
   children: ComponentChildren;
   onClick: () => void;
@@ -111,6 +116,7 @@ export function Button({ children, onClick, steers, disabled, label, title, pres
 
 export interface ChoiceProps<T extends string | number> {
   label: string;
+  title?: string;
   value: T;
   options: readonly (readonly [T, string])[];
   onChange: (value: T) => void;
@@ -118,11 +124,11 @@ export interface ChoiceProps<T extends string | number> {
   disabled?: boolean;
 }
 
-export function Choice<T extends string | number>({ label, value, options, onChange, visibleLabel, disabled }: ChoiceProps<T>) {
+export function Choice<T extends string | number>({ label, title, value, options, onChange, visibleLabel, disabled }: ChoiceProps<T>) {
   const select = (
     <select
       aria-label={visibleLabel ? undefined : label}
-      title={label}
+      title={title ?? label}
       value={String(value)}
       disabled={disabled}
       onChange={(event) => {

@@ -10,6 +10,7 @@ import {
   Mesh,
   MeshStandardMaterial,
   SphereGeometry,
+  Vector3,
 } from "three";
 
 import type { Geom, Scene } from "../generated/messages";
@@ -17,6 +18,8 @@ import type { Geom, Scene } from "../generated/messages";
 /** Groups from here on are not drawn, as in MuJoCo's own viewer. */
 const HIDDEN_GROUP = 3;
 const SEGMENTS = 24;
+/** Faces that meet at less than this, radians, are one curved surface; at more, it is an edge. */
+const CREASE = Math.PI / 5;
 
 /** The mesh of a geom; null for what is drawn otherwise (planes) or not at all. */
 export function meshOf(geom: Geom, scene: Scene): Mesh | null {
@@ -63,10 +66,33 @@ function geometryOf(geom: Geom, scene: Scene): BufferGeometry | null {
 function triangles(scene: Scene, index: number | null): BufferGeometry | null {
   const mesh = index === null ? undefined : scene.meshes[index];
   if (mesh === undefined) return null;
+  return creased(new Float32Array(bytesOf(mesh.vertices)), new Uint32Array(bytesOf(mesh.faces)));
+}
+
+/** Corners of their own for every face: curved surfaces are shaded smoothly, edges stay edges. */
+function creased(vertices: Float32Array, faces: Uint32Array): BufferGeometry {
+  const positions = new Float32Array(3 * faces.length);
+  faces.forEach((vertex, corner) => positions.set(vertices.subarray(3 * vertex, 3 * vertex + 3), 3 * corner));
+  const corners: number[][] = Array.from({ length: vertices.length / 3 }, () => []);
+  faces.forEach((vertex, corner) => corners[vertex]!.push(corner));
   const geometry = new BufferGeometry();
-  geometry.setAttribute("position", new BufferAttribute(new Float32Array(bytesOf(mesh.vertices)), 3));
-  geometry.setIndex(new BufferAttribute(new Uint32Array(bytesOf(mesh.faces)), 1));
+  geometry.setAttribute("position", new BufferAttribute(positions, 3));
+  // Of corners that are no one else's: the faces' own.
   geometry.computeVertexNormals();
+  const flat = geometry.getAttribute("normal").array;
+  const normals = new Float32Array(flat.length);
+  const [own, other, sum] = [new Vector3(), new Vector3(), new Vector3()];
+  faces.forEach((vertex, corner) => {
+    own.fromArray(flat, 3 * corner);
+    sum.set(0, 0, 0);
+    for (const each of corners[vertex]!) {
+      other.fromArray(flat, 3 * each);
+      if (own.dot(other) > Math.cos(CREASE)) sum.add(other);
+    }
+    // A face without area has no direction.
+    sum.normalize().toArray(normals, 3 * corner);
+  });
+  geometry.setAttribute("normal", new BufferAttribute(normals, 3));
   return geometry;
 }
 

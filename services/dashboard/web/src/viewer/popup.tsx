@@ -8,9 +8,9 @@ import { short, whole } from "../format";
 import { grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
-import { socket, status, watchedEnv, watchedEnvError } from "../live/store";
+import { socket, status, taskName, watchedEnv, watchedEnvError } from "../live/store";
 import { dark } from "../ui/settings";
-import { Button, Icon, Outcome, useAction } from "../ui/parts";
+import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
 import type { Viewer } from "./viewer";
 
@@ -59,7 +59,7 @@ function Open({ envKey }: { envKey: EnvKey }) {
     >
       <header>
         <h2>Environment {envKey.envId}</h2>
-        <span class="muted">{session?.task}</span>
+        <span class="muted">{taskName(session?.task ?? "")}</span>
         <span class="spring" />
         <Button class="square plain" label="Previous environment" onClick={() => step(-1)}>
           <Icon name="left" />
@@ -152,6 +152,7 @@ function View({ envKey }: { envKey: EnvKey }) {
           <span>contacts</span>
         </label>
         <span class="spring" />
+        <OnlyLooks />
         <Reset envKey={envKey} />
       </div>
     </div>

@@ -31,8 +31,8 @@ import { meshOf } from "./geoms";
 const MAX_CONTACTS = 64;
 /** Side of the ground that travels with the camera, metres. */
 const GROUND_M = 60;
-/** Share of the way to the robot that the camera goes per pose. */
-const FOLLOW = 0.2;
+/** The camera goes up and down with the robot by and by: what hops is seen to hop. Time constant, ms. */
+const RISE_MS = 400;
 const MAX_PIXEL_RATIO = 2;
 const SUN = new Vector3(2, -2.5, 8);
 
@@ -64,7 +64,8 @@ export class Viewer {
   private readonly middle = new Vector3();
   private animation = 0;
   private dirty = true;
-  private placed = false;
+  /** When the pose was made that the camera last went along with; null before the first. */
+  private followedMs: number | null = null;
   private readonly extentM: number;
 
   /** Throws where the browser gives no WebGL. */
@@ -112,7 +113,7 @@ export class Viewer {
       shadow.matrix.multiplyMatrices(this.flatten, mesh.matrix);
     }
     this.showContacts(frame.contacts);
-    this.goAlong();
+    this.goAlong(frame.timeMs);
     this.dirty = true;
   }
 
@@ -202,13 +203,13 @@ export class Viewer {
     this.spots.instanceMatrix.needsUpdate = true;
   }
 
-  private goAlong(): void {
+  /** Keeps the robot in the middle at any rate of pictures: along the ground it is never left behind. */
+  private goAlong(timeMs: number): void {
     if (this.moving.length === 0) return;
     this.middle.set(0, 0, 0);
     for (const i of this.moving) this.middle.add(this.meshes[i]!.position);
     this.middle.divideScalar(this.moving.length);
-    if (!this.placed) {
-      this.placed = true;
+    if (this.followedMs === null) {
       const distance = 2.1 * this.extentM;
       this.controls.target.copy(this.middle);
       this.camera.position.copy(this.middle).add(new Vector3(0.35, -1, 0.38).normalize().multiplyScalar(distance));
@@ -216,11 +217,12 @@ export class Viewer {
     } else if (this.follow) {
       const step = this.middle.clone().sub(this.controls.target);
       // An episode that ends puts the robot elsewhere: jump with it.
-      if (step.length() < 2 * this.extentM) step.multiplyScalar(FOLLOW);
+      if (step.length() < 2 * this.extentM) step.z *= 1 - Math.exp(Math.min(0, this.followedMs - timeMs) / RISE_MS);
       this.controls.target.add(step);
       this.camera.position.add(step);
       this.controls.update();
     }
+    this.followedMs = timeMs;
     const { x, y } = this.controls.target;
     this.ground.position.set(Math.round(x), Math.round(y), this.groundM);
   }

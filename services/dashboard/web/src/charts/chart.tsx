@@ -132,7 +132,7 @@ function options(
     width: element.clientWidth,
     height: element.clientHeight,
     // Without values there is no axis at the left, and the first label below would be cut.
-    padding: [8, 8, 0, (plot) => (typeof plot.scales["y"]?.min === "number" ? 0 : Y_AXIS_PX)],
+    padding: [8, 18, 0, (plot) => (typeof plot.scales["y"]?.min === "number" ? 0 : Y_AXIS_PX)],
     legend: { show: false },
     cursor: { sync: { key: cursors.key }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: false } },

@@ -139,7 +139,7 @@ function options(
     series: [{}, ...lines],
     ...(spec.spread ? { bands: [{ series: [count + 1, count + 2], fill: colour("--band") } as uPlot.Band] } : {}),
     axes: [
-      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 70, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
+      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 60, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
       { ...axis, grid, size: Y_AXIS_PX, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
     ],
     hooks: {

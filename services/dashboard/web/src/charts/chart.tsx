@@ -132,14 +132,14 @@ function options(
     width: element.clientWidth,
     height: element.clientHeight,
     // Without values there is no axis at the left, and the first label below would be cut.
-    padding: [8, 8, 0, (plot) => (typeof plot.scales["y"]?.min === "number" ? 0 : Y_AXIS_PX)],
+    padding: [8, 18, 0, (plot) => (typeof plot.scales["y"]?.min === "number" ? 0 : Y_AXIS_PX)],
     legend: { show: false },
     cursor: { sync: { key: cursors.key }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: false } },
     series: [{}, ...lines],
     ...(spec.spread ? { bands: [{ series: [count + 1, count + 2], fill: colour("--band") } as uPlot.Band] } : {}),
     axes: [
-      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 70, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
+      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 60, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
       { ...axis, grid, size: Y_AXIS_PX, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
     ],
     hooks: {

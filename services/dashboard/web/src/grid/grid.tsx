@@ -8,6 +8,7 @@ import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
 import { link, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
+import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
 import { Button, Choice, Icon } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -41,15 +42,16 @@ const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
 function bandLabel(session: SessionSummary): string {
   const contender = isTrial(session) ? session.label.split(": ").slice(1).join(": ") : "";
   const name = contender || session.label || `session ${session.session}`;
-  const parts = [name, taskName(session.task), `${whole(session.num_envs)} environments`];
+  const parts = [name];
   const adaptation = history.value.adaptations.at(-1);
   const round = adaptation?.outcome === "running" ? adaptation.rounds.at(-1) : undefined;
   const fitness = contender === "" ? undefined : round?.fitness[contender];
   if (round !== undefined && fitness !== undefined) {
     const unit = status.value?.fitness_unit ? ` ${status.value.fitness_unit}` : "";
-    parts.push(fitness === null ? `failed in round ${round.round}` : `fitness ${short(fitness)}${unit} after round ${round.round}`);
+    const out = contender === CONTROL || round.stay.includes(contender) ? "" : ", out";
+    parts.push(fitness === null ? `failed in round ${round.round}` : `fitness ${short(fitness)}${unit} after round ${round.round}${out}`);
   }
-  return parts.join("  ·  ");
+  return [...parts, taskName(session.task), `${whole(session.num_envs)} environments`].join("  ·  ");
 }
 
 /** Whether something else than the return of the task's own reward is wanted: a goal, another reward. */

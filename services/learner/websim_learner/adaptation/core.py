@@ -107,7 +107,9 @@ class AdapterCore:
 
     def _require_on(self) -> None:
         if self.state.mode == "off":
-            raise UserError("this run does not adapt", "Turn it on: set_adapt auto or approve.")
+            raise UserError(
+                "this run does not adapt", "Turn it on: `websim adapt auto`, or approve."
+            )
 
     def _checked(self, source: str, *, force: bool) -> Checked:
         """Let a reward pass the gate; `force` overrides what it prefers, nothing else.

@@ -76,7 +76,7 @@ class Questions:
             UserError: there is nobody to ask.
         """
         if self._author is None:
-            raise UserError(NOBODY, "Give the goal a fitness program, or start with --reward-gen.")
+            raise UserError(NOBODY, "`websim up` starts one; or give the goal a fitness program.")
         if self._author.busy:
             raise UserError("another question is open", "Set the goal again in a moment.")
         self._author.ask("/v1/goals", goal_request(self._run, task, description))

@@ -333,7 +333,7 @@ def asking(_options: argparse.Namespace) -> dict[str, Any]:
             if name == "asking":
                 after = _last(api)
                 author.refuse()
-                while not any(record["kind"] == "unanswered" for record in api.events(after)):
+                while not any(each.get("event") == "unanswered" for each in api.events(after)):
                     time.sleep(0.02)
     medians = {name: statistics.median(each) for name, each in seconds.items()}
     ratios = [b / a - 1.0 for a, b in zip(seconds["quiet"], seconds["asking"], strict=True)]

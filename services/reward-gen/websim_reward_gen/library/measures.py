@@ -141,40 +141,32 @@ def _measure(wish: Wish, robot: Robot) -> Measure:
 
 def _motion(wish: Wish, robot: Robot) -> Measure:
     speed, name = motion(wish, robot)
-    if wish.target is None:
-        text = f"net {name} displacement of the episode over the time that a full episode lasts"
-        return Measure(speed, "sum", "m/s", text)
-    target = f"{wish.target:.6g}"
-    if wish.bound == "least":
-        text = f"net {name} displacement, counted up to {target} m/s, over a full episode"
-        return Measure(f"np.minimum({speed}, {target})", "sum", "m/s", text)
-    if wish.bound == "most":
-        counted = f"np.where({speed} <= {target}, {speed}, 0.0)"
-        text = f"net {name} displacement made at {target} m/s or less, over a full episode"
-        return Measure(counted, "sum", "m/s", text)
-    # 1 at the target, 0 at a standstill and at twice the target
-    width = f"{max(wish.target, 0.1):.6g}"
-    near = f"np.maximum(1.0 - np.abs({speed} - {target}) / {width}, 0.0)"
-    text = f"closeness to {target} m/s {name} (1 at it, 0 at a standstill), mean of a full episode"
-    return Measure(near, "sum", "", text)
+    what = f"{name} displacement"
+    return _rate(wish, speed, "m/s", what, near=f" {name} (1 at it, 0 at a standstill)")
 
 
 def _turning(wish: Wish, speed: str) -> Measure:
-    turning = signed(speed, wish.sign)
+    return _rate(wish, signed(speed, wish.sign), "rad/s", wish.kind, near=" (1 at it, 0 at none)")
+
+
+def _rate(wish: Wish, rate: str, unit: str, what: str, near: str) -> Measure:
+    """Return how far it goes or turns, up to a limit, or how near its rate is to the target."""
     if wish.target is None:
-        text = f"net {wish.kind} of the episode over the time that a full episode lasts"
-        return Measure(turning, "sum", "rad/s", text)
+        text = f"net {what} of the episode over the time that a full episode lasts"
+        return Measure(rate, "sum", unit, text)
     target = f"{wish.target:.6g}"
     if wish.bound == "least":
-        text = f"net {wish.kind}, counted up to {target} rad/s, over a full episode"
-        return Measure(f"np.minimum({turning}, {target})", "sum", "rad/s", text)
+        text = f"net {what}, counted up to {target} {unit}, over a full episode"
+        return Measure(f"np.minimum({rate}, {target})", "sum", unit, text)
     if wish.bound == "most":
-        counted = f"np.where({turning} <= {target}, {turning}, 0.0)"
-        text = f"net {wish.kind} made at {target} rad/s or less, over a full episode"
-        return Measure(counted, "sum", "rad/s", text)
-    near = f"np.maximum(1.0 - np.abs({turning} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
-    text = f"closeness to {target} rad/s (1 at it, 0 at none), mean of a full episode"
-    return Measure(near, "sum", "", text)
+        counted = f"np.where({rate} <= {target}, {rate}, 0.0)"
+        text = f"net {what} made at {target} {unit} or less, over a full episode"
+        return Measure(counted, "sum", unit, text)
+    # 1 at the target, 0 at a standstill and at twice the target
+    width = f"{max(wish.target, 0.1):.6g}"
+    closeness = f"np.maximum(1.0 - np.abs({rate} - {target}) / {width}, 0.0)"
+    text = f"closeness to {target} {unit}{near}, mean of a full episode"
+    return Measure(closeness, "sum", "", text)
 
 
 def _distance(expression: str, sign: float) -> Measure:

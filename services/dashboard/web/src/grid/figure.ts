@@ -7,21 +7,21 @@ const FILL = 1.2;
 const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;
-/** In tiles narrower than this all bones are lines of one width, CSS pixels. */
 const THICK_FROM_PX = 36;
 
 /** Bones of one thickness. */
 export interface Limbs {
   /** Half the thickness, metres. */
   radiusM: number;
-  /** Indexes of points, two for each bone; a bone of one point twice is a dot. */
+  /** As a figure's. */
   pairs: number[];
 }
 
 export interface Figure {
-  /** Lines of one width for small tiles. */
-  thin: Limbs[];
-  thick: Limbs[];
+  /** Indexes of points, two for each bone; a bone of one point twice is a dot. */
+  pairs: number[];
+  /** The same bones by their thickness. */
+  limbs: Limbs[];
   /** Left, bottom, right and top of what a tile shows, metres relative to the figure's root. */
   view: readonly [number, number, number, number];
   /** Height of the ground's line; null where the picture is taken from above or there is no ground. */
@@ -34,8 +34,8 @@ export function figureOf(scene: Scene): Figure {
   const pairs = scene.bones.flatMap(([a, b]) => [a ?? 0, b ?? a ?? 0]);
   const [left = -1, bottom = -1, right = 1, top = 1] = scene.view_m;
   return {
-    thin: [{ radiusM: 0, pairs }],
-    thick: byThickness(scene),
+    pairs,
+    limbs: byThickness(scene),
     view: [left, bottom, right, top],
     aspect: Math.min(ASPECTS[1], Math.max(ASPECTS[0], (right - left) / (top - bottom))),
     groundM: scene.plane === "xy" ? null : scene.ground_z_m,
@@ -66,7 +66,11 @@ export interface Fit {
   /** Where the figure's root (x) and height 0 are in a tile, CSS pixels from its left top. */
   x: number;
   y: number;
-  limbs: Limbs[];
+}
+
+/** Whether tiles of a width, CSS pixels, are so small that all bones are lines of one width. */
+export function isSmall(tileW: number): boolean {
+  return tileW < THICK_FROM_PX;
 }
 
 export function fit(figure: Figure, tileW: number, tileH: number): Fit {
@@ -78,6 +82,5 @@ export function fit(figure: Figure, tileW: number, tileH: number): Fit {
     scale,
     x: tileW / 2 - (scale * (left + right)) / 2,
     y: figure.groundM === null ? middle : 0.88 * tileH + figure.groundM * scale,
-    limbs: tileW >= THICK_FROM_PX ? figure.thick : figure.thin,
   };
 }

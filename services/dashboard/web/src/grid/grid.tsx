@@ -127,8 +127,9 @@ export function GridPanel() {
   useSignalEffect(() => {
     void shownKey.value;
     const bands = shownBands.peek();
-    grid.value?.show(bands);
     const max_hz = reducedMotion.value ? Math.min(CALM_HZ, figuresHz.value) : figuresHz.value;
+    grid.value?.show(bands);
+    grid.value?.setRate(max_hz);
     socket.wantFigures(bands.map((each) => ({ session: each.session, max_hz })));
   });
   useSignalEffect(() => grid.value?.setZoom(zoom.value));

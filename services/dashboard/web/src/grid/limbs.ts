@@ -1,9 +1,11 @@
-// Draws figures: lines in small tiles, limbs of their thickness in large ones; a path for each colour.
+// Draws figures: lines in small tiles, limbs of their thickness in large ones.
 
 import { BUCKETS, type ColourRange } from "./colour";
-import type { BandPicture, Palette, Tiles } from "./draw";
-import { fit, type Fit, type Limbs } from "./figure";
+import type { BandPicture, Context, Palette, Sheet, Tiles } from "./draw";
+import { fit, isSmall, type Fit, type Limbs } from "./figure";
 import { originOf } from "./layout";
+import { partOf } from "./playback";
+import type { Ink } from "./raster";
 
 /** Of a bone, as a share of its tile. */
 const MAX_THICKNESS = 0.6;
@@ -14,7 +16,7 @@ let placed = new Float32Array(0);
 
 /** Returns how many environments were drawn. */
 export function drawFigures(
-  context: CanvasRenderingContext2D,
+  sheet: Sheet,
   picture: BandPicture,
   tiles: Tiles,
   palette: Palette,
@@ -32,68 +34,49 @@ export function drawFigures(
     drawn += 1;
   }
   if (placed.length < 2 * frame.k) placed = new Float32Array(2 * frame.k);
-  const thin = at.limbs === figure.thin;
   buckets.forEach((indexes, bucket) => {
     if (indexes.length === 0) return;
-    context.strokeStyle = context.fillStyle = palette.ramp[bucket]!;
-    for (const limbs of at.limbs) {
-      if (thin) drawLines(context, picture, tiles, indexes, limbs, at);
-      else drawLimbs(context, picture, tiles, indexes, limbs, at);
-    }
+    const ink = palette.ramp[bucket]!;
+    if (isSmall(tileW)) drawLines(sheet, picture, tiles, indexes, at, ink);
+    else for (const limbs of figure.limbs) drawLimbs(sheet.context, picture, tiles, indexes, limbs, at, ink);
   });
   return drawn;
 }
 
-/**
- * Lines as wide as suits a tile, each of several that are one device pixel wide and lie side by side: without
- * a GPU a browser fills wider ones as polygons, which takes five times as long.
- */
+/** Lines as wide as suits a tile. */
 function drawLines(
-  context: CanvasRenderingContext2D,
+  { raster, ratio }: Sheet,
   picture: BandPicture,
   tiles: Tiles,
   indexes: readonly number[],
-  { pairs }: Limbs,
   at: Fit,
+  ink: Ink,
 ): void {
-  const pixel = 1 / context.getTransform().a;
-  const width = Math.max(1, Math.round((tiles.layout.tileW * 0.075) / pixel));
-  const first = ((1 - width) / 2) * pixel;
-  context.lineWidth = pixel;
-  context.lineCap = "butt";
-  context.beginPath();
+  const { pairs } = picture.figure;
+  const width = Math.max(1, Math.round(tiles.layout.tileW * 0.075 * ratio));
   for (const index of indexes) {
     place(picture, tiles, index, at, 1);
     for (let i = 0; i < pairs.length; i += 2) {
       const a = 2 * pairs[i]!;
       const b = 2 * pairs[i + 1]!;
       // A bone of one point is a square.
-      const half = a === b ? (width / 2) * pixel : 0;
-      const ax = placed[a]! - half;
-      const ay = placed[a + 1]!;
-      const bx = placed[b]! + half;
-      const by = placed[b + 1]!;
-      const flat = Math.abs(bx - ax) > Math.abs(by - ay);
-      for (let line = 0; line < width; line++) {
-        const aside = first + line * pixel;
-        const x = flat ? 0 : aside;
-        const y = flat ? aside : 0;
-        context.moveTo(ax + x, ay + y);
-        context.lineTo(bx + x, by + y);
-      }
+      const half = a === b ? (width - 1) / 2 : 0;
+      raster.line(placed[a]! * ratio - half, placed[a + 1]! * ratio, placed[b]! * ratio + half, placed[b + 1]! * ratio, width, ink);
     }
   }
-  context.stroke();
 }
 
+/** One path for all figures of a colour. */
 function drawLimbs(
-  context: CanvasRenderingContext2D,
+  context: Context,
   picture: BandPicture,
   tiles: Tiles,
   indexes: readonly number[],
   { pairs, radiusM }: Limbs,
   at: Fit,
+  ink: Ink,
 ): void {
+  context.strokeStyle = context.fillStyle = ink.css;
   const { tileW, tileH } = tiles.layout;
   const width = Math.min(Math.max(1.1, 2 * radiusM * at.scale), MAX_THICKNESS * Math.min(tileW, tileH));
   const radius = Math.max(1, width / 2);
@@ -125,17 +108,22 @@ function drawLimbs(
 }
 
 /** Puts the points of a tile's figure into `placed`; what leaves its tile is kept so far from the edge. */
-function place({ frame, order }: BandPicture, tiles: Tiles, index: number, at: Fit, margin: number): void {
+function place({ moment, order }: BandPicture, tiles: Tiles, index: number, at: Fit, margin: number): void {
   const { layout, band, offset } = tiles;
   const { x, y } = originOf(layout, { band, index });
   const top = y - offset;
   const right = x + layout.tileW - margin;
   const bottom = top + layout.tileH - margin;
-  const unit = frame.scaleM * at.scale;
+  const { before, frame } = moment;
+  const part = partOf(moment, order[index]!);
+  const unit = part * frame.scaleM * at.scale;
+  const unitBefore = (1 - part) * before.scaleM * at.scale;
   const first = order[index]! * frame.k * 2;
   for (let i = 0; i < 2 * frame.k; i += 2) {
-    placed[i] = clamp(x + at.x + frame.points[first + i]! * unit, x + margin, right);
-    placed[i + 1] = clamp(top + at.y - frame.points[first + i + 1]! * unit, top + margin, bottom);
+    const across = frame.points[first + i]! * unit + before.points[first + i]! * unitBefore;
+    const up = frame.points[first + i + 1]! * unit + before.points[first + i + 1]! * unitBefore;
+    placed[i] = clamp(x + at.x + across, x + margin, right);
+    placed[i + 1] = clamp(top + at.y - up, top + margin, bottom);
   }
 }
 

@@ -1,5 +1,7 @@
-// The moving picture: takes frames out of the inbox, keeps order and layout, draws on animation frames,
-// and asks for one only when there is something new: a browser composes the page anew for each.
+// The moving picture: plays frames, keeps order and layout, and draws where there is something new to see.
+
+// It draws by a timer on a canvas that was taken out of the page: a browser shows such a canvas by itself, where it
+// would go through the whole page for an animation frame. Without a GPU that costs as much as drawing does.
 
 import { effect } from "@preact/signals";
 
@@ -10,15 +12,19 @@ import { noteDrawn } from "../live/stats";
 import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
 import { ColourRange } from "./colour";
-import { drawGrid, drawMark, readPalette, type BandPicture, type Mark, type Palette } from "./draw";
+import { drawGrid, drawMark, readPalette, type BandPicture, type Context, type Mark, type Palette } from "./draw";
 import { figureOf } from "./figure";
 import { layOut, originOf, tileAt, type Layout } from "./layout";
 import { countOutcomes, ordered } from "./order";
+import { Playback, timeOf, type Moment } from "./playback";
+import { Raster } from "./raster";
 
 /** Order and range are looked at this often. */
 const LOOK_MS = 1000;
 const SUMMARY_MS = 500;
 const MAX_PIXEL_RATIO = 2;
+/** Up to this rate frames are shown as they come: there is nothing even about them. */
+const STEPWISE_HZ = 5;
 
 export interface EnvKey {
   session: number;
@@ -53,6 +59,7 @@ export class Picture {
   chosen: EnvKey | null = null;
 
   private readonly shown = new Map<number, Shown>();
+  private readonly playbacks = new Map<number, Playback>();
   private readonly scenes = new Map<string, Scene | null>();
   private sessions: { session: number; task: string; label: string }[] = [];
   private readonly range = new ColourRange();
@@ -60,16 +67,18 @@ export class Picture {
   private layout: Layout = layOut([], 1, 1, 1, 1);
   private size = { width: 1, height: 1 };
   private scrollTop = 0;
+  private ratio = 1;
   private dirty = true;
-  private animation = 0;
+  private maxHz = STEPWISE_HZ;
+  private timer = 0;
+  private dueAt = 0;
+  private raster = new Raster(1, 1);
   private readonly summaries: number;
-  private readonly canvas: HTMLCanvasElement;
-  private readonly context: CanvasRenderingContext2D;
+  private readonly context: Context;
   private readonly stopTheme: () => void;
 
   constructor(canvas: HTMLCanvasElement) {
-    this.canvas = canvas;
-    const context = canvas.getContext("2d", { alpha: false });
+    const context = canvas.transferControlToOffscreen().getContext("2d", { alpha: false });
     if (context === null) throw new Error("this browser draws no canvas");
     this.context = context;
     this.palette = readPalette(dark.value);
@@ -80,13 +89,13 @@ export class Picture {
       for (const each of this.shown.values()) each.order = ordered(each.frame, sort.value, filter.value);
       this.relayout();
     });
-    socket.onFigures = () => this.wake();
+    socket.onFigures = (frame) => this.hear(frame);
     this.summaries = window.setInterval(() => this.summarise(), SUMMARY_MS);
   }
 
   stop(): void {
     socket.onFigures = () => {};
-    cancelAnimationFrame(this.animation);
+    window.clearTimeout(this.timer);
     window.clearInterval(this.summaries);
     this.stopTheme();
   }
@@ -98,6 +107,9 @@ export class Picture {
       if (still === undefined) this.shown.delete(session);
       else picture.label = still.label;
     }
+    for (const session of [...this.playbacks.keys()]) {
+      if (!sessions.some((each) => each.session === session)) this.playbacks.delete(session);
+    }
     // Every trial opens sessions: what was shown is not kept.
     const wanted = sessions.map((each) => sceneKey(each.session, each.task));
     for (const key of [...this.scenes.keys()]) if (!wanted.includes(key)) this.scenes.delete(key);
@@ -107,11 +119,17 @@ export class Picture {
 
   resize(width: number, height: number): void {
     this.size = { width, height };
-    const ratio = Math.min(MAX_PIXEL_RATIO, window.devicePixelRatio || 1);
-    this.canvas.width = Math.max(1, Math.round(width * ratio));
-    this.canvas.height = Math.max(1, Math.round(height * ratio));
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.ratio = Math.min(MAX_PIXEL_RATIO, window.devicePixelRatio || 1);
+    this.raster = new Raster(Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio)));
+    this.context.canvas.width = this.raster.width;
+    this.context.canvas.height = this.raster.height;
+    this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.relayout();
+  }
+
+  /** Draws no more often than that. */
+  setRate(maxHz: number): void {
+    this.maxHz = maxHz;
   }
 
   scroll(top: number): void {
@@ -186,7 +204,14 @@ export class Picture {
   }
 
   private wake(): void {
-    if (this.animation === 0) this.animation = requestAnimationFrame(this.tick);
+    if (this.timer === 0) this.timer = window.setTimeout(this.tick, Math.max(0, this.dueAt - performance.now()));
+  }
+
+  private hear(frame: FiguresFrame): void {
+    const playback = this.playbacks.get(frame.session) ?? new Playback();
+    this.playbacks.set(frame.session, playback);
+    playback.push(frame, performance.now(), this.maxHz > STEPWISE_HZ);
+    this.wake();
   }
 
   private async loadScene(session: number, task: string): Promise<void> {
@@ -208,64 +233,71 @@ export class Picture {
   }
 
   private readonly tick = (): void => {
-    this.animation = 0;
+    this.timer = 0;
     const now = performance.now();
-    let newest: FiguresFrame | null = null;
+    this.dueAt = Math.max(this.dueAt + 1000 / this.maxHz, now);
+    let newest: Moment | null = null;
     for (const { session, task, label } of this.sessions) {
-      const frame = socket.inbox.figures.get(session);
+      const playback = this.playbacks.get(session);
+      const moment = playback?.at(now) ?? null;
       const scene = this.scenes.get(sceneKey(session, task));
-      if (frame === undefined || !scene) continue;
+      if (playback === undefined || moment === null || !scene) continue;
       // A frame of another model than the scene's: the task is changing.
-      if (frame.k !== scene.k) {
+      if (moment.frame.k !== scene.k) {
         this.scenes.delete(sceneKey(session, task));
         void this.loadScene(session, task);
-        socket.inbox.figures.delete(session);
+        this.playbacks.delete(session);
         continue;
       }
-      socket.inbox.figures.delete(session);
-      this.take(frame, scene, label, now);
-      newest = frame;
+      if (this.take(moment, scene, label, now)) newest = moment;
+      if (playback.goesOn) this.wake();
     }
     if (newest !== null || this.dirty) {
       this.draw(newest, now);
       this.dirty = false;
     }
-    if (newest !== null) socket.acknowledge();
+    socket.acknowledge();
   };
 
-  private take(frame: FiguresFrame, scene: Scene, label: string, now: number): void {
-    let picture = this.shown.get(frame.session);
-    const fresh = picture === undefined || picture.frame.n !== frame.n || picture.frame.k !== frame.k;
-    if (picture === undefined || fresh) {
-      picture = {
-        session: frame.session,
-        label,
-        frame,
-        order: new Uint32Array(),
-        figure: figureOf(scene),
-        endedAt: new Float64Array(frame.n).fill(-Infinity),
-        lastLength: frame.episodeLength,
-        lookedAt: -Infinity,
-      };
-      this.shown.set(frame.session, picture);
-    }
+  /** Returns whether there is something new to see. */
+  private take(moment: Moment, scene: Scene, label: string, now: number): boolean {
+    const { frame } = moment;
+    const known = this.shown.get(frame.session);
+    const fits = known !== undefined && known.frame.n === frame.n && known.frame.k === frame.k;
+    const picture: Shown = fits
+      ? known
+      : {
+          session: frame.session,
+          label,
+          moment,
+          frame,
+          order: new Uint32Array(),
+          figure: figureOf(scene),
+          endedAt: new Float64Array(frame.n).fill(-Infinity),
+          lastLength: frame.episodeLength,
+          lookedAt: -Infinity,
+        };
+    if (fits && known.frame === frame && known.moment.part === moment.part) return false;
+    this.shown.set(frame.session, picture);
     if (flashes.value && !reducedMotion.value) noteEnds(picture, frame, now);
     picture.lastLength = frame.episodeLength;
+    picture.moment = moment;
     picture.frame = frame;
     if (now - picture.lookedAt > LOOK_MS) {
       picture.lookedAt = now;
       this.range.follow(frame.episodeReturn);
       const before = picture.order.length;
       picture.order = ordered(frame, sort.value, filter.value);
-      if (fresh || before !== picture.order.length) this.relayout();
-      if (fresh) this.summarise();
+      if (!fits || before !== picture.order.length) this.relayout();
+      if (!fits) this.summarise();
     }
+    return true;
   }
 
-  private draw(newest: FiguresFrame | null, now: number): void {
+  private draw(newest: Moment | null, now: number): void {
     const scroll = { top: this.scrollTop, ...this.size };
-    const bands = this.bands();
-    const drawn = drawGrid(this.context, this.layout, bands, this.palette, this.range, scroll, now);
+    const sheet = { context: this.context, raster: this.raster, ratio: this.ratio };
+    const drawn = drawGrid(sheet, this.layout, this.bands(), this.palette, this.range, scroll, now);
     for (const [key, colour, width] of [
       [this.hovered, this.palette.text, 1],
       [this.chosen, this.palette.accent, 2],
@@ -273,7 +305,7 @@ export class Picture {
       const mark = key === null ? null : this.markOf(key);
       if (mark !== null) drawMark(this.context, this.layout, mark, this.scrollTop, colour, width);
     }
-    if (newest !== null) noteDrawn(drawn, newest.seq, newest.timeMs);
+    if (newest !== null) noteDrawn(drawn, newest.frame.seq, timeOf(newest));
   }
 
   private summarise(): void {

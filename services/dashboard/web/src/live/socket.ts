@@ -2,7 +2,6 @@
 
 import type { ClientMessage, FiguresWish, PoseWish, ServerMessage } from "../generated/messages";
 import { decodeFrame, type FiguresFrame, type PoseFrame } from "./frames";
-import { noteDropped } from "./stats";
 
 const RETRY_MS = [250, 500, 1000, 2000];
 /** Status comes every second; a socket that is silent for this long is dead. */
@@ -16,16 +15,11 @@ export interface Handlers {
   onMessage(message: ServerMessage): void;
 }
 
-/** Newest frames that were not drawn yet; figures by session. */
-export interface Inbox {
-  figures: Map<number, FiguresFrame>;
-  pose: PoseFrame | null;
-}
-
 export class LiveSocket {
-  readonly inbox: Inbox = { figures: new Map(), pose: null };
-  /** Called when there are figures in the inbox. */
-  onFigures: () => void = () => {};
+  /** The newest that was not drawn yet. */
+  pose: PoseFrame | null = null;
+  /** Called with figures that are wanted. */
+  onFigures: (frame: FiguresFrame) => void = () => {};
 
   private socket: WebSocket | null = null;
   private failures = 0;
@@ -73,15 +67,12 @@ export class LiveSocket {
   wantFigures(figures: FiguresWish[]): void {
     if (JSON.stringify(figures) === JSON.stringify(this.wishes.figures)) return;
     this.wishes.figures = figures;
-    for (const session of [...this.inbox.figures.keys()]) {
-      if (!figures.some((wish) => wish.session === session)) this.inbox.figures.delete(session);
-    }
     this.sendWishes();
   }
 
   wantPose(pose: PoseWish | null): void {
     this.wishes.pose = pose;
-    this.inbox.pose = null;
+    this.pose = null;
     this.sendWishes();
   }
 
@@ -104,12 +95,9 @@ export class LiveSocket {
     this.unacked.push(frame.seq);
     if (this.ackTimer === 0) this.ackTimer = window.setTimeout(() => this.acknowledge(), LAZY_ACK_MS);
     if (frame.kind === "figures") {
-      if (!this.wishes.figures.some((wish) => wish.session === frame.session)) return;
-      if (this.inbox.figures.has(frame.session)) noteDropped();
-      this.inbox.figures.set(frame.session, frame);
-      this.onFigures();
+      if (this.wishes.figures.some((wish) => wish.session === frame.session)) this.onFigures(frame);
     } else if (this.wishes.pose?.env_id === frame.envId && this.wishes.pose.session === frame.session) {
-      this.inbox.pose = frame;
+      this.pose = frame;
     }
   }
 

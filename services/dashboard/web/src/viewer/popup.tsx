@@ -109,9 +109,9 @@ function View({ envKey }: { envKey: EnvKey }) {
     };
     const tick = () => {
       animation = requestAnimationFrame(tick);
-      const frame = socket.inbox.pose;
+      const frame = socket.pose;
       if (frame === null || viewer.current === null) return;
-      socket.inbox.pose = null;
+      socket.pose = null;
       viewer.current.follow = follow.peek();
       viewer.current.contacts = contacts.peek();
       viewer.current.pose(frame);

@@ -13,6 +13,7 @@ import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
 import { Button, Choice, Icon } from "../ui/parts";
 import { observeSize } from "../ui/resize";
 import { FILTERS, SORTS } from "./order";
+import { CALM_HZ } from "./playback";
 import { Picture, type EnvGlance, type EnvKey, type Summary } from "./picture";
 
 /** The environment whose pop-up is open. */
@@ -28,7 +29,6 @@ const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8, 12];
 const OWN_REWARD = "task";
 /** The service sends figures of so many sessions at a time. */
 const MAX_BANDS = 8;
-const CALM_HZ = 5;
 
 export function zoomBy(direction: 1 | -1): void {
   const at = ZOOMS.findIndex((each) => each >= zoom.value);

@@ -12,19 +12,17 @@ import { noteDrawn } from "../live/stats";
 import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
 import { ColourRange } from "./colour";
-import { drawGrid, drawMark, readPalette, type BandPicture, type Context, type Mark, type Palette } from "./draw";
-import { figureOf } from "./figure";
+import { drawGrid, drawMark, readPalette, type Context, type Mark, type Palette } from "./draw";
 import { layOut, originOf, tileAt, type Layout } from "./layout";
-import { countOutcomes, ordered } from "./order";
-import { Playback, timeOf, type Moment } from "./playback";
+import { countOutcomes } from "./order";
+import { CALM_HZ, Playback, timeOf, type Moment } from "./playback";
 import { Raster } from "./raster";
+import { Shown } from "./shown";
 
-/** Order and range are looked at this often. */
-const LOOK_MS = 1000;
+/** A scene that is not there yet is asked for again after this. */
+const RETRY_MS = 1000;
 const SUMMARY_MS = 500;
 const MAX_PIXEL_RATIO = 2;
-/** Up to this rate frames are shown as they come: there is nothing even about them. */
-const STEPWISE_HZ = 5;
 
 export interface EnvKey {
   session: number;
@@ -36,12 +34,6 @@ export interface EnvGlance extends EnvKey {
   episodeReturn: number;
   episodeLength: number;
   outcome: number;
-}
-
-interface Shown extends BandPicture {
-  session: number;
-  lookedAt: number;
-  lastLength: Uint32Array;
 }
 
 export interface Summary {
@@ -69,7 +61,7 @@ export class Picture {
   private scrollTop = 0;
   private ratio = 1;
   private dirty = true;
-  private maxHz = STEPWISE_HZ;
+  private maxHz = CALM_HZ;
   private timer = 0;
   private dueAt = 0;
   private raster = new Raster(1, 1);
@@ -86,7 +78,7 @@ export class Picture {
       this.palette = readPalette(dark.value);
       // These change what is shown at once, not at the next look: in a pause none comes.
       void [sort.value, filter.value];
-      for (const each of this.shown.values()) each.order = ordered(each.frame, sort.value, filter.value);
+      for (const each of this.shown.values()) each.sort(sort.value, filter.value);
       this.relayout();
     });
     socket.onFigures = (frame) => this.hear(frame);
@@ -210,7 +202,7 @@ export class Picture {
   private hear(frame: FiguresFrame): void {
     const playback = this.playbacks.get(frame.session) ?? new Playback();
     this.playbacks.set(frame.session, playback);
-    playback.push(frame, performance.now(), this.maxHz > STEPWISE_HZ);
+    playback.push(frame, performance.now(), this.maxHz > CALM_HZ);
     this.wake();
   }
 
@@ -228,7 +220,7 @@ export class Picture {
       this.scenes.delete(key);
       window.setTimeout(() => {
         if (this.sessions.some((each) => each.session === session)) void this.loadScene(session, task);
-      }, LOOK_MS);
+      }, RETRY_MS);
     }
   }
 
@@ -263,33 +255,17 @@ export class Picture {
   private take(moment: Moment, scene: Scene, label: string, now: number): boolean {
     const { frame } = moment;
     const known = this.shown.get(frame.session);
-    const fits = known !== undefined && known.frame.n === frame.n && known.frame.k === frame.k;
-    const picture: Shown = fits
-      ? known
-      : {
-          session: frame.session,
-          label,
-          moment,
-          frame,
-          order: new Uint32Array(),
-          figure: figureOf(scene),
-          endedAt: new Float64Array(frame.n).fill(-Infinity),
-          lastLength: frame.episodeLength,
-          lookedAt: -Infinity,
-        };
-    if (fits && known.frame === frame && known.moment.part === moment.part) return false;
-    this.shown.set(frame.session, picture);
-    if (flashes.value && !reducedMotion.value) noteEnds(picture, frame, now);
-    picture.lastLength = frame.episodeLength;
+    const picture = known?.fits(frame) ? known : new Shown(frame.session, label, scene, moment);
+    if (picture === known && picture.isAt(moment)) return false;
+    if (flashes.value && !reducedMotion.value) picture.noteEnds(moment, now);
     picture.moment = moment;
-    picture.frame = frame;
-    if (now - picture.lookedAt > LOOK_MS) {
-      picture.lookedAt = now;
+    this.shown.set(frame.session, picture);
+    if (picture.isStale(now)) {
       this.range.follow(frame.episodeReturn);
       const before = picture.order.length;
-      picture.order = ordered(frame, sort.value, filter.value);
-      if (!fits || before !== picture.order.length) this.relayout();
-      if (!fits) this.summarise();
+      picture.sort(sort.value, filter.value);
+      if (picture !== known || before !== picture.order.length) this.relayout();
+      if (picture !== known) this.summarise();
     }
     return true;
   }
@@ -317,13 +293,6 @@ export class Picture {
       low: this.range.low,
       high: this.range.high,
     });
-  }
-}
-
-function noteEnds(picture: Shown, frame: FiguresFrame, now: number): void {
-  const { lastLength, endedAt } = picture;
-  for (let env = 0; env < frame.n; env++) {
-    if (frame.episodeLength[env]! < (lastLength[env] ?? 0)) endedAt[env] = now;
   }
 }
 

@@ -4,6 +4,8 @@
 import type { FiguresFrame } from "../live/frames";
 import { noteDropped } from "../live/stats";
 
+/** Pictures a second for those who ask for less motion: each is shown as it comes. */
+export const CALM_HZ = 5;
 /** A longer time without a frame is a stop (a pause, an evaluation, a slow network): it is shown as one. */
 const MAX_DELAY_MS = 250;
 /** By so much of the time that passes the delay shrinks again. */

@@ -74,7 +74,9 @@ export class Raster {
       const end = Math.min(acrossEnd, Math.ceil(high));
       for (let across = Math.max(0, Math.floor(low)); across < end; across++) {
         const covered = Math.min(across + 1, high) - Math.max(across, low);
-        this.blend(along * strideAlong + across * strideAcross, abgr, (covered * PARTS + 0.5) | 0);
+        const at = along * strideAlong + across * strideAcross;
+        if (covered === 1) this.pixels[at] = abgr;
+        else this.blend(at, abgr, (covered * PARTS + 0.5) | 0);
       }
     }
   }

@@ -43,6 +43,8 @@ BASES = {
         "def fitness(state, action):\n    return -state.x_velocity\n",
     ),
     "hopper": Base("Hopper-v5", 800_000),
+    # One that hops to the end: who falls early anyway has nothing to lose by diving.
+    "hopper_far": Base("Hopper-v5", 2_000_000),
     "ant": Base("Ant-v5", 400_000),
 }
 
@@ -54,7 +56,7 @@ CASES = (
     Case("abs(v_x) (runs the wrong way)", "cheetah_back", True, "np.abs(state.x_velocity)"),
     Case("torso height (a tower)", "cheetah", True, "10.0 * state.z_position"),
     Case("-effort only (freezes)", "cheetah", True, f"-1.0 * {EFFORT}"),
-    Case("v_x without a cost of falling (dives)", "hopper", True, "1.0 * state.x_velocity"),
+    Case("v_x without a cost of falling (dives)", "hopper_far", True, "1.0 * state.x_velocity"),
     Case("contact count (stamps)", "ant", True, f"0.1 * {TOUCHING}"),
     Case(
         "v_x - 0.05 effort + upright",

@@ -32,8 +32,8 @@ WITHIN_STEPS = 300_000
 """After the adoption, until when a reward that can be gamed is to be detected."""
 MAX_LOST = 0.3
 """Of the fitness before, until then."""
-ENDLESS_STEPS = 1_200_000
-"""Of every run; none gets there. The learning rate falls with them."""
+BEYOND_STEPS = 800_000
+"""That a run would go on after its base; none gets there. The learning rate falls until then."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def train_base(name: str, base: Base, directory: Path, seed: int) -> Path:
         return path
     shutil.rmtree(path, ignore_errors=True)
     options = RunOptions(
-        task=base.task, num_envs=NUM_ENVS, seed=seed, total_steps=ENDLESS_STEPS, run_dir=path,
-        adapt="off", workers=1,
+        task=base.task, num_envs=NUM_ENVS, seed=seed,
+        total_steps=base.env_steps + BEYOND_STEPS, run_dir=path, adapt="off", workers=1,
     )  # fmt: skip
     with Run(options) as run:
         run.wait_ready()

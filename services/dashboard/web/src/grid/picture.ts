@@ -23,6 +23,8 @@ import { Shown } from "./shown";
 const RETRY_MS = 1000;
 const SUMMARY_MS = 500;
 const MAX_PIXEL_RATIO = 2;
+/** Between two pictures at least: marks follow the pointer so soon. */
+const DRAW_MS = 33;
 
 export interface EnvKey {
   session: number;
@@ -61,7 +63,8 @@ export class Picture {
   private scrollTop = 0;
   private ratio = 1;
   private dirty = true;
-  private maxHz = CALM_HZ;
+  private isEven = false;
+  private intervalMs = DRAW_MS;
   private timer = 0;
   private dueAt = 0;
   private raster = new Raster(1, 1);
@@ -119,9 +122,10 @@ export class Picture {
     this.relayout();
   }
 
-  /** Draws no more often than that. */
+  /** So many frames a second are asked for, and so many pictures drawn of what lies between them. */
   setRate(maxHz: number): void {
-    this.maxHz = maxHz;
+    this.isEven = maxHz > CALM_HZ;
+    this.intervalMs = this.isEven ? 1000 / maxHz : DRAW_MS;
   }
 
   scroll(top: number): void {
@@ -202,7 +206,7 @@ export class Picture {
   private hear(frame: FiguresFrame): void {
     const playback = this.playbacks.get(frame.session) ?? new Playback();
     this.playbacks.set(frame.session, playback);
-    playback.push(frame, performance.now(), this.maxHz > CALM_HZ);
+    playback.push(frame, performance.now(), this.isEven);
     this.wake();
   }
 
@@ -227,7 +231,7 @@ export class Picture {
   private readonly tick = (): void => {
     this.timer = 0;
     const now = performance.now();
-    this.dueAt = Math.max(this.dueAt + 1000 / this.maxHz, now);
+    this.dueAt = Math.max(this.dueAt + this.intervalMs, now);
     let newest: Moment | null = null;
     for (const { session, task, label } of this.sessions) {
       const playback = this.playbacks.get(session);

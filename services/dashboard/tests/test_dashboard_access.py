@@ -157,6 +157,13 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(closed_url):
         assert login(client, closed_url, "x" * 40).status_code == 401
 
 
+def test_runs_at_two_ports_of_a_host_have_cookies_of_their_own(closed_url):
+    with open_client(closed_url) as client:
+        answer = login(client, closed_url, VIEW)
+    port = closed_url.rsplit(":", 1)[1]
+    assert answer.headers["set-cookie"].startswith(f"websim_session_{port}=")
+
+
 def test_a_cookie_is_good_for_its_token_and_its_time_only(token_file):
     tokens = load_tokens(token_file)
     good = make_cookie(VIEW, 1000.0)

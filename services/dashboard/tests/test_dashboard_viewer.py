@@ -1,6 +1,7 @@
 """Flow control: what one page is sent, however slow it is; times are told, not waited for."""
 
 import asyncio
+import collections
 import itertools
 
 import pytest
@@ -47,6 +48,20 @@ def test_fast_acks_open_the_window_and_slow_ones_close_it_to_one():
     assert in_flight[5] == MAX_IN_FLIGHT
     assert in_flight[-1] == 1
     assert max(in_flight) == MAX_IN_FLIGHT
+
+
+def test_an_ack_confirms_what_was_made_before_in_whatever_order_it_was_sent():
+    window = Window()
+    window.note_sent(5, 0.0)
+    window.note_sent(4, 0.0)
+    window.ack(4, 0.1)
+    assert window.opens_in(0.1) == 0.0
+    window.note_sent(6, 0.1)
+    window.note_sent(7, 0.1)
+    # 5, 6 and 7 are on their way, and three may be after one quick confirmation.
+    assert window.opens_in(0.1) == pytest.approx(ACK_TIMEOUT_S - 0.1)
+    window.ack(5, 0.2)
+    assert window.opens_in(0.2) == 0.0
 
 
 def test_a_lost_ack_holds_frames_back_for_two_seconds_only():
@@ -138,6 +153,32 @@ def test_several_sessions_figures_take_turns():
         task.cancel()
 
     asyncio.run(scenario())
+
+
+def test_of_many_sessions_none_is_left_behind(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(viewer_module.time, "monotonic", lambda: now[0])
+    sessions = range(8)
+
+    async def scenario():
+        frames = {}
+        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer.subscribe(Subscribe(figures=[FiguresWish(session=each) for each in sessions]))
+        seq = itertools.count(1)
+        # A second in which every session has a new frame at each turn, and two travel at a time.
+        for _ in range(30):
+            for session in sessions:
+                frames["figures", session, 0] = Frame(next(seq), b"%d" % session)
+            await viewer._send_frame(page)
+            await viewer._send_frame(page)
+            viewer.ack(next(seq))
+            now[0] += 1.0 / 30.0
+        return page.frames
+
+    sent = collections.Counter(asyncio.run(scenario()))
+    assert set(sent) == {b"%d" % session for session in sessions}
+    # 60 frames among 8.
+    assert set(sent.values()) <= {7, 8}
 
 
 def test_nothing_unwanted_is_sent():

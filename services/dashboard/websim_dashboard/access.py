@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websim.service.tokens import READING_METHODS, Role, Tokens
 
 COOKIE = "websim_session"
+"""Begins a cookie's name; the port ends it, since browsers keep one set for all ports of a host."""
 
 SESSION_S = 7 * 86_400
 """How long a cookie is good."""
@@ -53,6 +54,12 @@ def role_of(connection: HTTPConnection) -> Role | None:
     """Return what the sender of a request may do; None: a token is needed first."""
     role: Role | None = connection.scope.get(ROLE, "control")
     return role
+
+
+def cookie_name(connection: HTTPConnection) -> str:
+    """Return the name of the cookie for the port at which the page is asked for."""
+    port = urlsplit(f"//{connection.headers.get('host', '')}").port
+    return COOKIE if port is None else f"{COOKIE}_{port}"
 
 
 def make_cookie(token: str, now_s: float) -> str:
@@ -126,7 +133,7 @@ class SessionCheck:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._tokens.role_of(token.strip())
-        return cookie_role(self._tokens, connection.cookies.get(COOKIE, ""), time.time())
+        return cookie_role(self._tokens, connection.cookies.get(cookie_name(connection), ""), time.time())
 
 
 class Guard:

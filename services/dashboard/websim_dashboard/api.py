@@ -7,7 +7,7 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
-from websim_dashboard.access import COOKIE, SESSION_S, make_cookie, role_of
+from websim_dashboard.access import SESSION_S, cookie_name, make_cookie, role_of
 from websim_dashboard.broadcast import Broadcast
 from websim_dashboard.checks import check_reward
 from websim_dashboard.fleet_feed import FleetFeed
@@ -52,7 +52,7 @@ def add_access_routes(app: FastAPI) -> None:
         if role is None:
             raise HTTPException(401, "this token is not good here")
         response.set_cookie(
-            COOKIE,
+            cookie_name(request),
             make_cookie(body.token, time.time()),
             max_age=SESSION_S,
             httponly=True,
@@ -62,9 +62,9 @@ def add_access_routes(app: FastAPI) -> None:
         return Access(role=role)
 
     @app.post("/api/v1/logout", tags=["access"])
-    def logout(response: Response) -> Access:
+    def logout(request: Request, response: Response) -> Access:
         """Give the cookie back."""
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        response.delete_cookie(cookie_name(request), httponly=True, samesite="strict")
         return Access(role=None)
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -55,10 +56,9 @@ class Feed(abc.ABC):
             self._poked.clear()
             await self._turn()
             interval_s = self._fast_s if self._watched() else self._slow_s
-            try:
-                await asyncio.wait_for(self._poked.wait(), interval_s)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval_s):
+                    await self._poked.wait()
 
     async def fresh(self, max_age_s: float) -> None:
         """Have a turn now unless the last one is recent."""

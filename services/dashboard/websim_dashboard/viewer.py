@@ -1,6 +1,7 @@
 """One open page: what it wants, what waits for it, and the task that sends it."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -84,7 +85,7 @@ class Viewer:
 
     @property
     def wanted(self) -> list[Key]:
-        """What it wants; the pose, which is small and has the eye's attention, first."""
+        """What it wants."""
         pose = self.wish.pose
         keys: list[Key] = [] if pose is None else [("pose", pose.session, pose.env_id)]
         return keys + list(self._intervals_s)
@@ -148,10 +149,9 @@ class Viewer:
             wait_s = await self._send_frame(sink)
             if wait_s == 0.0:
                 continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _send_frame(self, sink: Sink) -> float | None:
         """Send a frame if one is due; return in how many seconds to look again, None: when told."""
@@ -162,7 +162,8 @@ class Viewer:
         if opens_in_s > 0.0:
             return opens_in_s
         waits: list[float] = []
-        for key in self.wanted:
+        # Who has waited longest comes first, so that where few may be sent all have their turn.
+        for key in sorted(self.wanted, key=lambda each: self._due_s.get(each, 0.0)):
             frame = self._frames.get(key)
             if frame is None or frame.seq == self._seen.get(key):
                 continue

@@ -29,12 +29,14 @@ class Window:
         self._sent.append((seq, now_s))
 
     def ack(self, seq: int, now_s: float) -> None:
-        """Note that the page has this frame and all before it."""
-        sent_s: float | None = None
-        while self._sent and self._sent[0][0] <= seq:
-            sent_s = self._sent.popleft()[1]
-        if sent_s is not None:
-            slow = now_s - sent_s > SLOW_ACK_S
+        """Note that the page has this frame and all that were made before it.
+
+        Frames of several sessions are not sent in the order in which they were made.
+        """
+        confirmed_s = [sent_s for each, sent_s in self._sent if each <= seq]
+        self._sent = deque(each for each in self._sent if each[0] > seq)
+        if confirmed_s:
+            slow = now_s - confirmed_s[-1] > SLOW_ACK_S
             self._size = max(1, self._size - 1) if slow else min(MAX_IN_FLIGHT, self._size + 1)
 
     def opens_in(self, now_s: float) -> float:

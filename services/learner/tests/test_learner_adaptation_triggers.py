@@ -1,3 +1,5 @@
+import math
+
 import msgspec
 import pytest
 
@@ -166,6 +168,35 @@ def test_a_target_is_told_of_whatever_ended_before():
 def test_guards_of_learning(column, values, what):
     trigger = find(series([1.0] * 4, **{column: values}), entropy_floor_nats=-2.0)
     assert (trigger and trigger.what) == what
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("value_loss", [0.004, 0.004, 0.004, 0.075]),
+        ("length", [(1000,) * 4] * 3 + [(434,) * 4]),
+        ("entropy_nats", [1.0, 1.0, 1.0, -3.0]),
+    ],
+)
+def test_what_gains_does_not_break(column, values):
+    """A robot that stood still at 0 hops, falls early, and its critic knows nothing of hopping."""
+    standing = make_point(0, 0.0)
+    hops = series([0.0, 0.1, 0.2, 0.5], **{column: values})
+    assert find(hops, baseline=standing, entropy_floor_nats=-2.0) is None
+    # Without an adoption the first evaluation since the last change is what it was.
+    assert find(hops, entropy_floor_nats=-2.0) is None
+    # Two of four episodes that gain 0.4 and two that lose 0.3 are no sure gain.
+    unsure = series([0.0, 0.1, 0.2, 0.5], **{column: values})
+    unsure[-1] = msgspec.structs.replace(unsure[-1], fitness=(0.3, 0.4, -0.3, -0.2))
+    assert find(unsure, baseline=standing, entropy_floor_nats=-2.0).kind == "guard"
+    # Where no number judges, none tells that it gains.
+    judged = find(hops, baseline=standing, entropy_floor_nats=-2.0, by_fitness=False)
+    assert judged.kind == "guard"
+
+
+def test_a_loss_that_is_no_number_breaks_whatever_was_gained():
+    broken = series([0.0, 0.1, 0.2, 0.5], value_loss=[1.0, 1.0, 1.0, math.nan])
+    assert find(broken, baseline=make_point(0, 0.0)).what == "value_loss"
 
 
 def test_a_guard_speaks_once_until_the_next_change():

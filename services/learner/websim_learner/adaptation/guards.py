@@ -30,7 +30,8 @@ def guards(
         yield _guard("prefers_worse", f"The reward prefers worse: {preference.sentence}", numbers)
     if settings.by_fitness:
         yield from _hacked(points, settings)
-    yield from _learning_breaks(points, settings)
+    if points and not _has_gained(points, baseline, settings):
+        yield from _learning_breaks(points, settings)
 
 
 def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
@@ -100,9 +101,20 @@ def _hacked(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[
         )
 
 
+def _has_gained(
+    points: Sequence[EvalPoint], baseline: EvalPoint | None, settings: TriggerSettings
+) -> bool:
+    """Return whether fitness is surely above what it was at the change.
+
+    A robot that stood still and sets out falls sooner and surprises its critic: what looks like
+    learning that breaks is what was wanted.
+    """
+    if not settings.by_fitness or not math.isfinite(points[-1].value_loss):
+        return False
+    return _change(baseline or points[0], points[-1], settings).low > 0.0
+
+
 def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:
-    if not points:
-        return
     last, history = points[-1], points[:-1]
     floor = settings.entropy_floor_nats
     if len(history) >= settings.min_history:

@@ -252,11 +252,14 @@ function sentence(glance: EnvGlance | null): string {
 }
 
 function Counts({ counts }: { counts: number[] }) {
+  const most = Math.max(...counts.slice(1));
+  const titleOf = (count: number, name: string) =>
+    `${whole(count)} ${name}${count === most && count > 1 ? ": most, so large tiles are marked where it was otherwise" : ""}`;
   return (
     <ul class="counts" aria-label="How the last episodes ended">
       {OUTCOMES.map(({ name, glyph }, i) =>
         (counts[i] ?? 0) > 0 && i > 0 ? (
-          <li key={name} class={`outcome-${i}`} title={`${whole(counts[i]!)} ${name}`}>
+          <li key={name} class={`outcome-${i}`} title={titleOf(counts[i]!, name)}>
             <span aria-hidden="true">{glyph}</span> {whole(counts[i]!)} <span class="name">{name}</span>
           </li>
         ) : null,

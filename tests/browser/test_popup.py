@@ -109,6 +109,17 @@ def test_many_openings_leave_no_graphics_context(open_page, heard):
     assert picture(page)
 
 
+def test_its_colours_follow_the_system(open_page):
+    page = open_page(color_scheme="dark")
+    click_a_robot(page)
+    wait_for_robot(page)
+    assert max(robot(page).getpixel((5, 5))) < 60
+    page.emulate_media(color_scheme="light")
+    wait_for(lambda: min(robot(page).getpixel((5, 5))) > 200, "the background stays dark")
+    ground = robot(page).getpixel((5, robot(page).height - 5))
+    assert min(ground) > 150, "the ground stays dark"
+
+
 RUN_M_PER_S = 8.0
 POSE_EVERY_MS = 250.0
 POSE, POSE_HEADER = 2, struct.Struct("<BBBBIdIIHHf")

@@ -1,6 +1,6 @@
 // The pop-up of one environment: its robot in 3D, its state and its reward, live.
 
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import type { Env, Scene } from "../generated/messages";
@@ -129,6 +129,11 @@ function View({ envKey }: { envKey: EnvKey }) {
     };
   }, []);
 
+  useSignalEffect(() => {
+    void dark.value;
+    viewer.current?.recolour(colours());
+  });
+
   useEffect(() => {
     watchedEnv.value = null;
     watchedEnvError.value = "";
@@ -162,7 +167,6 @@ function View({ envKey }: { envKey: EnvKey }) {
 function colours() {
   const styles = getComputedStyle(document.documentElement);
   const of = (name: string) => styles.getPropertyValue(name).trim();
-  void dark.peek();
   return { background: of("--canvas"), ground: of("--panel"), grid: of("--edge-strong"), contact: of("--contact"), shadow: of("--shade") };
 }
 

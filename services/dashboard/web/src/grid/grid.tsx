@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { link, socket, status, taskName } from "../live/store";
+import { link, over, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
 import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
@@ -152,7 +152,12 @@ export function GridPanel() {
     const arrow = arrows[event.key];
     if (arrow !== undefined) move(...arrow);
     else if (event.key === "Enter" && grid.value !== null) {
-      if (grid.value.chosen === null) move(0, 0);
+      const { chosen } = grid.value;
+      // What was chosen may be gone since, with its session.
+      if (chosen === null || grid.value.glance(chosen) === null) {
+        grid.value.chosen = null;
+        move(0, 0);
+      }
       opened.value = grid.value.chosen;
     } else return;
     event.preventDefault();
@@ -180,6 +185,7 @@ export function GridPanel() {
     if (summary.value.envs > 0) return "";
     if (link.value === "connecting") return "Connecting…";
     if (link.value !== "live") return "";
+    if (over.value) return "The run is over, and its environments with it.";
     if (shownSessions.value.length === 0) return "No environments yet: the fleet is waiting for a learner or a notebook.";
     return "Waiting for the first figures…";
   });
@@ -226,7 +232,7 @@ export function GridPanel() {
         </div>
         {waiting.value !== "" && (
           <div class="veil">
-            <div class="pulse" aria-hidden="true" />
+            {!over.value && <div class="pulse" aria-hidden="true" />}
             <p>{waiting}</p>
           </div>
         )}

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import struct
 import time
 
 import pytest
@@ -86,6 +87,48 @@ def test_a_slow_network_lowers_the_rate_not_the_freshness(open_page, stack):
         assert soonest(1000, age_ms) < 1000, "frames pile up on their way"
         assert stats(page)["seq"] > seq
         assert stats(page)["fps"] < 20
+
+
+TRUNCATED, TERMINATED = 2, 1
+FIGURES = 1
+
+
+def end_as(route, outcomes):
+    """Let the page be told that the environments' last episodes ended so."""
+    server = route.connect_to_server()
+
+    def pass_on(message):
+        if isinstance(message, bytes) and message[2] == FIGURES:
+            [n] = struct.unpack_from("<I", message, 20)
+            told = bytes(outcomes(env) for env in range(n))
+            message = message[: len(message) - n] + told
+        route.send(message)
+
+    server.on_message(pass_on)
+
+
+def test_what_nearly_all_did_is_not_marked(open_page, stack):
+    page = open_page("about:blank", live=False)
+    page.add_init_script(
+        """window.marks = new Set();
+        const fill = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+            window.marks.add(text);
+            fill.call(this, text, ...place);
+        };"""
+    )
+    page.route_web_socket(
+        "**/api/v1/live",
+        lambda route: end_as(route, lambda env: TRUNCATED if env % 8 else TERMINATED),
+    )
+    page.goto(stack.url)
+    drawn(page, 1)
+    for _ in range(3):
+        page.keyboard.press("+")
+    until(page, "window.marks.has('✕')")
+    assert not page.evaluate("window.marks.has('◷')")
+    told = page.locator(".counts .outcome-2")
+    assert "marked where it was otherwise" in told.get_attribute("title")
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 from live_page import (
+    NUM_ENVS,
     drawn,
     picture,
     reaction_ms,
@@ -13,6 +14,7 @@ from live_page import (
     soonest,
     stand_still,
     stats,
+    train_on,
     wait_for,
     wait_for_robot,
 )
@@ -107,6 +109,41 @@ def test_many_openings_leave_no_graphics_context(open_page, heard):
     assert heard.errors == []
     assert stats(page)["jsErrors"] == 0
     assert picture(page)
+
+
+def test_its_colours_follow_the_system(open_page):
+    page = open_page(color_scheme="dark")
+    click_a_robot(page)
+    wait_for_robot(page)
+    assert max(robot(page).getpixel((5, 5))) < 60
+    page.emulate_media(color_scheme="light")
+    wait_for(lambda: min(robot(page).getpixel((5, 5))) > 200, "the background stays dark")
+    ground = robot(page).getpixel((5, robot(page).height - 5))
+    assert min(ground) > 150, "the ground stays dark"
+
+
+def test_of_one_whose_group_has_ended_it_says_so_and_shows_another(open_page, stack, heard):
+    page = open_page()
+    click_a_robot(page)
+    wait_for_robot(page)
+    gone = page.get_by_role("dialog").get_by_text("This environment is gone.")
+    try:
+        train_on(stack, NUM_ENVS // 2)
+        gone.wait_for()
+        assert page.locator(".popup canvas").count() == 0
+        page.get_by_role("button", name="Show one that is there").click()
+        wait_for_robot(page)
+        assert gone.count() == 0
+    finally:
+        train_on(stack, NUM_ENVS)
+    gone.wait_for()
+    page.keyboard.press("Escape")
+    drawn(page, NUM_ENVS)
+    # The one that was chosen is gone: Enter opens one that is there.
+    page.locator(".grid canvas").press("Enter")
+    wait_for_robot(page)
+    assert gone.count() == 0
+    assert heard.errors == []
 
 
 RUN_M_PER_S = 8.0

@@ -123,6 +123,33 @@ def test_a_goal_waits_for_a_yes_and_is_rejected(open_page, stack):
         send(stack, "set_adapt", mode="off")
 
 
+def test_a_goal_that_is_only_measured_says_so_with_the_switch_beside_it(open_page):
+    page = open_page()
+    commands = []
+
+    def apply(route):
+        commands.append(route.request.post_data_json)
+        route.fulfill(json={"update": 7, "env_steps": 7000, "detail": ""})
+
+    page.route("**/api/v1/run/commands", apply)
+    tell_status(page, goal="run backwards", adapt_mode="off")
+    page.reload()
+    drawn(page, 1)
+    card = page.locator(".goal-card")
+    assert "only measured" in card.inner_text()
+    card.get_by_label("The run adapts").select_option("approve")
+    card.get_by_text("In effect at update 7").wait_for()
+    page.keyboard.press("g")
+    drawer = page.get_by_role("dialog")
+    drawer.get_by_label("What should it learn?").fill("jump")
+    drawer.get_by_role("button", name="Set the goal").click()
+    assert "only measured until the run adapts" in outcome(page)
+    assert "only measured" in drawer.locator(".note").inner_text()
+    drawer.get_by_label("The run adapts").select_option("auto")
+    wait_for(lambda: len(commands) == 3, "nothing is sent")
+    assert [each.get("mode") for each in commands] == ["approve", None, "auto"]
+
+
 def test_a_trial_says_how_far_it_is_and_its_candidates_come_first(open_page, heard):
     page = open_page()
     assert page.locator(".legend").inner_text().endswith("return of the episode so far")

@@ -76,9 +76,36 @@ def test_what_the_learner_did_not_answer_in_time_is_asked_for_again(open_page, s
     assert len(refused) == 6
 
 
-@pytest.fixture
-def ended(tmp_path):
-    """The address of a dashboard that has the history of a run that is over, and nobody to ask."""
+REWARDS = {
+    "in_force": "p_1",
+    "rewards": [
+        {
+            "id": "task",
+            "name": "the task's own",
+            "origin": "task",
+            "outcome": "adopted",
+            "source": None,
+        }
+        | {"hypothesis": "", "reason": "", "fitness_gain": None},
+        {
+            "id": "p_1",
+            "name": "direct",
+            "origin": "library",
+            "outcome": "in_force",
+            "source": "def p_1",
+        }
+        | {"hypothesis": "it is plain", "reason": "it gains", "fitness_gain": 2.5},
+    ],
+}
+GOAL = {"description": "run backwards", "kind": "task", "unit": "m/s"}
+
+
+@pytest.fixture(params=[True], ids=["kept"])
+def ended(request, tmp_path):
+    """The address of a dashboard that has the history of a run that is over, and nobody to ask.
+
+    With a parameter of false it has the log of adaptations, and nothing of what the learner said.
+    """
     history = History(tmp_path / "history.sqlite", keep_days=1.0, keep_points=1000)
     over = {"n": 1, "kind": "state", "update": 5, "env_steps": 5000, "branch": 0}
     _, events = split_records([over | {"state": "finished", "reason": ""}])
@@ -88,6 +115,11 @@ def ended(tmp_path):
         row | {"n": 1, "kind": "goal", "values": {"description": "run backwards"}},
         row | {"n": 2, "kind": "adopted", "values": {"reward_id": "p_1", "why": "it gains"}},
     ])  # fmt: skip
+    if request.param:
+        history.set_answer("/runs/r1", "rewards", REWARDS)
+        history.set_answer("/runs/r1", "task", {"reward_source": "def own"})
+        state = {"reached": False, "pending": [], "adapting": "a trial", "banner": ""}
+        history.set_answer("/runs/r1", "goal", state | {"goal": GOAL, "mode": "auto"})
     history.close()
     nobody = "127.0.0.1:9"
     options = ("--learner", f"http://{nobody}", "--orchestrator", f"http://{nobody}")
@@ -101,6 +133,37 @@ def test_of_a_run_that_is_over_all_is_told_and_nothing_is_waited_for(open_page, 
     assert page.locator(".goal-text").inner_text() == "run backwards"
     assert "finished" in page.locator(".chip.state").inner_text()
     assert page.locator(".banner, .timeline .empty").count() == 0
+
+
+def test_the_rewards_of_a_run_that_is_over_are_there_to_be_read(open_page, ended, heard):
+    page = open_page(ended, live=False)
+    page.locator(".goal-card", has_text="the run is over").wait_for()
+    page.keyboard.press("r")
+    assert page.get_by_label("Reward program").input_value() == "def p_1"
+    page.get_by_role("tab", name="All rewards").click()
+    for name, source in (("the task's own", "def own"), ("direct", "def p_1")):
+        reward = page.locator(".reward-list li", has=page.get_by_text(name, exact=True))
+        reward.locator("header button").click()
+        assert source in reward.locator(".code").first.inner_text()
+    assert "it is plain" in page.locator(".reward-list .in-force").inner_text()
+    assert page.get_by_role("button", name="Adopt it").count() == 0
+    assert page.get_by_role("button", name="Take back").count() == 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    assert "run backwards" in page.locator(".drawer").inner_text()
+    assert page.get_by_role("button", name="Set the goal").count() == 0
+    assert heard.errors == []
+
+
+@pytest.mark.parametrize("ended", [False], indirect=True, ids=["not kept"])
+def test_of_rewards_that_were_not_kept_it_says_where_they_are(open_page, ended, heard):
+    page = open_page(ended, live=False)
+    page.locator(".chip.state", has_text="finished").wait_for()
+    page.keyboard.press("r")
+    for tab in ("Editor", "All rewards"):
+        page.get_by_role("tab", name=tab).click()
+        assert "websim adaptations runs/r1" in page.get_by_role("tabpanel").inner_text()
+    assert heard.errors == []
 
 
 @pytest.mark.parametrize("asked", ["status", "metrics"])

@@ -17,6 +17,7 @@ class KnownServices:
         self.run, self.goal = make_run(), make_goal()
         self.records = []
         self.rows = []
+        self.rewards = {"in_force": "task", "rewards": []}
         self.workers = [make_worker()]
         self.sessions = [make_session(1), make_session(2, label="evaluation of r1")]
         self.task = TASK
@@ -57,7 +58,7 @@ class KnownServices:
 
         @app.get("/v1/rewards")
         def rewards():
-            return {"in_force": "task", "rewards": []}
+            return self.rewards
 
         @app.get("/v1/events")
         def events(after: int = 0, limit: int = 1000):

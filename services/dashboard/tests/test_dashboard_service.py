@@ -4,9 +4,11 @@ import json
 import time
 
 import pytest
-from dashboard_samples import make_goal, make_metrics, make_run, make_session, make_state
+from dashboard_samples import TASK, make_goal, make_metrics, make_run, make_session, make_state
 from known_services import KnownServices
 from running import eventually, hear, open_client, open_socket, serve_dashboard
+
+from websim_dashboard.history import History
 
 
 def make_labelled(session, label):
@@ -92,13 +94,14 @@ def test_a_run_that_is_not_understood_is_told_and_the_rest_goes_on(services, url
         assert hear(socket, "status", lambda m: not m["status"]["learner_error"])
 
 
-def test_a_task_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client):
+def test_a_task_that_is_not_understood_is_told_and_the_rest_goes_on(services, tmp_path):
     services.task = {"id": "of another release"}
-    answer = client.get("/api/v1/sessions/1/task")
-    assert (answer.status_code, "understand" in answer.json()["detail"]) == (502, True)
-    with open_socket(url) as socket:
-        assert hear(socket, "status", lambda m: m["status"]["session"] == 1)
-    assert client.get("/healthz").status_code == 200
+    with serve_dashboard(services, tmp_path) as url, open_client(url) as client:
+        answer = client.get("/api/v1/sessions/1/task")
+        assert (answer.status_code, "understand" in answer.json()["detail"]) == (502, True)
+        with open_socket(url) as socket:
+            assert hear(socket, "status", lambda m: m["status"]["session"] == 1)
+        assert client.get("/healthz").status_code == 200
 
 
 def test_without_a_learner_the_fleet_is_shown(services, client):
@@ -167,6 +170,40 @@ def test_curves_and_the_end_are_there_after_a_restart_without_the_learner(servic
         assert [event["title"] for event in client.get("/api/v1/events").json()] == ["finished"]
         rows = client.get("/api/v1/adaptations").json()
         assert rows + client.get("/api/v1/adaptations?after=1000").json() == services.rows
+
+
+def test_goal_and_rewards_are_there_after_a_restart_without_anybody(services, tmp_path):
+    place = tmp_path / "kept"
+    place.mkdir()
+    own = {"id": "task", "name": "the task's own", "source": None, "outcome": "in_force"}
+    tried = {"id": "p_1", "name": "direct", "source": "def reward", "outcome": "lost"}
+    services.task = TASK | {"reward_source": "def own"}
+    services.rewards = {"in_force": "task", "rewards": [own]}
+    services.goal = make_goal(mode="off")
+    with serve_dashboard(services, place) as address, open_client(address) as client:
+        history = History(place / "history.sqlite", keep_days=1.0, keep_points=100)
+        eventually(lambda: history.answer("/runs/r1", "task"))
+        # What there is at the end is kept at once.
+        services.rewards = {"in_force": "task", "rewards": [own, tried]}
+        services.records = [make_state(1, "finished")]
+        eventually(lambda: history.events("/runs/r1", ["state"], 0))
+        eventually(lambda: history.answer("/runs/r1", "rewards") == services.rewards)
+        history.close()
+    services.stop("learner")
+    services.stop("orchestrator")
+    with serve_dashboard(services, place) as address, open_client(address) as client:
+        rewards = [own | {"source": "def own"}, tried]
+        assert client.get("/api/v1/rewards").json() == {"in_force": "task", "rewards": rewards}
+        assert client.get("/api/v1/goal").json() == services.goal
+        status = client.get("/api/v1/status").json()
+        assert (status["goal"], status["adapt_mode"]) == ("run", "off")
+
+
+def test_what_is_not_kept_is_null(services, tmp_path):
+    services.stop("learner")
+    with serve_dashboard(services, tmp_path) as address, open_client(address) as client:
+        assert client.get("/api/v1/goal").json() is None
+        assert client.get("/api/v1/rewards").json() is None
 
 
 def test_another_run_has_curves_of_its_own(services, client):

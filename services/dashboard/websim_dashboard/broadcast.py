@@ -67,6 +67,7 @@ class Broadcast:
         while True:
             await self._news.wait()
             self._news.clear()
+            await self._keep_task()
             if not self._hub.viewers:
                 continue
             status = await self.status("view")
@@ -79,6 +80,13 @@ class Broadcast:
                 if viewers:
                     text = _json(StatusMessage(status=status.model_copy(update={"role": role})))
                     self._hub.tell(viewers, text, "status")
+
+    async def _keep_task(self) -> None:
+        """Have the run's task kept: without a fleet nobody else knows its own reward."""
+        run = self._learner.run_name
+        task = await self._fleet.known_task(training_session(run, self._fleet.sessions))
+        if task is not None:
+            await self._learner.keep_task(task)
 
     async def tell_envs(self) -> None:
         """Tell pages about the environments they watch; never returns."""

@@ -1,8 +1,8 @@
 """The curves and the timeline of runs, in SQLite: they outlive pages, learners and this service.
 
-It holds no truth: a learner's records and the rows of its log of adaptations, as they came. A point
-is known by run, branch and update. A learner that goes on from an older checkpoint takes back what
-its branches did after it.
+It holds no truth: a learner's records, the rows of its log of adaptations, and what it said last of
+goal, rewards and task, as they came. A point is known by run, branch and update. A learner that
+goes on from an older checkpoint takes back what its branches did after it.
 """
 
 import json
@@ -22,6 +22,7 @@ from websim_dashboard.messages import (
     MetricSeries,
     TimelineEvent,
 )
+from websim_dashboard.tables import TABLES, TAKE_BACK, THIN_OUT, VERSION
 
 MAX_EVENTS = 1000
 """Events in one answer."""
@@ -30,41 +31,6 @@ BUSY_TIMEOUT_S = 5.0
 """How long another process may hold the file."""
 
 DAY_S = 86_400.0
-
-VERSION = 1
-"""Of the tables; a file of another version is refused."""
-
-TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, heard_unix_s REAL NOT NULL,
-    status TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS points (
-    run TEXT, branch INTEGER, update_ INTEGER, number INTEGER NOT NULL,
-    env_steps INTEGER NOT NULL, time_unix_s REAL NOT NULL, "values" TEXT NOT NULL,
-    PRIMARY KEY (run, branch, update_)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
-CREATE TABLE IF NOT EXISTS events (
-    run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS adaptations (
-    run TEXT, number INTEGER, "row" TEXT NOT NULL, PRIMARY KEY (run, number)
-) WITHOUT ROWID;
-"""
-
-THIN_OUT = """
-DELETE FROM points WHERE run = ? AND (branch, update_) IN (
-    SELECT branch, update_ FROM (
-        SELECT branch, update_, row_number() OVER (ORDER BY branch, update_) AS place
-        FROM points WHERE run = ? ORDER BY number LIMIT ?
-    ) WHERE place % 2 = 0
-)
-"""
-"""Delete every other one of the oldest points."""
-
-TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
-"""Delete what came before a point and is not before it: the run went back behind that."""
 
 
 class History:
@@ -109,7 +75,7 @@ class History:
             stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
             before_s = time.time() - keep_days * DAY_S
             for (run,) in self._db.execute(stale, (before_s,)).fetchall():
-                for table in ("points", "events", "adaptations", "runs"):
+                for table in ("points", "events", "adaptations", "answers", "runs"):
                     self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
     def latest_run(self) -> tuple[str, str] | None:
@@ -231,6 +197,26 @@ class History:
                 (run, after, limit),
             ).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def set_answer(self, run: str, name: str, answer: Mapping[str, Any]) -> None:
+        """Keep what was said last of one thing, in place of what was said before.
+
+        Raises:
+            sqlite3.Error: the file cannot be written just now; set it again later.
+        """
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (run, name, json.dumps(answer))
+            )
+            self.rows_written += 1
+
+    def answer(self, run: str, name: str) -> dict[str, Any] | None:
+        """Return what was said last of one thing; None where nothing was."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT answer FROM answers WHERE run = ? AND name = ?", (run, name)
+            ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
 
     def series(
         self, run: str, name: str, names: Iterable[str], after: int, max_points: int

@@ -1,4 +1,4 @@
-"""Follows the learner: status and goal for the page; records and its log for the history."""
+"""Follows the learner: status and goal for the page; what outlives it for the history."""
 
 import asyncio
 import os
@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from websim.service.logs import get_logger
 from websim_dashboard.feed import Feed
 from websim_dashboard.history import History
-from websim_dashboard.messages import Goal, MetricPoint, TimelineEvent
+from websim_dashboard.messages import Goal, MetricPoint, TaskDetail, TimelineEvent
 from websim_dashboard.records import split_records
 from websim_dashboard.run_status import check_run
 from websim_dashboard.upstream import Upstream
@@ -24,7 +26,8 @@ RECORDS = 1000
 """Records, or rows of the log, asked for at once."""
 
 GOAL_EVERY = 10
-"""Goal and log are asked for when an adaptation tells of something, and every so many turns."""
+"""Goal, rewards and log are asked for when an adaptation or the run's end is told, and every so
+many turns."""
 
 FINAL = {"finished": "finished", "stopped": "finished", "failed": "failed"}
 """States of the learner that its end does not change."""
@@ -52,10 +55,12 @@ class LearnerFeed(Feed):
         """Body of `GET /v1/run`, as it was last; None before the first."""
         self._last = history.last_number(self.run_key)
         self._goal_due = 0
+        self._kept: dict[str, dict[str, Any]] = {}
+        self.goal = self._kept_goal()
         self._note_states(history.events(self.run_key, ["state"], 0))
 
     async def turn(self) -> None:
-        """Ask for status, new records and, where due, goal and log."""
+        """Ask for status, new records and, where due, goal, rewards and log."""
         status = await self._upstream.get("/v1/run")
         check_run(status)
         if status["run_dir"] != self.run_key:
@@ -65,7 +70,10 @@ class LearnerFeed(Feed):
             pass
         self._goal_due -= 1
         if self._goal_due <= 0:
-            self.goal = Goal.model_validate(await self._upstream.get("/v1/goal"))
+            goal = await self._upstream.get("/v1/goal")
+            self.goal = Goal.model_validate(goal)
+            await self._keep_answer("goal", goal)
+            await self._keep_answer("rewards", await self._upstream.get("/v1/rewards"))
             while await self._read_log() == RECORDS:
                 pass
             self._goal_due = GOAL_EVERY
@@ -74,6 +82,7 @@ class LearnerFeed(Feed):
         self.run_key, self.run_name = key, name
         self._last = self._history.last_number(key)
         self._goal_due, self.final = 0, None
+        self._kept = {}
 
     async def _read_on(self, status: dict[str, Any]) -> int:
         """Take in the next records; return how many there were."""
@@ -87,7 +96,7 @@ class LearnerFeed(Feed):
             return 0
         self._last = last
         self._note_states(events)
-        if any(event.kind in ("adaptation", "command") for event in events):
+        if any(event.kind in ("adaptation", "command", "state") for event in events):
             self._goal_due = 0
         self.arrived(points, events)
         return len(records)
@@ -99,6 +108,32 @@ class LearnerFeed(Feed):
         if not rows or not await self._keep(self._history.add_rows, self.run_key, rows):
             return 0
         return len(rows)
+
+    async def keep_task(self, task: TaskDetail) -> None:
+        """Keep the task that the run trains on: its own reward's program is told with it."""
+        await self._keep_answer("task", task.model_dump())
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """Return what is kept of the learner's goal or rewards, for when it is away."""
+        answer = self._history.answer(self.run_key, name)
+        if name == "rewards" and answer is not None:
+            task = self._history.answer(self.run_key, "task") or {}
+            for reward in answer["rewards"]:
+                if reward["source"] is None:
+                    reward["source"] = task.get("reward_source")
+        return answer
+
+    def _kept_goal(self) -> Goal | None:
+        try:
+            return Goal.model_validate(self._history.answer(self.run_key, "goal"))
+        except ValidationError:
+            return None
+
+    async def _keep_answer(self, name: str, answer: dict[str, Any]) -> None:
+        if self._kept.get(name) != answer and await self._keep(
+            self._history.set_answer, self.run_key, name, answer
+        ):
+            self._kept[name] = answer
 
     async def _keep(self, add: Callable[..., None], *what: object) -> bool:
         """Return whether the history has taken it in; what it has not is asked for once more."""

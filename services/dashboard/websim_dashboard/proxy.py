@@ -23,6 +23,11 @@ def add_learner_routes(
 ) -> None:
     """Add what the learner answers."""
 
+    async def asked_or_kept(name: str) -> Response:
+        if feed.error is None:
+            return await pass_on(learner, "GET", f"/v1/{name}")
+        return JSONResponse(await anyio.to_thread.run_sync(feed.kept, name))
+
     @app.get("/api/v1/learner", tags=["run"])
     async def run() -> Response:
         """Answer the learner's own status."""
@@ -30,13 +35,19 @@ def add_learner_routes(
 
     @app.get("/api/v1/goal", tags=["steering"])
     async def goal() -> Response:
-        """Answer what the run is for, what is going on, and what waits for a yes."""
-        return await pass_on(learner, "GET", "/v1/goal")
+        """Answer what the run is for, what is going on, and what waits for a yes.
+
+        While the learner is away, what it said last; null where nothing is kept.
+        """
+        return await asked_or_kept("goal")
 
     @app.get("/api/v1/rewards", tags=["steering"])
     async def rewards() -> Response:
-        """Answer the rewards of the run and what became of each."""
-        return await pass_on(learner, "GET", "/v1/rewards")
+        """Answer the rewards of the run and what became of each.
+
+        While the learner is away, what it said last; null where nothing is kept.
+        """
+        return await asked_or_kept("rewards")
 
     @app.get("/api/v1/adaptations", tags=["steering"])
     async def adaptations(

@@ -48,7 +48,7 @@ def make_status(
     answering = learner.error is None
     values = copied(run)
     if not answering:
-        values |= {"steps_per_s": 0.0, "reason": run.get("reason", "")}
+        values |= {"steps_per_s": 0.0, "reason": run.get("reason", ""), "adapting": ""}
     if not answering and learner.final is None:
         values["reason"] = learner.error
     if learner.goal is not None:

@@ -119,13 +119,54 @@ def test_a_figure_stays_in_its_picture_while_it_stands(make_task):
         assert max(np.ptp(right), np.ptp(up)) >= 0.3 * figure.extent_m, name
 
 
-def test_a_robot_of_meshes_is_drawn_by_its_links():
-    figure = figure_of(model_of(ARM))
-    points = places(model_of(ARM), figure)
-    origins = {tuple(np.round(point, 6)) for point in points}
-    assert {(0.0, 0.0, 1.0), (0.5, 0.0, 1.0)} <= origins
-    assert len(figure.bones) == 2
+def test_a_robot_of_meshes_is_drawn_as_long_as_it_is():
+    model = model_of(ARM)
+    figure = figure_of(model)
+    (low, high), (other_low, other_high) = ends_of(model, figure)[:2]
+    for bottom, top, x in ((low, high, 0.0), (other_low, other_high, 0.5)):
+        # A wedge stands on its body's origin, 0.4 m high and 0.1 m wide, slanted.
+        assert top[2] - bottom[2] == pytest.approx(0.31, abs=0.03)
+        assert (top[0] + bottom[0]) / 2 == pytest.approx(x, abs=0.05)
+    assert len(figure.bones) == 3, "what does not touch is joined"
     assert (figure.plane, figure.root) == ("xz", 0)
+
+
+def ends_of(model, figure):
+    """The ends of each bone, the lower one first."""
+    at = places(model, figure)
+    return [sorted((at[a], at[b]), key=lambda end: end[2]) for a, b in figure.bones]
+
+
+def slab(x: float, y: float, z: float) -> str:
+    """Vertices of a box of these sides whose lowest corner is the origin."""
+    return "  ".join(f"{a} {b} {c}" for a in (0, x) for b in (0, y) for c in (0, z))
+
+
+SLABS = f"""<asset><mesh name="long" vertex="{slab(1.0, 0.1, 0.06)}"/>
+  <mesh name="end" vertex="{slab(0.2, 0.1, 0.06)}"/></asset>"""
+
+
+@pytest.mark.parametrize("turned", ["", 'euler="0 -90 0"'])
+def test_a_mesh_alone_is_drawn_from_one_end_to_the_other(turned):
+    body = f'<body name="plank"><freejoint/><geom type="mesh" mesh="long" {turned}/></body>'
+    model = model_of(f"{body}</worldbody>{SLABS}<worldbody>")
+    figure = figure_of(model)
+    [bone] = figure.bones
+    [radius] = figure.radii
+    assert radius == pytest.approx((0.05 + 0.03) / 2)
+    axis = np.array([0.0, 0.0, 1.0] if turned else [1.0, 0.0, 0.0])
+    along = sorted(places(model, figure)[list(bone)] @ axis)
+    assert along == pytest.approx([radius, 1.0 - radius])
+
+
+def test_the_meshes_of_a_body_are_one_bone():
+    parts = "".join(f'<geom type="mesh" mesh="end" pos="{0.2 * i} 0 0"/>' for i in range(5))
+    model = model_of(f"<body><freejoint/>{parts}</body></worldbody>{SLABS}<worldbody>")
+    figure = figure_of(model)
+    assert figure.radii == pytest.approx([(0.05 + 0.03) / 2])
+    ends = places(model, figure)[list(figure.bones[0])]
+    assert sorted(ends[:, 0]) == pytest.approx([0.04, 0.96])
+    assert ends[:, 1:] == pytest.approx(np.array([[0.05, 0.03]] * 2))
 
 
 def test_a_thick_figure_fits_its_picture():

@@ -5,7 +5,7 @@ so its place is linear in that body's position and rotation: two matrix products
 a whole shard (see watching.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from websim_sim_worker.bones import Bone, bones_of
 from websim_sim_worker.selection import object_name
 
 Floats = npt.NDArray[np.float64]
@@ -30,30 +31,8 @@ _SAMPLES = 64
 _NEGLIGIBLE = 1e-3
 """Share of the largest variance below which an axis is not one that a robot moves along."""
 
-_CAPSULE, _CYLINDER = int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER)
-_MESH = int(mujoco.mjtGeom.mjGEOM_MESH)
-_ENDLESS = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
-_VISIBLE_ALPHA = 0.05
-_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
-_SHOWN_GROUPS = 3
-"""Geoms of groups below are for the eye, those above for collisions, as MuJoCo's viewers have it"""
-
-
-@dataclass(frozen=True)
-class Bone:
-    """A thick line, fixed to a body; of length zero it is a dot. Metres, in the body's frame."""
-
-    body: int
-    start: Floats
-    end: Floats
-    radius: float
-
-    @property
-    def size(self) -> float:
-        """How much of the picture it takes."""
-        return float(np.linalg.norm(self.end - self.start)) + 2.0 * self.radius
 
 
 @dataclass(frozen=True)
@@ -104,9 +83,9 @@ def make_figure(model: mujoco.MjModel, qpos: Floats) -> Figure:
     root = _root(model)
     still = _stands_still(model, root)
     poses = _Poses(model, qpos, root, still)
-    bones = list(_bones(model, range(1, model.nbody)))
+    bones = list(bones_of(model, range(1, model.nbody)))
     if still:
-        bones += _bones(model, [0])
+        bones += bones_of(model, [0])
     points = _Points(poses)
     points.take(sorted(bones, key=lambda bone: bone.size, reverse=True))
     points.join()
@@ -123,68 +102,6 @@ def make_figure(model: mujoco.MjModel, qpos: Floats) -> Figure:
         root=root,
         view=_view(poses, points, projection, plane, root),
     )
-
-
-# --- bones of bodies
-
-
-def _bones(model: mujoco.MjModel, bodies: Iterable[int]) -> Iterator[Bone]:
-    for body in bodies:
-        first, count = int(model.body_geomadr[body]), int(model.body_geomnum[body])
-        geoms = [g for g in range(first, first + count) if _is_shown(model, g)]
-        meshes = [g for g in geoms if model.geom_type[g] == _MESH]
-        if geoms and not meshes:
-            yield from (_bone_of_geom(model, geom) for geom in geoms)
-        elif body:
-            yield from _links(model, body, meshes)
-
-
-def _is_shown(model: mujoco.MjModel, geom: int) -> bool:
-    return bool(
-        model.geom_type[geom] not in _ENDLESS
-        and model.geom_group[geom] < _SHOWN_GROUPS
-        and geom_rgba(model, geom)[3] >= _VISIBLE_ALPHA
-    )
-
-
-def geom_rgba(model: mujoco.MjModel, geom: int) -> npt.NDArray[np.float32]:
-    """A geom's colour (4,), as MuJoCo's viewers have it: its own where that is not the default."""
-    own, material = model.geom_rgba[geom], int(model.geom_matid[geom])
-    colour = model.mat_rgba[material] if material >= 0 and (own == _DEFAULT_RGBA).all() else own
-    return np.asarray(colour)
-
-
-def _bone_of_geom(model: mujoco.MjModel, geom: int) -> Bone:
-    """The line along a geom's longest side, between the centres of its rounded ends."""
-    size = model.geom_size[geom]
-    centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
-    axis = int(half.argmax())
-    if model.geom_type[geom] in (_CAPSULE, _CYLINDER):
-        centre, axis, radius, length = np.zeros(3), 2, float(size[0]), float(size[1])
-        if model.geom_type[geom] == _CYLINDER:
-            length = max(0.0, length - radius)
-    else:
-        radius = float(np.delete(half, axis).mean())
-        length = max(0.0, float(half[axis]) - radius)
-    rotation = np.empty(9)
-    mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
-    turn = rotation.reshape(3, 3)
-    middle, arm = model.geom_pos[geom] + turn @ centre, turn[:, axis] * length
-    return Bone(int(model.geom_bodyid[geom]), middle - arm, middle + arm, radius)
-
-
-def _links(model: mujoco.MjModel, body: int, meshes: list[int]) -> Iterator[Bone]:
-    """Lines from a body's origin to its children's, for what has no simple shape of its own."""
-    children = [c for c in range(body + 1, model.nbody) if model.body_parentid[c] == body]
-    for child in children:
-        offset = model.body_pos[child].copy()
-        thickness = 0.1 * float(np.linalg.norm(offset))
-        yield Bone(body, np.zeros(3), offset, thickness)
-    if not children and meshes:
-        largest = max(meshes, key=lambda geom: model.geom_aabb[geom, 3:].max())
-        shape = _bone_of_geom(model, largest)
-        tip = max(shape.start, shape.end, key=lambda end: float(np.linalg.norm(end)))
-        yield Bone(body, np.zeros(3), tip, shape.radius)
 
 
 # --- where a robot can be

@@ -10,8 +10,8 @@ import msgspec
 import mujoco
 import numpy.typing as npt
 
+from websim_sim_worker.bones import geom_rgba
 from websim_sim_worker.compilation import CompiledTask
-from websim_sim_worker.figure import geom_rgba
 from websim_sim_worker.selection import object_name
 
 _SHAPES = {

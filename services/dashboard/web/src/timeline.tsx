@@ -1,13 +1,14 @@
 // The strip at the bottom: the goal, and every adaptation with trigger, evidence, decision and effect.
 
 import { short, signed } from "./format";
-import { goal, link, status } from "./live/store";
+import { goal, link, over, status } from "./live/store";
 import { chosenAdaptation, OUTCOME_LOOKS, PendingAnswer } from "./steer/candidates";
+import { AdaptChoice, onlyMeasures } from "./steer/goal";
 import { history } from "./steer/history";
 import type { Adaptation, Step } from "./steer/log";
 import { rewardsTab } from "./steer/rewards";
 import { drawer } from "./ui/drawer";
-import { Button, Icon } from "./ui/parts";
+import { Button, Icon, useAction } from "./ui/parts";
 
 export function Timeline() {
   const { adaptations, steps } = history.value;
@@ -43,11 +44,24 @@ export function Timeline() {
   );
 }
 
+const MODES = [
+  ["auto", "adapts by itself"],
+  ["approve", "asks before it adapts"],
+  ["off", "does not adapt"],
+] as const;
+
 function GoalCard() {
   const view = goal.value;
   const last = history.value.steps.findLast((each) => each.what === "goal");
   const description = status.value?.goal || String(view?.goal["description"] ?? "") || last?.title || "the task as it is";
-  const modes: Record<string, string> = { auto: "adapts by itself", approve: "asks before it adapts", off: "does not adapt" };
+  const action = useAction();
+  // Of another goal than the task's own purpose one expects that something is done for it.
+  const idle = onlyMeasures.value && (status.value?.goal ?? "") !== "";
+  const { phase, text } = action.state.value;
+  const mode = MODES.find(([name]) => name === (status.value?.adapt_mode ?? "off"))?.[1];
+  const now = over.value
+    ? "the run is over"
+    : status.value?.banner || status.value?.adapting || (idle ? "only measured: nothing is tried for it" : mode);
   return (
     <div class="goal-card">
       <h2>Goal</h2>
@@ -55,12 +69,15 @@ function GoalCard() {
         {description}
         {status.value?.goal_reached && <span class="chip good">✓ reached</span>}
       </p>
-      <p class="muted now">
-        {status.value?.banner || status.value?.adapting || modes[status.value?.adapt_mode ?? "off"]}
+      <p class="muted now" role="status">
+        {phase === "idle" ? now : text}
       </p>
-      <Button onClick={() => (drawer.value = "goal")}>
-        <Icon name="goal" /> Change
-      </Button>
+      <div class="row">
+        <Button onClick={() => (drawer.value = "goal")}>
+          <Icon name="goal" /> {over.value ? "Show" : "Change"}
+        </Button>
+        {idle && <AdaptChoice run={action.run} modes={MODES} />}
+      </div>
     </div>
   );
 }

@@ -6,6 +6,7 @@ import { ramp, type ColourRange } from "./colour";
 import { fit, isSmall, type Figure } from "./figure";
 import { HEADING_PX, originOf, type Layout } from "./layout";
 import { drawFigures } from "./limbs";
+import { commonOutcome, INVALID } from "./order";
 import { rootOf, type Moment } from "./playback";
 import { inkOf, type Ink, type Raster } from "./raster";
 
@@ -47,6 +48,8 @@ export interface BandPicture {
   figure: Figure;
   /** When each env's last episode was seen to end, ms; by env id. */
   endedAt: Float64Array;
+  /** How most episodes ended: it is not marked. */
+  common?: number;
 }
 
 export interface Mark {
@@ -184,11 +187,12 @@ function drawMarks(context: Context, picture: BandPicture, tiles: Tiles, palette
   context.font = `${size}px system-ui, sans-serif`;
   context.textBaseline = "top";
   const numbered = tileW >= 64;
+  const common = (picture.common = commonOutcome(picture.frame, picture.common ?? 0));
   for (let index = tiles.from; index < tiles.to; index++) {
     const env = picture.order[index]!;
     const { x, y } = origin(tiles, index);
     const outcome = picture.frame.outcome[env] ?? 0;
-    if (outcome > 0) {
+    if (outcome > 0 && (outcome !== common || outcome === INVALID)) {
       context.textAlign = "right";
       context.fillStyle = (palette.outcome[outcome] ?? palette.text).css;
       context.fillText(OUTCOMES[outcome]?.glyph ?? "", x + tileW - 3, y + 2);

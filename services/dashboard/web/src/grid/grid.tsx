@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { link, socket, status, taskName } from "../live/store";
+import { link, over, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
 import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
@@ -153,7 +153,12 @@ export function GridPanel() {
     const arrow = arrows[event.key];
     if (arrow !== undefined) move(...arrow);
     else if (event.key === "Enter" && grid.value !== null) {
-      if (grid.value.chosen === null) move(0, 0);
+      const { chosen } = grid.value;
+      // What was chosen may be gone since, with its session.
+      if (chosen === null || grid.value.glance(chosen) === null) {
+        grid.value.chosen = null;
+        move(0, 0);
+      }
       opened.value = grid.value.chosen;
     } else return;
     event.preventDefault();
@@ -181,6 +186,7 @@ export function GridPanel() {
     if (summary.value.envs > 0) return "";
     if (link.value === "connecting") return "Connecting…";
     if (link.value !== "live") return "";
+    if (over.value) return "The run is over, and its environments with it.";
     if (shownSessions.value.length === 0) return "No environments yet: the fleet is waiting for a learner or a notebook.";
     return "Waiting for the first figures…";
   });
@@ -227,7 +233,7 @@ export function GridPanel() {
         </div>
         {waiting.value !== "" && (
           <div class="veil">
-            <div class="pulse" aria-hidden="true" />
+            {!over.value && <div class="pulse" aria-hidden="true" />}
             <p>{waiting}</p>
           </div>
         )}
@@ -253,11 +259,14 @@ function sentence(glance: EnvGlance | null): string {
 }
 
 function Counts({ counts }: { counts: number[] }) {
+  const most = Math.max(...counts.slice(1));
+  const titleOf = (count: number, name: string) =>
+    `${whole(count)} ${name}${count === most && count > 1 ? ": most, so large tiles are marked where it was otherwise" : ""}`;
   return (
     <ul class="counts" aria-label="How the last episodes ended">
       {OUTCOMES.map(({ name, glyph }, i) =>
         (counts[i] ?? 0) > 0 && i > 0 ? (
-          <li key={name} class={`outcome-${i}`} title={`${whole(counts[i]!)} ${name}`}>
+          <li key={name} class={`outcome-${i}`} title={titleOf(counts[i]!, name)}>
             <span aria-hidden="true">{glyph}</span> {whole(counts[i]!)} <span class="name">{name}</span>
           </li>
         ) : null,

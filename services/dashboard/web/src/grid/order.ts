@@ -54,6 +54,24 @@ export function ordered(frame: FiguresFrame, sort: Sort, filter: Filter): Uint32
   }
 }
 
+/** An outcome that is a fault, however many there are. */
+export const INVALID = 4;
+/** Share of the environments by which another outcome has to be ahead to be the common one. */
+const CLEARLY = 0.1;
+
+/**
+ * How most of the last episodes ended, 0 before any did: what says nothing of one environment. Where
+ * two are about as frequent it stays what it was, so that marks do not come and go.
+ */
+export function commonOutcome(frame: FiguresFrame, before: number): number {
+  const counts = countOutcomes([frame]);
+  counts[0] = 0;
+  const most = counts.indexOf(Math.max(...counts));
+  const clearly = counts[most]! - counts[before]! > CLEARLY * frame.n;
+  if (counts[most] === 0) return 0;
+  return before === 0 || clearly ? most : before;
+}
+
 /** How many environments' last episodes ended in each way; index as in OUTCOMES. */
 export function countOutcomes(frames: Iterable<FiguresFrame>): number[] {
   const counts = [0, 0, 0, 0, 0];

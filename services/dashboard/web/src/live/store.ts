@@ -37,12 +37,19 @@ export const seriesVersion = signal(0);
 export const series = new SeriesStore();
 
 export const mayControl = computed(() => status.value?.role === "control" && link.value === "live");
+/** The run has ended, and its learner with it: it can be looked at, and nobody is there to steer. */
+export const over = computed(() => {
+  const now = status.value;
+  return now !== null && now.learner_error !== null && (now.state === "finished" || now.state === "failed");
+});
+export const maySteer = computed(() => mayControl.value && !over.value);
 /** Whether controls are off for who looks, whatever happens. */
 export const onlyLooks = computed(() => status.value?.role === "view");
 /** Why controls are off; empty when they are not. */
 export const whyNot = computed(() => {
   if (link.value !== "live") return "There is no connection to the dashboard's service.";
   if (status.value?.role === "view") return "You can only look: your token has the role view.";
+  if (over.value) return "The run is over.";
   return "";
 });
 
@@ -197,9 +204,8 @@ let loadingAdaptation = false;
 let changedMeanwhile = false;
 
 /**
- * Goal, rewards and log: while the learner is away, what is known of the first two stays, and the
- * service has kept the log. One load at a time, so that no older answer follows a newer one; what is
- * not answered is asked for again.
+ * Goal, rewards and log: while the learner is away, the service answers what it has kept. One load at
+ * a time, so that no older answer follows a newer one; what is not answered is asked for again.
  */
 async function loadAdaptation(): Promise<void> {
   if (link.peek() !== "live") return;
@@ -209,10 +215,9 @@ async function loadAdaptation(): Promise<void> {
   }
   loadingAdaptation = true;
   const asked = run;
-  const away = status.peek()?.learner_error !== null;
   const answers = await Promise.allSettled([
-    away ? goal.peek() : get<Goal>("goal"),
-    away ? rewards.peek() : get<Rewards>("rewards"),
+    getKept("goal", goal.peek()),
+    getKept("rewards", rewards.peek()),
     get<LogRow[]>(`adaptations?after=${logRows.peek().at(-1)?.n ?? 0}&limit=${MAX_ROWS}`),
   ]);
   loadingAdaptation = false;
@@ -227,6 +232,11 @@ async function loadAdaptation(): Promise<void> {
     if (newRewards.status === "fulfilled") rewards.value = newRewards.value;
     if (rows.status === "fulfilled" && rows.value.length > 0) logRows.value = [...logRows.peek(), ...rows.value];
   });
+}
+
+/** What the service says, or has kept; where it has kept nothing, what is known here stays. */
+async function getKept<T>(path: string, known: T | null): Promise<T | null> {
+  return (await get<T | null>(path)) ?? known;
 }
 
 function receive(message: ServerMessage): void {

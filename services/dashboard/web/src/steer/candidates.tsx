@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 
 import { short, signed } from "../format";
 import { command } from "../live/api";
-import { adaptationChanged } from "../live/store";
+import { adaptationChanged, over } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
 import { Code, Diff } from "./code";
 import { incumbent } from "./editor";
@@ -126,6 +126,13 @@ export function PendingAnswer() {
   if (asked === null) return null;
   // What was chosen of an earlier question's candidates is no answer to this one.
   const name = asked.names.includes(chosen.value) ? chosen.value : asked.names[0] ?? "";
+  if (over.value) {
+    return (
+      <p class="pending">
+        <b>Waited for a yes when the run ended:</b> {asked.sentence}
+      </p>
+    );
+  }
   const answer = (kind: "approve" | "reject") =>
     action.run(async () => {
       const values = kind === "approve" ? { adaptation: asked.adaptation, name } : { adaptation: asked.adaptation };

@@ -5,11 +5,12 @@ import { useRef } from "preact/hooks";
 
 import type { RewardCheck } from "../generated/messages";
 import { ApiError, command, post } from "../live/api";
-import { adaptationChanged, rewards } from "../live/store";
+import { adaptationChanged, over, rewards } from "../live/store";
 import { Button, Outcome, useAction } from "../ui/parts";
 import { Diff, Pieces } from "./code";
 import { highlightLines } from "./highlight";
 import { taskDetail } from "./task";
+import { UnknownRewards } from "./unknown";
 
 const CHECK_AFTER_MS = 250;
 const INDENT = "    ";
@@ -76,6 +77,7 @@ export function Editor() {
     area.current?.setSelectionRange(at, at);
   };
 
+  if (over.value && text === "") return <UnknownRewards />;
   return (
     <div class="editor-pane">
       <div class={`editor ${refused ? "refused" : ""}`}>
@@ -102,6 +104,7 @@ export function Editor() {
           autocapitalize="off"
           autocomplete="off"
           wrap="off"
+          readOnly={over.value}
           value={text}
           onInput={(event) => (draft.value = event.currentTarget.value)}
           onScroll={(event) => {
@@ -113,7 +116,13 @@ export function Editor() {
       </div>
       <div id="editor-messages" class="gate" role="status">
         {problem.value !== "" && <p class="bad">! {problem.value}</p>}
-        {draft.value === null && <p class="muted">This is the reward in force. Change it, and it is checked as you type.</p>}
+        {draft.value === null && (
+          <p class="muted">
+            {over.value
+              ? "The run is over. This is the reward that was in force."
+              : "This is the reward in force. Change it, and it is checked as you type."}
+          </p>
+        )}
         {fresh?.ok && problem.value === "" && (
           <p class="good">
             ✓ The language accepts it{fresh.components.length > 0 ? `: ${fresh.components.join(", ")}` : ""}.
@@ -126,32 +135,36 @@ export function Editor() {
           </button>
         ))}
       </div>
-      <div class="row">
-        <label class="field inline">
-          <span>Name</span>
-          <input value={name.value} maxLength={100} onInput={(event) => (name.value = event.currentTarget.value)} />
-        </label>
-        <Button class="primary" steers disabled={unsent} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
-          Try it beside the present one
-        </Button>
-        <Button steers disabled={unsent} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
-          Adopt now
-        </Button>
-        <label class="check" title="Although it prefers worse behaviour among this run's trajectories">
-          <input type="checkbox" checked={force.value} onChange={(event) => (force.value = event.currentTarget.checked)} />
-          <span>even if it prefers worse behaviour</span>
-        </label>
-      </div>
-      <Outcome state={action.state} />
-      <div class="row">
-        <Button pressed={showDiff.value} onClick={() => (showDiff.value = !showDiff.value)}>
-          Difference to the reward in force
-        </Button>
-        <Button disabled={draft.value === null} onClick={() => (draft.value = null)}>
-          Back to the reward in force
-        </Button>
-      </div>
-      {showDiff.value && <Diff before={incumbent.value} after={text} label="Difference to the reward in force" />}
+      {!over.value && (
+        <>
+          <div class="row">
+            <label class="field inline">
+              <span>Name</span>
+              <input value={name.value} maxLength={100} onInput={(event) => (name.value = event.currentTarget.value)} />
+            </label>
+            <Button class="primary" steers disabled={unsent} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
+              Try it beside the present one
+            </Button>
+            <Button steers disabled={unsent} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
+              Adopt now
+            </Button>
+            <label class="check" title="Although it prefers worse behaviour among this run's trajectories">
+              <input type="checkbox" checked={force.value} onChange={(event) => (force.value = event.currentTarget.checked)} />
+              <span>even if it prefers worse behaviour</span>
+            </label>
+          </div>
+          <Outcome state={action.state} />
+          <div class="row">
+            <Button pressed={showDiff.value} onClick={() => (showDiff.value = !showDiff.value)}>
+              Difference to the reward in force
+            </Button>
+            <Button disabled={draft.value === null} onClick={() => (draft.value = null)}>
+              Back to the reward in force
+            </Button>
+          </div>
+          {showDiff.value && <Diff before={incumbent.value} after={text} label="Difference to the reward in force" />}
+        </>
+      )}
       <Fields />
     </div>
   );

@@ -1,10 +1,10 @@
 // The goal box: what should it learn, how is that measured, and does it adapt by itself.
 
-import { useSignal } from "@preact/signals";
+import { computed, useSignal } from "@preact/signals";
 
 import { short } from "../format";
 import { command } from "../live/api";
-import { adaptationChanged, goal, mayControl, status } from "../live/store";
+import { adaptationChanged, goal, maySteer, over, status } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
 import { PendingAnswer } from "./candidates";
 import { Code } from "./code";
@@ -15,14 +15,17 @@ const MODES = [
   ["off", "not at all"],
 ] as const;
 
+/** Whether a goal is a number and nothing else: nothing is asked or adopted for it. */
+export const onlyMeasures = computed(() => !over.value && status.value !== null && status.value.adapt_mode === "off");
+
 export function GoalDrawer() {
   const known = goal.value;
   return (
     <>
-      <GoalForm />
+      {!over.value && <GoalForm />}
+      {!over.value && <Mode />}
       <PendingAnswer />
-      {known === null ? <Empty>The learner has not told its goal yet.</Empty> : <Present />}
-      <Mode />
+      {known === null ? <Empty>{over.value ? "The goal of this run was not kept." : "The learner has not told its goal yet."}</Empty> : <Present />}
     </>
   );
 }
@@ -39,7 +42,8 @@ function GoalForm() {
       const applied = await command("set_goal", { description, target: goalTarget });
       adaptationChanged();
       text.value = "";
-      return `${applied.detail || "The goal is set"} (update ${applied.update})`;
+      const only = onlyMeasures.value ? "; it is only measured until the run adapts" : "";
+      return `${applied.detail || "The goal is set"}${only} (update ${applied.update})`;
     });
   };
   return (
@@ -94,13 +98,13 @@ function Present() {
           </dd>
         </>
       )}
-      {view.adapting !== "" && (
+      {view.adapting !== "" && !over.value && (
         <>
           <dt>Now</dt>
           <dd>{view.adapting}</dd>
         </>
       )}
-      {view.banner !== "" && (
+      {view.banner !== "" && !over.value && (
         <>
           <dt>Problem</dt>
           <dd class="bad">{view.banner}</dd>
@@ -118,6 +122,32 @@ function Present() {
   );
 }
 
+export interface AdaptChoiceProps {
+  run: (act: () => Promise<string>) => Promise<void>;
+  modes: readonly (readonly [string, string])[];
+  visibleLabel?: boolean;
+}
+
+/** The switch: whether the run adapts. */
+export function AdaptChoice({ run, modes, visibleLabel }: AdaptChoiceProps) {
+  return (
+    <Choice
+      label="The run adapts"
+      visibleLabel={visibleLabel === true}
+      disabled={!maySteer.value}
+      value={status.value?.adapt_mode ?? "off"}
+      options={modes}
+      onChange={(mode) =>
+        void run(async () => {
+          const applied = await command("set_adapt", { mode });
+          adaptationChanged();
+          return `In effect at update ${applied.update}`;
+        })
+      }
+    />
+  );
+}
+
 function Mode() {
   const action = useAction();
   const ask = useAction();
@@ -125,21 +155,11 @@ function Mode() {
   return (
     <section class="block">
       <h3>Adaptation</h3>
-      <div class="row">
-        <Choice
-          label="The run adapts"
-          visibleLabel
-          disabled={!mayControl.value}
-          value={mode}
-          options={MODES}
-          onChange={(value) =>
-            void action.run(async () => {
-              const applied = await command("set_adapt", { mode: value });
-              adaptationChanged();
-              return `In effect at update ${applied.update}`;
-            })
-          }
-        />
+      {onlyMeasures.value && (
+        <p class="note">The goal is only measured now: nothing is tried or adopted for it until the run adapts.</p>
+      )}
+      <div class="row to-the-bottom">
+        <AdaptChoice run={action.run} modes={MODES} visibleLabel />
         <Button
           steers
           disabled={mode === "off"}

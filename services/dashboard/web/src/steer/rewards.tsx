@@ -4,13 +4,14 @@ import { signal, useSignal } from "@preact/signals";
 
 import { signed } from "../format";
 import { command } from "../live/api";
-import { adaptationChanged, rewards } from "../live/store";
-import { Button, Empty, Outcome, useAction } from "../ui/parts";
+import { adaptationChanged, over, rewards, status } from "../live/store";
+import { Button, Outcome, useAction } from "../ui/parts";
 import { Tabs } from "../ui/tabs";
 import { CandidatesPane } from "./candidates";
 import { Code, Diff } from "./code";
 import { draft, Editor, incumbent } from "./editor";
 import { taskDetail } from "./task";
+import { UnknownRewards } from "./unknown";
 
 export type RewardsTab = "candidates" | "editor" | "all";
 export const rewardsTab = signal<RewardsTab>("editor");
@@ -33,7 +34,7 @@ function AllRewards() {
   const known = rewards.value;
   const open = useSignal<string | null>(null);
   const action = useAction();
-  if (known === null) return <Empty>The learner has not told its rewards yet.</Empty>;
+  if (known === null) return <UnknownRewards />;
   const act = (kind: string, values: Record<string, unknown>, said: string) =>
     action.run(async () => {
       const applied = await command(kind, values);
@@ -42,11 +43,15 @@ function AllRewards() {
     });
   return (
     <div>
-      <div class="row">
-        <Button steers title="Reward, policy and optimiser go back in one step" onClick={() => void act("rollback", { reward: known.in_force }, "Taken back")}>
-          Take back the last adoption
-        </Button>
-      </div>
+      {over.value ? (
+        <p class="row muted">The run is over. These are its rewards as they were at its end.</p>
+      ) : (
+        <div class="row">
+          <Button steers title="Reward, policy and optimiser go back in one step" onClick={() => void act("rollback", { reward: known.in_force }, "Taken back")}>
+            Take back the last adoption
+          </Button>
+        </div>
+      )}
       <Outcome state={action.state} />
       <ul class="reward-list">
         {[...known.rewards].reverse().map((reward) => {
@@ -68,17 +73,23 @@ function AllRewards() {
                 <div>
                   {reward.hypothesis !== "" && <p>{reward.hypothesis}</p>}
                   {reward.reason !== "" && <p class="muted">{reward.reason}</p>}
-                  <Code source={source} label={`Program of ${reward.name || reward.id}`} />
-                  {!inForce && (
+                  {source === "" ? (
+                    <p class="muted">
+                      The task's own program: <code>websim tasks {status.value?.task} --json</code> has it.
+                    </p>
+                  ) : (
+                    <Code source={source} label={`Program of ${reward.name || reward.id}`} />
+                  )}
+                  {!inForce && source !== "" && (
                     <Diff before={incumbent.value} after={source} label={`Difference of ${reward.name || reward.id} to the reward in force`} />
                   )}
                   <div class="row">
-                    {!inForce && (
+                    {!inForce && !over.value && (
                       <Button steers onClick={() => void act("adopt_reward", { reward: reward.id, force: false }, "In force")}>
                         Adopt it
                       </Button>
                     )}
-                    {reward.source !== null && (
+                    {reward.source !== null && !over.value && (
                       <Button
                         onClick={() => {
                           draft.value = reward.source;

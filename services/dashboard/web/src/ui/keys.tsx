@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { grid, zoom, zoomBy } from "../grid/grid";
-import { mayControl } from "../live/store";
+import { maySteer } from "../live/store";
 import { pauseKey } from "../steer/speed";
 import { toggleDrawer } from "./drawer";
 import { Button, Icon } from "./parts";
@@ -29,7 +29,7 @@ const KEYS: readonly (readonly [string, string])[] = [
 
 const ACTIONS: Record<string, () => void> = {
   " ": () => {
-    if (mayControl.value) pauseKey.value();
+    if (maySteer.value) pauseKey.value();
   },
   "+": () => zoomBy(1),
   "=": () => zoomBy(1),

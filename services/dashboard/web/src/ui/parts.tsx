@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ApiError } from "../live/api";
-import { mayControl, onlyLooks, whyNot } from "../live/store";
+import { maySteer, onlyLooks, whyNot } from "../live/store";
 
 /** Icons: 16x16, drawn in the colour of the text. */
 const PATHS = {
@@ -82,7 +82,7 @@ export function OnlyLooks() {
 export interface ButtonProps {
   children: ComponentChildren;
   onClick: () => void;
-  /** Acts on the live system: needs the role control and a connection. */
+  /** Acts on the run: needs the role control, a connection, and a run that is not over. */
   steers?: boolean;
   disabled?: boolean;
   label?: string;
@@ -93,7 +93,7 @@ export interface ButtonProps {
 }
 
 export function Button({ children, onClick, steers, disabled, label, title, pressed, expanded, ...rest }: ButtonProps) {
-  const barred = steers === true && !mayControl.value;
+  const barred = steers === true && !maySteer.value;
   const off = barred || disabled === true;
   // aria-disabled keeps it reachable by Tab, so that its reason can be found.
   return (

@@ -1,6 +1,6 @@
 // The pop-up of one environment: its robot in 3D, its state and its reward, live.
 
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import type { Env, Scene } from "../generated/messages";
@@ -8,7 +8,7 @@ import { short, whole } from "../format";
 import { grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
-import { socket, status, taskName, watchedEnv, watchedEnvError } from "../live/store";
+import { mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
 import { dark } from "../ui/settings";
 import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -30,7 +30,10 @@ export function Popup() {
 
 function Open({ envKey }: { envKey: EnvKey }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const session = status.value?.sessions.find((each) => each.session === envKey.session);
+  const now = status.value;
+  const session = now?.sessions.find((each) => each.session === envKey.session);
+  // While the orchestrator is away nobody knows.
+  const ended = session === undefined && (over.value || now?.orchestrator_error === null);
   useEffect(() => {
     dialog.current?.showModal();
     return () => {
@@ -48,7 +51,7 @@ function Open({ envKey }: { envKey: EnvKey }) {
   return (
     <dialog
       ref={dialog}
-      class="popup"
+      class={`popup ${ended ? "gone" : ""}`}
       aria-modal="true"
       aria-label={`Environment ${envKey.envId}`}
       onClose={() => (opened.value = null)}
@@ -61,22 +64,53 @@ function Open({ envKey }: { envKey: EnvKey }) {
         <h2>Environment {envKey.envId}</h2>
         <span class="muted">{taskName(session?.task ?? "")}</span>
         <span class="spring" />
-        <Button class="square plain" label="Previous environment" onClick={() => step(-1)}>
-          <Icon name="left" />
-        </Button>
-        <Button class="square plain" label="Next environment" onClick={() => step(1)}>
-          <Icon name="right" />
-        </Button>
+        {!ended && (
+          <>
+            <Button class="square plain" label="Previous environment" onClick={() => step(-1)}>
+              <Icon name="left" />
+            </Button>
+            <Button class="square plain" label="Next environment" onClick={() => step(1)}>
+              <Icon name="right" />
+            </Button>
+          </>
+        )}
         <Button class="square plain" label="Close" title="Close (Esc)" onClick={() => dialog.current?.close()}>
           <Icon name="close" />
         </Button>
       </header>
-      <div class="popup-body">
-        {/* Its graphics context ends with its canvas: another session has another one. */}
-        <View key={envKey.session} envKey={envKey} />
-        <State envKey={envKey} />
-      </div>
+      {ended ? (
+        <Ended />
+      ) : (
+        <div class="popup-body">
+          {/* Its graphics context ends with its canvas: another session has another one. */}
+          <View key={envKey.session} envKey={envKey} />
+          <State envKey={envKey} />
+        </div>
+      )}
     </dialog>
+  );
+}
+
+/** In place of an environment that is no more. */
+function Ended() {
+  const others = (status.value?.sessions.length ?? 0) > 0;
+  return (
+    <div class="ended" role="status">
+      <p>
+        <b>This environment is gone.</b>
+      </p>
+      <p>{over.value ? "The run is over." : "Its group has ended: a trial is over, or the run goes on with other environments."}</p>
+      {others && (
+        <Button
+          onClick={() => {
+            opened.value = grid.value?.neighbour(null, 0, 0) ?? null;
+            if (grid.value !== null) grid.value.chosen = opened.value;
+          }}
+        >
+          Show one that is there
+        </Button>
+      )}
+    </div>
   );
 }
 
@@ -129,6 +163,11 @@ function View({ envKey }: { envKey: EnvKey }) {
     };
   }, []);
 
+  useSignalEffect(() => {
+    void dark.value;
+    viewer.current?.recolour(colours());
+  });
+
   useEffect(() => {
     watchedEnv.value = null;
     watchedEnvError.value = "";
@@ -162,7 +201,6 @@ function View({ envKey }: { envKey: EnvKey }) {
 function colours() {
   const styles = getComputedStyle(document.documentElement);
   const of = (name: string) => styles.getPropertyValue(name).trim();
-  void dark.peek();
   return { background: of("--canvas"), ground: of("--panel"), grid: of("--edge-strong"), contact: of("--contact"), shadow: of("--shade") };
 }
 
@@ -172,8 +210,8 @@ function Reset({ envKey }: { envKey: EnvKey }) {
     <>
       <Outcome state={action.state} />
       <Button
-        steers
-        title="Its episode ends with the next step"
+        disabled={!mayControl.value}
+        title={whyNot.value || "Its episode ends with the next step"}
         onClick={() =>
           void action.run(async () => {
             await post(`sessions/${envKey.session}/envs/${envKey.envId}/reset`);

@@ -56,6 +56,13 @@ export class Viewer {
   /** Indexes of geoms that are the robot rather than the world. */
   private readonly moving: number[];
   private readonly ground = new Object3D();
+  /** Materials whose colour the page's theme decides. */
+  private readonly paints = {
+    ground: new MeshBasicMaterial(),
+    grid: new LineBasicMaterial({ transparent: true, opacity: 0.45 }),
+    contact: new MeshBasicMaterial(),
+    shadow: new MeshBasicMaterial(),
+  };
   private readonly groundM: number;
   private readonly shadows: { mesh: Mesh; shadow: Mesh }[] = [];
   /** Takes the world along the sun's rays to the ground. */
@@ -74,7 +81,7 @@ export class Viewer {
     this.renderer.setPixelRatio(Math.min(MAX_PIXEL_RATIO, window.devicePixelRatio || 1));
     this.extentM = Math.min(20, Math.max(0.3, scene.extent_m));
     this.groundM = scene.ground_z_m ?? 0;
-    this.world.background = new Color(colours.background);
+    this.recolour(colours);
     this.camera.up.set(0, 0, 1);
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.enableDamping = false;
@@ -86,11 +93,21 @@ export class Viewer {
     for (const mesh of this.meshes) if (mesh !== null) this.world.add(mesh);
     this.moving = scene.geoms.flatMap((geom, i) => (this.meshes[i] !== null && geom.body !== "world" ? [i] : []));
     if (scene.geoms.some((geom) => geom.type === "plane")) {
-      this.layGround(colours);
-      this.castShadows(colours);
+      this.layGround();
+      this.castShadows();
     }
-    this.spots = this.makeSpots(colours);
+    this.spots = this.makeSpots();
     this.animation = requestAnimationFrame(this.tick);
+  }
+
+  /** The page's theme has changed; the robot's colours are the model's. */
+  recolour(colours: Colours): void {
+    this.world.background = new Color(colours.background);
+    this.paints.ground.color.set(colours.ground);
+    this.paints.grid.color.set(colours.grid);
+    this.paints.contact.color.set(colours.contact);
+    this.paints.shadow.color.set(colours.shadow);
+    this.dirty = true;
   }
 
   resize(width: number, height: number): void {
@@ -127,6 +144,7 @@ export class Viewer {
         for (const material of [object.material].flat()) material.dispose();
       }
     });
+    for (const paint of Object.values(this.paints)) paint.dispose();
     this.spots.dispose();
     this.renderer.dispose();
     this.renderer.forceContextLoss();
@@ -146,26 +164,23 @@ export class Viewer {
     this.world.add(sun);
   }
 
-  private layGround(colours: Colours): void {
-    const plane = new Mesh(
-      new PlaneGeometry(GROUND_M, GROUND_M),
-      new MeshBasicMaterial({ color: new Color(colours.ground) }),
-    );
+  private layGround(): void {
+    const plane = new Mesh(new PlaneGeometry(GROUND_M, GROUND_M), this.paints.ground);
     plane.position.z = -0.002;
-    const lines = new GridHelper(GROUND_M, GROUND_M, new Color(colours.grid), new Color(colours.grid));
+    const lines = new GridHelper(GROUND_M, GROUND_M);
     lines.rotation.x = Math.PI / 2;
-    (lines.material as LineBasicMaterial).transparent = true;
-    (lines.material as LineBasicMaterial).opacity = 0.45;
+    // Its own has the colours in its corners.
+    lines.material.dispose();
+    lines.material = this.paints.grid;
     this.ground.add(plane, lines);
     this.world.add(this.ground);
   }
 
   /** Flat copies of the robot on the ground: they cost little and say how high it is. */
-  private castShadows(colours: Colours): void {
-    const material = new MeshBasicMaterial({ color: new Color(colours.shadow) });
+  private castShadows(): void {
     for (const i of this.moving) {
       const mesh = this.meshes[i]!;
-      const shadow = new Mesh(mesh.geometry, material);
+      const shadow = new Mesh(mesh.geometry, this.paints.shadow);
       shadow.matrixAutoUpdate = false;
       shadow.frustumCulled = false;
       this.shadows.push({ mesh, shadow });
@@ -175,12 +190,8 @@ export class Viewer {
     this.flatten.set(1, 0, -x, 0, 0, 1, -y, 0, 0, 0, 0, z, 0, 0, 0, 1);
   }
 
-  private makeSpots(colours: Colours): InstancedMesh {
-    const spots = new InstancedMesh(
-      new SphereGeometry(1, 12, 8),
-      new MeshBasicMaterial({ color: new Color(colours.contact) }),
-      MAX_CONTACTS,
-    );
+  private makeSpots(): InstancedMesh {
+    const spots = new InstancedMesh(new SphereGeometry(1, 12, 8), this.paints.contact, MAX_CONTACTS);
     spots.instanceMatrix.setUsage(DynamicDrawUsage);
     spots.frustumCulled = false;
     spots.count = 0;

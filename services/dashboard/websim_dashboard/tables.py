@@ -1,0 +1,39 @@
+"""The tables of the history, and what deletes from them, in SQL."""
+
+VERSION = 1
+"""Of the tables; a file of another version is refused."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, heard_unix_s REAL NOT NULL,
+    status TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS points (
+    run TEXT, branch INTEGER, update_ INTEGER, number INTEGER NOT NULL,
+    env_steps INTEGER NOT NULL, time_unix_s REAL NOT NULL, "values" TEXT NOT NULL,
+    PRIMARY KEY (run, branch, update_)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
+CREATE TABLE IF NOT EXISTS events (
+    run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adaptations (
+    run TEXT, number INTEGER, "row" TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    run TEXT, name TEXT, answer TEXT NOT NULL, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+"""
+
+THIN_OUT = """
+DELETE FROM points WHERE run = ? AND (branch, update_) IN (
+    SELECT branch, update_ FROM (
+        SELECT branch, update_, row_number() OVER (ORDER BY branch, update_) AS place
+        FROM points WHERE run = ? ORDER BY number LIMIT ?
+    ) WHERE place % 2 = 0
+)
+"""
+"""Delete every other one of the oldest points."""
+
+TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
+"""Delete what came before a point and is not before it: the run went back behind that."""

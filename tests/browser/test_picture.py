@@ -111,8 +111,8 @@ def test_what_nearly_all_did_is_not_marked(open_page, stack):
     page = open_page("about:blank", live=False)
     page.add_init_script(
         """window.marks = new Set();
-        const fill = CanvasRenderingContext2D.prototype.fillText;
-        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        const fill = OffscreenCanvasRenderingContext2D.prototype.fillText;
+        OffscreenCanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
             window.marks.add(text);
             fill.call(this, text, ...place);
         };"""

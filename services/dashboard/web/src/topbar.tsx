@@ -1,7 +1,7 @@
 // The first thing seen: which run, how it stands, and the wheel.
 
 import { middle, percent, short, whole } from "./format";
-import { link, status } from "./live/store";
+import { link, onTrial, status } from "./live/store";
 import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
 import { keysOpen } from "./ui/keys";
@@ -35,7 +35,6 @@ export function TopBar() {
   const state = STATES[link.value === "live" ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
   const share = now !== null && now.total_steps > 0 ? Math.min(1, now.env_steps / now.total_steps) : 0;
   const unit = now?.fitness_unit ? ` ${now.fitness_unit}` : "";
-  const onTrial = link.value === "live" && now?.state === "trial";
   return (
     <header class="topbar">
       <div class="brand">
@@ -50,7 +49,7 @@ export function TopBar() {
         <Figure name="steps" value={short(now?.env_steps)} title={now === null ? "" : `${whole(now.env_steps)} of ${whole(now.total_steps)}`}>
           <progress aria-label={`Done: ${percent(share)}`} value={share} max={1} />
         </Figure>
-        {onTrial ? (
+        {onTrial.value ? (
           <Figure name="steps/s" value="on trial" title="What is trained stands still while candidates are on trial" />
         ) : (
           <Figure name="steps/s" value={short(now?.steps_per_s)} />

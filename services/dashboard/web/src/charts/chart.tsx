@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
 import { clock, short } from "../format";
-import { events, series, seriesVersion, status } from "../live/store";
+import { events, onTrial, series, seriesVersion, status } from "../live/store";
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -26,7 +26,8 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const hover = useSignal<string[] | null>(null);
   const empty = useSignal(true);
 
-  const readData = (): ChartData => chartData(spec, series, events.peek(), xAxis.peek(), smoothing.peek());
+  const readData = (smoothed = smoothing.peek()): ChartData =>
+    chartData(spec, series, events.peek(), xAxis.peek(), smoothed);
 
   useEffect(() => {
     const element = box.current!;
@@ -87,14 +88,14 @@ export function Chart({ spec }: { spec: ChartSpec }) {
           <Button
             class="small"
             label={`${spec.title}: download values`}
-            onClick={() => saveText(`${spec.id}.csv`, asCsv([xAxis.value === "steps" ? "env_steps" : "time_unix_s", ...names], readData()))}
+            onClick={() => saveText(`${spec.id}.csv`, asCsv([xAxis.value === "steps" ? "env_steps" : "time_unix_s", ...names], readData(0)))}
           >
             CSV
           </Button>
         </span>
       </figcaption>
       <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
-      {empty.value && <p class="no-data">{status.value?.state === "trial" ? "no points yet: candidates are on trial" : "no points yet"}</p>}
+      {empty.value && <p class="no-data">{onTrial.value ? "no points yet: candidates are on trial" : "no points yet"}</p>}
     </figure>
   );
 }

@@ -10,7 +10,7 @@ import { commonOutcome, INVALID } from "./order";
 import { rootOf, type Moment } from "./playback";
 import { inkOf, type Ink, type Raster } from "./raster";
 
-export type Context = OffscreenCanvasRenderingContext2D;
+export type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
 /** Colours that the page's theme decides. */
 export interface Palette {
@@ -59,7 +59,7 @@ export interface Mark {
 
 /** Tiles smaller than this carry no marks of their own, CSS pixels. */
 const MARKED_PX = 44;
-const FLASH_MS = 700;
+export const FLASH_MS = 700;
 /** Ticks of the ground are a metre apart, or as many metres as this share of a tile. */
 const MIN_GAP = 0.45;
 

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { link, over, socket, status, taskName } from "../live/store";
+import { isTrial, link, onTrial, over, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
 import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
@@ -35,9 +35,6 @@ export function zoomBy(direction: 1 | -1): void {
   zoom.value = ZOOMS[Math.min(ZOOMS.length - 1, Math.max(0, at + direction))]!;
 }
 
-const TRIAL = "trial of ";
-const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
-
 /** "trial of NAME: bounded" -> "bounded", and how it fared in the last round of the trial under way. */
 function bandLabel(session: SessionSummary): string {
   const contender = isTrial(session) ? session.label.split(": ").slice(1).join(": ") : "";
@@ -57,7 +54,7 @@ function bandLabel(session: SessionSummary): string {
 /** Whether something else than the return of the task's own reward is wanted: a goal, another reward. */
 const wantsOther = computed(() => {
   const now = status.value;
-  return now !== null && (now.goal !== "" || now.state === "trial" || !["", OWN_REWARD].includes(now.reward_id));
+  return now !== null && (now.goal !== "" || onTrial.value || !["", OWN_REWARD].includes(now.reward_id));
 });
 
 /** The sessions whose environments are shown. */
@@ -70,7 +67,7 @@ const shownSessions = computed((): SessionSummary[] => {
   }
   const one = now.sessions.find((each) => String(each.session) === group);
   if (one !== undefined) return [one];
-  if (now.state === "trial") {
+  if (onTrial.value) {
     const groups = now.sessions.filter(isTrial);
     if (groups.length > 0) return groups.slice(0, MAX_BANDS);
   }
@@ -115,7 +112,12 @@ export function GridPanel() {
     const picture = new Picture(element);
     grid.value = picture;
     picture.onHeight = (px) => (height.value = px);
-    picture.onSummary = (now) => (summary.value = now);
+    picture.onSummary = (now) => {
+      summary.value = now;
+      // Under a pointer that rests there is something else after a while.
+      const pointed = glance.peek();
+      if (pointed !== null) point(pointed.x, pointed.y);
+    };
     const stop = observeSize(box, () => picture.resize(box.clientWidth, box.clientHeight));
     return () => {
       stop();
@@ -164,14 +166,14 @@ export function GridPanel() {
     event.preventDefault();
   };
 
-  const onPointerMove = (event: PointerEvent) => {
+  const point = (x: number, y: number) => {
     const picture = grid.value;
     if (picture === null) return;
-    const key = picture.at(event.offsetX, event.offsetY);
+    const key = picture.at(x, y);
     picture.hovered = key;
     picture.redraw();
     const at = key === null ? null : picture.glance(key);
-    glance.value = at === null ? null : { ...at, x: event.offsetX, y: event.offsetY };
+    glance.value = at === null ? null : { ...at, x, y };
   };
 
   const onClick = (event: MouseEvent) => {
@@ -187,6 +189,7 @@ export function GridPanel() {
     if (link.value === "connecting") return "Connecting…";
     if (link.value !== "live") return "";
     if (over.value) return "The run is over, and its environments with it.";
+    if (status.value?.orchestrator_error) return "The fleet's orchestrator does not answer.";
     if (shownSessions.value.length === 0) return "No environments yet: the fleet is waiting for a learner or a notebook.";
     return "Waiting for the first figures…";
   });
@@ -219,7 +222,7 @@ export function GridPanel() {
             role="application"
             aria-label="Moving picture of all environments. Arrow keys choose one, Enter opens it."
             onKeyDown={onKeyDown}
-            onPointerMove={onPointerMove}
+            onPointerMove={(event) => point(event.offsetX, event.offsetY)}
             onPointerLeave={() => {
               glance.value = null;
               if (grid.value !== null) grid.value.hovered = null;

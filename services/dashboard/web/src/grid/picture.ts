@@ -12,7 +12,7 @@ import { noteDrawn } from "../live/stats";
 import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
 import { ColourRange } from "./colour";
-import { drawGrid, drawMark, readPalette, type Context, type Mark, type Palette } from "./draw";
+import { drawGrid, drawMark, FLASH_MS, readPalette, type Context, type Mark, type Palette } from "./draw";
 import { layOut, originOf, tileAt, type Layout } from "./layout";
 import { countOutcomes } from "./order";
 import { CALM_HZ, Playback, timeOf, type Moment } from "./playback";
@@ -22,9 +22,13 @@ import { Shown } from "./shown";
 /** A scene that is not there yet is asked for again after this. */
 const RETRY_MS = 1000;
 const SUMMARY_MS = 500;
+/** Order and colours are looked at this often. */
+const LOOK_MS = 1000;
 const MAX_PIXEL_RATIO = 2;
 /** Between two pictures at least: marks follow the pointer so soon. */
 const DRAW_MS = 33;
+
+const NOTHING: Layout = layOut([], 1, 1, 1, 1);
 
 export interface EnvKey {
   session: number;
@@ -56,9 +60,9 @@ export class Picture {
   private readonly playbacks = new Map<number, Playback>();
   private readonly scenes = new Map<string, Scene | null>();
   private sessions: { session: number; task: string; label: string }[] = [];
-  private readonly range = new ColourRange();
+  private range = new ColourRange();
   private palette: Palette;
-  private layout: Layout = layOut([], 1, 1, 1, 1);
+  private layout: Layout = NOTHING;
   private size = { width: 1, height: 1 };
   private scrollTop = 0;
   private ratio = 1;
@@ -67,13 +71,16 @@ export class Picture {
   private intervalMs = DRAW_MS;
   private timer = 0;
   private dueAt = 0;
+  private lookedAt = -Infinity;
   private raster = new Raster(1, 1);
   private readonly summaries: number;
   private readonly context: Context;
   private readonly stopTheme: () => void;
 
   constructor(canvas: HTMLCanvasElement) {
-    const context = canvas.transferControlToOffscreen().getContext("2d", { alpha: false });
+    // An old browser draws on the page's own.
+    const target = "transferControlToOffscreen" in canvas ? canvas.transferControlToOffscreen() : canvas;
+    const context = target.getContext("2d", { alpha: false }) as Context | null;
     if (context === null) throw new Error("this browser draws no canvas");
     this.context = context;
     this.palette = readPalette(dark.value);
@@ -91,6 +98,7 @@ export class Picture {
   stop(): void {
     socket.onFigures = () => {};
     window.clearTimeout(this.timer);
+    this.sessions = [];
     window.clearInterval(this.summaries);
     this.stopTheme();
   }
@@ -102,6 +110,8 @@ export class Picture {
       if (still === undefined) this.shown.delete(session);
       else picture.label = still.label;
     }
+    // Returns of another task are of another size.
+    if (this.shown.size === 0) this.range = new ColourRange();
     for (const session of [...this.playbacks.keys()]) {
       if (!sessions.some((each) => each.session === session)) this.playbacks.delete(session);
     }
@@ -248,10 +258,13 @@ export class Picture {
       if (this.take(moment, scene, label, now)) newest = moment;
       if (playback.goesOn) this.wake();
     }
+    if (now - this.lookedAt > LOOK_MS) this.look(now);
     if (newest !== null || this.dirty) {
       this.draw(newest, now);
       this.dirty = false;
     }
+    // In a pause no frame comes to let a flash fade.
+    if (this.bands().some((each) => now - each.lastEndedAt < FLASH_MS)) this.redraw();
     socket.acknowledge();
   };
 
@@ -264,14 +277,26 @@ export class Picture {
     if (flashes.value && !reducedMotion.value) picture.noteEnds(moment, now);
     picture.moment = moment;
     this.shown.set(frame.session, picture);
-    if (picture.isStale(now)) {
-      this.range.follow(frame.episodeReturn);
-      const before = picture.order.length;
-      picture.sort(sort.value, filter.value);
-      if (picture !== known || before !== picture.order.length) this.relayout();
-      if (picture !== known) this.summarise();
+    if (picture !== known) {
+      this.layout = NOTHING;
+      this.lookedAt = -Infinity;
     }
     return true;
+  }
+
+  /** Sorts anew, and lets colours follow the returns. */
+  private look(now: number): void {
+    this.lookedAt = now;
+    const bands = this.bands();
+    if (bands.length === 0) return;
+    this.range.follow(Float32Array.from(bands.flatMap((each) => [...each.frame.episodeReturn])));
+    for (const each of bands) each.sort(sort.value, filter.value);
+    const counts = bands.map((each) => each.order.length);
+    const laidOut = this.layout.bands.map((each) => each.count);
+    if (counts.length !== laidOut.length || counts.some((count, i) => count !== laidOut[i])) {
+      this.relayout();
+      this.summarise();
+    }
   }
 
   private draw(newest: Moment | null, now: number): void {

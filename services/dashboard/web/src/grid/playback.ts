@@ -18,10 +18,12 @@ export interface Moment {
   frame: FiguresFrame;
   /** 0: as before, 1: as in `frame`. */
   part: number;
+  /** Env steps between them, of environments whose episode goes on. */
+  steps: number;
 }
 
 export class Playback {
-  private readonly frames: { frame: FiguresFrame; cameAt: number }[] = [];
+  private readonly frames: { frame: FiguresFrame; cameAt: number; steps: number }[] = [];
   private delayMs = 0;
   private playedTo = -Infinity;
 
@@ -37,7 +39,7 @@ export class Playback {
     const gapMs = last === undefined ? 0 : now - last.cameAt;
     if (!isEven) this.delayMs = 0;
     else if (gapMs <= MAX_DELAY_MS) this.delayMs = Math.max(gapMs, this.delayMs - SHRINK * gapMs);
-    this.frames.push({ frame, cameAt: now });
+    this.frames.push({ frame, cameAt: now, steps: last === undefined ? 0 : stepsBetween(last.frame, frame) });
     if (this.frames.length > MAX_FRAMES) this.frames.shift();
   }
 
@@ -51,23 +53,36 @@ export class Playback {
     }
     const [before, next] = this.frames;
     if (before === undefined) return null;
-    if (next === undefined) return { before: before.frame, frame: before.frame, part: 1 };
+    if (next === undefined) return { before: before.frame, frame: before.frame, part: 1, steps: 0 };
     const part = (this.playedTo - before.cameAt) / (next.cameAt - before.cameAt);
-    return { before: before.frame, frame: next.frame, part: Math.min(1, Math.max(0, part)) };
+    return { before: before.frame, frame: next.frame, part: Math.min(1, Math.max(0, part)), steps: next.steps };
   }
 }
 
-/** How far an environment is between two frames: one that has begun anew does not move to where it begins. */
-export function partOf({ before, frame, part }: Moment, env: number): number {
-  return frame.episodeLength[env]! < before.episodeLength[env]! ? 1 : part;
+/** All environments step together: the most that an episode has grown by. */
+function stepsBetween(before: FiguresFrame, frame: FiguresFrame): number {
+  if (before.n !== frame.n) return 0;
+  let most = 0;
+  for (let env = 0; env < frame.n; env++) most = Math.max(most, frame.episodeLength[env]! - before.episodeLength[env]!);
+  return most;
+}
+
+/** An episode that has grown by less than this share of the steps is another one. */
+const SAME_EPISODE = 0.5;
+
+/** How far an environment is between two frames: one that was not known, or has begun anew, does not move there. */
+export function partOf({ before, frame, part, steps }: Moment, env: number): number {
+  if (Number.isNaN(before.rootX[env])) return 1;
+  const grown = frame.episodeLength[env]! - before.episodeLength[env]!;
+  // One that a slower worker steps has not grown at all, and does not move.
+  return grown < 0 || (grown > 0 && grown < SAME_EPISODE * steps) ? 1 : part;
 }
 
 /** Where a figure is along the ground, metres. */
 export function rootOf(moment: Moment, env: number): number {
   const part = partOf(moment, env);
-  const from = moment.before.rootX[env]!;
   const to = moment.frame.rootX[env]!;
-  return Number.isNaN(from) ? to : from + part * (to - from);
+  return part === 1 ? to : to + (1 - part) * (moment.before.rootX[env]! - to);
 }
 
 /** When what is seen was made, Unix time in ms. */

@@ -8,14 +8,12 @@ export interface Ink {
   abgr: number;
 }
 
-let scratch: OffscreenCanvasRenderingContext2D | null = null;
-
-/** Reads any colour that CSS knows; a translucent one as it looks on black. */
+/** Reads #rrggbb and rgb(r g b). To have a canvas read it would not do: some browsers falsify what is read back. */
 export function inkOf(css: string): Ink {
-  scratch ??= new OffscreenCanvas(1, 1).getContext("2d", { alpha: false, willReadFrequently: true })!;
-  scratch.fillStyle = css;
-  scratch.fillRect(0, 0, 1, 1);
-  return { css, abgr: new Uint32Array(scratch.getImageData(0, 0, 1, 1).data.buffer)[0]! };
+  const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(css)?.slice(1).map((each) => parseInt(each, 16));
+  const [red, green, blue] = hex ?? /^rgb\((\d+) (\d+) (\d+)\)$/.exec(css)?.slice(1).map(Number) ?? [];
+  if (red === undefined || green === undefined || blue === undefined) throw new Error(`${css} is no #rrggbb nor rgb(r g b)`);
+  return { css, abgr: (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0 };
 }
 
 /** How finely a pixel may be covered in part. */

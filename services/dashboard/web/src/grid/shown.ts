@@ -7,14 +7,12 @@ import { figureOf, type Figure } from "./figure";
 import { ordered, type Filter, type Sort } from "./order";
 import type { Moment } from "./playback";
 
-/** Order and range are looked at this often. */
-const LOOK_MS = 1000;
-
 export class Shown implements BandPicture {
   order: Uint32Array = new Uint32Array();
   readonly figure: Figure;
   readonly endedAt: Float64Array;
-  private lookedAt = -Infinity;
+  /** When the last one was. */
+  lastEndedAt = -Infinity;
 
   constructor(readonly session: number, public label: string, scene: Scene, public moment: Moment) {
     this.figure = figureOf(scene);
@@ -37,18 +35,10 @@ export class Shown implements BandPicture {
   /** Notes which episodes have ended since the moment that is shown. */
   noteEnds({ frame: { n, episodeLength } }: Moment, now: number): void {
     for (let env = 0; env < n; env++) {
-      if (episodeLength[env]! < this.frame.episodeLength[env]!) this.endedAt[env] = now;
+      if (episodeLength[env]! < this.frame.episodeLength[env]!) this.endedAt[env] = this.lastEndedAt = now;
     }
   }
 
   sort(sort: Sort, filter: Filter): void {
     this.order = ordered(this.frame, sort, filter);
-  }
-
-  /** Whether it is time to sort anew. */
-  isStale(now: number): boolean {
-    if (now - this.lookedAt <= LOOK_MS) return false;
-    this.lookedAt = now;
-    return true;
-  }
-}
+  }}

@@ -80,9 +80,10 @@ export class LiveSocket {
   acknowledge(): void {
     window.clearTimeout(this.ackTimer);
     this.ackTimer = 0;
-    const newest = this.unacked.at(-1);
+    if (this.unacked.length === 0) return;
+    // Of several sessions frames do not come in the order in which they were made.
+    this.send({ type: "ack", seq: Math.max(...this.unacked) });
     this.unacked = [];
-    if (newest !== undefined) this.send({ type: "ack", seq: newest });
   }
 
   private receive(data: string | ArrayBuffer): void {

@@ -10,6 +10,7 @@ import type {
   MetricSeries,
   Rewards,
   ServerMessage,
+  SessionSummary,
   Status,
   TimelineEvent,
   Worker,
@@ -51,6 +52,17 @@ export const whyNot = computed(() => {
   if (status.value?.role === "view") return "You can only look: your token has the role view.";
   if (over.value) return "The run is over.";
   return "";
+});
+
+/** The learner names the groups of a trial so, and then what is tried. */
+const TRIAL = "trial of ";
+export const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
+
+/** Candidates are on trial. In the middle of one a person may pause, to look closely. */
+export const onTrial = computed(() => {
+  const now = status.value;
+  if (link.value !== "live" || now === null) return false;
+  return now.state === "trial" || (now.state === "paused" && now.sessions.some(isTrial));
 });
 
 /** The name of a session's task: a task file's sessions are opened by its path, and the run knows its name. */

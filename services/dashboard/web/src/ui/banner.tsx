@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { link, startAgain, status, tokenProblem } from "../live/store";
+import { link, onTrial, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
@@ -39,7 +39,7 @@ function trouble(): string {
 /** How far a trial is: meanwhile the run's own steps and curves stand still. */
 export function Trial() {
   const now = status.value;
-  if (link.value !== "live" || now?.state !== "trial" || now.adapting === "") return null;
+  if (!onTrial.value || now === null || now.adapting === "") return null;
   return (
     <p class="trial-note">
       <span aria-hidden="true">⚖</span> {now.adapting}

@@ -5,7 +5,7 @@ import type { ComponentType } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { FleetDrawer } from "../fleet";
-import { status } from "../live/store";
+import { onTrial } from "../live/store";
 import { chosenAdaptation } from "../steer/candidates";
 import { GoalDrawer } from "../steer/goal";
 import { RewardsDrawer, rewardsTab } from "../steer/rewards";
@@ -25,7 +25,7 @@ const DRAWERS: Record<DrawerName, { title: string; pane: ComponentType }> = {
 export function toggleDrawer(name: DrawerName): void {
   drawer.value = drawer.value === name ? null : name;
   // What is going on comes first.
-  if (drawer.value === "rewards" && status.peek()?.state === "trial") {
+  if (drawer.value === "rewards" && onTrial.peek()) {
     rewardsTab.value = "candidates";
     chosenAdaptation.value = null;
   }

@@ -57,7 +57,8 @@ export function listenToKeys(): void {
     const action = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action === undefined) return;
     event.preventDefault();
-    action();
+    // A key that is held pauses once; zoom goes on.
+    if (!event.repeat || "+=-".includes(event.key)) action();
   });
 }
 

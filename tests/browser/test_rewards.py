@@ -174,3 +174,27 @@ def test_the_page_has_a_policy_without_exceptions(stack):
     assert not any(word in policy for word in ("unsafe", "data:", "blob:", "http"))
     assert not any(word in html for word in ("<style", "style=", "onload="))
     assert html.count("<script") == html.count('<script type="module" crossorigin src="./assets/')
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("program", True), ("none", False)])
+def test_where_a_person_judges_no_number_is_shown(open_page, stack, kind, shown):
+    page = open_page("about:blank", live=False)
+    candidate = {"name": "direct", "source": "", "origin": "library", "hypothesis": ""}
+    results = {"control": {"fitness": [1.0]}, "direct": {"fitness": [3.0]}}
+    told = [
+        ("goal", 0, {"description": "walk like a zombie", "kind": kind}),
+        ("answer", 1, {"candidates": [candidate]}),
+        ("round", 1, {"round": 1, "results": results, "stay": ["direct"]}),
+    ]
+    rows = [
+        {"n": n, "update": 0, "env_steps": 0, "adaptation": number, "kind": name, "values": values}
+        for n, (name, number, values) in enumerate(told, 1)
+    ]
+    page.route("**/api/v1/adaptations?after=0&*", lambda route: route.fulfill(json=rows))
+    page.goto(stack.url)
+    page.keyboard.press("r")
+    page.get_by_role("tab", name="Candidates").click()
+    card = page.get_by_label("Candidate direct", exact=True)
+    card.wait_for()
+    assert ("fitness 3.00 (control 1.00)" in card.inner_text()) is shown
+    assert (page.locator(".drawer figure.trial").count() > 0) is shown

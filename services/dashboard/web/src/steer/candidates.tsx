@@ -99,7 +99,7 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
       </header>
       {candidate.hypothesis !== "" && <p class="hypothesis">{candidate.hypothesis}</p>}
       <p class={candidate.accepted === false ? "bad" : "muted"}>{verdict}</p>
-      {fitness.length > 0 && (
+      {fitness.some((value) => value !== undefined) && (
         <p class="numbers">
           fitness {fitness.map((value) => short(value)).join(" → ")}
           <span class="muted"> (control {control.map((value) => short(value)).join(" → ")})</span>

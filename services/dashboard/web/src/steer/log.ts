@@ -27,7 +27,7 @@ export interface Candidate {
 /** Fitness of contenders at the end of a round of a trial. */
 export interface TrialRound {
   round: number;
-  /** Mean fitness by contender, the control included; null: it failed. */
+  /** Mean fitness by contender, the control included; null: it failed. Where a person judges only those that failed. */
   fitness: Record<string, number | null>;
   stay: string[];
 }
@@ -80,7 +80,9 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
   const found = new Map<number, Adaptation>();
   const steps: Step[] = [];
   let trigger: { kind: string; sentence: string } | null = null;
+  let byPerson = false;
   for (const row of standing(rows)) {
+    if (row.kind === "goal") byPerson = row.values["kind"] === "none";
     if (row.kind === "trigger") {
       trigger = row.values["trigger"] as { kind: string; sentence: string } | null;
       continue;
@@ -98,7 +100,7 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
       trigger = null;
       found.set(row.adaptation, adaptation);
     }
-    fill(adaptation, row);
+    fill(adaptation, row, byPerson);
   }
   for (const adaptation of found.values()) {
     if (adaptation.outcome === "waiting" && adaptation.number !== pending) adaptation.outcome = "answered";
@@ -197,7 +199,7 @@ function begin(row: LogRow, trigger: { kind: string; sentence: string } | null):
   };
 }
 
-function fill(adaptation: Adaptation, row: LogRow): void {
+function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
   const values = row.values;
   switch (row.kind) {
     case "answer": {
@@ -233,6 +235,8 @@ function fill(adaptation: Adaptation, row: LogRow): void {
     case "round": {
       const fitness: Record<string, number | null> = {};
       for (const [name, point] of Object.entries((values["results"] ?? {}) as Record<string, unknown>)) {
+        // The number that is there is the task's: not what is wished for.
+        if (point !== null && byPerson) continue;
         fitness[name] = point === null ? null : mean((point as { fitness: unknown[] }).fitness);
       }
       adaptation.outcome = "running";

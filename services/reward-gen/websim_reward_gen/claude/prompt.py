@@ -84,7 +84,8 @@ message: correct it under the same name, and return only the refused ones.
    env_change to make it easier. If the target is reached, prefer env_change to make it harder. If
    the goal still comes closer, choose none and return no candidates.
 2. The goal is judged by a fitness that you do not see and the reward cannot read. A reward that
-   rises while the goal does not is worse than none.
+   rises while the goal does not is worse than none. Where the telemetry tells no fitness, a person
+   judges by looking: write for the words of the goal, and take no number to stand for them.
 3. Known ways to be gamed: a bonus for being alive makes a statue; |speed| runs either way; height
    alone jumps or climbs; costs alone freeze; speed per step dives forward; contact counts stamp.
    Name the likeliest way for each candidate in expected_failure.

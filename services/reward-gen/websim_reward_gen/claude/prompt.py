@@ -106,8 +106,10 @@ episode accumulates it as sum, last or max; per_horizon divides a sum by the ste
 episode, so that an early end freezes it. Choose kind task when the task's own fitness says what
 the goal asks; program when a measure does; none when no measure of these fields can ("like a
 zombie"): never invent a number for what it does not say. It must not be gameable: net displacement
-rather than speed, closeness that is 0 when nothing is done, no bonus for being alive. A person
-reads the description, in one sentence with the unit, before it counts.
+rather than speed, closeness that is 0 when nothing is done, no bonus for being alive. Of several
+wishes it covers all that one number of one unit can say together, as a mean or as conditions. A
+person reads the description, in one sentence with the unit, before it counts: it also names the
+wishes that play no part in the fitness.
 
 # Two examples, for a planar runner
 

@@ -55,6 +55,29 @@ def test_the_last_evaluation_and_its_curves():
     }
 
 
+def test_where_no_number_judges_nothing_of_a_fitness_is_told():
+    speed = ComponentTally(share=0.75, mean=2.0, std=1.0, fitness_correlation=0.5)
+    points = [point(1), point(2, components={"speed": speed})]
+    feedback = make_feedback(
+        points, "guard", "", target=9.0, slope_low_per_million=-2.0, by_fitness=False
+    )
+    assert json.loads(msgspec.json.encode(feedback)) == {
+        "trigger": "guard",
+        "env_steps": 2000,
+        "episode_length": 15.0,
+        "components": {
+            "speed": {"share": 0.75, "mean": 2.0, "std": 1.0, "fitness_correlation": None}
+        },
+        "curves": {
+            "reward_return": [15.0, 25.0],
+            "episode_length": [15.0, 15.0],
+            "value_loss": [0.5, 1.0],
+            "entropy": [3.0, 3.0],
+            "share:speed": [0.75, 0.75],
+        },
+    }
+
+
 def test_another_reward_says_nothing_about_this_one():
     other = point(1, reward_id="task", components={}, reward_return=(999.0, -999.0))
     curves = make_feedback([other, point(2)], "manual", "").curves

@@ -65,11 +65,13 @@ class AskedAuthor:
 
     def __init__(self):
         self.asked, self.busy, self.banner = [], False, ""
+        self.feedback = []
         self._outcome = None
 
     def ask(self, path, body):
         assert not self.busy
         self.asked.append((path, body["description"]))
+        self.feedback.append(body.get("feedback"))
         self.busy = True
 
     def answers(self, source):
@@ -185,6 +187,24 @@ def test_without_a_number_fitness_is_no_reason_for_anything():
     assert find(points(), by_fitness=True).what == "reward_up_fitness_down"
     assert find(points(), by_fitness=False) is None
     assert find(points(value_loss=99.0), by_fitness=False).what == "value_loss"
+
+
+def test_whoever_writes_for_a_goal_without_a_number_is_told_of_no_fitness(make):
+    author = AskedAuthor()
+    h = make(author=author)
+    h.at = {
+        6: [sends(Ask(kind="ask", reason="stuck"))],
+        7: [sets_a_goal_without_a_number],
+        # Nobody waits for this any more: the goal's own question follows.
+        8: [lambda h: author.answers(CENTRE)],
+    }
+    h.go()
+    by_the_task, by_a_person = author.feedback[:2]
+    assert [path for path, _ in author.asked[:2]] == ["/v1/rewards"] * 2
+    assert "fitness" in by_the_task
+    assert "fitness" in by_the_task["curves"]
+    assert by_a_person["env_steps"] == 8 * STEPS
+    assert not [name for name in {*by_a_person, *by_a_person["curves"]} if "fitness" in name]
 
 
 def test_proposed_ranges_wait_for_the_one_who_judges(make):

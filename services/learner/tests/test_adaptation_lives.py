@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends
+from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends, unless_done
 
 from websim_learner import run as run_module
 from websim_learner.adaptation.policies import Policies
@@ -29,6 +29,7 @@ from websim_learner.control import (
 )
 from websim_learner.fleet import RunStopped
 from websim_learner.policy_state import PolicyState
+from websim_learner.records import EvaluationRecord
 
 TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
 WEAK = SetKnobs(kind="set_knobs", knobs={"force": 0.5})
@@ -242,6 +243,38 @@ def test_a_mode_that_is_set_in_a_trial_decides_about_its_candidates_alone(make, 
     replayed.go()
     assert replayed.digest() == alone.digest()
     assert replayed.run.adaptation.waiting == alone.run.adaptation.waiting
+
+
+def evaluated_at(h):
+    return [
+        each.update for each in h.run.stream.after(0, 999) if isinstance(each, EvaluationRecord)
+    ]
+
+
+def test_a_run_evaluates_more_often_from_when_it_adapts_in_every_life(make, tmp_path):
+    options = {"adapt": "off", "total_steps": 20 * STEPS, "checkpoint_every_updates": 6}
+    options |= {"eval_every_updates": 8, "eval_every_updates_adapting": 2}
+
+    def adapt(mode):
+        return unless_done(SetAdapt(kind="set_adapt", mode=mode))
+
+    at = {11: [adapt("auto")], 15: [adapt("off")]}
+    alone = make(tmp_path / "alone", at, **options)
+    alone.go()
+    # The last one belongs to the result.
+    assert evaluated_at(alone) == [8, 12, 14, 16, 20]
+    assert [each.update for each in alone.run.adaptation.points] == [12, 14]
+    killed(make(tmp_path / "killed", at | {14: [die]}, **options))
+    again = make(tmp_path / "killed", at, **options)
+    again.go()
+    replayed = from_the_journal_alone(make, alone, tmp_path / "replayed", **options)
+    replayed.go()
+    # A life begins at update 12, where the run adapts already, and does not evaluate there again.
+    assert evaluated_at(again) == [14, 16, 20]
+    assert evaluated_at(replayed) == evaluated_at(alone)
+    for life in (again, replayed):
+        assert life.digest() == alone.digest()
+        assert life.run.adaptation.points == alone.run.adaptation.points
 
 
 def test_policies_that_wait_for_a_yes_come_back_under_their_names(tmp_path):

@@ -1,5 +1,6 @@
 from unittest.mock import ANY
 
+import msgspec
 import pytest
 import torch
 
@@ -28,6 +29,25 @@ def test_what_is_not_said_is_the_tasks_default(tmp_path):
     assert config.total_steps == defaults_of("HalfCheetah-v5").total_steps
     assert config.ppo == defaults_of("HalfCheetah-v5").ppo
     assert config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "otherwise", "adapting"),
+    [
+        # 100 envs for 50 steps are 5,000 steps an update.
+        ([], 100, 10),
+        (["--adapt", "auto"], 10, None),
+        (["--goal", "run backwards"], 10, None),
+        (["--eval-every-steps", "20000"], 4, None),
+        (["--eval-every-steps", "0"], 0, None),
+    ],
+)
+def test_a_run_evaluates_more_often_while_it_adapts_unless_told_how_often(
+    tmp_path, argv, otherwise, adapting
+):
+    config = configure(tmp_path, "--num-envs", "100", "--set", "ppo.rollout_length=50", *argv)
+    assert config.eval_every_updates == otherwise
+    assert config.eval_every_updates_adapting == adapting
 
 
 @pytest.mark.parametrize("task", ["HalfCheetah-v5", "Unheard-v0", *TASKS])
@@ -171,6 +191,18 @@ def test_the_same_command_line_starts_a_run_and_goes_on_with_it(tmp_path, toy_ta
     both = load_settings(TrainSettings, ["--resume", str(path), "--resume-if-started"])
     with pytest.raises(UserError, match="Leave out one of them"):
         resumed_config(both)
+
+
+def test_a_run_that_began_with_one_rhythm_of_evaluations_keeps_it(tmp_path, toy_task):
+    path = tmp_path / "run"
+    argv = ["--run-dir", str(path), "--resume-if-started"]
+    config, run_dir = started_config(load_settings(TrainSettings, argv))
+    assert config.eval_every_updates_adapting is not None
+    # As a version wrote it that knew one rhythm only.
+    older = msgspec.structs.replace(config, eval_every_updates_adapting=None)
+    run_dir.create()
+    run_dir.write_config(older, toy_task)
+    assert started_config(load_settings(TrainSettings, argv))[0] == older
 
 
 def test_a_run_that_is_over_goes_on_only_where_more_steps_are_asked_for(tmp_path, toy_task):

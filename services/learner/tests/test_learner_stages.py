@@ -27,10 +27,13 @@ def test_settings_of_other_envs_are_those_of_a_run_that_starts_with_them(make_co
 
 
 def test_evaluations_and_checkpoints_stay_as_far_apart_in_steps(make_config):
-    config = make_config(eval_every_updates=40, checkpoint_every_updates=0)
+    config = make_config(
+        eval_every_updates=40, eval_every_updates_adapting=4, checkpoint_every_updates=0
+    )
     stage = with_envs(first_stage(config), config, 4 * 24, 0)
     assert stage.ppo.rollout_length == config.ppo.rollout_length // 2
-    assert stage.eval_every_updates == 20
+    assert stage.eval_every_updates == stage.eval_every(adapting=False) == 20
+    assert stage.eval_every_updates_adapting == stage.eval_every(adapting=True) == 2
     assert stage.checkpoint_every_updates == 0
 
 

@@ -47,6 +47,9 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         kept, _ = run_dir.read_config()
         if settings.total_steps is None:
             config = msgspec.structs.replace(config, total_steps=kept.total_steps)
+        if kept.eval_every_updates_adapting is None:
+            # A run from before there was such a setting goes on as it began.
+            config = msgspec.structs.replace(config, eval_every_updates_adapting=None)
         others = [
             name
             for name in RunConfig.__struct_fields__
@@ -114,7 +117,10 @@ def _asked(settings: TrainSettings) -> RunConfig:
     ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
     steps_per_update = num_envs * ppo.rollout_length
     adapt = settings.adapt or ("auto" if settings.goal else "off")
-    eval_every_steps = settings.eval_every_steps
+    eval_every_steps, adapting = settings.eval_every_steps, None
+    if eval_every_steps is None and adapt == "off":
+        # Where a person turns adaptation on, decisions rest on evaluations from then on.
+        adapting = every_updates(EVAL_EVERY_STEPS_ADAPTING, steps_per_update)
     if eval_every_steps is None:
         eval_every_steps = EVAL_EVERY_STEPS if adapt == "off" else EVAL_EVERY_STEPS_ADAPTING
     return RunConfig(
@@ -133,6 +139,7 @@ def _asked(settings: TrainSettings) -> RunConfig:
         next_tasks=_next_tasks(settings, task, adapt),
         eval_episodes=settings.eval_episodes,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
+        eval_every_updates_adapting=adapting,
         checkpoint_every_updates=every_updates(settings.checkpoint_every_steps, steps_per_update),
     )
 

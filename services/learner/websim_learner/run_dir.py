@@ -48,6 +48,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     eval_episodes: int
     eval_every_updates: int
     """0: only at the end."""
+    eval_every_updates_adapting: int | None = None
+    """While a run that began without adapting adapts; None: as otherwise."""
     checkpoint_every_updates: int
     """0: only at the end."""
 

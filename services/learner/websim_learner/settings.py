@@ -72,7 +72,7 @@ class TrainSettings(ServiceSettings):
     """Episodes of an evaluation, each on an environment of its own."""
     eval_every_steps: int | None = Field(None, ge=0)
     """Evaluate about this often; 0 evaluates at the end only. 500,000 when not given, 50,000 where
-    the run adapts: what it decides rests on evaluations."""
+    the run adapts, or from when it does: what it decides rests on evaluations."""
     checkpoint_every_steps: int = Field(100_000, ge=0)
     """Write a checkpoint about this often, and what a kill costs is at most as much; 0 writes one
     at the beginning and one at the end only."""

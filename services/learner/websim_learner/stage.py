@@ -36,6 +36,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     are numbered in this order, those of the run's own task first."""
     ppo: PPOSettings
     eval_every_updates: int
+    eval_every_updates_adapting: int | None = None
+    """While a run that began without adapting adapts; None: as otherwise."""
     checkpoint_every_updates: int
     first_update: int = 0
     """Updates of the run done when it began."""
@@ -46,6 +48,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     def own_envs(self) -> int:
         """Envs of the run's own task."""
         return self.num_envs - sum(count for _, count in self.others)
+
+    def eval_every(self, *, adapting: bool) -> int:
+        """Return after how many updates to evaluate; 0: only at the end."""
+        every = self.eval_every_updates_adapting if adapting else None
+        return self.eval_every_updates if every is None else every
 
     def applied_to(self, config: RunConfig) -> RunConfig:
         """Return the configuration of a run that would train on this from its start."""
@@ -59,7 +66,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHARED = (
-    "task", "task_overrides", "num_envs", "ppo", "eval_every_updates", "checkpoint_every_updates",
+    "task", "task_overrides", "num_envs", "ppo", "eval_every_updates",
+    "eval_every_updates_adapting", "checkpoint_every_updates",
 )  # fmt: skip
 """What a stage and a configuration both say."""
 
@@ -166,13 +174,17 @@ def _following(stage: Stage, config: RunConfig, update: int, **changes: Any) -> 
     ppo = _settings(config, named.task).scaled_to(named.num_envs, config.num_envs)
     per_update = named.num_envs * ppo.rollout_length
     at_first = config.num_envs * config.ppo.rollout_length
+
+    def as_often(updates: int) -> int:
+        return every_updates(updates * at_first, per_update)
+
+    adapting = config.eval_every_updates_adapting
     return msgspec.structs.replace(
         named,
         ppo=ppo,
-        eval_every_updates=every_updates(config.eval_every_updates * at_first, per_update),
-        checkpoint_every_updates=every_updates(
-            config.checkpoint_every_updates * at_first, per_update
-        ),
+        eval_every_updates=as_often(config.eval_every_updates),
+        eval_every_updates_adapting=None if adapting is None else as_often(adapting),
+        checkpoint_every_updates=as_often(config.checkpoint_every_updates),
     )
 
 

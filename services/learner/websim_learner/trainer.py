@@ -177,7 +177,7 @@ class Trainer:
         if ledger.attended == updates:
             # Commands or a trial have changed what is due since; no life does it a second time.
             return
-        due = _due(updates, stage.eval_every_updates)
+        due = _due(updates, stage.eval_every(adapting=self._adapter.adapting))
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
             most = None if due else PROBATION_EPISODES
             evaluation = self._evaluate(most)

@@ -75,6 +75,28 @@ PAID = [
     ),
     ("Humanoid-v5", "do not fall", {"healthy": 1.0}, {"healthy": 0.0}),
     ("Hopper-v5", "never jump", {"velocities": 0.0}, {"velocities": (0, 2, 0, 0, 0, 0)}),
+    ("Hopper-v5", "jump 0.5 m high", {"torso_rise": 0.5}, {"torso_rise": 0.3}),
+    ("Hopper-v5", "jump at most 0.5 m high", {"torso_rise": 0.5}, {"torso_rise": 0.9}),
+    ("Hopper-v5", "never jump higher than 0.5 m", {"torso_rise": 0.0}, {"torso_rise": 0.6}),
+    (
+        "Ant-v5",
+        "run in circles",
+        {"torso_rotation": (0, 0, 1), "y_velocity": -2.0},
+        {"torso_rotation": (0, 0, 1), "y_velocity": 0.0},
+    ),
+    (
+        "Ant-v5",
+        "run in circles",
+        {"torso_rotation": (0, 0, 1), "y_velocity": -2.0},
+        {"torso_rotation": (0, 0, 0), "y_velocity": -2.0},
+    ),
+    ("Ant-v5", "walk near the start", {"x_velocity": -1.0}, {"x_velocity": 0.0}),
+    (
+        "Ant-v5",
+        "walk near the start",
+        {"x_velocity": 1.0, "x_position": 0.5},
+        {"x_velocity": 1.0, "x_position": 9.0},
+    ),
     (
         "Walker2d-v5",
         "keep the torso at a height of 1.1 m",
@@ -321,7 +343,7 @@ def test_every_program_for_every_task_passes_the_gate(name):
         for draft in drafts[:1] + drafts[number % 8 : number % 8 + 1]:
             programs[draft.program] = "reward"
         measure, _ = measure_goal(GoalRequest(task=task, description=sentence))
-        if measure not in (None, "task"):
+        if measure and not measure.is_the_tasks:
             programs[measure.program] = "fitness"
     compiled = [compile_program(text, task.schema_, kind) for text, kind in programs.items()]
 
@@ -339,7 +361,7 @@ def test_a_tasks_own_description_gives_rewards_and_the_tasks_fitness(name):
     measure, _ = measure_goal(GoalRequest(task=task, description=task.description))
 
     assert len(composition.drafts) >= 4
-    assert measure == "task"
+    assert measure.is_the_tasks
 
 
 @pytest.mark.parametrize(
@@ -369,8 +391,11 @@ def test_a_goal_is_measured_by(name, words, kind, accumulate, more, less):
 
     measure, _ = measure_goal(GoalRequest(task=task, description=words))
 
-    if kind != "program":
-        assert measure == ("task" if kind == "task" else None)
+    if kind == "none":
+        assert measure is None
+        return
+    assert measure.is_the_tasks == (kind == "task")
+    if measure.is_the_tasks:
         return
     assert measure.accumulate == accumulate
     program = compile_program(measure.program, task.schema_, "fitness")
@@ -422,7 +447,7 @@ def test_whatever_is_said_the_programs_are_in_the_language(name, phrases, joint)
 
     for draft in drafts:
         compile_program(draft.program, task.schema_)
-    if measure not in (None, "task"):
+    if measure and not measure.is_the_tasks:
         compile_program(measure.program, task.schema_, "fitness")
 
 

@@ -90,9 +90,14 @@ class AdapterCore:
         return self._branch.client.task
 
     @property
+    def adapting(self) -> bool:
+        """Whether evaluations are what decisions rest on, not measurements alone."""
+        return self.state.mode != "off"
+
+    @property
     def trajectories(self) -> int:
         """Episodes that an evaluation is to record."""
-        return TRAJECTORIES if self.state.mode != "off" else 0
+        return TRAJECTORIES if self.adapting else 0
 
     @property
     def _settings(self) -> TriggerSettings:

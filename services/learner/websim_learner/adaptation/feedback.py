@@ -1,12 +1,14 @@
 """What training under a reward looked like, for whoever writes the next one. Pure.
 
 Built from evaluations, which are paired and have no exploration noise. No NaN and no infinity
-leaves here: what is not a number is left out.
+leaves here: what is not a number is left out. Nor does a fitness by which the goal is not judged:
+whoever writes rewards would be led by it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
+import msgspec
 import numpy as np
 
 from websim.programs.limits import MAX_COMPONENT_NAME, MAX_COMPONENTS
@@ -36,6 +38,7 @@ def make_feedback(
     *,
     target: float | None = None,
     slope_low_per_million: float | None = None,
+    by_fitness: bool = True,
 ) -> Feedback:
     """Return the feedback on the reward of the last point.
 
@@ -48,7 +51,19 @@ def make_feedback(
         sentence: The trigger's evidence, for people.
         target: Fitness at which the goal is reached.
         slope_low_per_million: Lower confidence bound of the slope of fitness, per million steps.
+        by_fitness: Whether fitness judges the goal; otherwise nothing of it is told.
     """
+    told = _told(points, kind, sentence, target, slope_low_per_million)
+    return told if by_fitness else _without_fitness(told)
+
+
+def _told(
+    points: Sequence[EvalPoint],
+    kind: str,
+    sentence: str,
+    target: float | None,
+    slope_low_per_million: float | None,
+) -> Feedback:
     trigger: Trigger = next((each for each in get_args(Trigger) if each == kind), "")
     evidence = sentence[:MAX_TEXT]
     if not points:
@@ -66,6 +81,21 @@ def make_feedback(
         reward_fitness_correlation=_correlation(same),
         components=_components(_sound(last)),
         curves=_curves(points, same),
+    )
+
+
+def _without_fitness(feedback: Feedback) -> Feedback:
+    return msgspec.structs.replace(
+        feedback,
+        fitness=None,
+        fitness_target=None,
+        fitness_slope_low=None,
+        reward_fitness_correlation=None,
+        components={
+            name: msgspec.structs.replace(each, fitness_correlation=None)
+            for name, each in feedback.components.items()
+        },
+        curves={name: curve for name, curve in feedback.curves.items() if name != "fitness"},
     )
 
 

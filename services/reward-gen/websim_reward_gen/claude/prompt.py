@@ -84,7 +84,8 @@ message: correct it under the same name, and return only the refused ones.
    env_change to make it easier. If the target is reached, prefer env_change to make it harder. If
    the goal still comes closer, choose none and return no candidates.
 2. The goal is judged by a fitness that you do not see and the reward cannot read. A reward that
-   rises while the goal does not is worse than none.
+   rises while the goal does not is worse than none. Where the telemetry tells no fitness, a person
+   judges by looking: write for the words of the goal, and take no number to stand for them.
 3. Known ways to be gamed: a bonus for being alive makes a statue; |speed| runs either way; height
    alone jumps or climbs; costs alone freeze; speed per step dives forward; contact counts stamp.
    Name the likeliest way for each candidate in expected_failure.
@@ -105,8 +106,10 @@ episode accumulates it as sum, last or max; per_horizon divides a sum by the ste
 episode, so that an early end freezes it. Choose kind task when the task's own fitness says what
 the goal asks; program when a measure does; none when no measure of these fields can ("like a
 zombie"): never invent a number for what it does not say. It must not be gameable: net displacement
-rather than speed, closeness that is 0 when nothing is done, no bonus for being alive. A person
-reads the description, in one sentence with the unit, before it counts.
+rather than speed, closeness that is 0 when nothing is done, no bonus for being alive. Of several
+wishes it covers all that one number of one unit can say together, as a mean or as conditions. A
+person reads the description, in one sentence with the unit, before it counts: it also names the
+wishes that play no part in the fitness.
 
 # Two examples, for a planar runner
 

@@ -1,52 +1,33 @@
 """How the parts of one clause make wishes."""
 
 from dataclasses import replace
-from math import pi
-from typing import Literal
 
-from websim_reward_gen.library.wishes import LEAN, SLOW_SPEED, SOME_LEAN, Kind, Part, Wish
-from websim_reward_gen.library.words import Quantity
-
-MAX_NUMBER = 1e4
-"""No robot here is as fast, as high or as far, in SI units."""
-
-_PLAIN: dict[str, Kind] = {
-    "still": "still",
-    "jump": "jump",
-    "hop": "jump",
-    "height": "height",
-    "stand": "stand",
-    "spin": "spin",
-    "flip": "flip",
-    "balance": "balance",
-    "effort": "effort",
-    "smooth": "smooth",
-    "impact": "impact",
-    "tilt": "tilt",
-    "reach": "reach",
-    "push": "push",
-    "center": "center",
-    "straight": "straight",
-    "joints": "joints",
-}
-
-_TARGETS: dict[Kind, Quantity] = {
-    "move": "speed",
-    "sideways": "speed",
-    "jump": "length",
-    "height": "length",
-    "center": "length",
-    "spin": "rate",
-    "flip": "rate",
-    "tilt": "angle",
-}
-"""Which wish a number belongs to."""
-
-_MERELY_LIMITED: frozenset[Kind] = frozenset({"spin", "flip", "tilt"})
-"""Not to do these beyond a limit is no wish to do them up to it, as it is with walking."""
+from websim_reward_gen.library.targets import (
+    MAX_NUMBER,
+    is_about,
+    is_most,
+    is_of_a_way,
+    limits_of,
+    settled,
+    takes,
+    with_target,
+)
+from websim_reward_gen.library.wishes import (
+    MOTIONS,
+    PLAIN,
+    SLOW_SPEED,
+    SOME_LEAN,
+    Kind,
+    Part,
+    Wish,
+)
 
 _ABSORBS_MOTION: frozenset[Kind] = frozenset({"still", "spin", "flip", "reach", "push", "center"})
-"""In a clause with one of these, "move" or "go" without a direction means nothing of its own."""
+"""In a clause with one of these, "move" or "go" without a direction means nothing of its own, but
+in circles or near a place."""
+
+_STAYS = frozenset({"near", "close", "in", "at", "around", "of", "from"})
+"""Words before a place where something is done, rather than gone to."""
 
 
 def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list[str]]:
@@ -57,29 +38,33 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         before: wishes of earlier clauses; "at 2 m/s" after a comma changes the motion among them,
             in place.
     """
-    parts = [_settled(part, parts) for part in parts]
-    limits = _limits(parts)
+    parts = [settled(part, parts) for part in parts]
+    limits = limits_of(parts)
     wishes = _plain_wishes(parts)
+    amidst = [wish for wish in wishes if _is_amidst(wish, parts, limits)]
     # "not at 2 m/s" is about what was said before, or about nothing.
     speeds = [
         part
         for at, part in enumerate(parts)
         if part.quantity == "speed" and (at in limits or not part.negated)
     ]
-    wishes += _motion_wishes(parts, wishes, before, speeds)
+    wishes += _motion_wishes(parts, wishes, before, speeds, amidst)
+    far = is_of_a_way(parts)
     unused = []
     for at, number in enumerate(parts):
         if number.tag != "number":
             continue
-        owners = [each for each in wishes if _is_about(each, number)] or [
-            each for each in before if _is_about(each, number)
+        owners = [each for each in wishes if is_about(each, number)] or [
+            each for each in before if is_about(each, number)
         ]
         limit = limits.get(at)
-        wish = next((each for each in owners if _takes(each, number, limit)), None)
+        if far:
+            owners = [each for each in owners if each.kind != "jump"]
+        wish = next((each for each in owners if takes(each, number, limit)), None)
         if wish is None or abs(number.value) > MAX_NUMBER:
             unused.append(number)
             continue
-        changed = _with_target(wish, number, limit)
+        changed = with_target(wish, number, limit)
         for owner in (wishes, before):
             owner[:] = [changed if each is wish else each for each in owner]
     left = [_said(part) for part in parts if part.tag in ("unknown", "style") or part in unused]
@@ -90,66 +75,6 @@ def _said(part: Part) -> str:
     return f"not {part.text}" if part.negated else part.text
 
 
-def _settled(part: Part, parts: list[Part]) -> Part:
-    """Return a number without the negation of something else: "without falling at 2 m/s"."""
-    denied = [each for each in parts if each.negated and each.tag != "number"]
-    if part.tag != "number" or not denied or any(_may_have(each, part) for each in denied):
-        return part
-    return replace(part, negated=False)
-
-
-def _may_have(part: Part, number: Part) -> bool:
-    return number.quantity in ("none", _TARGETS.get(_PLAIN.get(part.tag, "move")))
-
-
-def _limits(parts: list[Part]) -> dict[int, Part]:
-    """Return the "at most" and the like of numbers, which follow them or else go before."""
-    numbers = [at for at, part in enumerate(parts) if part.tag == "number"]
-    limits: dict[int, Part] = {}
-    for at, part in enumerate(parts):
-        if part.tag in ("most", "least") and numbers:
-            limits.setdefault(next((each for each in numbers if each > at), numbers[-1]), part)
-    return limits
-
-
-def _is_most(limit: Part) -> bool:
-    return (limit.tag == "most") != limit.negated
-
-
-def _is_about(wish: Wish, number: Part) -> bool:
-    if number.quantity == "none":
-        return wish.kind in ("move", "sideways") and wish.target is None
-    return _TARGETS.get(wish.kind) == number.quantity
-
-
-def _takes(wish: Wish, number: Part, limit: Part | None) -> bool:
-    """Tell whether a number of the right quantity can be the wish's target."""
-    most = limit is not None and _is_most(limit)
-    if limit is None and number.negated != wish.avoid:
-        return False
-    if wish.kind == "jump":
-        # Heights are above ground: how high the robot is at rest is not known.
-        return most
-    if wish.kind == "tilt":
-        # "on its back" has an angle of its own; there is no limit to it.
-        return (wish.target or 0.0) < (LEAN if most else pi)
-    return wish.target is None or wish.target == SLOW_SPEED
-
-
-def _with_target(wish: Wish, number: Part, limit: Part | None) -> Wish:
-    """Return the wish with a number: its target, or with "at most" and the like its limit."""
-    said = " ".join([wish.text, *([limit.text] if limit else []), number.text])
-    sign = -wish.sign if number.value < 0 else wish.sign
-    if limit is None:
-        return replace(wish, text=said, sign=sign, target=abs(number.value))
-    bound: Literal["most", "least"] = "most" if _is_most(limit) else "least"
-    if wish.kind == "height" and bound == "least":
-        # "no lower than" is no wish to be low.
-        sign = 1.0
-    only_limit = wish.avoid and bound == "most" and wish.kind in _MERELY_LIMITED
-    return Wish(wish.kind, said, sign, abs(number.value), bound, only_limit)
-
-
 def _plain_wishes(parts: list[Part]) -> list[Wish]:
     """Return the wishes that one phrase says, with the sides of what turns."""
     tags = {part.tag for part in parts}
@@ -157,7 +82,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
     hops_on = tags & {"direction", "side", "fast", "slow"}
     wishes: list[Wish] = []
     for part in parts:
-        kind = _PLAIN.get(part.tag)
+        kind = PLAIN.get(part.tag)
         if kind is None or (kind == "height" and part.value > 0 and _of_a_jump(part, parts)):
             continue
         if part.tag == "hop" and hops_on:
@@ -227,8 +152,23 @@ def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
     return Wish(kind, text, sign, avoid=part.negated)
 
 
+def _is_amidst(wish: Wish, parts: list[Part], limits: dict[int, Part]) -> bool:
+    """Tell whether one can go on while doing it: in circles, or near the start."""
+    if wish.avoid:
+        return False
+    if wish.kind == "center" and wish.sign > 0:
+        lengths = [at for at, part in enumerate(parts) if part.quantity == "length"]
+        stays = all(at in limits and is_most(limits[at]) for at in lengths)
+        return stays and wish.text.split()[0] in _STAYS
+    return wish.kind == "spin"
+
+
 def _motion_wishes(
-    parts: list[Part], plain: list[Wish], before: list[Wish], speeds: list[Part]
+    parts: list[Part],
+    plain: list[Wish],
+    before: list[Wish],
+    speeds: list[Part],
+    amidst: list[Wish],
 ) -> list[Wish]:
     """Return the wishes to go somewhere; a mere pace changes an earlier one, in place."""
     kinds = {wish.kind for wish in plain}
@@ -239,12 +179,12 @@ def _motion_wishes(
     halts = all(part.negated for part in moves)
     # "run with less spinning" still asks for a run, "never go above 1 m height" for no standstill.
     if any(
-        (wish.kind in _ABSORBS_MOTION and (halts or not wish.avoid))
+        (wish.kind in _ABSORBS_MOTION and (halts or not (wish.avoid or wish in amidst)))
         or (wish.kind == "height" and moves and halts)
         for wish in plain
     ):
         moves, paces = [], paces if directions or sides else []
-    earlier = [wish for wish in before if wish.kind in ("move", "sideways")]
+    earlier = [wish for wish in before if wish.kind in MOTIONS]
     if not (moves or directions or sides):
         if earlier and paces:
             before[:] = [_paced(each, paces) if each is earlier[0] else each for each in before]
@@ -255,13 +195,15 @@ def _motion_wishes(
         return []
     if halts and not (directions or sides or paces or speeds):
         return [Wish("still", _said(moves[0]))]
-    text = " ".join(_said(part) for part in parts if part in [*moves, *directions, *sides, *paces])
-    wishes = [
-        Wish("move", text or "speed", part.value, avoid=part.negated) for part in directions[:2]
-    ]
-    wishes += [Wish("sideways", text, part.value, avoid=part.negated) for part in sides[:2]]
+
+    def said(*where: Part) -> str:
+        return " ".join(_said(part) for part in parts if part in [*moves, *where, *paces])
+
+    wishes = [Wish("move", said(part), part.value, avoid=part.negated) for part in directions[:2]]
+    wishes += [Wish("sideways", said(part), part.value, avoid=part.negated) for part in sides[:2]]
     if not wishes:
-        wishes = [Wish("move", text or "speed")]
+        # In circles or near a place one goes on whichever way.
+        wishes = [Wish("roam" if amidst and moves else "move", said() or "speed")]
     return [wish if wish.avoid else _paced(wish, paces) for wish in wishes]
 
 

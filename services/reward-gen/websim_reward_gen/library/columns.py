@@ -37,8 +37,19 @@ def signed(expression: str, sign: float) -> str:
     return expression if sign > 0 else f"-({expression})"
 
 
+def bounded_gain(quantity: str, target: str, wish: Wish) -> str:
+    """Return what a quantity gains up to its bound."""
+    gain = f"np.minimum({quantity}, {target})"
+    if wish.bound == "least":
+        return gain
+    # Beyond the limit it falls three times as fast as it rose.
+    return f"{gain} - 3.0 * np.maximum({quantity} - {target}, 0.0)"
+
+
 def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
     """Return the speed that a motion wish is about, in its direction, and the term's name."""
+    if wish.kind == "roam":
+        return ground_speed(robot), "moving"
     if wish.kind == "sideways":
         if robot.side_speed is None and robot.cart:
             speed = need(robot.forward_speed, "sideways speed")
@@ -47,6 +58,14 @@ def motion(wish: Wish, robot: Robot) -> tuple[str, str]:
         return signed(speed, wish.sign), "left" if wish.sign > 0 else "right"
     forward = signed(need(robot.forward_speed, "forward speed"), wish.sign)
     return forward, "forward" if wish.sign > 0 else "backward"
+
+
+def ground_speed(robot: Robot) -> str:
+    """Return how fast the robot goes, wherever to, in m/s."""
+    speeds = [speed for speed in (robot.forward_speed, robot.side_speed) if speed]
+    if not speeds:
+        raise Missing("this task has no field for speed")
+    return f"np.sqrt({' + '.join(f'np.square({speed})' for speed in speeds)})"
 
 
 def start_distance(robot: Robot) -> str:

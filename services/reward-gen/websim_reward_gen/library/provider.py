@@ -1,7 +1,6 @@
 """The library as a provider: always there, costs nothing, the same answer to the same question."""
 
 from dataclasses import replace
-from typing import Literal
 
 from websim.programs import ProgramError
 from websim_reward_gen.answers import ProviderKind
@@ -9,7 +8,8 @@ from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
 from websim_reward_gen.library.columns import Missing
 from websim_reward_gen.library.compose import Composition, compose, split_possible
 from websim_reward_gen.library.diagnosis import diagnose
-from websim_reward_gen.library.measures import Measure, measure_of, own_fitness_fits
+from websim_reward_gen.library.measures import measure_of, own_fitness
+from websim_reward_gen.library.quantities import Measure
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
 from websim_reward_gen.library.terms import terms_of
@@ -17,7 +17,7 @@ from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-2"
+MODEL = "library-3"
 """Changes with what the library answers."""
 
 _DEFAULTS = (
@@ -68,18 +68,17 @@ class LibraryProvider:
 
     async def measure(self, ask: GoalAsk) -> GoalProposal:
         """Return how a goal is measured; honestly not at all where no measure says it."""
-        task = ask.request.task
         measure, seen = measure_goal(ask.request)
+        understood = tuple(wish.text for wish in seen.wishes)
         if measure is None:
-            words = ", ".join(f"'{each}'" for each in seen.not_understood[:4])
+            words = ", ".join(f"'{each}'" for each in (seen.not_understood or understood)[:4])
             proposal = GoalProposal(
                 "none",
                 f"no measure expresses {words or 'this goal'}; candidates are judged by a person, "
                 "side by side, or write a fitness program",
             )
-        elif measure == "task":
-            description = task.fitness_description or "the task's own fitness"
-            proposal = GoalProposal("task", description, unit=task.fitness_unit)
+        elif measure.is_the_tasks:
+            proposal = GoalProposal("task", measure.description, unit=measure.unit)
         else:
             proposal = GoalProposal(
                 "program",
@@ -89,7 +88,6 @@ class LibraryProvider:
                 measure.per_horizon,
                 measure.unit,
             )
-        understood = tuple(wish.text for wish in seen.wishes)
         return replace(proposal, understood=understood, not_understood=seen.not_understood)
 
 
@@ -99,19 +97,17 @@ def compose_request(task: TaskBody, description: str) -> tuple[Composition, Unde
     return compose(understanding.wishes, Robot.of(task)), understanding
 
 
-def measure_goal(request: GoalRequest) -> tuple[Measure | Literal["task"] | None, Understanding]:
+def measure_goal(request: GoalRequest) -> tuple[Measure | None, Understanding]:
     """Return how a goal is measured: a program, the task's own fitness, or None for not at all."""
-    task = request.task
+    task, robot = request.task, Robot.of(request.task)
     understanding = _understand(task, request.description)
-    possible, missing = split_possible(understanding.wishes, Robot.of(task))
+    possible, missing = split_possible(understanding.wishes, robot)
     seen = Understanding(
         tuple(possible), (*understanding.not_understood, *missing), understanding.style
     )
     if seen.style:
         return None, seen
-    if own_fitness_fits(possible, task):
-        return "task", seen
-    return measure_of(possible, Robot.of(task)), seen
+    return own_fitness(possible, robot, task) or measure_of(possible, robot), seen
 
 
 def _understand(task: TaskBody, description: str) -> Understanding:

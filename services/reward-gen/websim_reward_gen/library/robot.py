@@ -22,6 +22,8 @@ class Robot:
     """m/s upward."""
     height: str | None
     """m above ground, of the torso or tip."""
+    start_rise: str | None
+    """m above the height that the torso starts at."""
     pitch: str | None
     """rad, 0 upright or level, positive nose down."""
     lean: str | None
@@ -78,6 +80,7 @@ class Robot:
             side_speed=column("y_velocity"),
             rise_speed=part("torso_velocity", _VERTICAL_AXIS) or planar_rise,
             height=column("torso_height", "tip_height"),
+            start_rise=column("torso_rise"),
             pitch=pitch,
             lean=lean,
             pitch_speed=column("pitch_velocity", "angle_velocity") or part("torso_rotation", 1),

@@ -1,11 +1,19 @@
 """Terms: what one wish becomes on one robot. A term is a column to be maximised, with a weight."""
 
 from dataclasses import replace
-from math import cos, pi
 
-from websim_reward_gen.library.columns import Missing, Term, motion, need, signed, start_distance
+from websim_reward_gen.library.columns import (
+    Missing,
+    Term,
+    bounded_gain,
+    motion,
+    need,
+    signed,
+    start_distance,
+)
+from websim_reward_gen.library.postures import height_terms, jump_terms, stand_terms, tilt_terms
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import LEAN, Wish
+from websim_reward_gen.library.wishes import Wish
 
 MUCH_SPEED = 4.0
 """A high speed for a robot of a metre or so, in m/s."""
@@ -43,7 +51,7 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
     target = f"{wish.target:.6g}"
     if wish.bound:
         purpose = f"{name} at {target} m/s at {wish.bound}"
-        return [Term(name, _bounded(speed, target, wish), purpose=purpose, size=MUCH_SPEED)]
+        return [Term(name, bounded_gain(speed, target, wish), purpose=purpose, size=MUCH_SPEED)]
     # exp(-((v - t) / w)^2) rewards being there, -|v - t| shows the way there.
     width = max(0.25, 0.5 * wish.target)
     near = f"np.exp(-np.square(({speed} - {target}) / {width:.6g}))"
@@ -51,15 +59,6 @@ def _move(wish: Wish, robot: Robot) -> list[Term]:
         Term("at_speed", near, 1.0, f"{name} at {target} m/s"),
         Term("towards_speed", f"-np.abs({speed} - {target})", 0.5, "no faster and no slower"),
     ]
-
-
-def _bounded(speed: str, target: str, wish: Wish) -> str:
-    """Return what a speed gains up to its bound."""
-    gain = f"np.minimum({speed}, {target})"
-    if wish.bound == "least":
-        return gain
-    # Beyond the limit it falls three times as fast as it rose.
-    return f"{gain} - 3.0 * np.maximum({speed} - {target}, 0.0)"
 
 
 def _still(wish: Wish, robot: Robot) -> list[Term]:
@@ -76,43 +75,6 @@ def _still(wish: Wish, robot: Robot) -> list[Term]:
     return terms
 
 
-def _jump(wish: Wish, robot: Robot) -> list[Term]:
-    height = need(robot.height, "height")
-    if wish.target is not None:
-        raise Missing("this task has no field for the height at rest")
-    if wish.avoid:
-        rise = need(robot.rise_speed, "vertical speed")
-        return [Term("grounded", f"-np.square({rise})", 0.5, "stay on the ground")]
-    terms = [Term("height", height, 2.0, "torso high")]
-    if robot.rise_speed:
-        rise = f"np.maximum({robot.rise_speed}, 0.0)"
-        terms.append(Term("rise", rise, 1.0, "move upward"))
-    return terms
-
-
-def _height(wish: Wish, robot: Robot) -> list[Term]:
-    height = need(robot.height, "height")
-    if wish.target is not None:
-        target = f"{wish.target:.6g}"
-        if wish.bound:
-            keep = "np.minimum" if wish.bound == "least" else "-np.maximum"
-            return [Term("height", f"{keep}({height}, {target})", 2.0, f"height, bound {target} m")]
-        near = f"np.exp(-np.square(({height} - {target}) / 0.15))"
-        return [
-            Term("at_height", near, 1.0, f"torso at {target} m"),
-            Term("towards_height", f"-np.abs({height} - {target})", 1.0, "neither above nor below"),
-        ]
-    name = "high" if wish.sign > 0 else "low"
-    return [Term(name, signed(height, wish.sign), 2.0, f"torso {name}")]
-
-
-def _stand(wish: Wish, robot: Robot) -> list[Term]:
-    terms = [Term("height", need(robot.height, "height"), 2.0, "torso high")]
-    if robot.upright:
-        terms.append(Term("upright", robot.upright, 0.5, "torso upright"))
-    return terms
-
-
 def _turn(speed: str, name: str, unit_name: str, wish: Wish) -> list[Term]:
     if wish.avoid and wish.bound:
         beyond = f"-np.maximum(np.abs({speed}) - {wish.target:.6g}, 0.0)"
@@ -124,7 +86,7 @@ def _turn(speed: str, name: str, unit_name: str, wish: Wish) -> list[Term]:
         return [Term(name, capped, 0.5, f"{name} as fast as possible")]
     target = f"{wish.target:.6g}"
     if wish.bound:
-        gain = _bounded(signed(speed, wish.sign), target, wish)
+        gain = bounded_gain(signed(speed, wish.sign), target, wish)
         return [Term(name, gain, 0.5, f"{name} at {target} rad/s at {wish.bound}", size=10.0)]
     error = f"{signed(speed, wish.sign)} - {target}"
     width = max(0.5, 0.5 * wish.target)
@@ -192,35 +154,6 @@ def _impact(wish: Wish, robot: Robot) -> list[Term]:
     return [Term(name, expression, 0.5, "soft contacts" if wish.sign > 0 else "hard contacts")]
 
 
-def _tilt(wish: Wish, robot: Robot) -> list[Term]:
-    pitch = need(robot.pitch, "pitch")
-    target = wish.sign * (wish.target or 0.0)
-    if wish.bound:
-        return [_tilt_bound(wish, robot)]
-    if wish.avoid and 0.0 < abs(target) < LEAN:
-        # Upright is as good as any lean to the other side.
-        away = f"-np.maximum({signed(f'np.sin({pitch})', wish.sign)}, 0.0)"
-        return [Term("not_leaning", away, 1.0, "no lean")]
-    # (1 + cos(pitch - target)) / 2: 1 there, 0 opposite
-    near = f"0.5 + 0.5 * np.cos({pitch} - ({target:.6g}))"
-    if wish.avoid:
-        return [Term("not_tilted", f"-({near})", 1.0, "another posture")]
-    return [Term("posture", near, 1.5, f"torso pitched by {target:.3g} rad")]
-
-
-def _tilt_bound(wish: Wish, robot: Robot) -> Term:
-    angle = wish.target or 0.0
-    lean = signed(need(robot.lean, "pitch"), wish.sign)
-    purpose = f"torso pitched by {angle:.3g} rad at {wish.bound}"
-    if wish.bound == "least":
-        return Term("lean", f"np.minimum({lean}, {angle:.6g})", 1.5, purpose)
-    if wish.avoid:
-        return Term("lean_limit", f"-np.maximum({lean} - {angle:.6g}, 0.0)", 1.5, purpose)
-    # To whatever side: the cosine of the angle from upright.
-    within = f"np.minimum({need(robot.upright, 'pitch')}, {cos(min(angle, pi)):.6g})"
-    return Term("lean_limit", within, 1.5, purpose)
-
-
 def _reach(wish: Wish, robot: Robot) -> list[Term]:
     distance = need(robot.reach_distance, "a distance to a target")
     if wish.sign < 0 or wish.avoid:
@@ -281,17 +214,18 @@ def _joints(wish: Wish, robot: Robot) -> list[Term]:
 _RULES = {
     "move": _move,
     "sideways": _move,
+    "roam": _move,
     "still": _still,
-    "jump": _jump,
-    "height": _height,
-    "stand": _stand,
+    "jump": jump_terms,
+    "height": height_terms,
+    "stand": stand_terms,
     "spin": _spin,
     "flip": _flip,
     "balance": _balance,
     "effort": _effort,
     "smooth": _smooth,
     "impact": _impact,
-    "tilt": _tilt,
+    "tilt": tilt_terms,
     "reach": _reach,
     "push": _push,
     "center": _center,

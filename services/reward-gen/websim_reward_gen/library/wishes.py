@@ -9,6 +9,7 @@ from websim_reward_gen.library.words import Quantity
 Kind = Literal[
     "move",
     "sideways",
+    "roam",
     "still",
     "jump",
     "height",
@@ -26,6 +27,29 @@ Kind = Literal[
     "straight",
     "joints",
 ]
+
+MOTIONS: frozenset[Kind] = frozenset({"move", "sideways", "roam"})
+
+PLAIN: dict[str, Kind] = {
+    "still": "still",
+    "jump": "jump",
+    "hop": "jump",
+    "height": "height",
+    "stand": "stand",
+    "spin": "spin",
+    "flip": "flip",
+    "balance": "balance",
+    "effort": "effort",
+    "smooth": "smooth",
+    "impact": "impact",
+    "tilt": "tilt",
+    "reach": "reach",
+    "push": "push",
+    "center": "center",
+    "straight": "straight",
+    "joints": "joints",
+}
+"""What the phrases of a tag wish for."""
 
 SLOW_SPEED = 0.5
 """What "slowly" means, in m/s."""
@@ -71,7 +95,7 @@ class Wish:
     def excludes(self, other: "Wish") -> bool:
         """Tell whether both cannot be had at the same time."""
         kinds = {self.kind, other.kind}
-        if kinds == {"still", "move"} or kinds == {"still", "sideways"}:
+        if "still" in kinds and kinds & {"move", "sideways", "roam"}:
             return not (self.avoid or other.avoid)
         if kinds == {"jump", "height"}:
             # "jump less high"

@@ -1,0 +1,95 @@
+"""Numbers of a clause: which wish each belongs to, and what it makes of it."""
+
+from dataclasses import replace
+from math import pi
+from typing import Literal
+
+from websim_reward_gen.library.wishes import LEAN, MOTIONS, PLAIN, SLOW_SPEED, Kind, Part, Wish
+from websim_reward_gen.library.words import Quantity
+
+MAX_NUMBER = 1e4
+"""No robot here is as fast, as high or as far, in SI units."""
+
+TARGETS: dict[Kind, Quantity] = {
+    "move": "speed",
+    "sideways": "speed",
+    "roam": "speed",
+    "jump": "length",
+    "height": "length",
+    "center": "length",
+    "spin": "rate",
+    "flip": "rate",
+    "tilt": "angle",
+}
+"""Which wish a number belongs to."""
+
+_MERELY_LIMITED: frozenset[Kind] = frozenset({"spin", "flip", "tilt", "jump"})
+"""Not to do these beyond a limit is no wish to do them up to it, as it is with walking."""
+
+
+def settled(part: Part, parts: list[Part]) -> Part:
+    """Return a number without the negation of something else: "without falling at 2 m/s"."""
+    denied = [each for each in parts if each.negated and each.tag != "number"]
+    if part.tag != "number" or not denied or any(_may_have(each, part) for each in denied):
+        return part
+    return replace(part, negated=False)
+
+
+def _may_have(part: Part, number: Part) -> bool:
+    return number.quantity in ("none", TARGETS.get(PLAIN.get(part.tag, "move")))
+
+
+def limits_of(parts: list[Part]) -> dict[int, Part]:
+    """Return the "at most" and the like of numbers, which follow them or else go before."""
+    numbers = [at for at, part in enumerate(parts) if part.tag == "number"]
+    limits: dict[int, Part] = {}
+    for at, part in enumerate(parts):
+        if part.tag in ("most", "least") and numbers:
+            limits.setdefault(next((each for each in numbers if each > at), numbers[-1]), part)
+    return limits
+
+
+def is_most(limit: Part) -> bool:
+    """Tell whether a limit is one from above: "not more than" is."""
+    return (limit.tag == "most") != limit.negated
+
+
+def is_of_a_way(parts: list[Part]) -> bool:
+    """Tell whether a length is a way gone, not a height: "jump 2 m forward"."""
+    tags = {part.tag for part in parts}
+    return "height" not in tags and bool(tags & {"move", "direction", "side", "fast"})
+
+
+def is_about(wish: Wish, number: Part) -> bool:
+    """Tell whether a number is of the quantity that a wish may have."""
+    if number.quantity == "none":
+        return wish.kind in MOTIONS and wish.target is None
+    return TARGETS.get(wish.kind) == number.quantity
+
+
+def takes(wish: Wish, number: Part, limit: Part | None) -> bool:
+    """Tell whether a number of the right quantity can be the wish's target."""
+    most = limit is not None and is_most(limit)
+    if limit is None and number.negated != wish.avoid:
+        return False
+    if wish.kind == "jump" and (number.value <= 0.0 or (wish.avoid and limit is None)):
+        # "never jump 0.5 m high" says neither how high at most nor how high at least.
+        return False
+    if wish.kind == "tilt":
+        # "on its back" has an angle of its own; there is no limit to it.
+        return (wish.target or 0.0) < (LEAN if most else pi)
+    return wish.target is None or wish.target == SLOW_SPEED
+
+
+def with_target(wish: Wish, number: Part, limit: Part | None) -> Wish:
+    """Return the wish with a number: its target, or with "at most" and the like its limit."""
+    said = " ".join([wish.text, *([limit.text] if limit else []), number.text])
+    sign = -wish.sign if number.value < 0 else wish.sign
+    if limit is None:
+        return replace(wish, text=said, sign=sign, target=abs(number.value))
+    bound: Literal["most", "least"] = "most" if is_most(limit) else "least"
+    if wish.kind == "height" and bound == "least":
+        # "no lower than" is no wish to be low.
+        sign = 1.0
+    only_limit = wish.avoid and bound == "most" and wish.kind in _MERELY_LIMITED
+    return Wish(wish.kind, said, sign, abs(number.value), bound, only_limit)

@@ -312,6 +312,11 @@ METRICS: tuple[Metric, ...] = (
         "Questions to a provider without a usable answer, by kind.",
         ("provider", "kind"),
     ),
+    Metric(
+        "websim_reward_gen_answers_not_recorded_total",
+        "counter",
+        "Answers that --record could not write down; they were given all the same.",
+    ),
     Metric("websim_reward_gen_attempts_total", "counter", "Requests sent to the Messages API."),
     Metric(
         "websim_reward_gen_input_tokens_total", "counter", "Input tokens booked, cached included."

@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_orchestrator_questions_given_up_total",
         "counter",
-        "Questions for a state or a scene that no worker answered in time.",
+        "Questions for a state or a scene, and resets by people, that no worker answered in time.",
     ),
     Metric(
         "websim_orchestrator_refused_commands_total",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from websim.wire import lifecycle
 from websim.wire.messages import (
     Held,
     OpenSession,
@@ -106,6 +107,13 @@ class PersonAsker:
     """The answer goes to the HTTP question of that token."""
 
     token: int
+    asked_s: float
+    waits: bool = True
+    """False: told that there is no answer, and nobody is to get it any more."""
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether somebody still waits, and has done so for long enough."""
+        return self.waits and now_s - self.asked_s > lifecycle.PERSON_DEADLINE_S
 
 
 Asker = ClientAsker | PersonAsker

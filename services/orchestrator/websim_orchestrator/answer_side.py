@@ -104,6 +104,7 @@ class AnswerSide:
             )
         shard.done_t = asker.t
         shard.last_answer = (answer, envelope.frames)
+        session.waiting_said = ""
         self._out.to_client(session.client, answer, envelope.frames)
 
     def _count_episodes(

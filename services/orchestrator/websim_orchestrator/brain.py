@@ -76,6 +76,7 @@ class Brain:
             case SceneAsked():
                 self._questions.scene(event)
             case WorkerUnreachable(now_s=now_s, identity=identity):
+                self.fleet.silenced.pop(identity, None)
                 if worker := self.fleet.workers.get(identity):
                     self._workers.lose(worker, "its connection closed", now_s)
             case ClientUnreachable(now_s=now_s, identity=identity):

@@ -206,6 +206,7 @@ class ClientSide:
                 shards=tuple(each.span for each in session.shards),
             )
             self._out.to_client(session.client, opened)
+            session.waiting_said = ""
 
     # --- time
 

@@ -281,7 +281,8 @@ class SessionRecord:
     env_steps: int = 0
     probed_s: float = 0.0
     unreachable_since_s: float | None = None
-    waiting_said: bool = False
+    waiting_said: str = ""
+    """Why nothing happens, as the client was told last; empty once it has an answer."""
     quarantines: list[Quarantine] = field(default_factory=list)
     longest_command_s: float = 0.0
     """What a command of its shards was seen to need: a worker that is new to them needs it, too."""
@@ -303,6 +304,9 @@ class Fleet:
     """When the present event happened."""
     workers: dict[bytes, WorkerRecord] = field(default_factory=dict)
     """By routing identity."""
+    silenced: dict[bytes, float] = field(default_factory=dict)
+    """Workers that are lost for their silence alone: their connections are open. By identity, with
+    the time when that was last looked at."""
     sessions: dict[int, SessionRecord] = field(default_factory=dict)
     """By session id."""
     unexplained: dict[int, float] = field(default_factory=dict)

@@ -543,8 +543,10 @@ class SessionOpened(Message, frozen=True, tag="session_opened"):
 
 
 class SessionWaiting(Message, frozen=True, tag="session_waiting"):
-    """A session cannot go on yet; `reason` is for a person ("no sim worker is connected"), and
-    empty when nothing holds it up any more."""
+    """A session cannot go on yet; `reason` is for a person ("no sim worker is connected").
+
+    It is empty when nothing holds the session up any more.
+    """
 
     request: int
     session: int

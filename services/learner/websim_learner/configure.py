@@ -40,7 +40,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     """Return the configuration and the directory of a run, whether it is new or has been started.
 
     Raises:
-        UserError: something asked for is not there, or a run of other settings is kept there.
+        UserError: something asked for is not there, or the directory holds a run of other
+            settings, or files that are not a run's.
     """
     run_dir, config = _run_dir(settings), _asked(settings)
     if run_dir.started:
@@ -57,6 +58,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
                 f"{run_dir.path} holds a run with another {' and another '.join(others)}",
                 "Take the change back, or choose another --run-dir (WEBSIM_RUN of compose).",
             )
+    else:
+        run_dir.check_new()
     return config, run_dir
 
 

@@ -134,7 +134,7 @@ def test_files_that_are_not_a_runs_are_not_overwritten(tmp_path, mine, again):
     (tmp_path / "run" / mine).write_text("mine")
     settings = load_settings(TrainSettings, ["--run-dir", str(tmp_path / "run"), *again])
 
-    with pytest.raises(UserError, match="holds no run, but a .*which one would overwrite"):
+    with pytest.raises(UserError, match=r"holds no run, but a .*which one would overwrite"):
         (started_config if again else new_config)(settings)
 
 

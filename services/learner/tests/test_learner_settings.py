@@ -163,9 +163,18 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
     with pytest.raises(UserError, match="--next-task cannot change"):
         resume("--next-task", "Hill-v0")
     assert resume("--total-steps", "9000000").total_steps == 9_000_000
-    for argv in (["--seed", "4"], ["--num-envs", "8"], ["--set", "ppo.epochs=3"]):
-        with pytest.raises(UserError, match="cannot change when a run goes on"):
-            resume(*argv)
+    for flag, value in (
+        ("--seed", "4"),
+        ("--num-envs", "8"),
+        ("--set", "ppo.epochs=3"),
+        ("--checkpoint-every-steps", "0"),
+        ("--eval-every-steps", "0"),
+        ("--eval-episodes", "3"),
+    ):
+        with pytest.raises(UserError, match=f"^{flag} cannot change when a run goes on"):
+            resume(flag, value)
+    same = ("--checkpoint-every-steps", "100000", "--eval-every-steps", "500000")
+    assert resume(*same, "--eval-episodes", "20") == config
     with pytest.raises(UserError, match="two directories"):
         resume("--run-dir", str(tmp_path / "other"))
     with pytest.raises(UserError, match="not a run directory"):

@@ -1,12 +1,11 @@
 """What a training run on this machine can be told; the terminal and notebooks share it."""
 
-import contextlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from websim.local.unbegun import has_begun, is_free
 from websim.service.errors import UserError
 
 MAX_GOAL = 2000
@@ -31,8 +30,8 @@ class RunOptions:
     total_steps: int | None = None
     """Environment steps after which training is over."""
     run_dir: Path | None = None
-    """Where the run is kept, a new or an empty directory; None chooses
-    runs/<task>-<algo>-s<seed>-<time>."""
+    """Where the run is kept, a new or an empty directory, or one where a run did not begin; None
+    chooses runs/<task>-<algo>-s<seed>-<time>."""
     resume: Path | None = None
     """Directory of a run to go on with; what it was started with holds, and is refused here."""
     device: str | None = None
@@ -86,13 +85,12 @@ class RunOptions:
                 raise UserError(
                     "--run-dir and --resume name two directories", "Leave out --run-dir."
                 )
-        elif self.run_dir is not None and (self.run_dir / "config.json").exists():
+        elif self.run_dir is not None and has_begun(self.run_dir):
             raise UserError(
                 f"{self.run_dir} already holds a run",
                 f"Go on with it by --resume {self.run_dir}, or choose another --run-dir.",
             )
-        elif self.run_dir is not None and _holds_something(self.run_dir):
-            # It is somebody else's: what a refused run leaves is removed again.
+        elif self.run_dir is not None and not is_free(self.run_dir):
             raise UserError(
                 f"--run-dir {self.run_dir} is not empty", "Name a new or an empty directory."
             )
@@ -170,28 +168,3 @@ def make_log_dir(directory: Path) -> Path:
             f"cannot write to {directory}: {error.strerror}", "Choose another --run-dir."
         ) from None
     return log_dir
-
-
-def _holds_something(directory: Path) -> bool:
-    """Return whether there is anything in a directory; one that is not there is empty.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    try:
-        return any(directory.iterdir())
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise UserError(
-            f"cannot read {directory}: {error.strerror}", "Choose another --run-dir."
-        ) from None
-
-
-def forget_unbegun(directory: Path) -> None:
-    """Remove the directory of a run that was refused before it began: it was empty before."""
-    if not (directory / "config.json").exists():
-        for name in ("logs", "dashboard", "reward-gen"):
-            shutil.rmtree(directory / name, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            directory.rmdir()

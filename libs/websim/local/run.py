@@ -5,6 +5,7 @@ the terminal (see drive.py).
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,9 +21,10 @@ from websim.local.fleet import (
     require_installed,
 )
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
-from websim.local.options import RunOptions, forget_unbegun, make_log_dir
+from websim.local.options import RunOptions, make_log_dir
 from websim.local.ports import FleetPorts, HeldPort
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
+from websim.local.unbegun import forget_unbegun, hold
 from websim.service.errors import EXIT_USER_ERROR, UserError
 
 REWARD_GEN = "reward-gen"
@@ -82,6 +84,7 @@ class Run:
         self._held_page: HeldPort | None = None
         wanted = ports or FleetPorts()
         log_dir = make_log_dir(self.directory)
+        self._hold = hold(self.directory, log_dir)
         try:
             self._held = HeldPort("learner, HTTP", wanted.learner_http)
             try:
@@ -94,7 +97,7 @@ class Run:
                 self._release_ports()
                 raise
         except BaseException:
-            forget_unbegun(self.directory)
+            self._let_go(forget=True)
             raise
         try:
             if self._fleet is not None:
@@ -367,8 +370,15 @@ class Run:
         if self._fleet is not None:
             self._fleet.close()
         self._release_ports()
-        if not crashed:
-            forget_unbegun(self.directory)
+        self._let_go(forget=not crashed)
+
+    def _let_go(self, *, forget: bool) -> None:
+        """Leave the directory to others; of a run that never began, leave nothing if so wished."""
+        if self._hold is not None:
+            if forget:
+                forget_unbegun(self.directory)
+            os.close(self._hold)
+            self._hold = None
 
     def __enter__(self) -> "Run":
         """Return the run."""

@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_orchestrator_questions_given_up_total",
         "counter",
-        "Questions for a state or a scene that no worker answered in time.",
+        "Questions for a state or a scene, and resets by people, that no worker answered in time.",
     ),
     Metric(
         "websim_orchestrator_refused_commands_total",
@@ -311,6 +311,11 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "Questions to a provider without a usable answer, by kind.",
         ("provider", "kind"),
+    ),
+    Metric(
+        "websim_reward_gen_answers_not_recorded_total",
+        "counter",
+        "Answers that --record could not write down; they were given all the same.",
     ),
     Metric("websim_reward_gen_attempts_total", "counter", "Requests sent to the Messages API."),
     Metric(

@@ -40,6 +40,9 @@ CLIENT_GRACE_S = 10.0
 FLEET_DEADLINE_S = 60.0
 """A client that waits this long for one answer gives up with a FleetTimeout."""
 
+PERSON_DEADLINE_S = 10.0
+"""What a person asks over HTTP is given up after this long without an answer."""
+
 DRAIN_DEADLINE_S = 3.0
 """A worker asked to stop leaves after this long even if not all its shards have moved."""
 

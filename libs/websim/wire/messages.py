@@ -543,7 +543,10 @@ class SessionOpened(Message, frozen=True, tag="session_opened"):
 
 
 class SessionWaiting(Message, frozen=True, tag="session_waiting"):
-    """A session cannot go on yet; `reason` is for a person ("no sim worker is connected")."""
+    """A session cannot go on yet; `reason` is for a person ("no sim worker is connected").
+
+    It is empty when nothing holds the session up any more.
+    """
 
     request: int
     session: int

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from staging import CENTRE, LAZY, RIGHT, STEPS, Killed, die, sends, unless_done
 
+from websim.service.errors import UserError
 from websim_learner import run as run_module
 from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.state import Candidate, Proposal
@@ -150,6 +151,49 @@ def test_a_yes_that_is_said_in_a_pause_after_the_trial_is_found_again(make, monk
     replayed = from_the_journal_alone(make, alone, tmp_path / "replayed", **options)
     replayed.go()
     assert again.digest() == replayed.digest() == alone.digest()
+
+
+def without_marks(directory):
+    """Make a journal one of the time before it said where a trial ended."""
+    path = directory / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"kind":"trial"' not in line))
+
+
+def test_a_yes_in_a_journal_that_does_not_say_where_a_trial_ended_comes_after_it(
+    make, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    options = {"adapt": "approve", "eval_episodes": 12, "ppo": {"learning_rate": 1e-2}}
+    options["total_steps"] = 30 * STEPS
+    right = "def fitness(state, action):\n    return state.x\n"
+    fitness = FitnessProgram(program=right, accumulate="max", unit="m")
+    yes = while_paused(Approve(kind="approve", adaptation=2))
+    at = {
+        2: [sends(SetGoal(kind="set_goal", description="go right", fitness=fitness))],
+        6: [
+            in_evaluation(2, yes),
+            sends(TryReward(kind="try_reward", source=RIGHT, name="right")),
+        ],
+    }
+    alone = make(tmp_path / "alone", at, **options)
+    alone.go()
+    assert journaled(alone)[-2:] == [("trial", 6), ("approve", 6)]
+    old = from_the_journal_alone(make, alone, tmp_path / "old", **options)
+    without_marks(tmp_path / "old")
+
+    assert old.go() == "finished"
+    assert old.digest() == alone.digest()
+
+
+def test_a_yes_to_what_is_not_found_again_ends_in_one_line(make, tmp_path):
+    killed(make(tmp_path / "run", {2: [die]}))
+    again = make(tmp_path / "run")
+    again.run_dir.append_journal(1, "approve", {"adaptation": 2, "name": "right"})
+
+    with pytest.raises(UserError, match=r"says yes to adaptation 2.*another --run-dir") as refusal:
+        again.go()
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_reward_that_is_to_be_tried_in_a_pause_is_tried_before_the_next_update(make, tmp_path):

@@ -145,6 +145,29 @@ def test_a_run_directory_is_needed_and_used_once(tmp_path, toy_task):
         configure(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "mine", ["result.json", "metrics.jsonl", "adaptations.jsonl", "checkpoints/best/weights"]
+)
+@pytest.mark.parametrize("again", [[], ["--resume-if-started"]], ids=["new", "started"])
+def test_files_that_are_not_a_runs_are_not_overwritten(tmp_path, mine, again):
+    (tmp_path / "run" / mine).parent.mkdir(parents=True)
+    (tmp_path / "run" / mine).write_text("mine")
+    settings = load_settings(TrainSettings, ["--run-dir", str(tmp_path / "run"), *again])
+
+    with pytest.raises(UserError, match=r"holds no run, but a .*which one would overwrite"):
+        (started_config if again else new_config)(settings)
+
+
+@pytest.mark.parametrize("again", [[], ["--resume-if-started"]], ids=["new", "started"])
+def test_what_a_learner_left_that_died_before_its_run_began_is_gone_on_with(tmp_path, again):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "logs").mkdir()
+    (tmp_path / "run" / "logs" / "learner.jsonl").touch()
+    settings = load_settings(TrainSettings, ["--run-dir", str(tmp_path / "run"), *again])
+
+    assert (started_config if again else new_config)(settings)
+
+
 def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task):
     config = configure(tmp_path, "--seed", "3", "--set", "ppo.epochs=2")
     run_dir = RunDir(tmp_path / "run")
@@ -160,9 +183,18 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
     with pytest.raises(UserError, match="--next-task cannot change"):
         resume("--next-task", "Hill-v0")
     assert resume("--total-steps", "9000000").total_steps == 9_000_000
-    for argv in (["--seed", "4"], ["--num-envs", "8"], ["--set", "ppo.epochs=3"]):
-        with pytest.raises(UserError, match="cannot change when a run goes on"):
-            resume(*argv)
+    for flag, value in (
+        ("--seed", "4"),
+        ("--num-envs", "8"),
+        ("--set", "ppo.epochs=3"),
+        ("--checkpoint-every-steps", "0"),
+        ("--eval-every-steps", "0"),
+        ("--eval-episodes", "3"),
+    ):
+        with pytest.raises(UserError, match=f"^{flag} cannot change when a run goes on"):
+            resume(flag, value)
+    same = ("--checkpoint-every-steps", "100000", "--eval-every-steps", "500000")
+    assert resume(*same, "--eval-episodes", "20") == config
     with pytest.raises(UserError, match="two directories"):
         resume("--run-dir", str(tmp_path / "other"))
     with pytest.raises(UserError, match="not a run directory"):

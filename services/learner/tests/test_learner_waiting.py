@@ -1,5 +1,7 @@
 """How long the learner waits for a fleet that does not answer, and what it says meanwhile."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from websim.client import FleetRefused, FleetTimeout, FleetUnavailable
@@ -49,6 +51,26 @@ def test_silence_without_a_reason_comes_to_an_end(error):
 def test_a_reason_is_waited_for_without_limit():
     client = ScriptedClient(*[TIMEOUT] * 1000, "result", waiting="no sim worker is connected")
     assert Waiter(patience_s=0.0).receive(client) == "result"
+
+
+def test_each_reason_is_told_once(monkeypatch):
+    told = []
+    log = SimpleNamespace(
+        warning=lambda event, reason: told.append(reason), info=lambda *_, **__: 0
+    )
+    monkeypatch.setattr("websim_learner.fleet.log", log)
+    client = ScriptedClient()
+    reasons = iter(["no sim worker is connected"] * 3 + ["a sim worker is at work"] * 3)
+
+    def recv(timeout_s):
+        client.waiting = next(reasons, "")
+        if client.waiting:
+            raise TIMEOUT
+        return "result"
+
+    client.recv = recv
+    assert Waiter().receive(client) == "result"
+    assert told == ["no sim worker is connected", "a sim worker is at work"]
 
 
 def test_a_reason_of_an_orchestrator_that_is_gone_holds_no_longer():

@@ -13,6 +13,8 @@ from websim_learner.stage import every_updates
 
 ALGORITHMS = ("ppo",)
 
+EVAL_EPISODES = 20
+CHECKPOINT_EVERY_STEPS = 100_000
 EVAL_EVERY_STEPS = 500_000
 EVAL_EVERY_STEPS_ADAPTING = 50_000
 """Decisions of an adapting run rest on evaluations."""
@@ -40,7 +42,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     """Return the configuration and the directory of a run, whether it is new or has been started.
 
     Raises:
-        UserError: something asked for is not there, or a run of other settings is kept there.
+        UserError: something asked for is not there, or the directory holds a run of other
+            settings, or files that are not a run's.
     """
     run_dir, config = _run_dir(settings), _asked(settings)
     if run_dir.started:
@@ -60,6 +63,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
                 f"{run_dir.path} holds a run with another {' and another '.join(others)}",
                 "Take the change back, or choose another --run-dir (WEBSIM_RUN of compose).",
             )
+    else:
+        run_dir.check_new()
     return config, run_dir
 
 
@@ -82,21 +87,43 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         raise UserError("--resume is not for a run that may not be there", "Leave out one of them.")
     if settings.run_dir not in (None, settings.resume):
         raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
+    run_dir = RunDir(settings.resume)
+    config, _ = run_dir.read_config()
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
     given += [name for name in ("set", "next_task") if getattr(settings, name)]
+    given += _other_rhythm(settings, config)
     if given:
         flag = "--" + given[0].replace("_", "-")
         raise UserError(
             f"{flag} cannot change when a run goes on",
             "Leave it out, or start a new run with another --run-dir.",
         )
-    run_dir = RunDir(settings.resume)
-    config, _ = run_dir.read_config()
     changes = {
         "total_steps": settings.total_steps or config.total_steps,
         "device": _checked_device(settings.device or config.device),
     }
     return msgspec.structs.replace(config, **changes), run_dir
+
+
+def _other_rhythm(settings: TrainSettings, config: RunConfig) -> list[str]:
+    """Return the settings that say otherwise than a run when it evaluates and keeps checkpoints.
+
+    It keeps both for life: decisions rest on its evaluations. The same as before may be said, for
+    the environment says it to every process.
+    """
+    per_update = config.num_envs * config.ppo.rollout_length
+    asked = {
+        "eval_episodes": (settings.eval_episodes, config.eval_episodes, 1),
+        "eval_every_steps": (settings.eval_every_steps, config.eval_every_updates, per_update),
+        "checkpoint_every_steps": (
+            settings.checkpoint_every_steps, config.checkpoint_every_updates, per_update,
+        ),
+    }  # fmt: skip
+    return [
+        name
+        for name, (wish, kept, unit) in asked.items()
+        if wish is not None and every_updates(wish, unit) != kept
+    ]
 
 
 def _run_dir(settings: TrainSettings) -> RunDir:
@@ -123,6 +150,9 @@ def _asked(settings: TrainSettings) -> RunConfig:
         adapting = every_updates(EVAL_EVERY_STEPS_ADAPTING, steps_per_update)
     if eval_every_steps is None:
         eval_every_steps = EVAL_EVERY_STEPS if adapt == "off" else EVAL_EVERY_STEPS_ADAPTING
+    checkpoint_every_steps = settings.checkpoint_every_steps
+    if checkpoint_every_steps is None:
+        checkpoint_every_steps = CHECKPOINT_EVERY_STEPS
     return RunConfig(
         task=task,
         task_overrides=task_overrides,
@@ -137,10 +167,10 @@ def _asked(settings: TrainSettings) -> RunConfig:
         goal=settings.goal,
         target=settings.target,
         next_tasks=_next_tasks(settings, task, adapt),
-        eval_episodes=settings.eval_episodes,
+        eval_episodes=settings.eval_episodes or EVAL_EPISODES,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
         eval_every_updates_adapting=adapting,
-        checkpoint_every_updates=every_updates(settings.checkpoint_every_steps, steps_per_update),
+        checkpoint_every_updates=every_updates(checkpoint_every_steps, steps_per_update),
     )
 
 

@@ -228,7 +228,7 @@ class Waiter:
             stop_after_s: see `receive`.
         """
         began_s = silent_since_s = time.monotonic()
-        told = False
+        told = ""
         while True:
             waited_s = time.monotonic() - began_s
             if self._stop() and (waited_s >= stop_after_s or reason()):
@@ -244,8 +244,9 @@ class Waiter:
                     silent_since_s = now_s
                 elif now_s - silent_since_s > self._patience_s:
                     raise
-                if why and not told:
-                    told = True
+                # For how long an orchestrator has been silent is not told again and again.
+                if why and why != told and not (gone and told):
+                    told = why
                     log.warning("waiting for the fleet", reason=why)
                 if gone:
                     time.sleep(UNAVAILABLE_PAUSE_S)

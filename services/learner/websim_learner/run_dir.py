@@ -101,7 +101,7 @@ class RunDir:
         return self._config.exists()
 
     def check_new(self) -> None:
-        """Refuse to begin a run where one is kept already.
+        """Refuse to begin a run where one is kept already, or would overwrite what is there.
 
         Raises:
             UserError: says what to do instead.
@@ -111,6 +111,15 @@ class RunDir:
                 f"{self.path} already holds a run",
                 f"Go on with it by --resume {self.path}, or choose another --run-dir.",
             )
+        # config.json comes first of a run's files: without it, they are somebody else's.
+        files = [self._journal, self._metrics, self._result, self.path / "adaptations.jsonl"]
+        for other in [*files, *self.checkpoints.glob("*")]:
+            if other.exists():
+                raise UserError(
+                    f"{self.path} holds no run, but a {other.relative_to(self.path)}, "
+                    "which one would overwrite",
+                    "Choose another --run-dir.",
+                )
 
     def create(self) -> None:
         """Make the directory, if it is not there yet.

@@ -68,14 +68,14 @@ class TrainSettings(ServiceSettings):
     set: tuple[str, ...] = ()
     """A setting of the algorithm, as in ppo.learning_rate=3e-4, or a parameter of the task, as in
     task.reset_noise_scale=0; may be repeated."""
-    eval_episodes: int = Field(20, ge=1, le=4096)
-    """Episodes of an evaluation, each on an environment of its own."""
+    eval_episodes: int | None = Field(None, ge=1, le=4096)
+    """Episodes of an evaluation, each on an environment of its own; 20 when not given."""
     eval_every_steps: int | None = Field(None, ge=0)
     """Evaluate about this often; 0 evaluates at the end only. 500,000 when not given, 50,000 where
     the run adapts, or from when it does: what it decides rests on evaluations."""
-    checkpoint_every_steps: int = Field(100_000, ge=0)
+    checkpoint_every_steps: int | None = Field(None, ge=0)
     """Write a checkpoint about this often, and what a kill costs is at most as much; 0 writes one
-    at the beginning and one at the end only."""
+    at the beginning and one at the end only. 100,000 when not given."""
 
 
 class _RunCommandSettings(ServiceSettings):

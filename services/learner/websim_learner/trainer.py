@@ -259,8 +259,28 @@ class Trainer:
                 self._tend(again=True)
             case "reset_env":
                 self.branches[0].reset_env(entry.values["env_id"])
+            case "approve":
+                self._approve_again(entry)
             case kind:
                 self._adapter.replay(kind, entry.values)
+
+    def _approve_again(self, entry: JournalEntry) -> None:
+        """Let a yes take effect once more.
+
+        Raises:
+            UserError: what it was said to is not found again.
+        """
+        if self._adapter.state.proposal is not None:
+            # Older journals do not say where a trial ended; a yes comes after it.
+            self._tend(again=True)
+        waiting, adaptation = self._adapter.state.waiting, entry.values["adaptation"]
+        if waiting is None or waiting.adaptation != adaptation:
+            raise UserError(
+                f"the journal says yes to adaptation {adaptation} at update {entry.update}, where "
+                "nothing waits for it: an older version wrote it, or it was changed",
+                "Start a new run in another --run-dir.",
+            )
+        self._adapter.replay(entry.kind, entry.values)
 
     def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
         """Go on by the reward that took over from one that failed, from an update on.

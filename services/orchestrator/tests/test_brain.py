@@ -432,7 +432,7 @@ def test_a_question_that_nobody_answers_is_given_up():
     fleet.worker("a", beat)
     said = fleet.tick(fleet.now_s)
     assert [each for each in said if isinstance(each, AnswerPerson)] == [
-        AnswerPerson(5, None, "no worker answered")
+        AnswerPerson(5, None, "no worker answered", late=True)
     ]
     [shard] = fleet.brain.fleet.sessions[1].shards
     assert not shard.questions

@@ -12,7 +12,19 @@ from scripted_fleet import (
 )
 
 from websim.wire import lifecycle
-from websim.wire.messages import Refused, Reset, WasReset, WorkerHeartbeat
+from websim.wire.messages import (
+    ClientHeartbeat,
+    OpenSession,
+    OrchestratorHeartbeat,
+    Refused,
+    Reset,
+    SessionWaiting,
+    Snapshot,
+    TakeSnapshot,
+    WasReset,
+    WorkerHeartbeat,
+)
+from websim_orchestrator.placement import BUILDING, BUSY, LEAVING, NO_WORKER, SILENT
 
 
 def make_stepping(workers: int = 1) -> Fleet:
@@ -38,6 +50,81 @@ def come_back(fleet: Fleet, name: str) -> list:
     """Register a silent worker anew, as another instance of the process that it is."""
     fleet.cuts[name] += 1
     return fleet.settle(fleet.join(name))
+
+
+def reasons(said: list) -> list[str]:
+    """Why the client waits, as it is told."""
+    return [each.reason for each in to_clients(said) if isinstance(each, SessionWaiting)]
+
+
+def asks(fleet: Fleet) -> list:
+    """Let the client, which hears nothing, show that it waits."""
+    return fleet.client(ClientHeartbeat(session=1))
+
+
+def fall_silent(fleet: Fleet) -> list:
+    """Let the only worker be silent until it counts as lost; return what is said meanwhile."""
+    said = []
+    while fleet.brain.fleet.workers:
+        said += fleet.tick(fleet.now_s + lifecycle.TICK_S)
+    return said
+
+
+def test_a_client_is_told_that_the_only_worker_is_slow_not_that_there_is_none():
+    fleet = make_stepping()
+    assert reasons(asks(fleet)) == []
+
+    assert reasons(fall_silent(fleet)) == [SILENT]
+    assert reasons(asks(fleet)) == []
+
+    back = come_back(fleet, "a")
+    assert reasons(back) == [BUSY]
+    assert reasons(asks(fleet)) == []
+    [(_, again)] = steps_of(back)
+    [answer] = to_clients(fleet.worker("a", answer_to(again)))
+    assert answer.t == 2
+    assert reasons(asks(fleet)) == []
+
+
+def test_a_client_is_told_that_there_is_no_worker_once_the_silent_ones_connection_closes():
+    fleet = make_stepping()
+    fall_silent(fleet)
+    fleet.now_s += lifecycle.CLIENT_PROBE_S
+
+    probes = to_workers(fleet.tick(fleet.now_s + 0.1))
+
+    assert probes == [("a", OrchestratorHeartbeat(workers=0))]
+    fleet.kill("a")
+    assert reasons(asks(fleet)) == [NO_WORKER]
+    assert to_workers(fleet.tick(fleet.now_s + 1.0)) == []
+
+
+def test_workers_that_leave_are_not_said_to_be_gone():
+    fleet = make_fleet(workers=1, num_envs=32)
+    leaving = WorkerHeartbeat(commands=0, env_steps=0, busy_s=0.0, shards=1, draining=True)
+    [take] = [m for _, m in to_workers(fleet.worker("a", leaving)) if isinstance(m, TakeSnapshot)]
+    assert take.release
+    snapshot = Snapshot(session=1, shard=0, epoch=take.epoch, seq=1, t=1)
+
+    assert reasons(fleet.worker("a", snapshot)) == [LEAVING]
+
+
+def test_a_client_that_opens_a_session_is_told_that_a_worker_is_at_it():
+    fleet = Fleet()
+    request = OpenSession(request=1, task="T", num_envs=32, seed=0)
+    assert reasons(fleet.client(request)) == [NO_WORKER]
+    said = fleet.join("a")
+    assert reasons(said) == [BUILDING]
+    assert reasons(fleet.client(request)) == [BUILDING]
+    assert reasons(fleet.make_ready(said)) == []
+
+
+def test_a_session_that_has_all_it_needs_again_and_is_not_stepped_waits_for_nothing():
+    fleet = make_fleet(workers=1, num_envs=32)
+    assert reasons(fleet.kill("a")) == [NO_WORKER]
+
+    assert reasons(fleet.settle(fleet.join("b"))) == [""]
+    assert reasons(asks(fleet)) == []
 
 
 def test_a_worker_that_was_only_silent_is_no_evidence_against_its_step():

@@ -88,8 +88,9 @@ class AnswerSide:
             self._count_episodes(session, shard, envelope)
         self._dispatch.answered(shard, worker)
         if isinstance(asker, PersonAsker):
-            refused = message.message if isinstance(message, Rejected) else ""
-            self._out.answer_person(asker.token, None if refused else envelope, refused)
+            if asker.waits:
+                refused = message.message if isinstance(message, Rejected) else ""
+                self._out.answer_person(asker.token, None if refused else envelope, refused)
             return
         answer: Message = message
         if isinstance(message, Rejected):
@@ -103,6 +104,7 @@ class AnswerSide:
             )
         shard.done_t = asker.t
         shard.last_answer = (answer, envelope.frames)
+        session.waiting_said = ""
         self._out.to_client(session.client, answer, envelope.frames)
 
     def _count_episodes(

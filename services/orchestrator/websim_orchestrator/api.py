@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from websim.wire import lifecycle
 from websim.wire.codec import Array, Envelope
 from websim.wire.messages import EnvState, Message
 from websim_orchestrator.brain import Brain
@@ -17,8 +18,8 @@ from websim_orchestrator.runtime import Runtime, TooManyQuestions
 from websim_orchestrator.scene_view import SceneView, view_scene
 from websim_orchestrator.task_view import TaskSummaryView, TaskView, view_task, view_tasks
 
-ANSWER_DEADLINE_S = 10.0
-"""How long an HTTP question waits for a worker."""
+ANSWER_DEADLINE_S = lifecycle.PERSON_DEADLINE_S + 2.0
+"""How long an HTTP question waits: the brain, which knows why there is no answer, says so first."""
 
 T = TypeVar("T")
 
@@ -140,7 +141,10 @@ def add_fleet_routes(app: FastAPI, runtime: Runtime) -> None:
 
     @app.post("/v1/sessions/{session}/envs/{env_id}/reset", tags=["fleet"])
     def reset(session: int, env_id: int) -> ResetView:
-        """Truncate one environment at its next step, where it is reset."""
+        """Truncate one environment at its next step, where it is reset.
+
+        504 says whether it will be all the same, when a worker does not answer in time.
+        """
         _wait(runtime.ask(lambda now_s, token: EnvResetAsked(now_s, token, session, env_id)))
         return ResetView(session=session, env_id=env_id)
 
@@ -152,8 +156,8 @@ def _wait(future: "Future[T]") -> T:
         raise HTTPException(404, str(error.args[0])) from None
     except TooManyQuestions:
         raise HTTPException(503, "too many questions wait; ask again later") from None
-    except TimeoutError:
-        raise HTTPException(504, "the environment's worker did not answer") from None
+    except TimeoutError as error:
+        raise HTTPException(504, str(error) or "the orchestrator did not answer") from None
 
 
 def _view_workers(brain: Brain) -> list[WorkerView]:

@@ -22,6 +22,7 @@ from websim_orchestrator.events import (
 )
 from websim_orchestrator.fleet import Fleet
 from websim_orchestrator.outbox import Outbox
+from websim_orchestrator.people import People
 from websim_orchestrator.placement import Placement
 from websim_orchestrator.questions import Questions
 from websim_orchestrator.reclaim import Reclaim
@@ -49,6 +50,7 @@ class Brain:
         self._clients = ClientSide(
             self.fleet, self._out, placement, dispatch, self._questions, reclaim, first_session_id
         )
+        self._people = People(self.fleet, self._out, self._questions, self._clients.submit)
         self._workers = WorkerSide(
             self.fleet, self._out, placement, dispatch, reclaim, self._clients, self.watching
         )
@@ -65,14 +67,16 @@ class Brain:
                 self._workers.tick(now_s)
                 self._clients.tick(now_s)
                 self._questions.tick(now_s)
+                self._people.tick(now_s)
                 self.watching.tick(now_s)
             case Subscribed(topic=topic, on=on):
                 self.watching.subscribed(topic, on)
             case StateAsked() | EnvResetAsked():
-                self._clients.person_asks(event)
+                self._people.ask(event)
             case SceneAsked():
                 self._questions.scene(event)
             case WorkerUnreachable(now_s=now_s, identity=identity):
+                self.fleet.silenced.pop(identity, None)
                 if worker := self.fleet.workers.get(identity):
                     self._workers.lose(worker, "its connection closed", now_s)
             case ClientUnreachable(now_s=now_s, identity=identity):

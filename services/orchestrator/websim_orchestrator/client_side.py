@@ -1,4 +1,4 @@
-"""The brain's side towards clients and people: sessions, commands, questions."""
+"""The brain's side towards clients: sessions, commands, questions."""
 
 import msgspec
 
@@ -23,12 +23,7 @@ from websim.wire.messages import (
 )
 from websim_orchestrator.checks import refuse_command, refuse_session
 from websim_orchestrator.dispatch import Dispatch
-from websim_orchestrator.events import (
-    ClientMessage,
-    EnvResetAsked,
-    Frames,
-    StateAsked,
-)
+from websim_orchestrator.events import ClientMessage, Frames
 from websim_orchestrator.fleet import (
     Asker,
     ClientAsker,
@@ -49,7 +44,7 @@ from websim_orchestrator.reclaim import Reclaim
 
 
 class ClientSide:
-    """Takes in what clients and people ask."""
+    """Takes in what clients ask."""
 
     def __init__(
         self,
@@ -170,15 +165,10 @@ class ClientSide:
             if refusal is not None:
                 self._out.to_client(session.client, refusal)
             return
-        self._submit(shard, command, event.envelope.frames, ClientAsker(command.t), event.now_s)
+        self.submit(shard, command, ClientAsker(command.t), event.envelope.frames)
 
-    def _submit(
-        self,
-        shard: ShardRecord,
-        command: Command,
-        frames: Frames,
-        asker: Asker,
-        now_s: float,
+    def submit(
+        self, shard: ShardRecord, command: Command, asker: Asker, frames: Frames = ()
     ) -> None:
         """Log a command and forward it, if the shard has a worker that can take it."""
         shard.seq += 1
@@ -186,7 +176,7 @@ class ClientSide:
         numbered = msgspec.structs.replace(
             command, seq=shard.seq, epoch=shard.epoch, replay=False, **own
         )
-        shard.log[shard.seq] = Logged(numbered, frames, now_s)
+        shard.log[shard.seq] = Logged(numbered, frames, self._fleet.now_s)
         shard.pending[shard.seq] = asker
         if shard.worker is None:
             self._placement.say_waiting(self._fleet.sessions[shard.session_id])
@@ -199,7 +189,7 @@ class ClientSide:
             self._placement.release(shard)
             askers = [*shard.pending.values(), *(each.asker for each in shard.questions.values())]
             for asker in askers:
-                if isinstance(asker, PersonAsker):
+                if isinstance(asker, PersonAsker) and asker.waits:
                     self._out.answer_person(asker.token, None, "the session was closed")
         del self._fleet.sessions[session.session_id]
         if refusal is not None:
@@ -216,24 +206,7 @@ class ClientSide:
                 shards=tuple(each.span for each in session.shards),
             )
             self._out.to_client(session.client, opened)
-
-    # --- people
-
-    def person_asks(self, event: StateAsked | EnvResetAsked) -> None:
-        """Take in an HTTP question about one environment."""
-        session = self._fleet.sessions.get(event.session)
-        shard = session.shard_of(event.env_id) if session is not None else None
-        if session is None or shard is None or not session.opened:
-            what = "session" if session is None or not session.opened else "environment"
-            number = event.session if what == "session" else event.env_id
-            self._out.answer_person(event.token, None, f"there is no {what} {number}")
-            return
-        asker = PersonAsker(event.token)
-        if isinstance(event, StateAsked):
-            self._questions.state(session, event.env_id, asker)
-            return
-        command = ResetEnv(session=session.session_id, shard=shard.index, env_id=event.env_id)
-        self._submit(shard, command, (), asker, event.now_s)
+            session.waiting_said = ""
 
     # --- time
 

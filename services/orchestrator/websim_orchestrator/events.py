@@ -125,6 +125,8 @@ class AnswerPerson(msgspec.Struct, frozen=True):
     token: int
     envelope: Envelope[Message] | None
     problem: str = ""
+    late: bool = False
+    """The problem is that no worker answered in time."""
 
 
 class WriteLog(msgspec.Struct, frozen=True):

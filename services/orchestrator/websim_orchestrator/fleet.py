@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from websim.wire import lifecycle
 from websim.wire.messages import (
     Held,
     OpenSession,
@@ -106,6 +107,13 @@ class PersonAsker:
     """The answer goes to the HTTP question of that token."""
 
     token: int
+    asked_s: float
+    waits: bool = True
+    """False: told that there is no answer, and nobody is to get it any more."""
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether somebody still waits, and has done so for long enough."""
+        return self.waits and now_s - self.asked_s > lifecycle.PERSON_DEADLINE_S
 
 
 Asker = ClientAsker | PersonAsker
@@ -273,7 +281,8 @@ class SessionRecord:
     env_steps: int = 0
     probed_s: float = 0.0
     unreachable_since_s: float | None = None
-    waiting_said: bool = False
+    waiting_said: str = ""
+    """Why nothing happens, as the client was told last; empty once it has an answer."""
     quarantines: list[Quarantine] = field(default_factory=list)
     longest_command_s: float = 0.0
     """What a command of its shards was seen to need: a worker that is new to them needs it, too."""
@@ -295,6 +304,9 @@ class Fleet:
     """When the present event happened."""
     workers: dict[bytes, WorkerRecord] = field(default_factory=dict)
     """By routing identity."""
+    silenced: dict[bytes, float] = field(default_factory=dict)
+    """Workers that are lost for their silence alone: their connections are open. By identity, with
+    the time when that was last looked at."""
     sessions: dict[int, SessionRecord] = field(default_factory=dict)
     """By session id."""
     unexplained: dict[int, float] = field(default_factory=dict)

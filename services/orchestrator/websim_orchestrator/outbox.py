@@ -37,10 +37,15 @@ class Outbox:
         self._instructions.append(Publish(topic, message, frames))
 
     def answer_person(
-        self, token: int, envelope: Envelope[Message] | None, problem: str = ""
+        self,
+        token: int,
+        envelope: Envelope[Message] | None,
+        problem: str = "",
+        *,
+        late: bool = False,
     ) -> None:
         """Answer an HTTP question, with an envelope or a problem."""
-        self._instructions.append(AnswerPerson(token, envelope, problem))
+        self._instructions.append(AnswerPerson(token, envelope, problem, late))
 
     def log(self, level: str, event: str, **facts: object) -> None:
         """Write a log line."""

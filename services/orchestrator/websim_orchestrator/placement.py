@@ -19,6 +19,14 @@ from websim_orchestrator.dispatch import Dispatch
 from websim_orchestrator.fleet import Fleet, SessionRecord, ShardRecord, WorkerRecord
 from websim_orchestrator.outbox import Outbox
 
+# Why a session waits, for its client to show.
+NO_WORKER = "no sim worker is connected: start one with `websim-sim-worker`"
+SILENT = "the connected sim workers do not answer: they are slow or stuck"
+LEAVING = "all sim workers are leaving: start one with `websim-sim-worker`"
+RESTARTED = "the orchestrator was restarted: the workers of the environments are awaited"
+BUILDING = "a sim worker builds the environments"
+BUSY = "a sim worker has the environments and has not answered yet"
+
 
 class Placement:
     """Places shards on workers by load."""
@@ -46,6 +54,8 @@ class Placement:
                         self.say_waiting(session)
                         return
                     self._assign(session, shard, worker, now_s)
+            if session.waiting_said:
+                self.say_waiting(session)
 
     def _least_loaded(self) -> WorkerRecord | None:
         able = [worker for worker in self._fleet.workers.values() if not worker.draining]
@@ -61,7 +71,6 @@ class Placement:
         shard.epoch += 1
         shard.ready = False
         shard.moving = False
-        session.waiting_said = False
         worker.shards.add(shard.key)
         worker.building += 1
         worker.longest_command_s = max(worker.longest_command_s, session.longest_command_s)
@@ -188,16 +197,27 @@ class Placement:
             self._move(shard)
 
     def say_waiting(self, session: SessionRecord, *, always: bool = False) -> None:
-        """Tell the client, once for each wait, why nothing happens."""
-        if all(shard.worker is not None for shard in session.shards):
+        """Tell the client why nothing happens, if that has changed, and when it is over."""
+        reason, told = self._why_waiting(session), session.waiting_said
+        if reason == told and not (always and told):
             return
-        if session.waiting_said and not always:
-            return
-        session.waiting_said = True
-        reason = "no sim worker is connected: start one with `websim-sim-worker`"
-        if any(shard.awaited for shard in session.shards):
-            reason = "the orchestrator was restarted: the workers of the environments are awaited"
+        if reason == BUSY and not told:
+            return  # nothing was amiss: that is how every step goes
+        session.waiting_said = reason
         message = SessionWaiting(
             request=session.request.request, session=session.session_id, reason=reason
         )
         self._out.to_client(session.client, message)
+
+    def _why_waiting(self, session: SessionRecord) -> str:
+        """Return why nothing happens, for a person; empty where nothing is outstanding."""
+        if any(shard.awaited for shard in session.shards):
+            return RESTARTED
+        if any(shard.worker is None for shard in session.shards):
+            workers = self._fleet.workers.values()
+            if workers and all(worker.draining for worker in workers):
+                return LEAVING
+            return SILENT if self._fleet.silenced else NO_WORKER
+        if not session.opened:
+            return BUILDING
+        return BUSY if any(shard.pending for shard in session.shards) else ""

@@ -37,7 +37,7 @@ class Questions:
             self._out.answer_person(event.token, None, f"there is no session {event.session}")
             return
         placed = [shard for shard in session.shards if shard.worker is not None]
-        self._ask((placed or session.shards)[0], "scene", PersonAsker(event.token))
+        self._ask((placed or session.shards)[0], "scene", PersonAsker(event.token, event.now_s))
 
     def snapshot(self, session: SessionRecord, question: GetSnapshot) -> None:
         """Take in a client's question for a shard's whole state."""
@@ -73,12 +73,17 @@ class Questions:
         for session in self._fleet.sessions.values():
             for shard in session.shards:
                 for request, question in list(shard.questions.items()):
-                    if now_s - question.asked_s > lifecycle.FLEET_DEADLINE_S:
+                    asker = question.asker
+                    if isinstance(asker, PersonAsker):
+                        late = asker.is_late(now_s)
+                    else:
+                        late = now_s - question.asked_s > lifecycle.FLEET_DEADLINE_S
+                    if late:
                         del shard.questions[request]
                         self._fleet.counters["questions_given_up"] += 1
-                        if isinstance(question.asker, PersonAsker):
-                            token = question.asker.token
-                            self._out.answer_person(token, None, "no worker answered")
+                        if isinstance(asker, PersonAsker):
+                            problem = "no worker answered"
+                            self._out.answer_person(asker.token, None, problem, late=True)
 
     def _ask(self, shard: ShardRecord, wanted: Wanted, asker: Asker) -> None:
         if any(each.wanted == wanted and each.asker == asker for each in shard.questions.values()):

@@ -138,6 +138,7 @@ class Runtime:
 
         Raises (in the future):
             LookupError: the session or environment does not exist; its text says which.
+            TimeoutError: no worker answered in time; its text says what follows.
             TooManyQuestions: ask again later.
         """
         future: Future[Envelope[Message]] = Future()
@@ -260,19 +261,20 @@ class Runtime:
                 case Publish(topic=topic, message=message, frames=frames):
                     self.counters[f"published_{message.__struct_config__.tag}"] += 1
                     send(self._telemetry, [topic, *encode(message, frames)], copy=False)
-                case AnswerPerson(token=token, envelope=envelope, problem=problem):
-                    self._answer(token, envelope, problem)
+                case AnswerPerson():
+                    self._answer(instruction)
                 case WriteLog(level=level, event=name, facts=facts):
                     getattr(log, level)(name, **facts)
 
-    def _answer(self, token: int, envelope: Envelope[Message] | None, problem: str) -> None:
-        future = self._questions.pop(token, None)
+    def _answer(self, answer: AnswerPerson) -> None:
+        future = self._questions.pop(answer.token, None)
         if future is None:
             return
-        if envelope is None:
-            future.set_exception(LookupError(problem))
+        if answer.envelope is not None:
+            future.set_result(answer.envelope)
         else:
-            future.set_result(envelope)
+            problem = TimeoutError if answer.late else LookupError
+            future.set_exception(problem(answer.problem))
 
     def _send(
         self, socket: "zmq.Socket[bytes]", peer: bytes, message: Message, frames: Frames

@@ -116,6 +116,7 @@ class WorkerSide:
                 ),
             )
             return
+        self._fleet.silenced.pop(identity, None)
         worker = self._fleet.workers.get(identity)
         if worker is not None and worker.instance != hello.instance:
             # An identity is a process's own: this one lives, and no command is to blame.
@@ -182,6 +183,8 @@ class WorkerSide:
         ended = f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}): {why}"
         if not worker.draining:
             self._deaths.lost(worker, now_s)
+            if silent:
+                self._fleet.silenced[worker.identity] = now_s
         since_s = worker.last_seen_s if silent else None
         verdicts = [
             self._deaths.died(shard, worker.worker_id, ended, silent_since_s=since_s)
@@ -295,6 +298,11 @@ class WorkerSide:
 
     def tick(self, now_s: float) -> None:
         """Judge silences; a closed connection is found by sending into it."""
+        for identity, looked_s in self._fleet.silenced.items():
+            if now_s - looked_s > lifecycle.CLIENT_PROBE_S:
+                self._fleet.silenced[identity] = now_s
+                beat = OrchestratorHeartbeat(workers=len(self._fleet.workers))
+                self._out.to_worker(identity, beat)
         for worker in list(self._fleet.workers.values()):
             silence_s = now_s - worker.last_seen_s
             limit_s = (

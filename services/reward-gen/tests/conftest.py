@@ -58,12 +58,18 @@ def open_ledger(tmp_path):
 
 @pytest.fixture
 def room_for(monkeypatch, tmp_path):
-    """Return a context in which the books' disk takes so many more bytes, the last ones in part."""
+    """Return a context in which a file takes so many more bytes, the last ones in part.
+
+    `broken` says that of what is written nothing can be taken back.
+    """
     really_write = os.write
 
+    def refuse(descriptor, size):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     @contextlib.contextmanager
-    def room(num_bytes):
-        full = (tmp_path / "ledger.jsonl").stat().st_size + num_bytes
+    def room(num_bytes, name="ledger.jsonl", *, broken=False):
+        full = (tmp_path / name).stat().st_size + num_bytes
 
         def write(descriptor, data):
             left = full - os.fstat(descriptor).st_size
@@ -73,6 +79,8 @@ def room_for(monkeypatch, tmp_path):
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", write)
+            if broken:
+                patch.setattr(os, "ftruncate", refuse)
             yield
 
     return room

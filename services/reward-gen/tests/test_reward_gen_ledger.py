@@ -113,6 +113,50 @@ def test_what_does_not_fit_on_the_disk_leaves_no_part(open_ledger, room_for, num
     assert open_ledger().of_run("r1").usd == 1.5
 
 
+@pytest.mark.parametrize("restart", [False, True], ids=["going on", "restarted"])
+def test_a_part_that_cannot_be_taken_back_does_not_spoil_the_next_line(
+    open_ledger, room_for, restart
+):
+    ledger = open_ledger()
+    spend(ledger, 1.0)
+
+    with room_for(20, broken=True), pytest.raises(OSError, match="No space left"):
+        ledger.reserve("r1", NANO_USD, 100)
+    if restart:
+        ledger.close()
+        ledger = open_ledger()
+    spend(ledger, 0.5)
+    ledger.close()
+
+    again = open_ledger()
+    assert (again.of_run("r1").usd, again.of_run("r1").attempts) == (1.5, 2)
+
+
+def test_nothing_is_sent_while_a_part_of_a_line_cannot_be_taken_back(open_ledger, room_for):
+    ledger = open_ledger()
+    with room_for(20, broken=True):
+        with pytest.raises(OSError, match="No space left"):
+            ledger.reserve("r1", NANO_USD, 100)
+        with pytest.raises(OSError, match="Input/output error"):
+            ledger.reserve("r1", NANO_USD, 100)
+    ledger.close()
+
+    assert open_ledger().of_run("r1").attempts == 0
+
+
+def test_books_with_half_a_line_are_read_from_a_disk_that_cannot_be_changed(
+    open_ledger, room_for, tmp_path
+):
+    first = open_ledger()
+    spend(first, 1.0)
+    first.close()
+    with (tmp_path / "ledger.jsonl").open("ab") as file:
+        file.write(b'{"reserve": 9')
+
+    with room_for(0, broken=True):
+        assert open_ledger().of_run("r1").usd == 1.0
+
+
 def test_a_cost_that_cannot_be_written_down_counts_with_its_worst_case(open_ledger, room_for):
     ledger = open_ledger()
     reservation = ledger.reserve("r1", 2 * NANO_USD, 100)

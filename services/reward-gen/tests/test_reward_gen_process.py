@@ -17,6 +17,7 @@ from reward_gen_samples import BROKEN, GOOD, answer_text, make_task, written
 from websim.service.errors import UserError
 from websim.service.settings import load_settings
 from websim_reward_gen.claude.key import take_key
+from websim_reward_gen.counts import Counts
 from websim_reward_gen.providers import make_providers
 from websim_reward_gen.settings import RewardGenSettings
 
@@ -134,6 +135,25 @@ def test_bodies_that_do_not_fit_are_refused_with_the_reason(url):
     assert get(f"{url}/readyz") == "ready\n"
 
 
+def test_an_answer_is_given_where_the_recording_has_no_room(api, tmp_path):
+    api.then(message(answer_text(written("a"), written("b", GOOD.replace("0.1", "0.3")))))
+    argv = ["--base-url", api.url, "--record", "/dev/full", *MODEL]
+    url, service = start(tmp_path, *argv, ANTHROPIC_API_KEY=CANARY)
+    try:
+        status, answer = post(f"{url}/v1/rewards", body())
+        metrics = get(f"{url}/metrics")
+        stop(service)
+    finally:
+        service.kill()
+
+    assert (status, answer["provider"], answer["failures"]) == (200, "claude", [])
+    assert "websim_reward_gen_answers_not_recorded_total 1.0" in metrics
+    said = [line for line in (tmp_path / "stderr").read_text().splitlines() if "recorded" in line]
+    assert len(said) == 1
+    assert "/dev/full" in said[0]
+    assert "no space left on device" in said[0]
+
+
 def test_the_key_stays_and_the_books_and_a_stop_do_not_wait(api, tmp_path):
     """One service by a key in the environment, then one on the same books by a key in a file."""
     api.then(
@@ -223,7 +243,7 @@ BAD_SETTINGS = [
 def set_up(argv, ledger):
     """Do what `run` does before it listens."""
     settings = load_settings(RewardGenSettings, argv)
-    return make_providers(settings, take_key(settings.api_key_file), ledger)
+    return make_providers(settings, take_key(settings.api_key_file), ledger, Counts())
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,28 @@ from reward_gen_samples import (
 )
 
 from websim.service.errors import UserError
+from websim_reward_gen import replay
 from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
 from websim_reward_gen.generate import Generator
 from websim_reward_gen.goals import Goals
 from websim_reward_gen.library.provider import LibraryProvider
+from websim_reward_gen.proposal import Ask, ProviderFailure
 from websim_reward_gen.replay import RecordingProvider, ReplayProvider
 
 
 def make_generator(gate, provider):
     providers = {"library": LibraryProvider(), provider.name: provider}
     return Generator(gate, providers, provider.name, Counts())
+
+
+def record(provider, path, counts=None):
+    return RecordingProvider(provider, path, counts or Counts())
+
+
+def ask(provider, description="run forward"):
+    return asyncio.run(provider.propose(Ask(make_request(description=description))))
 
 
 def decisions(generator, **overrides):
@@ -48,7 +58,7 @@ def test_a_recording_reproduces_every_decision(api, gate, open_ledger, tmp_path)
         error(401, "authentication_error"),
     )
     claude = ClaudeProvider(make_client(api, open_ledger()))
-    recording = make_generator(gate, RecordingProvider(claude, path))
+    recording = make_generator(gate, record(claude, path))
     asked = [{}, {"description": "run backwards"}]
     recorded = [decisions(recording, **overrides) for overrides in asked]
 
@@ -62,7 +72,7 @@ def test_the_run_is_not_part_of_the_question(api, gate, open_ledger, tmp_path):
     path = tmp_path / "recording.jsonl"
     api.then(message(answer_text(written("a"))))
     claude = ClaudeProvider(make_client(api, open_ledger()))
-    recorded = decisions(make_generator(gate, RecordingProvider(claude, path)), run="r1")
+    recorded = decisions(make_generator(gate, record(claude, path)), run="r1")
 
     assert decisions(make_generator(gate, ReplayProvider(path)), run="another") == recorded
 
@@ -86,7 +96,7 @@ def test_goals_are_recorded_and_replayed_too(api, gate, open_ledger, tmp_path):
     said = {"kind": "none", "program": "", "accumulate": "sum", "per_horizon": False, "unit": ""}
     said |= {"description": "a person judges", "not_understood": ["like a zombie"]}
     api.then(message(json.dumps(said)), error(401, "authentication_error"))
-    recording = RecordingProvider(ClaudeProvider(make_client(api, open_ledger())), path)
+    recording = record(ClaudeProvider(make_client(api, open_ledger())), path)
     asked = [{"task": make_task(), "description": words} for words in ("like a zombie", "dance")]
 
     def answers(provider):
@@ -119,4 +129,74 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(UserError, match="is not text"):
         ReplayProvider(tmp_path / "binary")
     with pytest.raises(UserError, match="--record"):
-        RecordingProvider(LibraryProvider(), tmp_path / "binary" / "recording.jsonl")
+        record(LibraryProvider(), tmp_path / "binary" / "recording.jsonl")
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["taken back", "left behind"])
+@pytest.mark.parametrize("num_bytes", [0, 30])
+def test_what_cannot_be_recorded_is_answered_and_leaves_no_torn_line(
+    room_for, tmp_path, num_bytes, broken
+):
+    path, counts = tmp_path / "recording.jsonl", Counts()
+    recording = record(LibraryProvider(), path, counts)
+    first = ask(recording)
+
+    with room_for(num_bytes, path.name, broken=broken):
+        assert ask(recording, "run backwards").drafts
+    assert counts.not_recorded == 1
+    last = ask(recording, "stand still")
+
+    replaying = ReplayProvider(path)
+    assert ask(replaying).drafts == first.drafts
+    assert ask(replaying, "stand still").drafts == last.drafts
+    with pytest.raises(ProviderFailure, match="no recorded answer is left"):
+        ask(replaying, "run backwards")
+
+
+def test_a_disk_that_stays_full_is_told_once(room_for, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(replay.log, "warning", lambda event, **facts: said.append((event, facts)))
+    path = tmp_path / "recording.jsonl"
+    recording = record(LibraryProvider(), path)
+
+    with room_for(0, path.name):
+        for _ in range(3):
+            ask(recording)
+
+    reason = {"file": str(path), "error": "no space left on device"}
+    assert said == [("answers are not recorded", reason)]
+
+
+@pytest.mark.parametrize("torn", [b'{"req', b'{"request_sha256":"*","propo'])
+def test_a_recording_that_a_crash_cut_short_is_gone_on_with(tmp_path, torn):
+    path = tmp_path / "recording.jsonl"
+    first = ask(record(LibraryProvider(), path))
+    with path.open("ab") as file:
+        file.write(torn)
+
+    second = ask(record(LibraryProvider(), path), "run backwards")
+
+    replaying = ReplayProvider(path)
+    assert ask(replaying).drafts == first.drafts
+    assert ask(replaying, "run backwards").drafts == second.drafts
+
+
+def test_a_recording_by_hand_may_lack_its_last_lines_end(tmp_path):
+    path = tmp_path / "recording.jsonl"
+    path.write_text('{"request_sha256": "*", "failure": {"kind": "auth"}}')
+
+    proposal = ask(record(LibraryProvider(), path))
+
+    replaying = ReplayProvider(path)
+    assert ask(replaying).drafts == proposal.drafts
+    with pytest.raises(ProviderFailure):
+        ask(replaying, "run backwards")
+
+
+def test_a_file_of_somebody_elses_is_not_recorded_into(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("first line\nlast line")
+
+    with pytest.raises(UserError, match="is no recording"):
+        record(LibraryProvider(), path)
+    assert path.read_text() == "first line\nlast line"

@@ -46,14 +46,14 @@ def run(argv: list[str]) -> int:
         settings.tokens_per_day,
     )
     ledger = Ledger(settings.ledger, caps)
-    providers, default = make_providers(settings, key, ledger)
+    counts = Counts()
+    providers, default = make_providers(settings, key, ledger, counts)
     try:
         gate = Gate()
     except SandboxError as error:
         raise UserError(
             f"programs cannot be tried here: {error}", "Use Linux, on x86_64 or aarch64."
         ) from None
-    counts = Counts()
     release = version("websim-reward-gen")
     app = make_app("MuJoCo WebSim reward-gen", release)
     pulse = Pulse()

@@ -20,6 +20,8 @@ class Counts:
     """By provider and verdict: accepted, or the class of the first reason."""
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By provider and kind."""
+    not_recorded: int = 0
+    """Answers that `--record` could not write down."""
 
 
 def read_metrics(counts: Counts, providers: Collection[str], ledger: Ledger) -> Iterator[Reading]:
@@ -33,6 +35,7 @@ def read_metrics(counts: Counts, providers: Collection[str], ledger: Ledger) -> 
         for kind in get_args(FailureKind):
             count = counts.failures[provider, kind]
             yield Reading(f"{prefix}_provider_failures_total", count, (provider, kind))
+    yield Reading(f"{prefix}_answers_not_recorded_total", counts.not_recorded)
     booked = ledger.since_start()
     yield Reading(f"{prefix}_attempts_total", booked.attempts)
     yield Reading(f"{prefix}_input_tokens_total", booked.input_tokens)

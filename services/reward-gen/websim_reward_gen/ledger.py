@@ -20,6 +20,7 @@ from pathlib import Path
 
 from websim.service.errors import UserError
 from websim.service.logs import get_logger
+from websim_reward_gen.lines import append_line
 from websim_reward_gen.prices import NANO_USD
 
 log = get_logger(__name__)
@@ -205,23 +206,15 @@ class Ledger:
         return self._runs[reservation.run], self._days[reservation.day], self._started
 
     def _write(self, line: dict[str, object]) -> None:
-        """Append a line and wait until it is on disk; of what fails on the way nothing stays."""
-        size = os.fstat(self._fd).st_size
-        rest = json.dumps(line).encode() + b"\n"
-        try:
-            # A disk that fills up takes a part; the next write says why it takes no more.
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-            os.fsync(self._fd)
-        except OSError:
-            os.ftruncate(self._fd, size)
-            raise
+        """Append a line and wait until it is on disk; of what fails on the way nothing counts."""
+        append_line(self._fd, json.dumps(line).encode())
 
     def _load(self, path: Path) -> None:
-        """Read the books; a last line without its end is what a crash left, and counts nothing."""
-        whole, _, torn = path.read_bytes().rpartition(b"\n")
-        if torn:
-            os.ftruncate(self._fd, len(whole) + 1 if whole else 0)
+        """Read the books; a last line without its end is what a crash left, and counts nothing.
+
+        Nothing was sent on the strength of it; the next line takes its place.
+        """
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
         open_: dict[int, Reservation] = {}
         for number, text in enumerate(whole.split(b"\n") if whole else [], 1):
             try:

@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from websim.service.errors import UserError
 from websim.service.hosts import is_loopback
+from websim_reward_gen.counts import Counts
 from websim_reward_gen.ledger import Ledger
 from websim_reward_gen.library.provider import LibraryProvider
 from websim_reward_gen.prices import PRICES, Price, make_price
@@ -15,18 +16,19 @@ from websim_reward_gen.settings import RewardGenSettings
 
 
 def make_providers(
-    settings: RewardGenSettings, key: SecretStr | None, ledger: Ledger
+    settings: RewardGenSettings, key: SecretStr | None, ledger: Ledger, counts: Counts
 ) -> tuple[dict[str, Provider], str]:
     """Return the providers by name, and the default one's name.
 
     Raises:
-        UserError: the default provider lacks its key or its file, or the model has no price.
+        UserError: the default provider lacks its key or its file, a file cannot be used, or the
+            model has no price.
     """
     providers: dict[str, Provider] = {"library": LibraryProvider()}
     if key is not None and settings.provider in ("auto", "claude"):
         claude = _claude(settings, key, ledger)
         providers["claude"] = (
-            RecordingProvider(claude, settings.record) if settings.record else claude
+            RecordingProvider(claude, settings.record, counts) if settings.record else claude
         )
     if settings.replay is not None:
         providers["replay"] = ReplayProvider(settings.replay)

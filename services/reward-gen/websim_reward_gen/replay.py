@@ -1,13 +1,20 @@
 """Recordings: what a provider answered, as JSON lines, and a provider that answers from them."""
 
+import contextlib
+import fcntl
 import json
+import os
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from websim.service.errors import UserError
+from websim.service.logs import get_logger
 from websim_reward_gen.answers import FailureKind, ProviderKind
+from websim_reward_gen.counts import Counts
+from websim_reward_gen.lines import append_line, whole_size
 from websim_reward_gen.proposal import (
     Ask,
     GoalAsk,
@@ -16,6 +23,8 @@ from websim_reward_gen.proposal import (
     Provider,
     ProviderFailure,
 )
+
+log = get_logger(__name__)
 
 MAX_RECORDING_BYTES = 64 * 1024 * 1024
 
@@ -45,24 +54,36 @@ class Line(BaseModel):
 
 _LINE = TypeAdapter(Line)
 
+_BEGINNING = b'{"request_sha256":'
+"""Of every line that is written here."""
+
 
 class RecordingProvider:
-    """Another provider whose answers are kept in a file."""
+    """Another provider whose answers are kept in a file, as far as that takes them.
 
-    def __init__(self, provider: Provider, path: Path) -> None:
+    A recording is a convenience: what cannot be written down is answered all the same.
+    """
+
+    def __init__(self, provider: Provider, path: Path, counts: Counts) -> None:
         """Record a provider.
 
         Args:
             provider: who answers.
             path: the file to append to; its directory is created.
+            counts: what /metrics reports.
+
+        Raises:
+            UserError: the file cannot be used, or ends in something that is no recorded answer.
         """
         self.name: ProviderKind = provider.name
         self.corrects = provider.corrects
         self._provider = provider
         self._path = path
+        self._counts = counts
+        self._told = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            _mend(path)
         except OSError as error:
             raise UserError(
                 f"--record {path}: {(error.strerror or str(error)).lower()}", "Name another file."
@@ -91,8 +112,23 @@ class RecordingProvider:
         return goal
 
     def _write(self, line: Line) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line.model_dump_json() + "\n")
+        try:
+            with _opened(self._path) as descriptor:
+                append_line(descriptor, line.model_dump_json().encode())
+        except OSError as error:
+            self._counts.not_recorded += 1
+            # Once for each time that the file takes no more: a full disk stays full for a while.
+            if not self._told:
+                log.warning(
+                    "answers are not recorded",
+                    file=str(self._path),
+                    error=(error.strerror or str(error)).lower(),
+                )
+            self._told = True
+        else:
+            if self._told:
+                log.info("answers are recorded again", file=str(self._path))
+            self._told = False
 
 
 class ReplayProvider:
@@ -150,6 +186,42 @@ class ReplayProvider:
         if line.failure is not None:
             raise ProviderFailure(line.failure.kind, line.failure.message)
         return line
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Open a recording for appending; no other service appends to it meanwhile."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _mend(path: Path) -> None:
+    """Make a recording ready to be gone on with: one whose last line has no end gets one.
+
+    Raises:
+        UserError: what stands there is neither an answer nor the beginning of one, as a crash
+            leaves: the file is somebody else's.
+    """
+    with _opened(path) as descriptor:
+        size = whole_size(descriptor)
+        last = os.pread(descriptor, os.fstat(descriptor).st_size - size, size)
+        if not last:
+            return
+        try:
+            _LINE.validate_json(last)
+        except ValidationError:
+            if not (last.startswith(_BEGINNING) or _BEGINNING.startswith(last)):
+                raise UserError(
+                    f"--record {path} is no recording: its last line is no recorded answer",
+                    "Name another file.",
+                ) from None
+            os.ftruncate(descriptor, size)
+        else:
+            os.write(descriptor, b"\n")
 
 
 def _read(path: Path) -> str:

@@ -313,12 +313,12 @@ def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch,
 LAZY = "def reward(state, action):\n    return 1.0 - 0.01 * np.sum(np.square(action), axis=1)\n"
 
 
-def fails_on_demand(monkeypatch):
-    """Return a list: while there is anything in it, LAZY misses its deadline."""
+def fails_on_demand(monkeypatch, *sources):
+    """Return a list: while there is anything in it, LAZY, or such programs, miss deadlines."""
     evaluate, failing = rewards.evaluate_guarded, []
 
     def miss(program, *args):
-        if failing and program.source == LAZY:
+        if failing and program.source in (sources or (LAZY,)):
             raise SandboxError("deadline", "it took too long")
         return evaluate(program, *args)
 
@@ -418,3 +418,56 @@ def test_a_reward_that_fails_is_out_of_force_in_the_books_too(make, monkeypatch,
         assert rows(h, "failed")[-1]["undone"] == failed.id
     assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
     assert killed.run.adaptation.triggers == alone.run.adaptation.triggers
+
+
+def adopts_twice(make, monkeypatch, directory, failing=(LAZY,), kill=None, **overrides):
+    """A run that adopts CENTRE, which reads x, then LAZY, which reads nothing and fails."""
+    h = make(directory, checkpoint_every_updates=6, **overrides)
+    missing = fails_on_demand(monkeypatch, *failing)
+    once = [AdoptReward(kind="adopt_reward", reward=s, force=True) for s in (CENTRE, LAZY)]
+    h.at = {
+        3: [lambda h: kinds(h).count("adopt") > 0 or h.send(once[0])],
+        4: [lambda h: kinds(h).count("adopt") > 1 or h.send(once[1])],
+        7: [lambda h: "set_reward" in kinds(h) or missing.append(1)],
+        9: [lambda h: missing.clear()],
+    }
+    if kill is not None:
+        h.at[kill] = [*h.at.get(kill, []), die]
+    return h
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlapping"])
+@pytest.mark.parametrize("kill", [10, 13], ids=["before the checkpoint", "after it"])
+def test_a_reward_that_fails_gives_way_to_the_one_before_it(
+    make, monkeypatch, tmp_path, kill, overlap
+):
+    options = {"ppo": {"learning_rate": 1e-2, "overlap": overlap}}
+    alone = adopts_twice(make, monkeypatch, tmp_path / "alone", **options)
+    alone.go()
+    with pytest.raises(Killed):
+        adopts_twice(make, monkeypatch, tmp_path / "killed", kill=kill, **options).go()
+    killed = adopts_twice(make, monkeypatch, tmp_path / "killed", **options)
+    killed.go()
+    assert killed.digest() == alone.digest()
+    for h in (alone, killed):
+        centre = next(e for e in h.run.adaptation.rewards if e.source == CENTRE)
+        lazy = next(e for e in h.run.adaptation.rewards if e.source == LAZY)
+        assert (centre.outcome, lazy.outcome) == ("in_force", "failed")
+        assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == centre.id
+        (entry,) = [e for e in h.run_dir.journal() if e.kind == "set_reward"]
+        assert (entry.update, entry.values["source"]) == (7, CENTRE)
+        # The rollout that LAZY fails at is judged by CENTRE already.
+        judged_by = [row["reward_id"] for row in h.metrics()]
+        assert judged_by[6:8] == [lazy.id, centre.id]
+        assert set(judged_by[7:]) == {centre.id}
+        assert rows(h, "failed")[-1]["reward_id"] == centre.id
+
+
+def test_where_the_one_before_fails_too_the_tasks_own_reward_takes_over(
+    make, monkeypatch, tmp_path
+):
+    h = adopts_twice(make, monkeypatch, tmp_path / "run", failing=(LAZY, CENTRE))
+    h.go()
+    (entry,) = [e for e in h.run_dir.journal() if e.kind == "set_reward"]
+    assert (entry.update, entry.values["source"]) == (7, None)
+    assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == "task"

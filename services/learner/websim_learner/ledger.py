@@ -111,11 +111,13 @@ class Ledger:
             # A resumed run must judge this update's rollout, and the later ones, the same way.
             values: dict[str, Any] = {
                 "branch": self._branches.index(branch),
-                "source": None,
+                "source": advance.fallback_source,
                 "why": advance.reward_failure,
             }
             self._run_dir.append_journal(branch.updates - 1, "set_reward", values)
-            self.warn(f"{advance.reward_failure}; the task's own reward is learned from instead")
+            own = advance.fallback_source is None
+            instead = "the task's own reward" if own else f"the one before, {advance.reward_id},"
+            self.warn(f"{advance.reward_failure}; {instead} is learned from instead")
         if advance.nonfinite_rows:
             self.warn(
                 f"reward {advance.reward_id} was not a finite number in {advance.nonfinite_rows} "

@@ -163,6 +163,17 @@ class ProgramReward:
         raise RewardFailed(problem)
 
 
+def fields_of(source: str | None, task: TaskInfo) -> tuple[str, ...]:
+    """Return the fields of a task that a reward reads; none where its text is refused."""
+    if source is None:
+        return ()
+    fields = {field.name: field.columns for field in task.fields}
+    try:
+        return compile_program(source, ProgramSchema(fields, task.action_dim)).fields
+    except ProgramError:
+        return ()
+
+
 def make_reward(source: str | None, task: TaskInfo, num_envs: int) -> Reward:
     """Return the reward of a source text, or the task's own for None.
 

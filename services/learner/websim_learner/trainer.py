@@ -164,11 +164,12 @@ class Trainer:
         self._working = True
         for branch in self.branches:
             last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
-            advance = branch.advance(last)
+            advance = branch.advance(last, self._adapter.spare)
             self.ledger.note_advance(branch, advance)
             self._adapter.note_advance(advance)
             if advance.reward_failure:
-                self._fall_back(branch, None, advance.reward_failure, branch.updates - 1)
+                source, why = advance.fallback_source, advance.reward_failure
+                self._fall_back(branch, source, why, branch.updates - 1)
         self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:

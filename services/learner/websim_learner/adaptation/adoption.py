@@ -18,6 +18,12 @@ from websim_learner.rewards import TASK_REWARD_ID, Reward
 class Adoptions(AdapterCore):
     """Lets the incumbent go on under another reward, and takes that back."""
 
+    @property
+    def spare(self) -> str | None:
+        """Source of the reward that was in force before the last adoption: it takes over where the
+        present one fails. None: the task's own does."""
+        return self.policies.undo[-1].reward_source if self.policies.undo else None
+
     def adopt_reward(self, reward: str, force: bool) -> str:
         """Adopt a reward without a trial; the guards watch what comes of it."""
         entry = self.state.entry(reward)
@@ -108,24 +114,24 @@ class Adoptions(AdapterCore):
         return after
 
     def note_failure(self, failed: str, why: str, update: int) -> None:
-        """Take note that the task's own reward has taken over from one that failed.
+        """Take note that the branch's present reward has taken over from one that failed.
 
         Args:
             failed: id of the reward that gives no numbers any more.
             why: for people.
-            update: updates that were done before the task's own reward judged.
+            update: updates that were done before the present reward judged.
         """
-        state = self.state
+        state, after = self.state, self._branch.reward.id
         for entry in state.rewards:
             if entry.outcome == "in_force":
                 state.note(entry.id, outcome="adopted")
         state.note(failed, outcome="failed", reason=why)
-        if state.entry(TASK_REWARD_ID) is None:
+        if state.entry(after) is None:
             self._remember_first()
-        state.note(TASK_REWARD_ID, outcome="in_force", reason="", update=update)
+        state.note(after, outcome="in_force", reason="", update=update)
         state.baseline = state.preference = None
         state.points = []
         state.triggers = after_failure(state.triggers)
-        values = {"reward_id": TASK_REWARD_ID, "undone": failed, "why": why}
+        values = {"reward_id": after, "undone": failed, "why": why}
         self.books.row("failed", values)
-        self.books.tell("failed", f"{failed} failed, {TASK_REWARD_ID} is in force: {why}")
+        self.books.tell("failed", f"{failed} failed, {after} is in force: {why}")

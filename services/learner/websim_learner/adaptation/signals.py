@@ -114,7 +114,7 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
 
 
 def after_failure(state: TriggerState) -> TriggerState:
-    """Return the state after the task's own reward took over from one that failed."""
+    """Return the state after another reward took over from one that failed."""
     return msgspec.structs.replace(state, adopted_env_steps=None, told=())
 
 

@@ -80,7 +80,7 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     if settings.run_dir not in (None, settings.resume):
         raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
-    given += [name for name in ("set", "next_task") if getattr(settings, name)]
+    given += [name for name in ("set", "next_task", "adapt_every_steps") if getattr(settings, name)]
     if given:
         flag = "--" + given[0].replace("_", "-")
         raise UserError(
@@ -130,11 +130,20 @@ def _asked(settings: TrainSettings) -> RunConfig:
         adapt=adapt,
         goal=settings.goal,
         target=settings.target,
+        adapt_every_steps=_adapt_every_steps(settings, adapt),
         next_tasks=_next_tasks(settings, task, adapt),
         eval_episodes=settings.eval_episodes,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
         checkpoint_every_updates=every_updates(settings.checkpoint_every_steps, steps_per_update),
     )
+
+
+def _adapt_every_steps(settings: TrainSettings, adapt: str) -> int:
+    if settings.adapt_every_steps is None:
+        return 0
+    if adapt == "off":
+        raise UserError("--adapt-every-steps is for a run that adapts", "Add --adapt auto.")
+    return settings.adapt_every_steps
 
 
 def _next_tasks(settings: TrainSettings, task: str, adapt: str) -> tuple[str, ...]:

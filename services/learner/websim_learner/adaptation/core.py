@@ -15,6 +15,7 @@ from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.preference import TrajectoryBank
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.signals import (
+    ENTROPY_FLOOR_NATS_PER_ACTION,
     TriggerSettings,
     after_adaptation,
 )
@@ -96,9 +97,12 @@ class AdapterCore:
 
     @property
     def _settings(self) -> TriggerSettings:
-        """When the run asks for a change, by its present goal."""
-        by_fitness = self.state.goal.by_fitness
-        return msgspec.structs.replace(self._run_settings, by_fitness=by_fitness)
+        """When the run asks for a change, by its present goal and task."""
+        return msgspec.structs.replace(
+            self._run_settings,
+            by_fitness=self.state.goal.by_fitness,
+            entropy_floor_nats=ENTROPY_FLOOR_NATS_PER_ACTION * self.task.action_dim,
+        )
 
     @property
     def _asks_first(self) -> bool:

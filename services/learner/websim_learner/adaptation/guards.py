@@ -30,7 +30,7 @@ def guards(
         yield _guard("prefers_worse", f"The reward prefers worse: {preference.sentence}", numbers)
     if settings.by_fitness:
         yield from _hacked(points, settings)
-    yield from _learning_breaks(points, settings)
+    yield from _learning_breaks(points, baseline, settings)
 
 
 def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
@@ -100,7 +100,9 @@ def _hacked(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[
         )
 
 
-def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:
+def _learning_breaks(
+    points: Sequence[EvalPoint], baseline: EvalPoint | None, settings: TriggerSettings
+) -> Iterator[Trigger]:
     if not points:
         return
     last, history = points[-1], points[:-1]
@@ -122,12 +124,25 @@ def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> 
                 f"is {length:.4g}.",
                 {"length": mean_of(last.length), "median": length},
             )
-    if floor is not None and last.entropy_nats < floor:
+    if floor is not None and _explores_no_more(points, baseline, floor):
         yield _guard(
             "entropy",
             f"The policy's entropy is {last.entropy_nats:.4g} nats, below {floor:.4g}.",
             {"entropy_nats": last.entropy_nats, "floor_nats": floor},
         )
+
+
+def _explores_no_more(
+    points: Sequence[EvalPoint], baseline: EvalPoint | None, floor: float
+) -> bool:
+    """Return whether the policy's entropy has fallen below the floor since the change.
+
+    Where it was below before, that is no fault of the change: otherwise each adoption would be
+    taken back at once, and another one asked for.
+    """
+    before = [*([] if baseline is None else [baseline]), *points[:-1]]
+    was_above = not before or any(point.entropy_nats >= floor for point in before)
+    return was_above and points[-1].entropy_nats < floor
 
 
 def _guard(what: str, sentence: str, numbers: dict[str, float]) -> Trigger:

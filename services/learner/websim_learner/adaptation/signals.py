@@ -37,7 +37,7 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: value loss below which nothing explodes, as a share of the variance of returns. Where
     hardly an episode ends early the median is nearly nothing, and a few falls are many times it."""
     entropy_floor_nats: float | None = None
-    """Guard: of the policy. ENTROPY_FLOOR_NATS_PER_ACTION * action_dim is sensible; None: off."""
+    """Guard: of the policy. A run's is ENTROPY_FLOOR_NATS_PER_ACTION * action_dim; None: off."""
     length_share: float = 0.5
     """Guard: mean episode length over its median since the change, below which it collapsed."""
     probation_env_steps: int = 300_000

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from websim.programs.sandbox import STRIKES
 from websim.service.errors import UserError
 from websim_learner.advance import Advance
 from websim_learner.algorithms.ppo import PPO
@@ -25,6 +26,7 @@ from websim_learner.models import NumpyActor
 from websim_learner.pace import Pace
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import (
+    LOST_SHARE,
     Judgement,
     Reward,
     RewardFailed,
@@ -108,6 +110,8 @@ class Branch:
             for _ in range(2 if settings.overlap else 1)
         ]
         self._scaled_for = reward.id
+        self._struck = ("", 0)
+        """A reward, and how many rollouts in a row it had too few numbers for."""
         self._ahead: _Collected | None = None
         self._envs: dict[str, Arrays] | None = None
         """Where the envs are to be put at the start; None: at the start of episodes."""
@@ -298,6 +302,7 @@ class Branch:
             "other_episodes": [each.episodes for each in self.others.values()],
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
+            "struck": self._struck,
             "swap": self.algorithm.swap.counters(),
             "reward_source": self.reward.source,
             "ahead": ahead
@@ -336,6 +341,8 @@ class Branch:
         for part, each in enumerate(self.others.values()):
             each.load(parts[f"episodes-{part}"], counters["other_episodes"][part])
         self._scaled_for = counters["scaled_for"]
+        struck, times = counters.get("struck", ("", 0))
+        self._struck = (struck, times)
         self.algorithm.swap = Swap(**counters.get("swap", {}))
         self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
@@ -371,6 +378,24 @@ class Branch:
         timing = self._collector.collect(rollout, actor, first_t, fields)
         return _Collected(rollout, reward, timing)
 
+    def _judge(self, rollout: Rollout, reward: Reward) -> Judgement:
+        """Judge a rollout; strikes are in checkpoints, so that every life counts the same.
+
+        Raises:
+            RewardFailed: the reward gives no numbers, or too few in rollout after rollout.
+        """
+        judgement = reward.judge(rollout)
+        struck, times = self._struck
+        before = times if struck == reward.id else 0
+        times = before + 1 if judgement.lost_share >= LOST_SHARE else 0
+        self._struck = (reward.id, times % STRIKES)
+        if times == STRIKES:
+            raise RewardFailed(
+                f"reward {reward.id} was not a finite number in {judgement.lost_share:.0%} of the "
+                f"transitions, in the last of {STRIKES} such rollouts in a row"
+            )
+        return judgement
+
     def _judge_instead(
         self, rollout: Rollout, failed: Reward, spare: str | None
     ) -> tuple[str | None, str, Judgement]:
@@ -381,7 +406,7 @@ class Branch:
                 with contextlib.closing(reward):
                     # What an earlier version collected ahead has the fields of one reward only.
                     if rollout.fields.keys() >= {*reward.fields}:
-                        return spare, reward.id, reward.judge(rollout)
+                        return spare, reward.id, self._judge(rollout, reward)
             except (RewardFailed, UserError):
                 # Training goes on by what is always there.
                 pass
@@ -396,7 +421,7 @@ class Branch:
         rollout, reward = collected.rollout, collected.reward
         failure, source, reward_id = "", reward.source, reward.id
         try:
-            judgement = reward.judge(rollout)
+            judgement = self._judge(rollout, reward)
         except RewardFailed as error:
             # The journal will say from where on.
             failure = str(error)

@@ -325,7 +325,8 @@ class Adapter(Tryouts):
                 self._take_candidates(msgspec.convert(values, Proposal))
             case "adopt":
                 source = values["source"]
-                preferred = self._checked(source, force=True).preference if source else None
+                # It has passed the gate of its time, whatever the present one says.
+                preferred = self._verdict(source).preference if source else None
                 self._adopt_source(source, preferred)
             case "rollback":
                 self._roll_back("a person takes it back")

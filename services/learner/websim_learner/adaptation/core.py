@@ -121,11 +121,16 @@ class AdapterCore:
         Raises:
             UserError: it is refused; says why.
         """
-        checked = check_reward(source, self._branch.client.task, self._known_behaviours())
+        checked = self._verdict(source)
         if not checked.accepted and not (force and checked.tier == "preference"):
             remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
             raise UserError(f"the reward is refused: {checked.message}", remedy)
         return checked
+
+    def _verdict(self, source: str) -> Checked:
+        """Return what the gate says of a reward."""
+        known = self._known_behaviours()
+        return check_reward(source, self.task, known, self.bank.trajectories)
 
     def _known_behaviours(self) -> list[Trajectory]:
         """Return what a reward is to rank as fitness does; nothing where a person judges."""

@@ -327,11 +327,8 @@ def fails_on_demand(monkeypatch, *sources):
 
 
 def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkeypatch):
-    h = make(total_steps=40 * STEPS)
-    h.at = {
-        2: [sends(SetReward(kind="set_reward", source=LAZY))],
-        6: [tries(CENTRE, "centre")],
-    }
+    h = make(total_steps=40 * STEPS, reward_source=LAZY)
+    h.at = {6: [tries(CENTRE, "centre")]}
     failing = fails_on_demand(monkeypatch)
     in_the_trial(h, 2, lambda h: failing.append(1))
     assert h.go() == "finished"
@@ -372,10 +369,7 @@ def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make
         points.extend(h.run.adaptation.points)
 
     h.run._adapter._conclude = concluded
-    h.at = {
-        2: [sends(SetReward(kind="set_reward", source=LAZY))],
-        6: [tries(CENTRE, "centre")],
-    }
+    h.at = {6: [tries(CENTRE, "centre")]}
     h.go()
     assert rows(h, "adopted") == []
     (point,) = points

@@ -41,6 +41,7 @@ from websim_learner.fleet import RunStopped, is_lost
 from websim_learner.ledger import Ledger
 from websim_learner.pace import Pace
 from websim_learner.records import JournalEntry, RunState
+from websim_learner.rewards import Reward
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
 
@@ -255,13 +256,18 @@ class Trainer:
                 if "why" in values:
                     self._fall_back(branch, values["source"], values["why"], entry.update)
                 else:
-                    branch.set_reward(branch.make_reward(values["source"]))
+                    self._set_reward(branch, branch.make_reward(values["source"]))
             case "trial":
                 self._tend(again=True)
             case "reset_env":
                 self.branches[0].reset_env(entry.values["env_id"])
             case kind:
                 self._adapter.replay(kind, entry.values)
+
+    def _set_reward(self, branch: Branch, reward: Reward) -> None:
+        """Judge by a person's reward from the next rollout on; the adapter's books say so too."""
+        branch.set_reward(reward)
+        self._adapter.note_reward()
 
     def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
         """Go on by the reward that took over from one that failed, from an update on.
@@ -382,10 +388,11 @@ class Trainer:
             case SetReward(source=source, branch=index):
                 if not 0 <= index < len(self.branches):
                     raise UserError(f"there is no branch {index}", "Branch 0 always exists.")
+                self._adapter.require_off()
                 reward = self.branches[index].make_reward(source)
                 values = {"branch": index, "source": source, "reward_id": reward.id}
                 self.ledger.journal("set_reward", values)
-                self.branches[index].set_reward(reward)
+                self._set_reward(self.branches[index], reward)
                 return reward.id
             case ResetEnv(env_id=env_id):
                 return self._reset_env(env_id)

@@ -113,8 +113,8 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
     )
 
 
-def after_failure(state: TriggerState) -> TriggerState:
-    """Return the state after another reward took over from one that failed."""
+def without_adoption(state: TriggerState) -> TriggerState:
+    """Return the state after another reward came into force that nothing was measured for."""
     return msgspec.structs.replace(state, adopted_env_steps=None, told=())
 
 

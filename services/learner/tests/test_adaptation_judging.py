@@ -30,6 +30,7 @@ from websim_learner.control import (
     SetReward,
     TryReward,
 )
+from websim_learner.records import EvaluationRecord
 
 EDGE = "def reward(state, action):\n    return 1.0 + np.abs(state.x)\n"
 
@@ -360,7 +361,7 @@ def test_groups_that_cannot_be_had_end_the_adaptation_not_the_run(make):
 
 def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make):
     # Whoever wins, nothing is adopted without a yes.
-    h = make(adapt="approve", total_steps=40 * STEPS)
+    h = make(adapt="approve", total_steps=40 * STEPS, reward_source=LAZY)
     points = []
     conclude = h.run._adapter._conclude
 
@@ -465,3 +466,77 @@ def test_where_the_one_before_fails_too_the_tasks_own_reward_takes_over(
     (entry,) = [e for e in h.run_dir.journal() if e.kind == "set_reward"]
     assert (entry.update, entry.values["source"]) == (7, None)
     assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == "task"
+
+
+SET = SetReward(kind="set_reward", source=CENTRE)
+
+
+def test_a_run_that_adapts_refuses_a_reward_that_goes_round_its_gate(make):
+    h = make(total_steps=6 * STEPS)
+    h.at = {2: [sends(SET)]}
+    h.go()
+    (refusal,) = h.answers
+    assert "Use `websim rewards adopt FILE`" in str(refusal)
+    assert "set_reward" not in kinds(h)
+    assert h.branch.reward.id == "task"
+
+
+def sets_while_off(make, directory, kill=None):
+    """A run that adopts LAZY, is told not to adapt any more, and is given CENTRE."""
+    h = make(directory, total_steps=12 * STEPS, checkpoint_every_updates=3)
+    adopts = AdoptReward(kind="adopt_reward", reward=LAZY, force=True)
+    h.at = {
+        2: [lambda h: "adopt" in kinds(h) or h.send(adopts)],
+        4: [lambda h: "adapt_mode" in kinds(h) or h.send(OFF)],
+        5: [lambda h: "set_reward" in kinds(h) or h.send(SET)],
+    }
+    if kill is not None:
+        h.at[kill] = [die]
+    return h
+
+
+@pytest.mark.parametrize("kill", [6, 8], ids=["before the checkpoint", "after it"])
+def test_the_books_of_a_run_that_does_not_adapt_know_what_a_person_sets(make, tmp_path, kill):
+    alone = sets_while_off(make, tmp_path / "alone")
+    on_probation = []
+    alone.at[5].insert(0, lambda h: on_probation.append(h.run.adaptation.baseline is not None))
+    alone.go()
+    assert on_probation == [True]
+    with pytest.raises(Killed):
+        sets_while_off(make, tmp_path / "killed", kill).go()
+    killed = sets_while_off(make, tmp_path / "killed")
+    killed.go()
+    assert killed.digest() == alone.digest()
+    for h in (alone, killed):
+        in_force = h.run.adaptation_view.rewards().in_force
+        assert in_force == h.branch.reward.id
+        entry = h.run.adaptation.entry(in_force)
+        assert (entry.source, entry.outcome, entry.update) == (CENTRE, "in_force", 5)
+        assert [e.outcome for e in h.run.adaptation.rewards if e.source == LAZY] == ["adopted"]
+        # The loss of fitness under LAZY is not held against it.
+        assert h.run.adaptation.baseline is None
+    assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
+
+
+def test_the_trend_is_in_the_records_and_is_told_to_who_writes_rewards(make):
+    """Asked by the clock at the sixth evaluation, of 192 steps each: a trend is made of six."""
+    author = AskedAuthor()
+    asked = []
+    ask = author.ask
+    author.ask = lambda path, body: (asked.append(body), ask(path, body))
+    h = make(author=author, eval_every_updates=1, adapt_every_steps=6 * STEPS)
+    h.go()
+    told = [r for r in h.run.stream.after(0, 10_000) if isinstance(r, EvaluationRecord)]
+    lows = [record.fitness_slope_low_per_million for record in told[:6]]
+    assert lows[:5] == [None] * 5
+    sixth = told[5]
+    assert sixth.fitness_slope_low_per_million <= sixth.fitness_slope_per_million
+    assert sixth.fitness_slope_per_million <= sixth.fitness_slope_high_per_million
+    assert asked[0]["feedback"]["env_steps"] == sixth.env_steps == 6 * STEPS
+    assert asked[0]["feedback"]["fitness_slope_low"] == lows[5]
+    # By the task's own reward, which is in force, its sum is the return.
+    assert sixth.reward_id == "task"
+    assert sixth.reward_return_mean == pytest.approx(sixth.return_mean)
+    assert sixth.reward_fitness_correlation == pytest.approx(
+        asked[0]["feedback"]["reward_fitness_correlation"]
+    )

@@ -221,8 +221,17 @@ class Ledger:
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
-    def evaluate(self, examine: Callable[[Branch], Evaluation]) -> list[Evaluation]:
-        """Evaluate every branch; training time stands meanwhile."""
+    def evaluate(
+        self,
+        examine: Callable[[Branch], Evaluation],
+        outlook: Callable[[Evaluation], dict[str, Any]] = lambda _: {},
+    ) -> list[Evaluation]:
+        """Evaluate every branch; training time stands meanwhile.
+
+        Args:
+            examine: evaluates one.
+            outlook: returns what an evaluation says beyond itself, by names of its record.
+        """
         before = self.state
         evaluations = []
         with self.clock.evaluating():
@@ -240,6 +249,8 @@ class Ledger:
                         length_mean=float(evaluation.episode_length.mean()),
                         fitness_mean=float(evaluation.episode_fitness.mean()),
                         success_mean=evaluation.success_mean,
+                        reward_id=branch.reward.id,
+                        **outlook(evaluation),
                     )
                 )
             self.evaluated = self.updates

@@ -211,7 +211,10 @@ class Trainer:
         kept = self._adapter.trajectories
         self._working = True
         try:
-            return self.ledger.evaluate(lambda each: self._examiner.examine(each, kept, most))[0]
+            return self.ledger.evaluate(
+                lambda each: self._examiner.examine(each, kept, most),
+                lambda made: self._adapter.outlook(made, whole=most is None),
+            )[0]
         finally:
             self._working = False
 

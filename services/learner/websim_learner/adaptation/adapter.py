@@ -11,6 +11,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.outlook import outlook
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
@@ -54,6 +55,15 @@ class Adapter(Tryouts):
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
         self.state.stats = stats_of(advance)
+
+    def outlook(self, evaluation: Evaluation, *, whole: bool = True) -> dict[str, float | None]:
+        """Return what an evaluation that is about to be noted says of the trend, for its record."""
+        state = self.state
+        if state.mode == "off":
+            return {}
+        update, env_steps = self.books.when
+        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
+        return outlook([*state.points, point], self._settings)
 
     def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
         """Take in an evaluation of the incumbent; pull a trigger where one is due.

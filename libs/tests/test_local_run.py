@@ -322,11 +322,13 @@ def test_an_unknown_option_of_train_is_named():
 
 def test_what_contradicts_a_run_that_goes_on_reaches_the_learner_which_refuses_it(tmp_path):
     asked = {"task": "Hopper-v5", "algo": "sac", "seed": 0, "goal": "stand", "adapt": "off"}
-    options = RunOptions(resume=tmp_path, target=5.0, next_tasks=["Ant-v5"], **asked)
+    asked |= {"target": 5.0, "adapt_every_steps": 200_000}
+    options = RunOptions(resume=tmp_path, next_tasks=["Ant-v5"], **asked)
     argv = options.learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
     for text in ("--task Hopper-v5", "--algo sac", "--seed 0", "--next-task Ant-v5"):
         assert text in " ".join(argv)
     assert {"--goal=stand", "--adapt=off", "--target=5.0"} < set(argv)
+    assert "--adapt-every-steps=200000" in argv
 
     quiet = RunOptions(resume=tmp_path).learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
     assert quiet[1:] == [

@@ -85,6 +85,13 @@ Adapt = Annotated[
 Target = Annotated[
     float | None, typer.Option("--target", help="Fitness at which the goal is reached.")
 ]
+AdaptEverySteps = Annotated[
+    int | None,
+    typer.Option(
+        "--adapt-every-steps",
+        help="Ask for a change about so long after the last adaptation, whatever was measured.",
+    ),
+]
 NextTask = Annotated[
     list[str] | None,
     typer.Option(

@@ -48,6 +48,8 @@ class RunOptions:
     """auto, approve or off; None is auto with a goal, else off."""
     target: float | None = None
     """Fitness at which the goal is reached."""
+    adapt_every_steps: int | None = None
+    """Ask for a change about so long after the last adaptation; None asks by measures only."""
     next_tasks: Sequence[str] = ()
     """Tasks that some environments get when the target is reached and nothing harder is left."""
     reward_gen: str | None = None
@@ -75,7 +77,11 @@ class RunOptions:
             )
         if self.adapt not in (None, "auto", "approve", "off"):
             raise UserError(f"--adapt {self.adapt} is unknown", "Choose auto, approve or off.")
-        for name, value in (("--num-envs", self.num_envs), ("--total-steps", self.total_steps)):
+        for name, value in (
+            ("--num-envs", self.num_envs),
+            ("--total-steps", self.total_steps),
+            ("--adapt-every-steps", self.adapt_every_steps),
+        ):
             if value is not None and value < 1:
                 raise UserError(f"{name} {value} must be at least 1")
         if self.resume is not None:
@@ -130,6 +136,7 @@ class RunOptions:
             ("--goal", self.goal),
             ("--adapt", self.adapt),
             ("--target", self.target),
+            ("--adapt-every-steps", self.adapt_every_steps),
         ):
             arguments += [] if wish is None else [f"{flag}={wish}"]
         for next_task in self.next_tasks:

@@ -25,6 +25,8 @@ class GuardedReward:
     """Environments whose total or a component was NaN or infinite; it became 0."""
     clipped_rows: int = 0
     """Environments whose total or a component was finite but beyond the limit."""
+    lost: npt.NDArray[np.bool_] | None = None
+    """Environments whose total was no finite number, shape (N,); None where all were."""
 
 
 def evaluate_guarded(
@@ -52,6 +54,7 @@ def evaluate_guarded(
     }
     if all(_is_within(array, limit) for array in arrays.values()):
         return GuardedReward(arrays.pop(""), arrays)
+    lost = ~np.isfinite(arrays[""])
     nonfinite = np.zeros(len(total), dtype=np.bool_)
     clipped = np.zeros(len(total), dtype=np.bool_)
     for name, array in arrays.items():
@@ -59,7 +62,8 @@ def evaluate_guarded(
         nonfinite |= ~finite
         clipped |= finite & (np.abs(array) > limit)
         arrays[name] = np.clip(np.where(finite, array, 0.0), -limit, limit)
-    return GuardedReward(arrays.pop(""), arrays, int(nonfinite.sum()), int(clipped.sum()))
+    counts = int(nonfinite.sum()), int(clipped.sum())
+    return GuardedReward(arrays.pop(""), arrays, *counts, lost if lost.any() else None)
 
 
 def _is_within(array: npt.NDArray[np.float64], limit: float) -> bool:

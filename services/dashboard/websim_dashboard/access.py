@@ -133,7 +133,9 @@ class SessionCheck:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._tokens.role_of(token.strip())
-        return cookie_role(self._tokens, connection.cookies.get(cookie_name(connection), ""), time.time())
+        return cookie_role(
+            self._tokens, connection.cookies.get(cookie_name(connection), ""), time.time()
+        )
 
 
 class Guard:

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from websim_learner.adaptation.feedback import evenly_spaced, make_feedback
+from websim_learner.adaptation.outlook import outlook, slope_low_per_million
 from websim_learner.adaptation.points import ComponentTally, EvalPoint
+from websim_learner.adaptation.signals import TriggerSettings
 
 NAN, INF = math.nan, math.inf
 
@@ -151,3 +153,26 @@ def test_components_are_cut_to_what_is_taken():
     # The smallest shares are left out, and a long name is cut.
     assert list(told) == [f"c{i}" for i in range(9, 40)] + ["n" * 64]
     assert told["n" * 64].mean == 7.0
+
+
+def test_the_outlook_of_evaluations_by_hand():
+    """Fitness grows by 1 in 1,000 steps between any two of six: 1,000 per million, for certain."""
+    points = [point(i) for i in range(1, 7)]
+    assert outlook(points, TriggerSettings()) == {
+        "reward_return_mean": 65.0,
+        "reward_fitness_correlation": pytest.approx(1.0),
+        "fitness_slope_per_million": pytest.approx(1000.0),
+        "fitness_slope_low_per_million": pytest.approx(1000.0),
+        "fitness_slope_high_per_million": pytest.approx(1000.0),
+    }
+    assert slope_low_per_million(points) == pytest.approx(1000.0)
+
+
+def test_looks_and_few_evaluations_make_no_slope_and_another_rewards_sums_no_correlation():
+    points = [point(i) for i in range(1, 6)]
+    points.append(point(6, whole=False, reward_id="p_2", reward_return=(3.0, 5.0)))
+    assert outlook(points, TriggerSettings()) == {
+        "reward_return_mean": 4.0,
+        "reward_fitness_correlation": None,
+    }
+    assert slope_low_per_million(points) is None

@@ -30,6 +30,7 @@ from websim_learner.control import (
     SetReward,
     TryReward,
 )
+from websim_learner.records import EvaluationRecord
 
 EDGE = "def reward(state, action):\n    return 1.0 + np.abs(state.x)\n"
 
@@ -333,12 +334,12 @@ def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch,
 LAZY = "def reward(state, action):\n    return 1.0 - 0.01 * np.sum(np.square(action), axis=1)\n"
 
 
-def fails_on_demand(monkeypatch):
-    """Return a list: while there is anything in it, LAZY misses its deadline."""
+def fails_on_demand(monkeypatch, *sources):
+    """Return a list: while there is anything in it, LAZY, or such programs, miss deadlines."""
     evaluate, failing = rewards.evaluate_guarded, []
 
     def miss(program, *args):
-        if failing and program.source == LAZY:
+        if failing and program.source in (sources or (LAZY,)):
             raise SandboxError("deadline", "it took too long")
         return evaluate(program, *args)
 
@@ -347,11 +348,8 @@ def fails_on_demand(monkeypatch):
 
 
 def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkeypatch):
-    h = make(total_steps=40 * STEPS)
-    h.at = {
-        2: [sends(SetReward(kind="set_reward", source=LAZY))],
-        6: [tries(CENTRE, "centre")],
-    }
+    h = make(total_steps=40 * STEPS, reward_source=LAZY)
+    h.at = {6: [tries(CENTRE, "centre")]}
     failing = fails_on_demand(monkeypatch)
     in_the_trial(h, 2, lambda h: failing.append(1))
     assert h.go() == "finished"
@@ -383,7 +381,7 @@ def test_groups_that_cannot_be_had_end_the_adaptation_not_the_run(make):
 
 def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make):
     # Whoever wins, nothing is adopted without a yes.
-    h = make(adapt="approve", total_steps=40 * STEPS)
+    h = make(adapt="approve", total_steps=40 * STEPS, reward_source=LAZY)
     points = []
     conclude = h.run._adapter._conclude
 
@@ -392,10 +390,7 @@ def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make
         points.extend(h.run.adaptation.points)
 
     h.run._adapter._conclude = concluded
-    h.at = {
-        2: [sends(SetReward(kind="set_reward", source=LAZY))],
-        6: [tries(CENTRE, "centre")],
-    }
+    h.at = {6: [tries(CENTRE, "centre")]}
     h.go()
     assert rows(h, "adopted") == []
     (point,) = points
@@ -438,3 +433,130 @@ def test_a_reward_that_fails_is_out_of_force_in_the_books_too(make, monkeypatch,
         assert rows(h, "failed")[-1]["undone"] == failed.id
     assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
     assert killed.run.adaptation.triggers == alone.run.adaptation.triggers
+
+
+def adopts_twice(make, monkeypatch, directory, failing=(LAZY,), kill=None, **overrides):
+    """A run that adopts CENTRE, which reads x, then LAZY, which reads nothing and fails."""
+    h = make(directory, checkpoint_every_updates=6, **overrides)
+    missing = fails_on_demand(monkeypatch, *failing)
+    once = [AdoptReward(kind="adopt_reward", reward=s, force=True) for s in (CENTRE, LAZY)]
+    h.at = {
+        3: [lambda h: kinds(h).count("adopt") > 0 or h.send(once[0])],
+        4: [lambda h: kinds(h).count("adopt") > 1 or h.send(once[1])],
+        7: [lambda h: "set_reward" in kinds(h) or missing.append(1)],
+        9: [lambda h: missing.clear()],
+    }
+    if kill is not None:
+        h.at[kill] = [*h.at.get(kill, []), die]
+    return h
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["in turn", "overlapping"])
+@pytest.mark.parametrize("kill", [10, 13], ids=["before the checkpoint", "after it"])
+def test_a_reward_that_fails_gives_way_to_the_one_before_it(
+    make, monkeypatch, tmp_path, kill, overlap
+):
+    options = {"ppo": {"learning_rate": 1e-2, "overlap": overlap}}
+    alone = adopts_twice(make, monkeypatch, tmp_path / "alone", **options)
+    alone.go()
+    with pytest.raises(Killed):
+        adopts_twice(make, monkeypatch, tmp_path / "killed", kill=kill, **options).go()
+    killed = adopts_twice(make, monkeypatch, tmp_path / "killed", **options)
+    killed.go()
+    assert killed.digest() == alone.digest()
+    for h in (alone, killed):
+        centre = next(e for e in h.run.adaptation.rewards if e.source == CENTRE)
+        lazy = next(e for e in h.run.adaptation.rewards if e.source == LAZY)
+        assert (centre.outcome, lazy.outcome) == ("in_force", "failed")
+        assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == centre.id
+        (entry,) = [e for e in h.run_dir.journal() if e.kind == "set_reward"]
+        assert (entry.update, entry.values["source"]) == (7, CENTRE)
+        # The rollout that LAZY fails at is judged by CENTRE already.
+        judged_by = [row["reward_id"] for row in h.metrics()]
+        assert judged_by[6:8] == [lazy.id, centre.id]
+        assert set(judged_by[7:]) == {centre.id}
+        assert rows(h, "failed")[-1]["reward_id"] == centre.id
+
+
+def test_where_the_one_before_fails_too_the_tasks_own_reward_takes_over(
+    make, monkeypatch, tmp_path
+):
+    h = adopts_twice(make, monkeypatch, tmp_path / "run", failing=(LAZY, CENTRE))
+    h.go()
+    (entry,) = [e for e in h.run_dir.journal() if e.kind == "set_reward"]
+    assert (entry.update, entry.values["source"]) == (7, None)
+    assert h.branch.reward.id == h.run.adaptation_view.rewards().in_force == "task"
+
+
+SET = SetReward(kind="set_reward", source=CENTRE)
+
+
+def test_a_run_that_adapts_refuses_a_reward_that_goes_round_its_gate(make):
+    h = make(total_steps=6 * STEPS)
+    h.at = {2: [sends(SET)]}
+    h.go()
+    (refusal,) = h.answers
+    assert "Use `websim rewards adopt FILE`" in str(refusal)
+    assert "set_reward" not in kinds(h)
+    assert h.branch.reward.id == "task"
+
+
+def sets_while_off(make, directory, kill=None):
+    """A run that adopts LAZY, is told not to adapt any more, and is given CENTRE."""
+    h = make(directory, total_steps=12 * STEPS, checkpoint_every_updates=3)
+    adopts = AdoptReward(kind="adopt_reward", reward=LAZY, force=True)
+    h.at = {
+        2: [lambda h: "adopt" in kinds(h) or h.send(adopts)],
+        4: [lambda h: "adapt_mode" in kinds(h) or h.send(OFF)],
+        5: [lambda h: "set_reward" in kinds(h) or h.send(SET)],
+    }
+    if kill is not None:
+        h.at[kill] = [die]
+    return h
+
+
+@pytest.mark.parametrize("kill", [6, 8], ids=["before the checkpoint", "after it"])
+def test_the_books_of_a_run_that_does_not_adapt_know_what_a_person_sets(make, tmp_path, kill):
+    alone = sets_while_off(make, tmp_path / "alone")
+    on_probation = []
+    alone.at[5].insert(0, lambda h: on_probation.append(h.run.adaptation.baseline is not None))
+    alone.go()
+    assert on_probation == [True]
+    with pytest.raises(Killed):
+        sets_while_off(make, tmp_path / "killed", kill).go()
+    killed = sets_while_off(make, tmp_path / "killed")
+    killed.go()
+    assert killed.digest() == alone.digest()
+    for h in (alone, killed):
+        in_force = h.run.adaptation_view.rewards().in_force
+        assert in_force == h.branch.reward.id
+        entry = h.run.adaptation.entry(in_force)
+        assert (entry.source, entry.outcome, entry.update) == (CENTRE, "in_force", 5)
+        assert [e.outcome for e in h.run.adaptation.rewards if e.source == LAZY] == ["adopted"]
+        # The loss of fitness under LAZY is not held against it.
+        assert h.run.adaptation.baseline is None
+    assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
+
+
+def test_the_trend_is_in_the_records_and_is_told_to_who_writes_rewards(make):
+    """Asked by the clock at the sixth evaluation, of 192 steps each: a trend is made of six."""
+    author = AskedAuthor()
+    asked = []
+    ask = author.ask
+    author.ask = lambda path, body: (asked.append(body), ask(path, body))
+    h = make(author=author, eval_every_updates=1, adapt_every_steps=6 * STEPS)
+    h.go()
+    told = [r for r in h.run.stream.after(0, 10_000) if isinstance(r, EvaluationRecord)]
+    lows = [record.fitness_slope_low_per_million for record in told[:6]]
+    assert lows[:5] == [None] * 5
+    sixth = told[5]
+    assert sixth.fitness_slope_low_per_million <= sixth.fitness_slope_per_million
+    assert sixth.fitness_slope_per_million <= sixth.fitness_slope_high_per_million
+    assert asked[0]["feedback"]["env_steps"] == sixth.env_steps == 6 * STEPS
+    assert asked[0]["feedback"]["fitness_slope_low"] == lows[5]
+    # By the task's own reward, which is in force, its sum is the return.
+    assert sixth.reward_id == "task"
+    assert sixth.reward_return_mean == pytest.approx(sixth.return_mean)
+    assert sixth.reward_fitness_correlation == pytest.approx(
+        asked[0]["feedback"]["reward_fitness_correlation"]
+    )

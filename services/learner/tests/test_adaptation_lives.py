@@ -23,7 +23,6 @@ from websim_learner.control import (
     SetAdapt,
     SetGoal,
     SetKnobs,
-    SetReward,
     Stop,
     TakeCheckpoint,
     TryReward,
@@ -90,7 +89,6 @@ def journaled(h):
     [
         WEAK,
         AdoptReward(kind="adopt_reward", reward=LAZY, force=True),
-        SetReward(kind="set_reward", source=LAZY),
         TryReward(kind="try_reward", source=LAZY, name="lazy"),
     ],
     ids=lambda command: command.kind,

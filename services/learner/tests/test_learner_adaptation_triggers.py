@@ -199,6 +199,15 @@ def test_a_loss_that_is_no_number_breaks_whatever_was_gained():
     assert find(broken, baseline=make_point(0, 0.0)).what == "value_loss"
 
 
+@pytest.mark.parametrize(("before", "what"), [(-1.9, "entropy"), (-2.1, None)])
+def test_a_policy_that_explored_no_more_before_is_no_fault_of_the_change(before, what):
+    baseline, point = make_point(0, entropy_nats=before), make_point(1, entropy_nats=-2.2)
+    trigger = find([point], baseline=baseline, entropy_floor_nats=-2.0)
+    assert (trigger and trigger.what) == what
+    trigger = find(series([1.0] * 2, entropy_nats=[before, -2.2]), entropy_floor_nats=-2.0)
+    assert (trigger and trigger.what) == what
+
+
 def test_a_guard_speaks_once_until_the_next_change():
     points = series([1.0] * 4, value_loss=[1.0, 1.0, 1.0, 11.0])
     state = after_trigger(TriggerState(), find(points))

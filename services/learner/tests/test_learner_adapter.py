@@ -72,6 +72,29 @@ def test_a_run_that_does_not_adapt_has_no_log(make):
     assert off.result()["env_steps"] == 12 * STEPS
 
 
+def triggers_of(h):
+    return [row["values"] for row in rows(h) if row["kind"] == "trigger"]
+
+
+def test_a_run_asks_for_a_change_by_the_clock_where_it_is_told_to(make):
+    """Evaluated after 4, 8, 12 ... updates of 192 steps: 1,536 are the first beyond 1,000."""
+    h = make(adapt_every_steps=1_000)
+    h.go()
+    first = triggers_of(h)[0]
+    assert (first["trigger"]["kind"], first["env_steps"]) == ("schedule", 1_536)
+    assert "1,536 steps since the last adaptation" in first["trigger"]["sentence"]
+    assert replay_decisions(h.run_dir.path) == 0
+
+
+@pytest.mark.parametrize(("log_std", "what"), [(-3.0, []), (-4.0, ["entropy"])])
+def test_a_policy_that_explores_no_more_is_noticed(make, log_std, what):
+    """Of one action, with log sigma + 1.42 nats: -1.58 and -2.58, on either side of -2."""
+    h = make(ppo={"init_log_std": log_std, "learning_rate": 1e-5})
+    h.go()
+    assert [each["trigger"]["what"] for each in triggers_of(h)] == what
+    assert {each["settings"]["entropy_floor_nats"] for each in triggers_of(h)} <= {-2.0}
+
+
 def test_a_reward_that_pays_for_an_early_end_is_refused_before_any_training(make):
     h = make(total_steps=12 * STEPS)
     source = "def reward(state, action):\n    return -np.abs(state.x)\n"

@@ -73,6 +73,20 @@ def test_rewards_that_are_not_finite_become_zero_and_are_counted(make_client, to
     reward.close()
 
 
+def test_where_an_env_diverged_no_reward_is_held_to_have_numbers(make_client, toy_task):
+    """sqrt of a field that is -1 in 3 of 24 envs, in all of 8 steps: 24 of 192 transitions."""
+    source = "def reward(state, action):\n    return np.sqrt(state.x)\n"
+    reward = make_reward(source, toy_task, NUM_ENVS)
+    rollout = make_rollout(make_client(NUM_ENVS), reward.fields)
+    rollout.fields["x"][:] = 1.0
+    rollout.fields["x"][:, :3] = -1.0
+    assert reward.judge(rollout).lost_share == 24 / 192
+    rollout.invalid[:, :2] = True
+    assert reward.judge(rollout).lost_share == 8 / 192
+    assert reward.judge(rollout).nonfinite_rows == 24
+    reward.close()
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

@@ -205,6 +205,39 @@ def test_a_reward_that_fails_is_replaced_by_the_tasks_own(harness, monkeypatch):
     assert (entry.kind, entry.update, entry.values["source"]) == ("set_reward", 4, None)
 
 
+ROOT = "def reward(state, action):\n    return np.sqrt(state.x)\n"
+
+
+def test_a_reward_without_numbers_is_out_of_force_after_three_rollouts(harness, tmp_path):
+    """The root of x, which is negative half of the time; updates 3 and 4 learn from zeros."""
+
+    def sets_the_root(h):
+        if len(h.run_dir.journal()) < 2:
+            h.send(SetReward(kind="set_reward", source=ROOT))
+
+    def make(directory):
+        run = harness(directory)
+        run.at[2] = [sets_the_root]
+        return run
+
+    alone = make(tmp_path / "alone")
+    assert alone.go() == "finished"
+    ids = [row["reward_id"] for row in alone.metrics()]
+    assert ids[2] == ids[3] != "task"
+    assert ids[:2] + ids[4:] == ["task"] * 8
+    entry = alone.run_dir.journal()[2]
+    assert (entry.kind, entry.update, entry.values["source"]) == ("set_reward", 4, None)
+    assert "in the last of 3 such rollouts in a row" in entry.values["why"]
+    # A life that begins between the strikes counts those before it.
+    killed = make(tmp_path / "killed")
+    killed.at[4] = [lambda h: setattr(h, "stopped", True)]
+    assert killed.go() == "stopped"
+    again = make(tmp_path / "killed")
+    again.go()
+    assert again.digest() == alone.digest()
+    assert [row["reward_id"] for row in again.metrics()] == ids
+
+
 def test_a_run_goes_on_from_its_last_checkpoint(harness, tmp_path):
     first = harness(tmp_path / "run")
     first.at[5] = [lambda h: setattr(h, "stopped", True)]

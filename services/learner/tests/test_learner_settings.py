@@ -180,6 +180,8 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
         ]
 
     assert resume() == config
+    with pytest.raises(UserError, match="--adapt-every-steps cannot change"):
+        resume("--adapt-every-steps", "200000")
     with pytest.raises(UserError, match="--next-task cannot change"):
         resume("--next-task", "Hill-v0")
     assert resume("--total-steps", "9000000").total_steps == 9_000_000
@@ -282,6 +284,14 @@ def test_streams_do_not_overlap_and_repeat():
     assert len(draws) == 3 * len(Stream) * 3
     assert generator(1, Stream.WEIGHTS, 5).random() == generator(1, Stream.WEIGHTS, 5).random()
     assert derived_seed(1, Stream.TRAINING_SESSION) != derived_seed(1, Stream.EVALUATION_SESSION)
+
+
+def test_a_run_that_adapts_may_do_so_by_the_clock(tmp_path):
+    assert configure(tmp_path, "--adapt", "auto").adapt_every_steps == 0
+    asked = ("--adapt-every-steps", "200000")
+    assert configure(tmp_path, "--adapt", "approve", *asked).adapt_every_steps == 200_000
+    with pytest.raises(UserError, match="Add --adapt auto"):
+        configure(tmp_path, *asked)
 
 
 def test_next_tasks_are_for_runs_that_adapt(tmp_path):

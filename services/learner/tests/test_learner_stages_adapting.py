@@ -14,7 +14,6 @@ from websim_learner.control import (
     FitnessProgram,
     SetGoal,
     SetKnobs,
-    SetReward,
     TryReward,
 )
 
@@ -68,8 +67,8 @@ def try_unless_done(harness):
 
 @pytest.mark.parametrize("command", [envs(48), task("Heavy-v0")], ids=["envs", "task"])
 def test_a_change_during_a_trial_is_refused_in_a_line(adapting, command):
-    run = adapting(total_steps=40 * STEPS)
-    run.at = {6: [sends(SetReward(kind="set_reward", source=FAST)), sends(TRY)]}
+    run = adapting(total_steps=40 * STEPS, reward_source=FAST)
+    run.at = {6: [sends(TRY)]}
     original, calls, during = run.run._trainer.during_trial, [], []
 
     def send_in_the_middle():

@@ -20,7 +20,9 @@ class Advance:
     clipped_rows: int
     skipped_steps: int
     reward_failure: str
-    """Why the rollout was judged by the task's own reward after all; empty if it was not."""
+    """Why the rollout was judged by another reward than it was collected for; empty if it was."""
+    fallback_source: str | None
+    """Of the reward that took over then; None: the task's own."""
     physics_s: float
     inference_s: float
     update_s: float

@@ -4,12 +4,15 @@ The trainer holds a list of them. A branch advances by one update at a time and 
 the others, of HTTP, files or commands.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from websim.programs.sandbox import STRIKES
+from websim.service.errors import UserError
 from websim_learner.advance import Advance
 from websim_learner.algorithms.ppo import PPO
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
@@ -22,7 +25,15 @@ from websim_learner.fleet import FleetClient, Waiter, num_envs
 from websim_learner.models import NumpyActor
 from websim_learner.pace import Pace
 from websim_learner.policy_state import PolicyState
-from websim_learner.rewards import Reward, RewardFailed, TaskReward, make_reward
+from websim_learner.rewards import (
+    LOST_SHARE,
+    Judgement,
+    Reward,
+    RewardFailed,
+    TaskReward,
+    fields_of,
+    make_reward,
+)
 from websim_learner.rollout import Rollout
 from websim_learner.statistics import EpisodeStatistics
 
@@ -99,6 +110,8 @@ class Branch:
             for _ in range(2 if settings.overlap else 1)
         ]
         self._scaled_for = reward.id
+        self._struck = ("", 0)
+        """A reward, and how many rollouts in a row it had too few numbers for."""
         self._ahead: _Collected | None = None
         self._envs: dict[str, Arrays] | None = None
         """Where the envs are to be put at the start; None: at the start of episodes."""
@@ -243,7 +256,7 @@ class Branch:
         """Freeze the present policy for forwards of tile rows."""
         return self.algorithm.actor(tile)
 
-    def advance(self, last: bool = False) -> Advance:
+    def advance(self, last: bool = False, spare: str | None = None) -> Advance:
         """Collect a rollout and learn from it.
 
         With overlap, the rollout that is learned from was collected during the update before, by
@@ -252,18 +265,20 @@ class Branch:
 
         Args:
             last: no update follows, so nothing is collected for it.
+            spare: source of the reward that takes over where the present one fails; None, or where
+                that fails too: the task's own.
 
         Raises:
             RunStopped: the run is to stop; updates that were under way are finished.
         """
-        collected = self._ahead or self._collect(self.updates, self._frozen())
+        collected = self._ahead or self._collect(self.updates, self._frozen(), spare)
         self._ahead = None
         if self._executor is None or last:
-            return self._learn(collected)
+            return self._learn(collected, spare)
         following, actor = self.updates + 1, self._frozen()
-        learning = self._executor.submit(self._learn, collected)
+        learning = self._executor.submit(self._learn, collected, spare)
         try:
-            self._ahead = self._collect(following, actor)
+            self._ahead = self._collect(following, actor, spare)
         finally:
             advance = learning.result()
         return advance
@@ -287,6 +302,7 @@ class Branch:
             "other_episodes": [each.episodes for each in self.others.values()],
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
+            "struck": self._struck,
             "swap": self.algorithm.swap.counters(),
             "reward_source": self.reward.source,
             "ahead": ahead
@@ -325,6 +341,8 @@ class Branch:
         for part, each in enumerate(self.others.values()):
             each.load(parts[f"episodes-{part}"], counters["other_episodes"][part])
         self._scaled_for = counters["scaled_for"]
+        struck, times = counters.get("struck", ("", 0))
+        self._struck = (struck, times)
         self.algorithm.swap = Swap(**counters.get("swap", {}))
         self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
@@ -351,30 +369,66 @@ class Branch:
     def _frozen(self) -> NumpyActor:
         return self.algorithm.actor(self._collector.tile)
 
-    def _collect(self, update: int, actor: NumpyActor) -> _Collected:
+    def _collect(self, update: int, actor: NumpyActor, spare: str | None) -> _Collected:
         """Collect the rollout that the update of this number learns from."""
         rollout, reward = self._buffer(update), self.reward
         first_t = update * self.settings.rollout_length
-        timing = self._collector.collect(rollout, actor, first_t, reward.fields)
+        # What takes over from a reward that fails judges the rollout that it fails at.
+        fields = tuple(sorted({*reward.fields, *fields_of(spare, self.client.task)}))
+        timing = self._collector.collect(rollout, actor, first_t, fields)
         return _Collected(rollout, reward, timing)
 
-    def _learn(self, collected: _Collected) -> Advance:
+    def _judge(self, rollout: Rollout, reward: Reward) -> Judgement:
+        """Judge a rollout; strikes are in checkpoints, so that every life counts the same.
+
+        Raises:
+            RewardFailed: the reward gives no numbers, or too few in rollout after rollout.
+        """
+        judgement = reward.judge(rollout)
+        struck, times = self._struck
+        before = times if struck == reward.id else 0
+        times = before + 1 if judgement.lost_share >= LOST_SHARE else 0
+        self._struck = (reward.id, times % STRIKES)
+        if times == STRIKES:
+            raise RewardFailed(
+                f"reward {reward.id} was not a finite number in {judgement.lost_share:.0%} of the "
+                f"transitions, in the last of {STRIKES} such rollouts in a row"
+            )
+        return judgement
+
+    def _judge_instead(
+        self, rollout: Rollout, failed: Reward, spare: str | None
+    ) -> tuple[str | None, str, Judgement]:
+        """Judge a rollout whose reward fails; return by which source and id, and the rewards."""
+        if spare is not None and spare != failed.source:
+            try:
+                reward = self.make_reward(spare)
+                with contextlib.closing(reward):
+                    # What an earlier version collected ahead has the fields of one reward only.
+                    if rollout.fields.keys() >= {*reward.fields}:
+                        return spare, reward.id, self._judge(rollout, reward)
+            except (RewardFailed, UserError):
+                # Training goes on by what is always there.
+                pass
+        own = TaskReward()
+        return None, own.id, own.judge(rollout)
+
+    def _learn(self, collected: _Collected, spare: str | None) -> Advance:
         """Judge a rollout and update the policy."""
         # With overlap the collection is held up, in another thread, and this goes on.
         clock_s = time.perf_counter if self._executor is not None else self.pace.now_s
         began_s = clock_s()
         rollout, reward = collected.rollout, collected.reward
-        failure = ""
+        failure, source, reward_id = "", reward.source, reward.id
         try:
-            judgement = reward.judge(rollout)
+            judgement = self._judge(rollout, reward)
         except RewardFailed as error:
-            # Training goes on by what is always there; the journal will say from where on.
+            # The journal will say from where on.
             failure = str(error)
-            reward = TaskReward()
-            judgement = reward.judge(rollout)
-        if reward.id != self._scaled_for:
+            source, reward_id, judgement = self._judge_instead(rollout, reward, spare)
+        if reward_id != self._scaled_for:
             self.algorithm.reward_changed()
-            self._scaled_for = reward.id
+            self._scaled_for = reward_id
         left = self._total_steps - self.task_env_steps
         progress = (self.env_steps - self.task_env_steps) / max(1, left)
         stats = self.algorithm.update(rollout, judgement.reward, progress, self._between_steps)
@@ -391,7 +445,7 @@ class Branch:
         valid = judgement.reward[~rollout.invalid]
         return Advance(
             stats=stats,
-            reward_id=reward.id,
+            reward_id=reward_id,
             reward_mean=float(valid.mean()) if len(valid) else 0.0,
             reward_std=float(valid.std()) if len(valid) else 0.0,
             component_shares={k: v.share for k, v in judgement.components.items()},
@@ -399,6 +453,7 @@ class Branch:
             clipped_rows=judgement.clipped_rows,
             skipped_steps=collected.timing.skipped_steps,
             reward_failure=failure,
+            fallback_source=source if failure else None,
             physics_s=collected.timing.physics_s,
             inference_s=collected.timing.inference_s,
             update_s=clock_s() - began_s,

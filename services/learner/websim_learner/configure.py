@@ -90,7 +90,7 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     run_dir = RunDir(settings.resume)
     config, _ = run_dir.read_config()
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
-    given += [name for name in ("set", "next_task") if getattr(settings, name)]
+    given += [name for name in ("set", "next_task", "adapt_every_steps") if getattr(settings, name)]
     given += _other_rhythm(settings, config)
     if given:
         flag = "--" + given[0].replace("_", "-")
@@ -166,12 +166,21 @@ def _asked(settings: TrainSettings) -> RunConfig:
         adapt=adapt,
         goal=settings.goal,
         target=settings.target,
+        adapt_every_steps=_adapt_every_steps(settings, adapt),
         next_tasks=_next_tasks(settings, task, adapt),
         eval_episodes=settings.eval_episodes or EVAL_EPISODES,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
         eval_every_updates_adapting=adapting,
         checkpoint_every_updates=every_updates(checkpoint_every_steps, steps_per_update),
     )
+
+
+def _adapt_every_steps(settings: TrainSettings, adapt: str) -> int:
+    if settings.adapt_every_steps is None:
+        return 0
+    if adapt == "off":
+        raise UserError("--adapt-every-steps is for a run that adapts", "Add --adapt auto.")
+    return settings.adapt_every_steps
 
 
 def _next_tasks(settings: TrainSettings, task: str, adapt: str) -> tuple[str, ...]:

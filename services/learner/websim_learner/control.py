@@ -51,7 +51,7 @@ class TakeCheckpoint(_Command):
 
 
 class SetReward(_Command):
-    """Judge rollouts by another reward from the next one on."""
+    """Judge rollouts by another reward from the next one on, in a run that does not adapt."""
 
     kind: Literal["set_reward"]
     source: str | None

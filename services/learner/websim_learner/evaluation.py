@@ -161,8 +161,11 @@ def trajectory(episodes: FirstEpisodes, env_id: int, fitness: float, label: str)
     """Return the first episode of an env whole; its steps were kept."""
     shard = max(s for s, first in enumerate(episodes.first_env_id) if first <= env_id)
     row = env_id - episodes.first_env_id[shard]
-    steps = [step for step in episodes.steps[shard] if step.running[row]]
-    names = steps[0].fields if steps else {}
+    # Where the engine diverged, which ends an episode, there is nothing to judge.
+    steps = [step for step in episodes.steps[shard] if step.counted[row]]
+    if not steps:
+        return Trajectory(label, fitness, {}, np.zeros((0, 0), np.float32))
+    names = steps[0].fields
     return Trajectory(
         label=label,
         fitness=fitness,

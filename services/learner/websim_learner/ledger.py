@@ -111,11 +111,13 @@ class Ledger:
             # A resumed run must judge this update's rollout, and the later ones, the same way.
             values: dict[str, Any] = {
                 "branch": self._branches.index(branch),
-                "source": None,
+                "source": advance.fallback_source,
                 "why": advance.reward_failure,
             }
             self._run_dir.append_journal(branch.updates - 1, "set_reward", values)
-            self.warn(f"{advance.reward_failure}; the task's own reward is learned from instead")
+            own = advance.fallback_source is None
+            instead = "the task's own reward" if own else f"the one before, {advance.reward_id},"
+            self.warn(f"{advance.reward_failure}; {instead} is learned from instead")
         if advance.nonfinite_rows:
             self.warn(
                 f"reward {advance.reward_id} was not a finite number in {advance.nonfinite_rows} "
@@ -219,8 +221,17 @@ class Ledger:
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
-    def evaluate(self, examine: Callable[[Branch], Evaluation]) -> list[Evaluation]:
-        """Evaluate every branch; training time stands meanwhile."""
+    def evaluate(
+        self,
+        examine: Callable[[Branch], Evaluation],
+        outlook: Callable[[Evaluation], dict[str, Any]] = lambda _: {},
+    ) -> list[Evaluation]:
+        """Evaluate every branch; training time stands meanwhile.
+
+        Args:
+            examine: evaluates one.
+            outlook: returns what an evaluation says beyond itself, by names of its record.
+        """
         before = self.state
         evaluations = []
         with self.clock.evaluating():
@@ -238,6 +249,8 @@ class Ledger:
                         length_mean=float(evaluation.episode_length.mean()),
                         fitness_mean=float(evaluation.episode_fitness.mean()),
                         success_mean=evaluation.success_mean,
+                        reward_id=branch.reward.id,
+                        **outlook(evaluation),
                     )
                 )
             self.evaluated = self.updates

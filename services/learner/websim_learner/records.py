@@ -142,7 +142,10 @@ class CheckpointRecord(Record, frozen=True, kw_only=True, tag="checkpoint"):
 
 
 class EvaluationRecord(Record, frozen=True, kw_only=True, tag="evaluation"):
-    """The policy's mean action was evaluated."""
+    """The policy's mean action was evaluated.
+
+    What follows reward_id is told while the run adapts: the reward in force judges then, too.
+    """
 
     branch: int
     episodes: int
@@ -151,6 +154,19 @@ class EvaluationRecord(Record, frozen=True, kw_only=True, tag="evaluation"):
     length_mean: float
     fitness_mean: float
     success_mean: float | None
+    reward_id: str = ""
+    """The reward in force."""
+    reward_return_mean: float | None = None
+    """Mean of its sum over an episode."""
+    fitness_slope_per_million: float | None = None
+    """Theil-Sen slope of fitness over the last whole evaluations since the change before, per
+    million env steps; None while they are too few."""
+    fitness_slope_low_per_million: float | None = None
+    """Where the true slope lies at least, with 95 % confidence."""
+    fitness_slope_high_per_million: float | None = None
+    """Where it lies at most, likewise."""
+    reward_fitness_correlation: float | None = None
+    """Of the reward's sum and fitness over all episodes that it has judged since the change."""
 
 
 class CommandRecord(Record, frozen=True, kw_only=True, tag="command"):

@@ -37,6 +37,13 @@ CURVES = {
 }  # fmt: skip
 """TensorBoard's groups of curves, by attributes of MetricsRecord."""
 
+EVALUATED = (
+    "return_mean", "return_std", "length_mean", "fitness_mean", "reward_return_mean",
+    "fitness_slope_per_million", "fitness_slope_low_per_million", "fitness_slope_high_per_million",
+    "reward_fitness_correlation",
+)  # fmt: skip
+"""TensorBoard's curves of evaluations, by attributes of EvaluationRecord."""
+
 GAUGES = {
     "return_mean": "episode_return",
     "length_mean": "episode_length_steps",
@@ -108,8 +115,9 @@ class Reporter:
                 self.evaluation = numbered
                 self.counts["evaluations"] += 1
                 group = f"branch-{numbered.branch}/evaluation"
-                for name in ("return_mean", "return_std", "length_mean", "fitness_mean"):
-                    self._draw(f"{group}/{name}", getattr(numbered, name), numbered.env_steps)
+                for name in EVALUATED:
+                    if (value := getattr(numbered, name)) is not None:
+                        self._draw(f"{group}/{name}", value, numbered.env_steps)
                 log.info("evaluated", **_facts(numbered))
             case CheckpointRecord():
                 self.counts["checkpoints"] += 1

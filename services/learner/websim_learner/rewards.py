@@ -27,6 +27,10 @@ Float64 = NDArray[np.float64]
 
 TASK_REWARD_ID = "task"
 
+LOST_SHARE = 0.1
+"""Of a rollout's transitions: where a reward has no number for as many, it is judged by zeros that
+nobody has written. A rare singularity is far below."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -40,6 +44,9 @@ class Judgement:
     """Transitions whose reward was beyond the limit."""
     components: dict[str, ComponentTally] = field(default_factory=dict)
     """Of a program that names components, over the valid transitions."""
+    lost_share: float = 0.0
+    """Of all transitions: valid ones whose reward was no finite number. Where an env diverged no
+    reward has numbers."""
 
 
 class RewardFailed(Exception):
@@ -130,7 +137,7 @@ class ProgramReward:
     def judge(self, rollout: Rollout) -> Judgement:
         """Return the reward of every transition."""
         reward = np.empty_like(rollout.task_reward)
-        nonfinite = clipped = 0
+        nonfinite = clipped = lost = 0
         parts: list[dict[str, Float64]] = []
         action = self._action_scale(rollout.action)
         for t in range(rollout.num_steps):
@@ -140,10 +147,12 @@ class ProgramReward:
             valid = ~rollout.invalid[t]
             parts.append({name: part[valid] for name, part in guarded.components.items()})
             nonfinite += guarded.nonfinite_rows
+            lost += 0 if guarded.lost is None else int((guarded.lost & valid).sum())
             clipped += guarded.clipped_rows
         names = parts[0] if parts else {}
         components = {name: np.concatenate([part[name] for part in parts]) for name in names}
-        return Judgement(reward, nonfinite, clipped, tally(components))
+        share = lost / max(1, reward.size)
+        return Judgement(reward, nonfinite, clipped, tally(components), share)
 
     def close(self) -> None:
         """End the child."""
@@ -161,6 +170,17 @@ class ProgramReward:
             except SandboxError as error:
                 problem = str(error)
         raise RewardFailed(problem)
+
+
+def fields_of(source: str | None, task: TaskInfo) -> tuple[str, ...]:
+    """Return the fields of a task that a reward reads; none where its text is refused."""
+    if source is None:
+        return ()
+    fields = {field.name: field.columns for field in task.fields}
+    try:
+        return compile_program(source, ProgramSchema(fields, task.action_dim)).fields
+    except ProgramError:
+        return ()
 
 
 def make_reward(source: str | None, task: TaskInfo, num_envs: int) -> Reward:

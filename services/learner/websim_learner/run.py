@@ -140,7 +140,7 @@ class Run:
         )
         self._adapter = Adapter(
             self._branches, self._ledger, self.adaptation, books, examiner, trials, questions,
-            TriggerSettings(),
+            TriggerSettings(schedule_env_steps=config.adapt_every_steps),
         )  # fmt: skip
         self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log)
         self._ledger.keep_also = self._kept

@@ -43,6 +43,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the run is for, in words; None: the task's own purpose."""
     target: float | None = None
     """Fitness at which the goal is reached."""
+    adapt_every_steps: int = 0
+    """Ask for a change so many env steps after the last adaptation ended; 0: not by the clock."""
     next_tasks: tuple[str, ...] = ()
     """Tasks that some of the envs may get when the goal is reached and nothing harder is left."""
     eval_episodes: int

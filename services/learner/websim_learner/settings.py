@@ -57,6 +57,9 @@ class TrainSettings(ServiceSettings):
     """What the run is for, in words; the task's own purpose when not given."""
     target: float | None = Field(None, allow_inf_nan=False)
     """Fitness at which the goal is reached."""
+    adapt_every_steps: int | None = Field(None, ge=1)
+    """Ask for a change about so long after the last adaptation ended, whatever was measured; only
+    what is measured asks when not given. Never within 100,000 steps of it."""
     next_task: tuple[str, ...] = ()
     """A task that a quarter of the environments get when the goal's target is reached and nothing
     harder is left, a bundled one or a file; it sees and moves the same things. May be repeated."""

@@ -41,6 +41,7 @@ from websim_learner.fleet import RunStopped, is_lost
 from websim_learner.ledger import Ledger
 from websim_learner.pace import Pace
 from websim_learner.records import JournalEntry, RunState
+from websim_learner.rewards import Reward
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
 
@@ -164,11 +165,12 @@ class Trainer:
         self._working = True
         for branch in self.branches:
             last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
-            advance = branch.advance(last)
+            advance = branch.advance(last, self._adapter.spare)
             self.ledger.note_advance(branch, advance)
             self._adapter.note_advance(advance)
             if advance.reward_failure:
-                self._fall_back(branch, None, advance.reward_failure, branch.updates - 1)
+                source, why = advance.fallback_source, advance.reward_failure
+                self._fall_back(branch, source, why, branch.updates - 1)
         self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:
@@ -209,7 +211,10 @@ class Trainer:
         kept = self._adapter.trajectories
         self._working = True
         try:
-            return self.ledger.evaluate(lambda each: self._examiner.examine(each, kept, most))[0]
+            return self.ledger.evaluate(
+                lambda each: self._examiner.examine(each, kept, most),
+                lambda made: self._adapter.outlook(made, whole=most is None),
+            )[0]
         finally:
             self._working = False
 
@@ -254,7 +259,7 @@ class Trainer:
                 if "why" in values:
                     self._fall_back(branch, values["source"], values["why"], entry.update)
                 else:
-                    branch.set_reward(branch.make_reward(values["source"]))
+                    self._set_reward(branch, branch.make_reward(values["source"]))
             case "trial":
                 self._tend(again=True)
             case "reset_env":
@@ -281,6 +286,11 @@ class Trainer:
                 "Start a new run in another --run-dir.",
             )
         self._adapter.replay(entry.kind, entry.values)
+
+    def _set_reward(self, branch: Branch, reward: Reward) -> None:
+        """Judge by a person's reward from the next rollout on; the adapter's books say so too."""
+        branch.set_reward(reward)
+        self._adapter.note_reward()
 
     def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
         """Go on by the reward that took over from one that failed, from an update on.
@@ -401,10 +411,11 @@ class Trainer:
             case SetReward(source=source, branch=index):
                 if not 0 <= index < len(self.branches):
                     raise UserError(f"there is no branch {index}", "Branch 0 always exists.")
+                self._adapter.require_off()
                 reward = self.branches[index].make_reward(source)
                 values = {"branch": index, "source": source, "reward_id": reward.id}
                 self.ledger.journal("set_reward", values)
-                self.branches[index].set_reward(reward)
+                self._set_reward(self.branches[index], reward)
                 return reward.id
             case ResetEnv(env_id=env_id):
                 return self._reset_env(env_id)

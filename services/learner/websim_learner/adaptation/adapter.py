@@ -11,6 +11,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.outlook import outlook
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
@@ -54,6 +55,15 @@ class Adapter(Tryouts):
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
         self.state.stats = stats_of(advance)
+
+    def outlook(self, evaluation: Evaluation, *, whole: bool = True) -> dict[str, float | None]:
+        """Return what an evaluation that is about to be noted says of the trend, for its record."""
+        state = self.state
+        if state.mode == "off":
+            return {}
+        update, env_steps = self.books.when
+        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
+        return outlook([*state.points, point], self._settings)
 
     def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
         """Take in an evaluation of the incumbent; pull a trigger where one is due.
@@ -325,7 +335,8 @@ class Adapter(Tryouts):
                 self._take_candidates(msgspec.convert(values, Proposal))
             case "adopt":
                 source = values["source"]
-                preferred = self._checked(source, force=True).preference if source else None
+                # It has passed the gate of its time, whatever the present one says.
+                preferred = self._verdict(source).preference if source else None
                 self._adopt_source(source, preferred)
             case "rollback":
                 self._roll_back("a person takes it back")

@@ -6,7 +6,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.core import AdapterCore
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
-from websim_learner.adaptation.signals import after_failure, after_rollback
+from websim_learner.adaptation.signals import after_rollback, without_adoption
 from websim_learner.adaptation.state import (
     RewardEntry,
 )
@@ -17,6 +17,14 @@ from websim_learner.rewards import TASK_REWARD_ID, Reward
 
 class Adoptions(AdapterCore):
     """Lets the incumbent go on under another reward, and takes that back."""
+
+    @property
+    def spare(self) -> str | None:
+        """Source of what takes over where the present reward fails; None: the task's own does.
+
+        It is the reward from before the last adoption.
+        """
+        return self.policies.undo[-1].reward_source if self.policies.undo else None
 
     def adopt_reward(self, reward: str, force: bool) -> str:
         """Adopt a reward without a trial; the guards watch what comes of it."""
@@ -37,16 +45,19 @@ class Adoptions(AdapterCore):
         before = self._branch.policy_state()
         baseline = self._baseline()
         reward: Reward = self._branch.make_reward(source)
-        if self.state.entry(reward.id) is None:
-            self.state.add(RewardEntry(
-                id=reward.id, name="by hand", origin="person", outcome="candidate", source=source,
-                goal=self.state.goal.n,
-            ))  # fmt: skip
+        self._remember_by_hand(reward)
         reward.close()
         policy = replace(before, reward_source=source)
         self._adopt(policy, baseline, preferred, "a person adopts it")
         self._begin_probation()
         return self._branch.reward.id
+
+    def _remember_by_hand(self, reward: Reward) -> None:
+        if self.state.entry(reward.id) is None:
+            self.state.add(RewardEntry(
+                id=reward.id, name="by hand", origin="person", outcome="candidate",
+                source=reward.source, goal=self.state.goal.n,
+            ))  # fmt: skip
 
     def _adopt(
         self, policy: PolicyState, baseline: EvalPoint, preferred: Preference | None, why: str
@@ -107,25 +118,48 @@ class Adoptions(AdapterCore):
         self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
         return after
 
-    def note_failure(self, failed: str, why: str, update: int) -> None:
-        """Take note that the task's own reward has taken over from one that failed.
+    def require_off(self) -> None:
+        """Refuse a reward that passes no gate where the run adapts: guards hold losses against it.
 
-        Args:
-            failed: id of the reward that gives no numbers any more.
-            why: for people.
-            update: updates that were done before the task's own reward judged.
+        Raises:
+            UserError: the run adapts.
         """
+        if self.state.mode != "off":
+            raise UserError(
+                "this run adapts: set_reward would go round its gate and its books",
+                "Use `websim rewards adopt FILE` (adopt_reward), with --force whatever it prefers.",
+            )
+
+    def note_reward(self) -> None:
+        """Take note that a person has set the branch's present reward, without an adoption."""
+        reward = self._branch.reward
+        self._remember_by_hand(reward)
+        self._put_in_force(reward.id, "a person sets it", self._ledger.updates)
+
+    def _put_in_force(self, reward_id: str, reason: str, update: int) -> None:
+        """Write down what is in force without an adoption: nothing is on probation."""
         state = self.state
         for entry in state.rewards:
             if entry.outcome == "in_force":
                 state.note(entry.id, outcome="adopted")
-        state.note(failed, outcome="failed", reason=why)
-        if state.entry(TASK_REWARD_ID) is None:
-            self._remember_first()
-        state.note(TASK_REWARD_ID, outcome="in_force", reason="", update=update)
+        state.note(reward_id, outcome="in_force", reason=reason, update=update)
         state.baseline = state.preference = None
         state.points = []
-        state.triggers = after_failure(state.triggers)
-        values = {"reward_id": TASK_REWARD_ID, "undone": failed, "why": why}
+        state.triggers = without_adoption(state.triggers)
+
+    def note_failure(self, failed: str, why: str, update: int) -> None:
+        """Take note that the branch's present reward has taken over from one that failed.
+
+        Args:
+            failed: id of the reward that gives no numbers any more.
+            why: for people.
+            update: updates that were done before the present reward judged.
+        """
+        state, after = self.state, self._branch.reward.id
+        if state.entry(after) is None:
+            self._remember_first()
+        self._put_in_force(after, "", update)
+        state.note(failed, outcome="failed", reason=why)
+        values = {"reward_id": after, "undone": failed, "why": why}
         self.books.row("failed", values)
-        self.books.tell("failed", f"{failed} failed, {TASK_REWARD_ID} is in force: {why}")
+        self.books.tell("failed", f"{failed} failed, {after} is in force: {why}")

@@ -15,6 +15,7 @@ from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.preference import TrajectoryBank
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.signals import (
+    ENTROPY_FLOOR_NATS_PER_ACTION,
     TriggerSettings,
     after_adaptation,
 )
@@ -101,9 +102,12 @@ class AdapterCore:
 
     @property
     def _settings(self) -> TriggerSettings:
-        """When the run asks for a change, by its present goal."""
-        by_fitness = self.state.goal.by_fitness
-        return msgspec.structs.replace(self._run_settings, by_fitness=by_fitness)
+        """When the run asks for a change, by its present goal and task."""
+        return msgspec.structs.replace(
+            self._run_settings,
+            by_fitness=self.state.goal.by_fitness,
+            entropy_floor_nats=ENTROPY_FLOOR_NATS_PER_ACTION * self.task.action_dim,
+        )
 
     @property
     def _asks_first(self) -> bool:
@@ -122,11 +126,16 @@ class AdapterCore:
         Raises:
             UserError: it is refused; says why.
         """
-        checked = check_reward(source, self._branch.client.task, self._known_behaviours())
+        checked = self._verdict(source)
         if not checked.accepted and not (force and checked.tier == "preference"):
             remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
             raise UserError(f"the reward is refused: {checked.message}", remedy)
         return checked
+
+    def _verdict(self, source: str) -> Checked:
+        """Return what the gate says of a reward."""
+        known = self._known_behaviours()
+        return check_reward(source, self.task, known, self.bank.trajectories)
 
     def _known_behaviours(self) -> list[Trajectory]:
         """Return what a reward is to rank as fitness does; nothing where a person judges."""

@@ -78,7 +78,7 @@ def _told(
         fitness_target=finite(target),
         fitness_slope_low=finite(slope_low_per_million),
         episode_length=finite(mean(last.length)),
-        reward_fitness_correlation=_correlation(same),
+        reward_fitness_correlation=correlation(same),
         components=_components(_sound(last)),
         curves=_curves(points, same),
     )
@@ -162,7 +162,7 @@ def _component(tally: ComponentTally) -> ComponentFeedback:
     )
 
 
-def _correlation(points: Sequence[EvalPoint]) -> float | None:
+def correlation(points: Sequence[EvalPoint]) -> float | None:
     """Return how the reward's return goes with fitness over all episodes judged by it.
 
     None where one of them does not vary, or of too few episodes.

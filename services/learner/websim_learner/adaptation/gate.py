@@ -1,17 +1,19 @@
 """The learner's own gate: whoever executes a program checks it again, cheapest tier first.
 
-Language, then a dry run in a confined child, then the preference test on this run's stored
-trajectories. A neighbour's "checked" is not believed.
+Language, then a dry run in a confined child, on made-up inputs and on this run's stored
+trajectories, then the preference test on the latter. A neighbour's "checked" is not believed.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from websim.programs import ProgramError, ProgramSchema, compile_program
 from websim.programs.dryrun import ROWS, dry_run
 from websim.programs.guard import REWARD_LIMIT
+from websim.programs.risks import riskiest
 from websim.programs.sandbox import SandboxedProgram, SandboxError
 from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.points import Trajectory
@@ -37,13 +39,19 @@ def schema_of(task: TaskInfo) -> ProgramSchema:
     return ProgramSchema({field.name: field.columns for field in task.fields}, task.action_dim)
 
 
-def check_reward(source: str, task: TaskInfo, trajectories: Sequence[Trajectory]) -> Checked:
+def check_reward(
+    source: str,
+    task: TaskInfo,
+    trajectories: Sequence[Trajectory],
+    recorded: Sequence[Trajectory] = (),
+) -> Checked:
     """Judge a reward program from anyone.
 
     Args:
         source: its text.
         task: whose fields it may read.
         trajectories: stored ones, good and bad, for the preference test.
+        recorded: stored ones on which it is to have numbers, of a usual size.
     """
     try:
         program = compile_program(source, schema_of(task))
@@ -56,6 +64,7 @@ def check_reward(source: str, task: TaskInfo, trajectories: Sequence[Trajectory]
             scale = trial.scales.get("total")
             if not problem and scale and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
                 problem = f"the total is beyond {REWARD_LIMIT:g} on ordinary inputs; scale it"
+            problem = problem or _problem_on(recorded, confined)
             if problem:
                 return Checked(
                     accepted=False,
@@ -76,3 +85,23 @@ def check_reward(source: str, task: TaskInfo, trajectories: Sequence[Trajectory]
         message="" if preferred.passed else preferred.sentence,
         preference=preferred,
     )
+
+
+def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram) -> str:
+    """Return what is wrong with a reward's numbers over recorded steps; empty: nothing.
+
+    Steps whose own fields are no numbers, where an engine diverged, are held against nobody.
+    """
+    totals = [np.zeros(0)]
+    for each in recorded:
+        read = [each.action, *(each.fields[name] for name in program.fields)]
+        sound = np.all([np.isfinite(v).reshape(each.length, -1).all(axis=1) for v in read], axis=0)
+        totals.append(program(each.fields, each.action).astype(np.float64)[sound])
+    total = np.concatenate(totals)
+    bad = int((~np.isfinite(total)).sum())
+    if bad:
+        remedy = riskiest(program.source)[2]
+        return f"the total is NaN or infinite for {bad} of {len(total)} recorded steps; {remedy}"
+    if len(total) and max(abs(total.mean()), total.std()) > REWARD_LIMIT:
+        return f"the total is beyond {REWARD_LIMIT:g} on recorded steps; scale it"
+    return ""

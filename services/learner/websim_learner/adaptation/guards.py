@@ -31,7 +31,7 @@ def guards(
     if settings.by_fitness:
         yield from _hacked(points, settings)
     if points and not _has_gained(points, baseline, settings):
-        yield from _learning_breaks(points, settings)
+        yield from _learning_breaks(points, baseline, settings)
 
 
 def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
@@ -114,7 +114,9 @@ def _has_gained(
     return _change(baseline or points[0], points[-1], settings).low > 0.0
 
 
-def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:
+def _learning_breaks(
+    points: Sequence[EvalPoint], baseline: EvalPoint | None, settings: TriggerSettings
+) -> Iterator[Trigger]:
     last, history = points[-1], points[:-1]
     floor = settings.entropy_floor_nats
     if len(history) >= settings.min_history:
@@ -134,12 +136,25 @@ def _learning_breaks(points: Sequence[EvalPoint], settings: TriggerSettings) -> 
                 f"is {length:.4g}.",
                 {"length": mean_of(last.length), "median": length},
             )
-    if floor is not None and last.entropy_nats < floor:
+    if floor is not None and _explores_no_more(points, baseline, floor):
         yield _guard(
             "entropy",
             f"The policy's entropy is {last.entropy_nats:.4g} nats, below {floor:.4g}.",
             {"entropy_nats": last.entropy_nats, "floor_nats": floor},
         )
+
+
+def _explores_no_more(
+    points: Sequence[EvalPoint], baseline: EvalPoint | None, floor: float
+) -> bool:
+    """Return whether the policy's entropy has fallen below the floor since the change.
+
+    Where it was below before, that is no fault of the change: otherwise each adoption would be
+    taken back at once, and another one asked for.
+    """
+    before = [*([] if baseline is None else [baseline]), *points[:-1]]
+    was_above = not before or any(point.entropy_nats >= floor for point in before)
+    return was_above and points[-1].entropy_nats < floor
 
 
 def _guard(what: str, sentence: str, numbers: dict[str, float]) -> Trigger:

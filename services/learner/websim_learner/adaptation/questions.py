@@ -8,6 +8,7 @@ from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.feedback import make_feedback
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.outlook import slope_low_per_million
 from websim_learner.adaptation.requests import (
     KnobBounds,
     Remembered,
@@ -100,6 +101,7 @@ class Questions:
                 trigger.sentence,
                 target=state.goal.target,
                 by_fitness=state.goal.by_fitness,
+                slope_low_per_million=slope_low_per_million(state.points),
             ),
             _memory(state),
             NUM_CANDIDATES,

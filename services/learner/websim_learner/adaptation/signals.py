@@ -37,7 +37,7 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: value loss below which nothing explodes, as a share of the variance of returns. Where
     hardly an episode ends early the median is nearly nothing, and a few falls are many times it."""
     entropy_floor_nats: float | None = None
-    """Guard: of the policy. ENTROPY_FLOOR_NATS_PER_ACTION * action_dim is sensible; None: off."""
+    """Guard: of the policy. A run's is ENTROPY_FLOOR_NATS_PER_ACTION * action_dim; None: off."""
     length_share: float = 0.5
     """Guard: mean episode length over its median since the change, below which it collapsed."""
     probation_env_steps: int = 300_000
@@ -113,8 +113,8 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
     )
 
 
-def after_failure(state: TriggerState) -> TriggerState:
-    """Return the state after the task's own reward took over from one that failed."""
+def without_adoption(state: TriggerState) -> TriggerState:
+    """Return the state after another reward came into force that nothing was measured for."""
     return msgspec.structs.replace(state, adopted_env_steps=None, told=())
 
 

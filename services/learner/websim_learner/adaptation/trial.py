@@ -118,15 +118,19 @@ class Trials:
         return msgspec.structs.replace(self._settings, finalists=candidates, by_fitness=False)
 
     def admit(
-        self, candidates: Sequence[Candidate], branch: Branch, trajectories: Sequence[Trajectory]
+        self,
+        candidates: Sequence[Candidate],
+        branch: Branch,
+        trajectories: Sequence[Trajectory],
+        recorded: Sequence[Trajectory],
     ) -> dict[str, Checked]:
-        """Let candidates pass the gate; return what it says of each, by name."""
+        """Let candidates pass the gate (see gate.py); return what it says of each, by name."""
         task = branch.client.task
         schema = schema_of(task)
         verdicts: dict[str, Checked] = {}
         for candidate in candidates:
             self._between()
-            checked = check_reward(candidate.source, task, trajectories)
+            checked = check_reward(candidate.source, task, trajectories, recorded)
             if checked.accepted and checked.program_id == branch.reward.id:
                 message = "it is the reward in force"
                 checked = msgspec.structs.replace(checked, accepted=False, message=message)

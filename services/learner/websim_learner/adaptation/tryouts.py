@@ -52,7 +52,10 @@ class Tryouts(Environments):
         self.state.proposal = msgspec.structs.replace(proposal, ranges={}, reason=reason)
 
     def _try(self, proposal: Proposal) -> None:
-        verdicts = self._trials.admit(proposal.candidates, self._branch, self._known_behaviours())
+        known = self._known_behaviours()
+        verdicts = self._trials.admit(
+            proposal.candidates, self._branch, known, self.bank.trajectories
+        )
         accepted = []
         for candidate in proposal.candidates:
             checked = verdicts[candidate.name]

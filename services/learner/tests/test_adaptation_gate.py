@@ -1,0 +1,49 @@
+"""The gate's dry run on recorded states: what made-up inputs are too small to show."""
+
+import numpy as np
+import pytest
+
+from websim_learner.adaptation.gate import check_reward
+from websim_learner.adaptation.points import Trajectory
+
+
+def reward(body):
+    return f"def reward(state, action):\n    return {body}\n"
+
+
+def recorded(x, label="update 12", fitness=1.0):
+    """Return an episode at positions x, without speed and effort."""
+    x = np.asarray(x, np.float64)
+    fields = {"x": x, "velocity": np.zeros((len(x), 2))}
+    return Trajectory(label, fitness, fields, np.zeros((len(x), 1), np.float32))
+
+
+FAR = [recorded(np.linspace(4.0, 5.0 + i, 10), fitness=float(i)) for i in range(5)]
+
+
+def test_a_reward_without_numbers_on_recorded_states_is_refused(toy_task):
+    checked = check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, FAR, FAR)
+    assert (checked.accepted, checked.tier) == (False, "dry_run")
+    assert "NaN or infinite for 50 of 50 recorded steps" in checked.message
+    assert "np.sqrt needs x >= 0" in checked.message
+
+
+def test_so_it_is_where_a_person_judges_and_no_preference_is_asked(toy_task):
+    assert not check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, (), FAR).accepted
+    assert check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, ()).accepted
+
+
+@pytest.mark.parametrize(("factor", "accepted"), [(199.0, True), (201.0, False)])
+def test_a_reward_beyond_the_limit_on_recorded_states_is_refused(toy_task, factor, accepted):
+    """Of x = 5 everywhere: 995 and 1,005; the limit is 1,000."""
+    at_five = [recorded([5.0] * 10, fitness=float(i)) for i in range(3)]
+    checked = check_reward(reward(f"{factor} * state.x"), toy_task, at_five, at_five)
+    assert checked.accepted == accepted
+    if not accepted:
+        assert checked.tier == "dry_run"
+        assert checked.message == "the total is beyond 1000 on recorded steps; scale it"
+
+
+def test_steps_whose_fields_are_no_numbers_are_held_against_nobody(toy_task):
+    diverged = [recorded([0.1, 0.2, np.nan]), recorded([0.1, np.inf])]
+    assert check_reward(reward("1.0 - np.square(state.x)"), toy_task, (), diverged).accepted

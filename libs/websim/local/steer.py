@@ -284,6 +284,8 @@ def in_a_line(row: Row) -> str:
             text = f"other tasks: {', '.join(others) or 'none'}: {values['why']}"
         case "adopted" | "rolled_back" | "kept" | "failed":
             text = f"{values['reward_id']} is in force: {values['why']}"
+        case "restored":
+            text = f"the policy of {values['peak_env_steps']:,} steps is put back: {values['why']}"
         case "waiting":
             text = values["sentence"]
         case "resumed":

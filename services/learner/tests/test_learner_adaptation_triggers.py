@@ -17,6 +17,7 @@ from websim_learner.adaptation.triggers import find_trigger, rearmed
 
 STEP = 10_000
 GROWING = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+SINKING = [6.0, 5.9, 5.8, 5.7, 5.6, 5.5]
 FLAT = [5.0, 5.1, 4.9, 5.0, 5.1, 4.9]
 
 
@@ -59,7 +60,7 @@ def test_growth_is_no_reason_to_change():
     assert find(series(GROWING)) is None
 
 
-@pytest.mark.parametrize("fitness", [FLAT, GROWING[::-1], [3.0] * 6])
+@pytest.mark.parametrize("fitness", [FLAT, SINKING, [3.0] * 6])
 def test_no_growth_is_stagnation(fitness):
     trigger = find(series(fitness))
     assert trigger.kind == "stagnation"
@@ -76,7 +77,7 @@ def test_a_reward_that_pays_all_episodes_alike_is_stagnation_at_once():
 
 def test_the_slope_is_told_per_million_steps():
     # Falling by 1 every 10,000 steps.
-    assert find(series(GROWING[::-1])).numbers["slope_per_million"] == pytest.approx(-100.0)
+    assert find(series(SINKING)).numbers["slope_per_million"] == pytest.approx(-10.0)
 
 
 def test_stagnation_needs_the_whole_window():
@@ -219,8 +220,41 @@ def test_a_reward_that_grows_while_fitness_falls_is_hacked():
     rewards = [(f, f, f, f + 0.1) for f in GROWING]
     assert find(series(GROWING[::-1], reward_return=rewards)).what == "reward_up_fitness_down"
     ids = ["old"] * 3 + ["new"] * 3
-    other = find(series(GROWING[::-1], reward_return=rewards, reward_id=ids))
+    other = find(series(SINKING, reward_return=rewards, reward_id=ids))
     assert other.kind == "stagnation"
+
+
+@pytest.mark.parametrize(
+    ("fitness", "what"),
+    [
+        # 1.1 of 5 is more than a fifth, 0.9 is not.
+        ([1.0, 5.0, 5.0, 3.9, 3.9], "collapsed"),
+        ([1.0, 5.0, 5.0, 4.1, 4.1], None),
+        ([1.0, 5.0, 5.0, 3.9], None),
+        ([1.0, 5.0, 3.9, 5.0, 3.9], None),
+        # Nothing is lost beyond where it began.
+        ([1.0, 1.0, 1.0, 1.0], None),
+    ],
+)
+def test_what_was_learned_and_lost_twice_in_a_row_has_collapsed(fitness, what):
+    trigger = find(series(fitness))
+    assert (trigger and trigger.what) == what
+    if what is not None:
+        assert trigger.numbers == {"peak": pytest.approx(5.0), "fitness": pytest.approx(3.9)}
+    assert find(series(fitness), by_fitness=False) is None
+
+
+def test_once_is_enough_where_learning_breaks_and_no_adoption_can_be_at_fault():
+    losses = [1.0, 1.0, 1.0, 11.0]
+    lost = series([5.0, 5.0, 5.0, 3.9], value_loss=losses)
+    assert find(lost).what == "collapsed"
+    assert find(lost, baseline=make_point(0, 3.9)).what == "value_loss"
+
+
+def test_a_look_on_probation_is_no_peak():
+    points = series([1.0, 2.0, 2.0])
+    look = make_point(1, 9.0, whole=False)
+    assert find([points[0], look, *points[1:]]) is None
 
 
 def test_fitness_lost_on_probation():

@@ -1,8 +1,11 @@
 """The adapter on the toy: rewards are tried, adopted and taken back; kills leave no trace."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from staging import Killed, die
 
 from websim.service.errors import UserError
 from websim_learner import run as run_module
@@ -399,3 +402,58 @@ def test_commands_during_a_trial_are_answered_before_it_ends(make, command, says
     assert calls[-1] >= 2, "answered within the trial"
     answer = h.answers[1]
     assert says in (str(answer) if isinstance(answer, UserError) else answer.detail)
+
+
+def ruin(h):
+    """Let the policy push as hard as it can, always to the same side."""
+    state = h.branch.policy_state()
+    weights = {
+        name: 4.0 * np.abs(array) if name.startswith("actor") else array
+        for name, array in state.parts["weights"].items()
+    }
+    h.branch.take_over(replace(state, parts={**state.parts, "weights": weights}))
+
+
+def test_a_policy_that_collapses_is_put_back_as_it_was_at_its_best(make):
+    h = make(total_steps=32 * STEPS, eval_episodes=40)
+    digests = {}
+
+    def note(h):
+        digests[h.branch.updates * STEPS] = h.digest()
+
+    h.at = {update: [note] for update in range(1, 33)}
+    h.at |= {update: [ruin] for update in range(17, 21)}
+    original = h.run._trainer._between_updates
+    after = []
+
+    def watched():
+        original()
+        if h.branch.updates == 20:
+            after.append(h.digest())
+
+    h.run._trainer._between_updates = watched
+    h.go()
+    (restored,) = (row for row in rows(h) if row["kind"] == "restored")
+    assert restored["env_steps"] == 20 * STEPS
+    assert after == [digests[restored["values"]["peak_env_steps"]]]
+    assert restored["values"]["why"].startswith("Fitness fell to ")
+    assert replay_decisions(h.run_dir.path) == 0
+
+
+def test_a_policy_to_put_back_survives_a_kill(make):
+    def build(directory=None):
+        h = make(directory, total_steps=32 * STEPS, checkpoint_every_updates=5, eval_episodes=40)
+        h.at = {update: [ruin] for update in range(17, 21)}
+        return h
+
+    whole = build()
+    whole.go()
+    assert "restored" in kinds(whole)
+    # After 15 updates the peak of 12 is in a checkpoint, and after 16 there is a better one.
+    killed = build()
+    killed.at[19] = [die]
+    with pytest.raises(Killed):
+        killed.go()
+    again = build(killed.run_dir.path)
+    again.go()
+    assert again.digest() == whole.digest()

@@ -54,6 +54,7 @@ AdaptationEvent = Literal[
     "rejected",
     "adopted",
     "rolled_back",
+    "restored",
     "failed",
     "kept",
     "knobs",

@@ -118,9 +118,9 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
   );
 }
 
-const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼", environment: "◆" } as const;
-const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad", environment: "info" } as const;
-const STEP_DRAWERS = { goal: "goal", adopted: "rewards", "rolled back": "rewards", environment: "setup" } as const;
+const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼", "put back": "↺", environment: "◆" } as const;
+const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad", "put back": "info", environment: "info" } as const;
+const STEP_DRAWERS = { goal: "goal", adopted: "rewards", "rolled back": "rewards", "put back": "rewards", environment: "setup" } as const;
 
 function StepCard({ step }: { step: Step }) {
   return (

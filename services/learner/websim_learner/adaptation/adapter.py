@@ -11,6 +11,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.outlook import outlook
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues
@@ -81,6 +82,8 @@ class Adapter(Tryouts):
         if is_over(state.baseline, state.triggers, self._settings, env_steps):
             state.baseline = state.preference = None
             self.books.tell("kept", f"reward {self._branch.reward.id} has passed its probation")
+        if state.goal.by_fitness and peak_of(state.points) is point:
+            self.policies.keep_peak(self._branch, env_steps)
         for trajectory in evaluation.trajectories:
             self.bank.add(trajectory)
         busy = state.asked is not None or state.proposal is not None or state.waiting is not None
@@ -96,7 +99,8 @@ class Adapter(Tryouts):
         if trigger is None or (busy and trigger.kind != "guard"):
             return
         over = env_steps + self._trials.env_steps(self._branch, 2) > self._ledger.total_steps
-        if over and not state.baseline and trigger.kind != "target_reached":
+        needs_trial = trigger.kind != "target_reached" and trigger.what != "collapsed"
+        if over and not state.baseline and needs_trial:
             return  # no trial fits into what is left
         self.books.row(
             "trigger",
@@ -217,7 +221,7 @@ class Adapter(Tryouts):
         state, branch = self.state, self._branch
         state.goal_target = None
         state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
-        state.undo, self.policies.undo = [], []
+        state.undo, self.policies.undo, self.policies.peak = [], [], None
         for entry in state.rewards:
             if entry.outcome == "in_force":
                 state.note(entry.id, outcome="adopted", reason="the task was changed")
@@ -240,6 +244,8 @@ class Adapter(Tryouts):
 
     def _pull(self, trigger: Trigger) -> None:
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
+        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence):
+            return
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence)
         elif trigger.kind == "target_reached":

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from websim.service.errors import UserError
 from websim_learner.adaptation.core import AdapterCore
+from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
-from websim_learner.adaptation.signals import after_rollback, without_adoption
-from websim_learner.adaptation.state import (
-    RewardEntry,
-)
+from websim_learner.adaptation.signals import after_restored, after_rollback, without_adoption
+from websim_learner.adaptation.state import MAX_POINTS, RewardEntry
 from websim_learner.adaptation.trend import mean_of
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import TASK_REWARD_ID, Reward
@@ -129,6 +130,24 @@ class Adoptions(AdapterCore):
                 "this run adapts: set_reward would go round its gate and its books",
                 "Use `websim rewards adopt FILE` (adopt_reward), with --force whatever it prefers.",
             )
+
+    def _restore_peak(self, why: str) -> bool:
+        """Put the best policy since the last change back, under the same reward, if it is kept."""
+        state = self.state
+        best, peak = peak_of(state.points), self.policies.peak
+        if best is None or peak is None or best.env_steps != self.policies.peak_env_steps:
+            return False
+        self._branch.take_over(peak)
+        update, env_steps = self.books.when
+        # What learning goes on from is worth what it was.
+        again = msgspec.structs.replace(best, update=update, env_steps=env_steps)
+        state.points = [*state.points, again][-MAX_POINTS:]
+        state.triggers = after_restored(state.triggers)
+        values = {"peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness), "why": why}
+        self.books.row("restored", values)
+        told = f"the policy of {best.env_steps:,} steps is put back: {why}"
+        self.books.tell("restored", told, **values)
+        return True
 
     def note_reward(self) -> None:
         """Take note that a person has set the branch's present reward, without an adoption."""

@@ -28,10 +28,21 @@ def guards(
     if preference is not None and not preference.passed:
         numbers = {"score": preference.score, "num_pairs": float(preference.num_pairs)}
         yield _guard("prefers_worse", f"The reward prefers worse: {preference.sentence}", numbers)
-    if settings.by_fitness:
-        yield from _hacked(points, settings)
+    breaks: list[Trigger] = []
     if points and not _has_gained(points, baseline, settings):
-        yield from _learning_breaks(points, baseline, settings)
+        breaks = list(_learning_breaks(points, baseline, settings))
+    if settings.by_fitness:
+        # Without an adoption that could be at fault, one loss is enough where learning breaks.
+        in_a_row = 1 if breaks and baseline is None else settings.losses_in_a_row
+        yield from _hacked(points, settings)
+        yield from _collapsed(points, in_a_row, settings)
+    yield from breaks
+
+
+def peak_of(points: Sequence[EvalPoint]) -> EvalPoint | None:
+    """Return the first of the best whole evaluations; None: there is none."""
+    whole = [p for p in points if p.whole and math.isfinite(mean_of(p.fitness))]
+    return max(whole, key=lambda p: mean_of(p.fitness), default=None)
 
 
 def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
@@ -71,6 +82,28 @@ def _fitness_lost(
             f"Since the adoption fitness changed by {last.mean:+.4g} from {before:.4g}, by "
             f"{last.high:+.4g} at best, {how}.",
             {"before": before, "change_mean": last.mean, "change_high": last.high},
+        )
+
+
+def _collapsed(
+    points: Sequence[EvalPoint], in_a_row: int, settings: TriggerSettings
+) -> Iterator[Trigger]:
+    """What was learned is lost by learning on: large updates do that, whatever the reward."""
+    peak = peak_of(points)
+    if peak is None:
+        return
+    after = [point for point in points if point.whole and point.env_steps > peak.env_steps]
+    recent = after[-in_a_row:]
+    best = mean_of(peak.fitness)
+    most = -settings.loss_share_at_once * abs(best)
+    changes = [_change(peak, point, settings) for point in recent]
+    if len(changes) == in_a_row and all(each.high < most for each in changes):
+        last = mean_of(recent[-1].fitness)
+        times = "" if in_a_row == 1 else f", in {in_a_row} evaluations in a row"
+        yield _guard(
+            "collapsed",
+            f"Fitness fell to {last:.4g}, from {best:.4g} at {peak.env_steps:,} steps{times}.",
+            {"peak": best, "fitness": last},
         )
 
 

@@ -18,6 +18,10 @@ class Policies:
         """From before each of the last adoptions, oldest first."""
         self.proposed: dict[str, PolicyState] = {}
         """Contenders that wait for a person's yes, by name."""
+        self.peak: PolicyState | None = None
+        """The best since the last change."""
+        self.peak_env_steps = 0
+        """When it was evaluated."""
 
     def adopt(self, branch: Branch, policy: PolicyState) -> None:
         """Let a branch go on as another policy under its reward; where it stood is kept."""
@@ -28,11 +32,17 @@ class Policies:
         """Put a branch where it stood before the last adoption: reward, policy and optimiser."""
         branch.take_over(self.undo.pop())
 
+    def keep_peak(self, branch: Branch, env_steps: int) -> None:
+        """Keep a branch's policy as the best so far."""
+        self.peak, self.peak_env_steps = branch.policy_state(), env_steps
+
     def counters(self) -> dict[str, Any]:
         """Return what is not arrays, for a checkpoint."""
         return {
             "undo": [policy.counters() for policy in self.undo],
             "proposed": {name: policy.counters() for name, policy in self.proposed.items()},
+            "peak": None if self.peak is None else self.peak.counters(),
+            "peak_env_steps": self.peak_env_steps,
         }
 
     def arrays(self) -> dict[str, Arrays]:
@@ -42,6 +52,8 @@ class Policies:
             parts |= prefixed(f"undo-{index}", policy.arrays())
         for index, name in enumerate(sorted(self.proposed)):
             parts |= prefixed(f"proposed-{index}", self.proposed[name].arrays())
+        if self.peak is not None:
+            parts |= prefixed("peak", self.peak.arrays())
         return parts
 
     def load(self, counters: dict[str, Any], parts: dict[str, Arrays]) -> None:
@@ -55,3 +67,6 @@ class Policies:
             name: PolicyState.of(each, unprefixed(f"proposed-{index}", parts))
             for index, (name, each) in enumerate(sorted(counters["proposed"].items()))
         }
+        peak = counters.get("peak")
+        self.peak = None if peak is None else PolicyState.of(peak, unprefixed("peak", parts))
+        self.peak_env_steps = counters.get("peak_env_steps", 0)

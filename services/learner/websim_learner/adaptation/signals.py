@@ -74,7 +74,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     kind: TriggerKind
     what: str
     """The kind again; says_nothing, of a stagnation whose reward pays all episodes alike; or which
-    guard: value_loss, entropy, length, reward_up_fitness_down, fitness_lost, prefers_worse."""
+    guard: value_loss, entropy, length, reward_up_fitness_down, fitness_lost, prefers_worse,
+    collapsed."""
     sentence: str
     """For people."""
     numbers: dict[str, float] = {}
@@ -116,6 +117,12 @@ def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
 def without_adoption(state: TriggerState) -> TriggerState:
     """Return the state after another reward came into force that nothing was measured for."""
     return msgspec.structs.replace(state, adopted_env_steps=None, told=())
+
+
+def after_restored(state: TriggerState) -> TriggerState:
+    """Return the state after the best policy was put back, which may be lost and put back again."""
+    told = tuple(what for what in state.told if what != "collapsed")
+    return msgspec.structs.replace(state, told=told)
 
 
 def after_goal(state: TriggerState) -> TriggerState:

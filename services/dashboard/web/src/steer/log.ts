@@ -59,7 +59,7 @@ export interface Adaptation {
 export interface Step {
   n: number;
   envSteps: number;
-  what: "goal" | "adopted" | "rolled back" | "environment";
+  what: "goal" | "adopted" | "rolled back" | "put back" | "environment";
   title: string;
   detail: string;
   rewardId: string | null;
@@ -141,6 +141,10 @@ function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
   if (row.kind === "rolled_back" || row.kind === "failed") {
     const title = `${text(values["undone"]) ?? ""} ${row.kind === "failed" ? "failed" : "is taken back"}`;
     return { n, envSteps, what: "rolled back", title, detail: why, rewardId };
+  }
+  if (row.kind === "restored") {
+    const title = `The policy of ${short(numberOf(values["peak_env_steps"]))} steps is put back`;
+    return { n, envSteps, what: "put back", title, detail: why, rewardId: null };
   }
   if (row.kind === "knobs" || row.kind === "tasks") {
     return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null };

@@ -132,7 +132,7 @@ def test_a_goal_that_is_only_measured_says_so_with_the_switch_beside_it(open_pag
         route.fulfill(json={"update": 7, "env_steps": 7000, "detail": ""})
 
     page.route("**/api/v1/run/commands", apply)
-    tell_status(page, goal="run backwards", adapt_mode="off")
+    tell_status(page, goal="run backwards", adapt_mode="off", adapting="", pending=None)
     page.reload()
     drawn(page, 1)
     card = page.locator(".goal-card")
@@ -146,7 +146,7 @@ def test_a_goal_that_is_only_measured_says_so_with_the_switch_beside_it(open_pag
     assert "only measured until the run adapts" in outcome(page)
     assert "only measured" in drawer.locator(".note").inner_text()
     drawer.get_by_label("The run adapts").select_option("auto")
-    wait_for(lambda: len(commands) == 3, "nothing is sent")
+    drawer.get_by_text("In effect at update 7").wait_for()
     assert [each.get("mode") for each in commands] == ["approve", None, "auto"]
 
 

@@ -61,7 +61,7 @@ function GoalCard() {
   const mode = MODES.find(([name]) => name === (status.value?.adapt_mode ?? "off"))?.[1];
   const now = over.value
     ? "the run is over"
-    : status.value?.banner || status.value?.adapting || (idle ? "only measured: nothing is tried for it" : mode);
+    : status.value?.adapting || (idle ? "only measured: nothing is tried for it" : status.value?.banner || mode);
   return (
     <div class="goal-card">
       <h2>Goal</h2>

@@ -94,8 +94,9 @@ def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram) -> st
     """
     totals = [np.zeros(0)]
     for each in recorded:
-        read = [each.action, *(each.fields[name] for name in program.fields)]
-        sound = np.all([np.isfinite(v).reshape(each.length, -1).all(axis=1) for v in read], axis=0)
+        sound = np.isfinite(each.action).all(axis=1)
+        for name in program.fields:
+            sound &= np.isfinite(each.fields[name]).reshape(each.length, -1).all(axis=1)
         totals.append(program(each.fields, each.action).astype(np.float64)[sound])
     total = np.concatenate(totals)
     bad = int((~np.isfinite(total)).sum())

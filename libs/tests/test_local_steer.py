@@ -9,6 +9,7 @@ import pytest
 
 from websim.local.cli import run
 from websim.local.options import RunOptions
+from websim.local.steer import in_a_line
 from websim.service.errors import UserError
 
 REWARD = {
@@ -93,6 +94,48 @@ def test_the_goal_is_shown_with_what_waits(learner, capsys):
     assert "target    2 m/s" in out
     assert "websim approve 2" in out
     assert "problem   reward-gen does not answer" in out
+
+
+def test_what_the_measure_of_a_goal_leaves_out_is_shown_with_it(learner, capsys, monkeypatch):
+    failure = "claude gave no answer (declined); library did."
+    more = {"not_understood": ["juggling", "7"], "failures": [failure]}
+    monkeypatch.setitem(GOAL, "goal", {**GOAL["goal"], **more})
+    assert run(["goal", *learner[0]]) == 0
+    out = capsys.readouterr().out
+    assert 'left out  "juggling", "7": not understood' in out
+    assert f"note      {failure}" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "line"),
+    [
+        (
+            "goal",
+            {"description": "run", "fitness_description": "speed", "not_understood": ["7"]},
+            'run: speed; not understood: "7"',
+        ),
+        (
+            "answer",
+            {
+                "diagnosis": "flat",
+                "candidates": [],
+                "reason": "none passed",
+                "refused": [{"name": "wild"}],
+            },
+            "flat -> none passed; refused when written: wild",
+        ),
+        ("unanswered", {"message": "reward-gen does not answer"}, "reward-gen does not answer"),
+        ("rejected", {"adaptation": 2, "why": "a person says no"}, "#2: a person says no"),
+        (
+            "difficulty",
+            {"values": [0.25, 2.0], "asked": 1.5, "advice": "harder"},
+            "harder: of 1.5 asked, it reached 0.25, 2",
+        ),
+    ],
+)
+def test_a_row_of_the_log_is_told_in_a_line(kind, values, line):
+    row = {"kind": kind, "env_steps": 1000, "adaptation": 2, "values": values}
+    assert in_a_line(row) == f"     1,000 steps  #2  {kind:<12} {line}"
 
 
 def test_a_goal_is_set_with_a_measure_of_a_persons_own(learner, tmp_path):

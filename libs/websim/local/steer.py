@@ -41,6 +41,10 @@ class Steer:
         print(f"goal      {goal['description'] or 'the task as it is'}")
         own = "the task's own"
         print(f"fitness   {goal['fitness_description'] or own}")
+        if goal.get("not_understood"):
+            print(f"left out  {_quoted(goal['not_understood'])}: not understood")
+        for failure in goal.get("failures", ()):
+            print(f"note      {failure}")
         if goal["target"] is not None:
             print(f"target    {goal['target']:g} {goal['unit']}".rstrip())
         print(f"adapt     {view['mode']}")
@@ -256,13 +260,18 @@ def in_a_line(row: Row) -> str:
     match row["kind"]:
         case "goal":
             words = values["description"] or "the task as it is"
-            text = f"{words}: {values['fitness_description']}"
+            text = f"{words}: {values['fitness_description']}{_left_out(values)}"
         case "trigger":
             trigger = values["trigger"]
             text = f"{trigger['kind']}: {trigger['sentence']}" if trigger else ""
         case "answer":
             names = [each["name"] for each in values["candidates"]]
             text = f"{values['diagnosis']} -> {', '.join(names) or values['reason']}"
+            refused = [each["name"] for each in values.get("refused", ())]
+            text += f"; refused when written: {', '.join(refused)}" if refused else ""
+            text += _left_out(values)
+        case "unanswered":
+            text = values["message"]
         case "verdict":
             passed = "passed the gate"
             text = f"{values['name']}: {passed if values['accepted'] else values['reason']}"
@@ -276,6 +285,9 @@ def in_a_line(row: Row) -> str:
             hard = values["difficulty"]
             text = ranges if hard is None else f"difficulty {hard:g}"
             text += f": {values['why']}"
+        case "difficulty":
+            reached = ", ".join(f"{float(value):.4g}" for value in values["values"])
+            text = f"{values['advice']}: of {values['asked']:g} asked, it reached {reached}"
         case "environment":
             count, kept = len(values["levels"]), values["kept"]
             text = f"measured in {count} harder environments, the policy follows {kept}"
@@ -288,11 +300,23 @@ def in_a_line(row: Row) -> str:
             text = f"the policy of {values['peak_env_steps']:,} steps is put back: {values['why']}"
         case "waiting":
             text = values["sentence"]
+        case "rejected":
+            text = f"#{values['adaptation']}: {values['why']}"
         case "resumed":
             text = f"the run went on from row {values['position']}"
         case _:
             return ""
     return f"{head} {text}"
+
+
+def _left_out(values: Row) -> str:
+    """Return what a goal's measure or candidates leave out of its words; mostly nothing."""
+    words = values.get("not_understood")
+    return f"; not understood: {_quoted(words)}" if words else ""
+
+
+def _quoted(words: list[str]) -> str:
+    return ", ".join(f'"{each}"' for each in words)
 
 
 def _range(pair: str) -> tuple[str, tuple[float, float]]:

@@ -215,21 +215,34 @@ def test_unknown_names_in_an_answer_are_ignored(make_author):
 
 
 REFUSED = [
-    (reply(422, '{"detail": "provider claude is not set up here"}'), "provider claude is not set"),
-    (reply(422, '{"detail": [{"loc": ["body", "run"], "msg": "bad", "type": "x"}]}'), "run: bad"),
-    (reply(404, '{"detail": "Not Found"}'), "Not Found"),
-    (reply(401, '{"detail": "bring a token"}'), "--reward-gen-token-file"),
-    (reply(413, "Request body too large", content="text/plain"), "Request body too large"),
+    (
+        reply(422, '{"detail": "provider claude is not set up here"}'),
+        "refused",
+        "provider claude is not set",
+    ),
+    (
+        reply(422, '{"detail": [{"loc": ["body", "run"], "msg": "bad", "type": "x"}]}'),
+        "refused",
+        "run: bad",
+    ),
+    (
+        reply(413, "Request body too large", content="text/plain"),
+        "refused",
+        "Request body too large",
+    ),
+    # It says nothing of the question: another service listens there, or the token is wrong.
+    (reply(404, '{"detail": "Not Found"}'), "denied", "Not Found"),
+    (reply(401, '{"detail": "bring a token"}'), "denied", "--reward-gen-token-file"),
 ]
 
 
-@pytest.mark.parametrize(("said", "why"), REFUSED)
-def test_a_refusal_is_told_in_its_own_words_and_not_asked_again(make_author, said, why):
+@pytest.mark.parametrize(("said", "kind", "why"), REFUSED)
+def test_a_refusal_is_told_in_its_own_words_and_not_asked_again(make_author, said, kind, why):
     with HostileServer(said) as server:
         author = make_author(server.url)
         author.ask("/v1/checks", QUESTION)
         outcome = outcome_of(author)
-        assert (outcome.kind, len(server.questions)) == ("refused", 1)
+        assert (outcome.kind, len(server.questions)) == (kind, 1)
         assert why in outcome.message
 
 

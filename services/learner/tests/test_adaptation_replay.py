@@ -12,6 +12,7 @@ from websim_learner.adaptation.preference import Preference
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.rows import (
     DecisionValues,
+    DifficultyValues,
     RoundValues,
     SchemaValues,
     TriggerValues,
@@ -61,6 +62,26 @@ def round_row(**changes):
     return "round", msgspec.structs.replace(values, **changes)
 
 
+def judged_round(**changes):
+    """A round whose best gains 2 times the control's |fitness|, surely: no further one is held.
+
+    The control reached 1, the best 3, in each of three paired episodes: the bound is the mean, 2,
+    which is beyond 1.
+    """
+    results = {"control": point(9, 1.0, 1.0, 1.0), "a": point(9, 3.0, 3.0, 3.0), "b": None}
+    values = RoundValues(
+        round=1, results=results, keep=3, control="control", stay=["a"],
+        settings=TrialSettings(round_env_steps=(400, 400)), clear=True,
+    )  # fmt: skip
+    return "round", msgspec.structs.replace(values, **changes)
+
+
+def difficulty_row(**changes):
+    """Twice in a row at or above the 1 that is asked: harder; twice below half of it: easier."""
+    values = DifficultyValues(values=[0.2, 1.0, 1.5], asked=1.0, advice="harder")
+    return "difficulty", msgspec.structs.replace(values, **changes)
+
+
 def decision_row(**changes):
     settings = TrialSettings()
     decision = decide(CONTROL, {"a": BETTER}, settings)
@@ -96,6 +117,16 @@ def test_decisions_come_out_again(write, capsys):
     assert "4 of 4 decisions reproduced; the chain of 5 rows holds" in capsys.readouterr().out
 
 
+def test_the_early_end_of_a_trial_and_a_changed_difficulty_come_out_again(write, capsys):
+    easier = difficulty_row(values=[0.6, 0.4, 0.49], advice="easier")
+    last = judged_round(round=2, clear=False)
+    run = write(judged_round(), last, difficulty_row(), easier)
+    assert replay_decisions(run) == 0
+    out = capsys.readouterr().out
+    assert "4 of 4 decisions reproduced" in out
+    assert "round 1: a of 3 stay, and no further round is needed" in out
+
+
 OTHER = Trigger(kind="schedule", what="schedule", sentence="It was time.")
 
 
@@ -106,6 +137,13 @@ OTHER = Trigger(kind="schedule", what="schedule", sentence="It was time.")
         trigger_row(trigger=None),
         round_row(stay=["b"]),
         round_row(keep=0),
+        # It was clear, it would have ended, and two may stay for a further round.
+        judged_round(clear=False),
+        judged_round(round=2),
+        judged_round(keep=2),
+        difficulty_row(advice="easier"),
+        difficulty_row(values=[0.2, 1.0, 0.9]),
+        difficulty_row(asked=2.0),
         decision_row(finalists={"a": CONTROL}),
         verdict_row(source=SOURCE),
         verdict_row(accepted=True, refused_by="", program_id="p_1"),
@@ -165,6 +203,8 @@ def test_a_row_without_its_numbers_is_told(write):
             ],
         )[1],
         round_row()[1],
+        judged_round()[1],
+        difficulty_row()[1],
         decision_row()[1],
         verdict_row(
             schema=SchemaValues(fields={"x": 2}, action_dim=3, constants={"k": (1.0, 2.0)})

@@ -50,6 +50,8 @@ def test_each_task_is_given_to_a_quarter_in_turn(make):
     assert [row["levels"][0]["task"] for row in measured] == ["Toy-v0", "Heavy-v0"]
     assert [row["kept"] for row in measured] == [1, 1]
     assert [each.num_envs for each in h.run.status.read().others] == [6, 6]
+    # The second one for what was reached since the first: 0 of the 0 that is asked, twice.
+    assert {"values": [0.0, 0.0], "asked": 0.0, "advice": "harder"} in told(h, "difficulty")
     assert replay_decisions(h.run_dir.path) == 0
 
 

@@ -112,7 +112,7 @@ def test_in_approve_mode_a_goals_measure_waits_for_a_yes(make, claude):
     assert waiting.sentence == '"hold still" is measured by: how still it holds'
     goal = h.run.adaptation.goal
     assert (goal.n, goal.kind, goal.program, goal.target) == (1, "program", FITNESS, -0.1)
-    assert [row["kind"] for row in rows(h)][:2] == ["waiting", "goal"]
+    assert [row["kind"] for row in rows(h)][:3] == ["exchange", "waiting", "goal"]
 
 
 def test_a_no_leaves_the_goal_as_it_was(make, claude):
@@ -120,6 +120,9 @@ def test_a_no_leaves_the_goal_as_it_was(make, claude):
     answers_a_goal(h, lambda n: Reject(kind="reject", adaptation=n, reason="not that"))
     assert h.run.adaptation.goal.n == 0
     assert of_kind(h, "goal") == []
+    (rejected,) = of_kind(h, "rejected")
+    why = "a person says no: not that"
+    assert rejected["values"] == {"adaptation": 1, "what": "goal", "why": why}
 
 
 def test_in_auto_mode_the_measure_holds_at_once_and_rewards_are_tried(make, claude):
@@ -134,7 +137,7 @@ def test_in_auto_mode_the_measure_holds_at_once_and_rewards_are_tried(make, clau
 
     h.at = AtEveryUpdate(act)
     assert h.go() == "finished"
-    assert [row["kind"] for row in rows(h)][:2] == ["goal", "question"]
+    assert [row["kind"] for row in rows(h)][:3] == ["exchange", "goal", "question"]
     (answer,) = of_kind(h, "answer")
     assert answer["values"]["candidates"]
 

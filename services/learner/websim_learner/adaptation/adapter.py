@@ -14,6 +14,7 @@ from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.outlook import outlook
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
+from websim_learner.adaptation.questions import GoalRefused
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
 from websim_learner.adaptation.state import MAX_POINTS, Proposal, Waiting
@@ -36,12 +37,15 @@ class Adapter(Tryouts):
         self.books.go_back(state.log_rows)
         if not state.rewards:
             self._remember_first()
-            state.goal = msgspec.structs.replace(state.goal, target=target)
-            if goal is not None:
+            if goal is None:
+                state.goal = msgspec.structs.replace(state.goal, target=target)
+            else:
+                # The target is in the unit of a measure that is still to come.
                 self._ask_goal(goal, target)
-        elif state.asked_goal is not None and not self.questions.busy:
+        elif state.asked_goal is not None:
             # Where a question of the life before is open still, this one is asked after it.
-            self._ask_goal(state.asked_goal, state.goal_target)
+            if self.questions.anybody and not self.questions.busy:
+                self._ask_goal(state.asked_goal, state.goal_target)
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
 
@@ -87,6 +91,8 @@ class Adapter(Tryouts):
         for trajectory in evaluation.trajectories:
             self.bank.add(trajectory)
         busy = state.asked is not None or state.proposal is not None or state.waiting is not None
+        # Nothing is changed for a goal that is about to be another one.
+        busy = busy or state.asked_goal is not None
         if busy and state.baseline is None:
             return
         target, settings = state.goal.target, self._settings
@@ -133,6 +139,9 @@ class Adapter(Tryouts):
         answer = self.questions.poll(self.state, self._branch) if listen else None
         if isinstance(answer, Goal):
             self._take_goal(answer)
+        elif isinstance(answer, GoalRefused):
+            self.books.journal("goal_refused", {"message": answer.message})
+            self._refuse_goal(answer.message)
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
@@ -182,12 +191,19 @@ class Adapter(Tryouts):
         self.state.asked_goal = None
         if self.state.mode == "approve":
             self.state.adaptations += 1
-            sentence = f'"{goal.description}" is measured by: {goal.fitness_description}'
+            sentence = f'"{goal.description}" is measured by: {goal.in_words}'
             self._wait(Waiting(
                 adaptation=self.state.adaptations, what="goal", sentence=sentence, goal=goal
             ))  # fmt: skip
             return
         self._apply_goal(goal)
+
+    def _refuse_goal(self, message: str) -> None:
+        """Go on for the goal there is: whoever was asked does not take the one in words."""
+        words, self.state.asked_goal = self.state.asked_goal, None
+        told = f'the goal "{words}" is not set: {message}'
+        self.books.row("unanswered", {"path": "/v1/goals", "kind": "refused", "message": told})
+        self.books.tell("unanswered", told)
 
     def _apply_goal(self, goal: Goal) -> None:
         """Judge by another goal from now on; results so far stay with theirs."""
@@ -208,7 +224,7 @@ class Adapter(Tryouts):
         self._probed = False
         self.books.row("goal", goal)
         words = goal.description or "the task as it is"
-        self.books.tell("goal", f'goal: "{words}", {goal.fitness_description}')
+        self.books.tell("goal", f'goal: "{words}", {goal.in_words}')
         if state.mode != "off" and goal.kind != "task":
             self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
 
@@ -294,12 +310,14 @@ class Adapter(Tryouts):
         waiting = self._waiting(adaptation)
         what = waiting.what
         self.books.journal("reject", {"adaptation": adaptation, "what": what, "reason": reason})
-        self._reject(reason)
+        self._reject(adaptation, what, reason)
         return what
 
-    def _reject(self, reason: str) -> None:
-        self._answered("")
-        self.books.tell("rejected", f"a person says no{': ' + reason if reason else ''}")
+    def _reject(self, adaptation: int, what: str, reason: str) -> None:
+        why = f"a person says no{': ' + reason if reason else ''}"
+        self._answered("", why)
+        self.books.row("rejected", {"adaptation": adaptation, "what": what, "why": why})
+        self.books.tell("rejected", why)
 
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
         """Adapt by itself, after a yes, or not at all."""
@@ -335,6 +353,8 @@ class Adapter(Tryouts):
                 self.state.asked_goal = values["description"]
                 self.state.goal_target = values["target"]
                 self.questions.forget()
+            case "goal_refused":
+                self._refuse_goal(values["message"])
             case "ask":
                 self._pull(Trigger(kind="manual", what="ask", sentence=values["reason"]))
             case "candidates":
@@ -349,9 +369,12 @@ class Adapter(Tryouts):
             case "approve":
                 self._approve(values["name"])
             case "reject":
-                if values.get("what") == "goal":
+                number, what = values["adaptation"], values.get("what", "")
+                if what == "goal":
+                    # Its measure was known by then, and had the adaptation's number.
                     self.state.asked_goal = None
-                self._reject(values["reason"])
+                    self.state.adaptations = max(self.state.adaptations, number)
+                self._reject(number, what, values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
                 self._turn(ranges, values["difficulty"], "a person turns them")

@@ -44,8 +44,12 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 LOOK_UP_S = 0.2
 """How often a wait looks whether it should end."""
 
-FailureKind = Literal["unreachable", "refused", "invalid"]
-"""Nobody answers in time; it does not take the question; what it answers is not an answer."""
+FailureKind = Literal["unreachable", "denied", "refused", "invalid"]
+"""Nobody answers in time; it takes no questions from here; it does not take this question; what it
+answers is not an answer."""
+
+ABOUT_THE_QUESTION = (400, 413, 422)
+"""Statuses by which a question itself is refused: asked again it is refused again."""
 
 
 @dataclass(frozen=True)
@@ -257,11 +261,12 @@ def _judge(path: Path, status: int, body: bytes) -> Answer:
         raise _Unanswered(f"HTTP {status}, {read_refusal(body)}")
     if status in (401, 403):
         raise _Failed(
-            "refused",
+            "denied",
             f"reward-gen wants a token: {read_refusal(body)}. Name it by --reward-gen-token-file.",
         )
     if 400 <= status < 500:
-        raise _Failed("refused", f"reward-gen refuses the question: {read_refusal(body)}")
+        kind: FailureKind = "refused" if status in ABOUT_THE_QUESTION else "denied"
+        raise _Failed(kind, f"reward-gen refuses the question: {read_refusal(body)}")
     if status != 200:
         raise _Failed("invalid", f"reward-gen answers with HTTP {status}, which is no answer")
     try:

@@ -183,12 +183,12 @@ class AdapterCore:
             )
         return waiting
 
-    def _answered(self, chosen: str) -> None:
-        """Forget what waited; candidates that were not chosen have lost."""
+    def _answered(self, chosen: str, why: str = "a person chose otherwise") -> None:
+        """Forget what waited; those not chosen have lost, and the next author reads why."""
         self.state.waiting, self.policies.proposed = None, {}
         for entry in self.state.rewards:
             if entry.outcome == "proposed" and entry.name != chosen:
-                self.state.note(entry.id, outcome="lost", reason="a person chose otherwise")
+                self.state.note(entry.id, outcome="lost", reason=why)
 
     def _want_no_candidates(self) -> None:
         """Let a question for candidates, or a trial that is to come, come to nothing."""

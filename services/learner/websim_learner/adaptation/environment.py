@@ -24,7 +24,7 @@ from websim_learner.adaptation.curriculum import (
 )
 from websim_learner.adaptation.examiner import point_of
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.rows import EnvironmentValues
+from websim_learner.adaptation.rows import DifficultyValues, EnvironmentValues
 from websim_learner.adaptation.state import Waiting
 from websim_learner.adaptation.triggers import progress
 from websim_learner.evaluation import Evaluation
@@ -76,7 +76,11 @@ class Environments(Adoptions):
         if asked is None or not (state.difficulty or self.tasks.next_tasks):
             return
         state.at_difficulty = [*state.at_difficulty, self._value_now()][-MAX_VALUES:]
-        match advice(state.at_difficulty, asked):
+        said = advice(state.at_difficulty, asked)
+        if said is not None:
+            reached = DifficultyValues(values=state.at_difficulty, asked=asked, advice=said)
+            self.books.row("difficulty", reached)
+        match said:
             case "harder":
                 self._make_harder(asked, "the present difficulty is mastered")
             case "easier":

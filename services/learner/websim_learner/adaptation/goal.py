@@ -1,5 +1,6 @@
 """What a run is for: a description in words and the fitness it is judged by, fixed together."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -27,8 +28,27 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """What the fitness measures, for people; for kind "none" why there is no number."""
     target: float | None = None
     """Fitness at which the goal is reached; None: there is always a better one."""
+    understood: tuple[str, ...] = ()
+    """Words that the measure rests on."""
+    not_understood: tuple[str, ...] = ()
+    """Words that it leaves out."""
+    failures: tuple[str, ...] = ()
+    """Who else gave no answer, in sentences for people."""
 
     @property
     def by_fitness(self) -> bool:
         """Whether fitness judges; else only a person does, and no number overrules their word."""
         return self.kind != "none"
+
+    @property
+    def in_words(self) -> str:
+        """How it is measured and what that leaves out, for people."""
+        left_out = caveat(self.not_understood, self.failures)
+        measure = self.fitness_description
+        return f"{measure.rstrip('.')}. {left_out}" if left_out else measure
+
+
+def caveat(not_understood: Sequence[str], failures: Sequence[str]) -> str:
+    """Return what an answer leaves out and who else gave none, for people; mostly nothing."""
+    words = ", ".join(f'"{each}"' for each in not_understood)
+    return " ".join([*([f"Not understood: {words}."] if words else []), *failures])

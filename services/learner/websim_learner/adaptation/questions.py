@@ -1,4 +1,8 @@
-"""The adapter's questions to reward-gen, and its answers in the adapter's own terms."""
+"""The adapter's questions to reward-gen, and what comes of them."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
 
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
@@ -9,17 +13,21 @@ from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.feedback import make_feedback
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.outlook import slope_low_per_million
+from websim_learner.adaptation.proposals import goal_of, measure_of, proposal_of
 from websim_learner.adaptation.requests import (
     KnobBounds,
     Remembered,
     goal_request,
     reward_request,
 )
-from websim_learner.adaptation.state import AdaptState, Candidate, Proposal
+from websim_learner.adaptation.state import AdaptState, Proposal
 from websim_learner.branch import Branch
 
 NUM_CANDIDATES = 3
 """Candidates that are asked for: groups of environments are divided over them and the control."""
+
+ASK_AGAIN_S = 60.0
+"""Pause before a goal that got no answer is asked again; the author has tried for long by then."""
 
 NOBODY = "no reward-gen is set up (--reward-gen)"
 
@@ -32,6 +40,13 @@ REMEMBERED = {
     "rolled_back": "rolled_back",
 }
 """Outcomes as reward-gen knows them."""
+
+
+@dataclass(frozen=True)
+class GoalRefused:
+    """reward-gen does not take the question how a goal is measured: asking again is no use."""
+
+    message: str
 
 
 class Questions:
@@ -51,11 +66,22 @@ class Questions:
         self._kept: set[int] = set()
         self._forgotten = False
         """Whether nobody waits for the answer to the open question any more."""
+        self._goal_question: dict[str, Any] | None = None
+        """The open question, where that is one for a goal's measure."""
+        self._problem = ""
+        """Why the goal that is asked for got no answer the last time."""
+        self._again_s = 0.0
+        """When it is asked for again, by the monotonic clock."""
 
     @property
     def banner(self) -> str:
         """Why nobody answers just now; empty while all is well."""
-        return self._author.banner if self._author is not None else ""
+        return self._problem or (self._author.banner if self._author is not None else "")
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody to ask."""
+        return self._author is not None
 
     @property
     def busy(self) -> bool:
@@ -80,7 +106,11 @@ class Questions:
             raise UserError(NOBODY, "`websim up` starts one; or give the goal a fitness program.")
         if self._author.busy:
             raise UserError("another question is open", "Set the goal again in a moment.")
-        self._author.ask("/v1/goals", goal_request(self._run, task, description))
+        body = goal_request(self._run, task, description)
+        if body != self._goal_question:
+            self._problem = ""
+        self._goal_question = body
+        self._author.ask("/v1/goals", body)
 
     def ask_rewards(self, state: AdaptState, branch: Branch) -> None:
         """Ask for candidates for `state.asked`, unless the journal holds them."""
@@ -108,47 +138,42 @@ class Questions:
             _knobs(branch.client.task, state.ranges),
         )
         self._books.row("question", body)
+        self._goal_question = None
         self._author.ask("/v1/rewards", body)
 
-    def poll(self, state: AdaptState, branch: Branch) -> Goal | Proposal | None:
+    def poll(self, state: AdaptState, branch: Branch) -> Goal | Proposal | GoalRefused | None:
         """Return what has come of the open question; None while nothing has."""
+        if state.asked_goal is None:
+            self._problem = ""
         if self._author is None:
+            if state.asked_goal is not None:
+                self._problem = f"the goal waits for an answer: {NOBODY}"
             if state.asked is not None and state.adaptations not in self._kept:
-                return Proposal(adaptation=state.adaptations, candidates=(), reason=NOBODY)
+                return Proposal(
+                    adaptation=state.adaptations, candidates=(), reason=NOBODY, unanswered=True
+                )
             return None
         outcome = self._author.poll()
         if outcome is not None and self._forgotten:
             self._forgotten, outcome = False, None
         if outcome is None:
-            # Another question was open when this one arose.
-            if state.asked_goal is not None and not self._author.busy:
+            # Another question was open when this one arose, or it got no answer.
+            again = time.monotonic() >= self._again_s
+            if state.asked_goal is not None and not self._author.busy and again:
                 self.ask_goal(state.asked_goal, branch.client.task)
             if state.asked is not None and not self._author.busy:
                 self.ask_rewards(state, branch)
             return None
         if isinstance(outcome, AuthorFailed):
-            return self._failed(outcome.message, state)
+            return self._failed(outcome, state)
         body = outcome.body
         if isinstance(body, GoalAnswer) and state.asked_goal is not None:
-            return Goal(
-                description=state.asked_goal,
-                kind=body.kind,
-                program=body.program,
-                accumulate=body.accumulate or "sum",
-                per_horizon=body.per_horizon,
-                unit=body.unit,
-                fitness_description=body.description,
-                target=state.goal_target,
-            )
+            self._note_exchange(body, {"question": self._goal_question, "answer": measure_of(body)})
+            return goal_of(body, state)
         if isinstance(body, RewardAnswer) and state.asked is not None:
-            self._books.row("exchange", {
-                "provider": body.provider,
-                "diagnosis": body.diagnosis,
-                "failures": body.failures,
-                "usage": body.usage,
-                "exchanges": body.exchanges,
-            })  # fmt: skip
-            return _proposal(body, state)
+            verdicts = [{"name": each.name, "verdict": each.verdict} for each in body.candidates]
+            self._note_exchange(body, {"diagnosis": body.diagnosis, "verdicts": verdicts})
+            return proposal_of(body, state)
         return None
 
     def close(self) -> None:
@@ -156,49 +181,47 @@ class Questions:
         if self._author is not None:
             self._author.close()
 
-    def _failed(self, message: str, state: AdaptState) -> Proposal | None:
-        self._books.tell("unanswered", message)
-        if state.asked_goal is not None:
-            state.asked_goal = None
+    def _note_exchange(self, body: GoalAnswer | RewardAnswer, more: dict[str, Any]) -> None:
+        shared = {
+            "provider": body.provider,
+            "understood": body.understood,
+            "not_understood": body.not_understood,
+            "failures": body.failures,
+            "usage": body.usage,
+            "exchanges": body.exchanges,
+        }
+        self._books.row("exchange", {**shared, **more})
+
+    def _failed(self, failed: AuthorFailed, state: AdaptState) -> Proposal | GoalRefused | None:
+        """Return what comes of a question without an answer.
+
+        A goal waits for one, unless the question itself is refused; an adaptation ends.
+        """
+        if self._goal_question is not None:
+            if state.asked_goal is None:
+                return None
+            if failed.kind == "refused":
+                return GoalRefused(failed.message)
+            self._wait_for_goal(failed)
             return None
-        return Proposal(adaptation=state.adaptations, candidates=(), reason=message)
-
-
-def _proposal(body: RewardAnswer, state: AdaptState) -> Proposal:
-    """Return an answer's accepted candidates, each with a name of its own."""
-    candidates: list[Candidate] = []
-    names: set[str] = {"control"}
-    for each in body.candidates:
-        if not each.verdict.accepted:
-            continue
-        name, number = each.name[:60] or "candidate", 2
-        while name in names:
-            name, number = f"{each.name[:56]} {number}", number + 1
-        names.add(name)
-        known = {"claude": "claude", "library": "library", "replay": "replay"}
-        candidates.append(
-            Candidate(
-                name=name,
-                source=each.program,
-                origin=known.get(each.provenance.provider, "library"),  # type: ignore[arg-type]
-                hypothesis=each.hypothesis,
-            )
+        if state.asked is None:
+            return None
+        self._note_unanswered("/v1/rewards", failed.kind, failed.message)
+        return Proposal(
+            adaptation=state.adaptations, candidates=(), reason=failed.message, unanswered=True
         )
-    ranges = {}
-    if body.action == "env_change":
-        ranges = {each.name: (each.low, each.high) for each in body.env_changes}
-    reason = (
-        ""
-        if candidates or ranges
-        else "; ".join(f.message for f in body.failures) or "none was written"
-    )
-    return Proposal(
-        adaptation=state.adaptations,
-        candidates=tuple(candidates),
-        diagnosis=body.diagnosis,
-        reason=reason,
-        ranges=ranges,
-    )
+
+    def _wait_for_goal(self, failed: AuthorFailed) -> None:
+        """Ask for the goal again after a pause; what is said already is not said again."""
+        self._again_s = time.monotonic() + ASK_AGAIN_S
+        problem = f"the goal waits for an answer and is asked again: {failed.message}"
+        if problem != self._problem:
+            self._problem = problem
+            self._note_unanswered("/v1/goals", failed.kind, problem)
+
+    def _note_unanswered(self, path: str, kind: str, message: str) -> None:
+        self._books.row("unanswered", {"path": path, "kind": kind, "message": message})
+        self._books.tell("unanswered", message)
 
 
 def _knobs(task: TaskInfo, ranges: Ranges) -> list[KnobBounds]:

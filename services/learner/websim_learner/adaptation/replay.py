@@ -14,10 +14,11 @@ import msgspec
 from websim.programs import Program, ProgramError, ProgramSchema, compile_program
 from websim.service.errors import UserError
 from websim_learner.adaptation.chain import LOG_NAME, Row, read_rows, verify
-from websim_learner.adaptation.curriculum import followed
+from websim_learner.adaptation.curriculum import advice, followed
 from websim_learner.adaptation.rows import (
     LANGUAGE,
     DecisionValues,
+    DifficultyValues,
     EnvironmentValues,
     RoundValues,
     TriggerValues,
@@ -26,7 +27,7 @@ from websim_learner.adaptation.rows import (
     plain,
 )
 from websim_learner.adaptation.triggers import find_trigger
-from websim_learner.adaptation.verdicts import decide, halve
+from websim_learner.adaptation.verdicts import TrialSettings, decide, halve, is_clear
 
 TOLERANCE = 1e-9
 """Relative: the last digits of atan and sqrt differ between machines."""
@@ -110,9 +111,38 @@ def _trigger(row: Row) -> Replayed | None:
 def _round(row: Row) -> Replayed:
     values = from_values(row["values"], RoundValues)
     again = halve(values.results, values.keep, values.control)
-    told = ", ".join(values.stay) or "nobody"
-    decided = f"round {values.round}: {told} of {len(values.results)} stay"
-    return Replayed(row, decided, ", ".join(again) or "nobody", again == values.stay)
+    keep, clear = values.keep, values.clear
+    if values.settings is not None:
+        keep, clear = _ending(values, values.settings)
+    count = len(values.results)
+    return Replayed(
+        row,
+        f"round {values.round}: {_stay(values.stay, count, values.clear)}",
+        _stay(again, count, clear),
+        (again, keep, clear) == (values.stay, values.keep, values.clear),
+    )
+
+
+def _stay(names: list[str], count: int, clear: bool | None) -> str:
+    told = f"{', '.join(names) or 'nobody'} of {count} stay"
+    return f"{told}, and no further round is needed" if clear else told
+
+
+def _ending(values: RoundValues, settings: TrialSettings) -> tuple[int, bool]:
+    """Return how many may stay after a round, and whether the trial ends before its last one."""
+    control = values.results[values.control]
+    if control is None or values.round >= len(settings.round_env_steps):
+        return len(values.results), False
+    finalists = {name: each for name, each in values.results.items() if name != values.control}
+    clear = is_clear(control, decide(control, finalists, settings), settings)
+    return (len(values.results) if clear else settings.finalists), clear
+
+
+def _difficulty(row: Row) -> Replayed:
+    values = from_values(row["values"], DifficultyValues)
+    again = advice(values.values, values.asked)
+    decided = f"the environment is to become {values.advice}"
+    return Replayed(row, decided, again or "no change", again == values.advice)
 
 
 def _decision(row: Row) -> Replayed:
@@ -156,6 +186,7 @@ _KINDS: dict[str, Callable[[Row], Replayed | None]] = {
     "decision": _decision,
     "verdict": _verdict,
     "environment": _environment,
+    "difficulty": _difficulty,
 }
 
 

@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -46,6 +46,10 @@ class RoundValues(msgspec.Struct, frozen=True, kw_only=True):
     keep: int
     control: str
     stay: list[str]
+    settings: TrialSettings | None = None
+    """Of the trial; None in the rows of earlier versions, as `clear`."""
+    clear: bool | None = None
+    """Whether the trial ended here, before its last round: what `is_clear` said."""
 
 
 class DecisionValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,15 @@ class EnvironmentValues(msgspec.Struct, frozen=True, kw_only=True):
     """The easiest first."""
     asked: float
     kept: int
+
+
+class DifficultyValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Row "difficulty": the arguments of `advice` and what it returned."""
+
+    values: list[float]
+    """What the policy reached in its environments since they changed, the oldest first."""
+    asked: float
+    advice: Literal["harder", "easier"] | None
 
 
 class SchemaValues(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ class TriggerState(msgspec.Struct, frozen=True, kw_only=True):
     """What triggers remember; replaced, never changed. Kept in checkpoints."""
 
     adaptations: int = 0
-    """Ended so far; rollbacks are none."""
+    """Ended so far; rollbacks are none, nor is what nobody answered."""
     last_end_env_steps: int | None = None
     """When the last one ended."""
     adopted_env_steps: int | None = None
@@ -90,17 +90,20 @@ def after_trigger(state: TriggerState, trigger: Trigger) -> TriggerState:
     return state
 
 
-def after_adaptation(state: TriggerState, env_steps: int, *, adopted: bool) -> TriggerState:
+def after_adaptation(
+    state: TriggerState, env_steps: int, *, adopted: bool, answered: bool = True
+) -> TriggerState:
     """Return the state after an adaptation ended: adopted, or nothing better was found.
 
     Args:
         state: before.
         env_steps: training env steps of the run.
         adopted: whether a reward was adopted, which starts its probation.
+        answered: whether whoever was asked has answered; else it is none of those a run may have.
     """
     return msgspec.structs.replace(
         state,
-        adaptations=state.adaptations + 1,
+        adaptations=state.adaptations + (1 if answered else 0),
         last_end_env_steps=env_steps,
         adopted_env_steps=env_steps if adopted else state.adopted_env_steps,
         told=() if adopted else state.told,

@@ -51,6 +51,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     origin: Origin
     hypothesis: str = ""
+    refusal: str = ""
+    """Why reward-gen's gate refused it; empty for one that is to be tried."""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,16 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """Why there are none, where there are none."""
     ranges: dict[str, tuple[float, float]] = {}
     """Of knobs, where another environment is proposed."""
+    refused: tuple[Candidate, ...] = ()
+    """What was written besides and failed at reward-gen's gate: no trial, but the next author is
+    told."""
+    unanswered: bool = False
+    """Whether nobody has answered."""
+    understood: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()
+    """Words of the goal that the candidates leave out."""
+    failures: tuple[str, ...] = ()
+    """Who else gave no answer, in sentences for people."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

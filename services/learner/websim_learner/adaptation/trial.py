@@ -247,17 +247,20 @@ class Trials:
             points = {name: held.points[name] for name in standing}
             control = points[CONTROL]
             candidates = {name: point for name, point in points.items() if name != CONTROL}
+            clear = False
             if control is not None:
                 decision = decide(control, candidates, settings)
-                if number < len(rounds) and not is_clear(control, decision, settings):
-                    decision = None
-            last = control is None or decision is not None or number == len(rounds)
+                clear = number < len(rounds) and is_clear(control, decision, settings)
+            last = control is None or clear or number == len(rounds)
             keep = len(standing) if last else settings.finalists
             stay = list(halve(points, keep, CONTROL))
             books.row(
                 "round",
-                RoundValues(round=number, results=points, keep=keep, control=CONTROL, stay=stay),
-            )
+                RoundValues(
+                    round=number, results=points, keep=keep, control=CONTROL, stay=stay,
+                    settings=settings, clear=clear,
+                ),
+            )  # fmt: skip
             books.tell("round", f"round {number}: {_standings(points, held.reasons)}")
             standing = [CONTROL, *stay]
             if last:

@@ -6,6 +6,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.contest import CONTROL
 from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.gate import Checked
+from websim_learner.adaptation.goal import caveat
 from websim_learner.adaptation.signals import after_adaptation
 from websim_learner.adaptation.state import Candidate, Proposal, Waiting
 from websim_learner.adaptation.trial import Outcome, TrialFailed
@@ -36,9 +37,14 @@ class Tryouts(Environments):
         state = self.state
         state.asked, state.proposal = None, proposal
         state.adaptations = max(state.adaptations, proposal.adaptation)
+        for each in proposal.refused:
+            verdict = Checked(accepted=False, tier="language", message=each.refusal)
+            self._remember(each, verdict, proposal.adaptation)
         self.books.row("answer", proposal)
         names = ", ".join(candidate.name for candidate in proposal.candidates) or proposal.reason
-        self.books.tell("candidates", f"{proposal.diagnosis or 'candidates'}: {names}")
+        left_out = caveat(proposal.not_understood, proposal.failures)
+        said = f"{proposal.diagnosis or 'candidates'}: {names}"
+        self.books.tell("candidates", f"{said}. {left_out}" if left_out else said)
 
     def _follow_proposal(self) -> None:
         """Go towards the ranges that are proposed; no later life does it a second time."""
@@ -76,7 +82,7 @@ class Tryouts(Environments):
         if not accepted:
             why = f"nothing is changed: {reason}"
             self._keep(why)
-            self._end(why)
+            self._end(why, answered=not proposal.unanswered)
             return
         before = self._ledger.state
         self._ledger.enter("adapting")
@@ -148,11 +154,13 @@ class Tryouts(Environments):
         """Write down that the reward in force stays, whatever its trial has shown."""
         self.books.row("kept", {"reward_id": self._branch.reward.id, "why": why})
 
-    def _end(self, sentence: str, adopted: bool = False) -> None:
+    def _end(self, sentence: str, adopted: bool = False, answered: bool = True) -> None:
         state = self.state
         state.asked = state.proposal = None
         env_steps = self._ledger.env_steps
-        state.triggers = after_adaptation(state.triggers, env_steps, adopted=adopted)
+        state.triggers = after_adaptation(
+            state.triggers, env_steps, adopted=adopted, answered=answered
+        )
         # What was seen before says nothing of the policy that goes on from here.
         state.points = []
         self.books.adapting = ""

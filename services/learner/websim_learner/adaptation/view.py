@@ -61,7 +61,7 @@ class AdaptationView:
             mode=state.mode,
             reached=state.triggers.reached,
             pending=[as_values(waiting)] if waiting is not None else [],
-            adapting=self._books.adapting,
+            adapting=self._books.adapting or _asking(state.asked_goal),
             banner=self._questions.banner,
             difficulty=state.difficulty,
             knobs=state.ranges,
@@ -70,3 +70,7 @@ class AdaptationView:
     def rows(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return rows of adaptations.jsonl beyond number `after`."""
         return self._log.rows(after, limit)
+
+
+def _asking(goal: str | None) -> str:
+    return "" if goal is None else f'asking how "{goal}" is measured'

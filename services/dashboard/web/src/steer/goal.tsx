@@ -84,12 +84,14 @@ function GoalForm() {
 function Present() {
   const view = goal.value!;
   const { description, fitness_description, target, unit, program, kind } = view.goal as Record<string, string | number | null>;
+  const missed = (view.goal["not_understood"] ?? []) as string[];
   return (
     <dl class="story">
       <dt>Goal</dt>
       <dd>{String(description || "the task as it is")}</dd>
       <dt>Measured by</dt>
       <dd>{String(fitness_description || (kind === "none" ? "no number: you judge" : "the task's own fitness"))}</dd>
+      {missed.length > 0 && <dd class="bad">Not understood: {missed.join(", ")}</dd>}
       {typeof target === "number" && (
         <>
           <dt>Target</dt>

@@ -73,8 +73,8 @@ export interface History {
 export const CONTROL = "control";
 
 /**
- * What the rows tell; rows that a later life of the run went back behind are left out. A no leaves no
- * row: what does not wait any more, as the learner's status has it, was answered.
+ * What the rows tell; rows that a later life of the run went back behind are left out. What another
+ * goal made void leaves no row: what does not wait any more, as the learner's status has it, was answered.
  */
 export function historyOf(rows: readonly LogRow[], pending: number | null): History {
   const found = new Map<number, Adaptation>();
@@ -268,6 +268,10 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
     case "waiting":
       adaptation.outcome = "waiting";
       adaptation.decision = text(values["sentence"]) ?? adaptation.decision;
+      break;
+    case "rejected":
+      adaptation.outcome = "answered";
+      adaptation.note = text(values["why"]) ?? "";
       break;
     case "kept":
       adaptation.outcome = "kept";

@@ -1,0 +1,319 @@
+"""Questions to reward-gen: what waits for an answer, what is told of one, and what is written down.
+
+On the toy, with an author whose answers come at the updates that a test names.
+"""
+
+import json
+
+import pytest
+from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, sends, unless_done
+
+from websim_learner import run as run_module
+from websim_learner.adaptation import answers, questions
+from websim_learner.adaptation.answers import (
+    Exchange,
+    Failure,
+    GoalAnswer,
+    Issue,
+    Provenance,
+    RewardAnswer,
+    Usage,
+    Verdict,
+)
+from websim_learner.adaptation.author import Answered, AuthorFailed
+from websim_learner.adaptation.replay import replay_decisions
+from websim_learner.adaptation.signals import TriggerState, after_adaptation
+from websim_learner.control import Ask, Reject, SetGoal, SetReward
+
+BACKWARDS = SetGoal(kind="set_goal", description="run backwards while juggling", target=0.5)
+ASK = Ask(kind="ask", reason="stuck")
+NOTHING = SetReward(
+    kind="set_reward", source="def reward(state, action):\n    return 0.0 * state.x\n"
+)
+"""A reward that says nothing: the first evaluation asks for another one."""
+
+DOWN = AuthorFailed("unreachable", "reward-gen does not answer: connection refused; given up.")
+DENIED = AuthorFailed("denied", "reward-gen wants a token: bring one.")
+REFUSED = AuthorFailed("refused", "reward-gen refuses the question: description: too long")
+MEASURED = GoalAnswer(
+    kind="program",
+    program="def fitness(state, action):\n    return -state.x\n",
+    accumulate="max",
+    unit="m",
+    description="net displacement backwards",
+    understood=("run backwards",),
+    not_understood=("juggling",),
+    provider="library",
+    failures=(Failure(provider="claude", kind="refusal", message="the model declined"),),
+    usage=Usage(attempts=1, usd=0.25),
+    exchanges=(Exchange(model="m", prompt="asked", response="said"),),
+)
+
+
+def written(name, program, *issues):
+    verdict = Verdict(
+        accepted=not issues, issues=tuple(Issue(reason=r, message=m) for r, m in issues)
+    )
+    provenance = Provenance(provider="library")
+    return answers.Candidate(name=name, program=program, verdict=verdict, provenance=provenance)
+
+
+def wrote(*candidates, **more):
+    return Answered("/v1/rewards", RewardAnswer(
+        request_sha256="", provider="library", diagnosis="it stagnates", action="new_reward",
+        candidates=candidates, **more,
+    ))  # fmt: skip
+
+
+class Scripted:
+    """Stands for the client of a reward-gen: the n-th answer comes at the n-th update named."""
+
+    def __init__(self, *script):
+        self.asked, self.busy, self.banner = [], False, ""
+        self._script, self.now = list(script), lambda: 0
+
+    def ask(self, path, body):
+        assert not self.busy
+        self.asked.append((path, body))
+        self.busy = True
+
+    def poll(self):
+        if not self.busy or not self._script or self.now() < self._script[0][0]:
+            return None
+        self.busy = False
+        return self._script.pop(0)[1]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def make(harness, monkeypatch):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+    monkeypatch.setattr(questions, "ASK_AGAIN_S", 0.0)
+
+    def build(*script, directory=None, author=True, **overrides):
+        own = {"adapt": "auto", "total_steps": 20 * STEPS, "eval_every_updates": 4}
+        own |= {"client": {"shard_envs": 12}, "checkpoint_every_updates": 8}
+        asked = Scripted(*script) if author else None
+        h = harness(directory, author=asked, **{**own, **overrides})
+        if asked is not None:
+            asked.now = lambda: h.branch.updates
+        return h, asked
+
+    return build
+
+
+def rows(h, kind):
+    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
+    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def said(h, event):
+    told = [each for each in h.run.stream.after(0, 10_000) if hasattr(each, "event")]
+    return [each.message for each in told if each.event == event]
+
+
+@pytest.mark.parametrize("failed", [DOWN, DENIED], ids=lambda failed: failed.kind)
+def test_a_goal_without_an_answer_is_asked_again_until_there_is_one(make, failed):
+    measured = Answered("/v1/goals", MEASURED)
+    h, author = make((4, failed), (6, failed), (9, measured))
+    seen = []
+    h.at = {
+        2: [sends(BACKWARDS)],
+        8: [lambda h: seen.append(h.run.adaptation_view.goal())],
+    }
+    h.go()
+    goals = [path for path, _ in author.asked if path == "/v1/goals"]
+    assert len(goals) == 3
+    assert [(e.kind, e.update) for e in h.run_dir.journal() if e.kind.startswith("goal")] == [
+        ("goal_asked", 2),
+        ("goal", 9),
+    ]
+    # The banner is on meanwhile; the same trouble is told and written down once.
+    told = f"the goal waits for an answer and is asked again: {failed.message}"
+    assert seen[0].banner == told
+    assert seen[0].adapting == 'asking how "run backwards while juggling" is measured'
+    assert said(h, "unanswered") == [told]
+    assert rows(h, "unanswered") == [{"path": "/v1/goals", "kind": failed.kind, "message": told}]
+    assert h.run.adaptation_view.goal().banner == ""
+
+
+def test_between_two_questions_there_is_a_pause(make, monkeypatch):
+    monkeypatch.setattr(questions, "ASK_AGAIN_S", 3600.0)
+    h, author = make((4, DOWN))
+    h.at = {2: [sends(BACKWARDS)]}
+    h.go()
+    assert len(author.asked) == 1
+    assert h.run.adaptation.asked_goal == BACKWARDS.description
+
+
+def test_nothing_is_adapted_towards_the_goal_before_while_another_is_asked_for(make):
+    idle, _ = make()
+    idle.at = {1: [sends(NOTHING)]}
+    idle.go()
+    assert len(rows(idle, "trigger")) == 1
+    pending, author = make()
+    pending.at = {1: [sends(NOTHING)], 2: [sends(BACKWARDS)]}
+    pending.go()
+    assert [path for path, _ in author.asked] == ["/v1/goals"]
+    assert not (pending.run_dir.path / "adaptations.jsonl").exists()
+
+
+def test_a_target_in_words_unit_is_not_held_against_the_tasks_own_fitness(make):
+    h, _ = make(goal="hold 2 m/s", target=-99.0)
+    h.go()
+    assert h.run.adaptation.goal.target is None
+    assert h.run.adaptation.goal_target == -99.0
+
+
+def refused_at_9(make, directory, *script, kill=None):
+    h, author = make(*script, directory=directory, total_steps=40 * STEPS)
+    h.at = {1: [unless_done(NOTHING)], 2: [unless_done(BACKWARDS)]}
+    if kill is not None:
+        h.at[kill] = [die]
+    return h, author
+
+
+def test_a_goal_that_is_refused_for_its_words_is_given_up_in_every_life(make, tmp_path):
+    candidates = wrote(written("centre", CENTRE))
+    alone, _ = refused_at_9(make, tmp_path / "alone", (9, REFUSED), (14, candidates))
+    alone.go()
+    told = f'the goal "run backwards while juggling" is not set: {REFUSED.message}'
+    assert said(alone, "unanswered") == [told]
+    assert rows(alone, "unanswered")[0]["message"] == told
+    # From then on the run adapts for the goal it has: at the evaluation of update 12.
+    assert alone.run.adaptation.goal.n == 0
+    assert [e.update for e in alone.run_dir.journal() if e.kind == "candidates"] == [14]
+
+    with pytest.raises(Killed):
+        refused_at_9(make, tmp_path / "killed", (9, REFUSED), kill=13)[0].go()
+    # The checkpoint of update 8 holds the goal as asked for: its answer comes too late now.
+    late = Answered("/v1/goals", MEASURED)
+    again, _ = refused_at_9(make, tmp_path / "killed", (0, late), (14, candidates))
+    again.go()
+    assert again.run.adaptation.goal.n == 0
+    assert again.digest() == alone.digest()
+    assert again.run.adaptation.triggers == alone.run.adaptation.triggers
+    assert kinds(again).count("goal_refused") == 1
+
+
+def test_a_goal_waits_where_a_later_life_has_nobody_to_ask(make, tmp_path):
+    first, _ = make(directory=tmp_path / "run")
+    first.at = {2: [sends(BACKWARDS)], 9: [die]}
+    with pytest.raises(Killed):
+        first.go()
+    again, _ = make(directory=tmp_path / "run", author=False)
+    assert again.go() == "finished"
+    assert again.run.adaptation.asked_goal == BACKWARDS.description
+    assert "no reward-gen is set up" in again.run.adaptation_view.goal().banner
+
+
+def test_an_adaptation_without_an_answer_is_none_of_those_a_run_may_have(make):
+    h, _ = make((4, DENIED))
+    h.at = {2: [sends(ASK)]}
+    h.go()
+    assert [row["why"] for row in rows(h, "kept")] == [f"nothing is changed: {DENIED.message}"]
+    assert rows(h, "unanswered")[0]["path"] == "/v1/rewards"
+    # It cools down all the same.
+    triggers = h.run.adaptation.triggers
+    assert (triggers.adaptations, triggers.last_end_env_steps) == (0, 4 * STEPS)
+
+
+def test_eight_refused_questions_silence_nothing():
+    state = TriggerState()
+    for number in range(8):
+        state = after_adaptation(state, 1000 * number, adopted=False, answered=False)
+    assert state == TriggerState(last_end_env_steps=7000)
+    assert after_adaptation(state, 9000, adopted=False).adaptations == 1
+
+
+WRONG = "def reward(state, action):\n    return np.sqrt(-1.0 - np.abs(state.x))\n"
+
+
+def test_the_next_author_is_told_what_was_refused_and_why(make):
+    answer = wrote(
+        written("wrong", WRONG, ("nonfinite", "the total is not finite")),
+        written("again", CENTRE, ("repeated", "this program was tried already")),
+    )
+    h, author = make((4, answer))
+    h.at = {2: [sends(ASK)], 8: [sends(ASK)]}
+    h.go()
+    memory = author.asked[1][1]["memory"]
+    assert memory == [
+        {
+            "name": "wrong",
+            "program": WRONG,
+            "outcome": "refused",
+            "reason": "nonfinite: the total is not finite",
+        }
+    ]
+    (kept,) = rows(h, "kept")
+    assert kept["why"] == "nothing is changed: no candidate passed reward-gen's gate"
+    (answered,) = rows(h, "answer")
+    assert [each["name"] for each in answered["refused"]] == ["wrong"]
+    # The verdicts are all in the log, those on what is remembered already among them.
+    (exchange,) = rows(h, "exchange")
+    assert [each["name"] for each in exchange["verdicts"]] == ["wrong", "again"]
+    assert h.run.adaptation.triggers.adaptations == 1
+
+
+def test_a_no_and_its_reason_are_in_the_log_and_reach_the_next_author(make, monkeypatch):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    goal = GoalAnswer(kind="none", description="no measure expresses it")
+    candidates = wrote(written("right", RIGHT))
+    h, author = make((3, Answered("/v1/goals", goal)), (5, candidates), total_steps=50 * STEPS)
+    no = Reject(kind="reject", adaptation=1, reason="it drags a leg")
+    h.at = {2: [sends(BACKWARDS)], 8: [sends(no)], 10: [sends(ASK)]}
+    h.go()
+    why = "a person says no: it drags a leg"
+    assert rows(h, "rejected") == [{"adaptation": 1, "what": "reward", "why": why}]
+    (remembered,) = author.asked[2][1]["memory"]
+    assert (remembered["name"], remembered["outcome"]) == ("right", "lost")
+    assert remembered["reason"] == why
+
+
+LEFT_OUT = (
+    'net displacement backwards. Not understood: "juggling". '
+    "claude gave no answer (the model declined); library did."
+)
+
+
+def test_what_a_goals_measure_leaves_out_is_told_with_it(make):
+    h, _ = make((4, Answered("/v1/goals", MEASURED)))
+    h.at = {2: [sends(BACKWARDS)]}
+    h.go()
+    assert f'goal: "{BACKWARDS.description}", {LEFT_OUT}' in said(h, "goal")
+    (goal,) = rows(h, "goal")
+    assert (goal["understood"], goal["not_understood"]) == (["run backwards"], ["juggling"])
+    assert h.run.adaptation_view.goal().goal["not_understood"] == ["juggling"]
+
+
+def test_who_is_asked_for_a_yes_is_told_what_it_leaves_out(make):
+    h, _ = make((4, Answered("/v1/goals", MEASURED)), adapt="approve")
+    h.at = {2: [sends(BACKWARDS)]}
+    h.go()
+    (waiting,) = rows(h, "waiting")
+    assert waiting["sentence"] == f'"{BACKWARDS.description}" is measured by: {LEFT_OUT}'
+
+
+def test_what_candidates_leave_out_is_told_with_them(make):
+    h, _ = make((4, wrote(not_understood=("juggling",))))
+    h.at = {2: [sends(ASK)]}
+    h.go()
+    assert said(h, "candidates") == ['it stagnates: none was written. Not understood: "juggling".']
+    assert rows(h, "answer")[0]["not_understood"] == ["juggling"]
+
+
+def test_the_question_for_a_goals_measure_is_in_the_log_with_its_answer(make):
+    h, author = make((4, Answered("/v1/goals", MEASURED)))
+    h.at = {2: [sends(BACKWARDS)]}
+    h.go()
+    (exchange,) = rows(h, "exchange")
+    assert exchange["question"] == json.loads(json.dumps(author.asked[0][1]))
+    assert exchange["answer"]["program"] == MEASURED.program
+    assert exchange["exchanges"] == [
+        {"model": "m", "prompt": "asked", "response": "said", "stop_reason": ""}
+    ]
+    assert exchange["usage"]["usd"] == 0.25
+    assert replay_decisions(h.run_dir.path) == 0

@@ -4,6 +4,7 @@ Called by the trainer between two updates. Everything here is a function of eval
 run's seed determines, and of what came from outside, which is journaled before it takes effect.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,12 +12,14 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
-from websim_learner.adaptation.rows import TriggerValues
+from websim_learner.adaptation.rows import TriggerValues, YesValues
 from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
 from websim_learner.adaptation.state import MAX_POINTS, Proposal, Waiting
 from websim_learner.adaptation.triggers import find_trigger, rearmed
 from websim_learner.adaptation.tryouts import Tryouts
+from websim_learner.adaptation.verdicts import goes_on
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
@@ -255,10 +258,25 @@ class Adapter(Tryouts):
                 f"adaptation {adaptation} has no candidate {name!r}",
                 f"Choose from: {', '.join(waiting.names)}.",
             )
-        self.books.journal("approve", {"adaptation": adaptation, "name": chosen})
-        return self._approve(chosen)
+        baseline, tried = self._baseline(), waiting.points.get(chosen)
+        # Training went on while this waited. Without a number nobody can say what that was worth.
+        stays = None
+        if tried is not None and self.state.goal.by_fitness:
+            stays = goes_on(baseline, tried, self._settings.loss_confidence)
+        self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "goes_on": stays})
+        return self._approve(chosen, stays, baseline)
 
-    def _approve(self, chosen: str) -> str:
+    def _approve(
+        self, chosen: str, stays: bool | None = None, baseline: EvalPoint | None = None
+    ) -> str:
+        """Let a yes take effect.
+
+        Args:
+            chosen: name of the candidate; empty for an environment.
+            stays: whether the policy in training goes on under its reward, as `goes_on` says;
+                None: nothing is known of that, and the policy of the trial is adopted.
+            baseline: what the policy in training is worth, where it is known.
+        """
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
             self.state.waiting = None
@@ -266,10 +284,19 @@ class Adapter(Tryouts):
             if waiting.task:
                 return self._give(waiting.task, waiting.share, why)
             return self._turn(waiting.ranges, waiting.difficulty, why)
-        policy = self.policies.proposed[chosen]
-        baseline = self._baseline()
+        policy, why = self.policies.proposed[chosen], "a person says yes"
+        baseline = baseline or self._baseline()
+        if stays is not None and waiting is not None:
+            confidence = self._settings.loss_confidence
+            self.books.row("yes", YesValues(
+                name=chosen, present=baseline, tried=waiting.points[chosen], confidence=confidence,
+                goes_on=stays,
+            ))  # fmt: skip
+        if stays:
+            why += "; the policy goes on from where it is by now"
+            policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
         self._answered(chosen)
-        self._adopt(policy, baseline, None, "a person says yes")
+        self._adopt(policy, baseline, None, why)
         self._begin_probation()
         return self._branch.reward.id
 
@@ -330,7 +357,7 @@ class Adapter(Tryouts):
             case "rollback":
                 self._roll_back("a person takes it back")
             case "approve":
-                self._approve(values["name"])
+                self._approve(values["name"], values.get("goes_on"))
             case "reject":
                 if values.get("what") == "goal":
                     self.state.asked_goal = None

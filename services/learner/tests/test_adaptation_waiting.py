@@ -10,7 +10,7 @@ from staging import RIGHT, STEPS, Killed, die, kinds, sends
 from websim_learner import run as run_module
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.replay import replay_decisions
-from websim_learner.control import Approve, FitnessProgram, SetGoal, TryReward
+from websim_learner.control import Approve, FitnessProgram, Reject, SetGoal, TryReward
 
 TO_THE_RIGHT = SetGoal(
     kind="set_goal",
@@ -139,3 +139,75 @@ def test_where_no_number_judges_what_a_yes_costs_is_said_beforehand(make):
     # The person has seen the trial's policy, and gets it.
     assert digests[0] != digests[1]
     assert rows(h, "yes") == []
+
+
+GO_LEFT = Goal(
+    description="go left",
+    kind="program",
+    program="def fitness(state, action):\n    return -state.x\n",
+    fitness_description="how far it is to the left",
+)
+
+
+def another_goal_in_between(make, directory, kill=None):
+    """A run in which a person asks how another goal is measured while a reward waits, and no."""
+    h = make(directory, checkpoint_every_updates=100)
+    no = Reject(kind="reject", adaptation=3)
+    h.at = {
+        2: [lambda h: "goal" in kinds(h) or h.send(TO_THE_RIGHT)],
+        6: [lambda h: kinds(h).count("candidates") > 1 or h.send(TRIED)],
+        8: [lambda h: "reject" in kinds(h) or h.run._adapter._take_goal(GO_LEFT)],
+        10: [lambda h: "reject" in kinds(h) or h.send(no)],
+    }
+    if kill is not None:
+        h.at[kill] = [die]
+    return h
+
+
+def test_a_no_to_another_goal_lets_wait_again_what_waited_before(make, tmp_path):
+    h = another_goal_in_between(make, tmp_path / "alone")
+    second = Approve(kind="approve", adaptation=2, name="right")
+    shown = []
+    h.at[9] = [
+        lambda h: shown.extend(h.run.adaptation_view.goal().pending),
+        sends(second),
+    ]
+    h.at[11] = [sends(second)]
+    h.go()
+    assert [each["adaptation"] for each in shown] == [3]
+    refused, _, adopted = h.answers[2:]
+    assert str(refused) == (
+        "adaptation 3 came after it and waits too. Answer that one first, then 2 again."
+    )
+    assert adopted.detail == h.run.adaptation_view.rewards().in_force
+    assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["in_force"]
+    assert h.run.adaptation.waiting is None
+
+
+def test_what_waits_again_does_so_in_every_life(make, tmp_path):
+    alone = another_goal_in_between(make, tmp_path / "alone")
+    alone.go()
+    with pytest.raises(Killed):
+        another_goal_in_between(make, tmp_path / "killed", kill=12).go()
+    # It begins after the trial, and nobody says again how the other goal is measured.
+    killed = another_goal_in_between(make, tmp_path / "killed")
+    killed.go()
+    for h in (alone, killed):
+        assert (h.run.adaptation.waiting.adaptation, h.run.adaptation.adaptations) == (2, 3)
+        assert list(h.run._adapter.policies.proposed) == ["right"]
+    assert killed.digest() == alone.digest()
+
+
+def test_another_goal_ends_what_it_was_put_before(make):
+    h = make()
+    h.at = {
+        2: [sends(TO_THE_RIGHT)],
+        6: [sends(TRIED)],
+        8: [lambda h: h.run._adapter._take_goal(GO_LEFT)],
+        10: [yes()],
+    }
+    h.go()
+    assert h.run.adaptation.goal.description == "go left"
+    assert h.run.adaptation.waiting is None
+    assert h.run._adapter.policies.proposed == {}
+    assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["lost"]

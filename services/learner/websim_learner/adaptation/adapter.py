@@ -188,6 +188,7 @@ class Adapter(Tryouts):
     def _begin_goal(self, goal: Goal) -> None:
         """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
         state = self.state
+        state.waiting = None
         self._answered("")
         self._want_no_candidates()
         state.goal, state.asked_goal, state.points = goal, None, []
@@ -279,7 +280,7 @@ class Adapter(Tryouts):
         """
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
-            self.state.waiting = None
+            self.state.waiting = waiting.before
             why = "a person says yes"
             if waiting.task:
                 return self._give(waiting.task, waiting.share, why)
@@ -307,6 +308,16 @@ class Adapter(Tryouts):
         self.books.journal("reject", {"adaptation": adaptation, "what": what, "reason": reason})
         self._reject(reason)
         return what
+
+    def _forget_goal(self, adaptation: int) -> None:
+        """Let a measure that the journal says no to wait where its answer did not come again."""
+        state = self.state
+        state.asked_goal = None
+        if state.waiting is None or state.waiting.what != "goal":
+            state.adaptations = max(state.adaptations, adaptation)
+            state.waiting = Waiting(
+                adaptation=adaptation, what="goal", sentence="", before=state.waiting
+            )
 
     def _reject(self, reason: str) -> None:
         self._answered("")
@@ -360,7 +371,7 @@ class Adapter(Tryouts):
                 self._approve(values["name"], values.get("goes_on"))
             case "reject":
                 if values.get("what") == "goal":
-                    self.state.asked_goal = None
+                    self._forget_goal(values["adaptation"])
                 self._reject(values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])

@@ -83,6 +83,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Another task for some of the envs, for "environment"."""
     share: float = 0.0
     """Of the envs, that it gets."""
+    before: "Waiting | None" = None
+    """What waited when this was put before it: it waits again once this is answered."""
 
 
 class AdaptState(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from websim_learner.adaptation.books import Books, LazyLog
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.rows import as_values
-from websim_learner.adaptation.state import AdaptState
+from websim_learner.adaptation.state import AdaptState, Waiting
 
 
 class RewardsView(BaseModel):
@@ -60,7 +60,7 @@ class AdaptationView:
             goal=as_values(state.goal),
             mode=state.mode,
             reached=state.triggers.reached,
-            pending=[as_values(waiting)] if waiting is not None else [],
+            pending=[_of(waiting)] if waiting is not None else [],
             adapting=self._books.adapting,
             banner=self._questions.banner,
             difficulty=state.difficulty,
@@ -70,3 +70,10 @@ class AdaptationView:
     def rows(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return rows of adaptations.jsonl beyond number `after`."""
         return self._log.rows(after, limit)
+
+
+def _of(waiting: Waiting) -> dict[str, Any]:
+    """Return what waits, without what it was put before: one thing is answered at a time."""
+    values = as_values(waiting)
+    del values["before"]
+    return values

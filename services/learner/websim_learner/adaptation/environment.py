@@ -13,6 +13,7 @@ from websim.service.errors import UserError
 from websim.tasks.knobs import ranges_at
 from websim_learner.adaptation.adoption import Adoptions
 from websim_learner.adaptation.curriculum import (
+    PAUSE,
     STEP,
     TASK_SHARE,
     Level,
@@ -73,9 +74,13 @@ class Environments(Adoptions):
     def _watch_difficulty(self) -> None:
         """Measure the policy at the present difficulty, and raise or lower that by success."""
         state, asked = self.state, self._asked()
-        if asked is None or not (state.difficulty or self.tasks.next_tasks):
+        under_way = bool(state.difficulty or self.tasks.next_tasks)
+        # What could not be followed when the target was reached may be by now.
+        if asked is None or not (under_way or (state.triggers.reached and self.task.knobs)):
             return
         state.at_difficulty = [*state.at_difficulty, self._value_now()][-MAX_VALUES:]
+        if not under_way and len(state.at_difficulty) < PAUSE:
+            return
         match advice(state.at_difficulty, asked):
             case "harder":
                 self._make_harder(asked, "the present difficulty is mastered")

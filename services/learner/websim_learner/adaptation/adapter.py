@@ -11,14 +11,16 @@ import msgspec
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
+from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.rows import TriggerValues, YesValues
-from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
+from websim_learner.adaptation.signals import Trigger, after_trigger
 from websim_learner.adaptation.state import MAX_POINTS, Proposal, Waiting
 from websim_learner.adaptation.triggers import find_trigger, rearmed
-from websim_learner.adaptation.tryouts import Tryouts
+from websim_learner.adaptation.unmeasured import Unmeasured
 from websim_learner.adaptation.verdicts import goes_on
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
@@ -27,7 +29,7 @@ PROBATION_EPISODES = 10
 """Of a look at a policy on probation: losses that count show in as many."""
 
 
-class Adapter(Tryouts):
+class Adapter(Unmeasured):
     """Adapts one run: what the trainer calls, and what a person says."""
 
     def begin(self, goal: str | None, target: float | None) -> None:
@@ -65,9 +67,16 @@ class Adapter(Tryouts):
             evaluation: with nominal physics.
             whole: not a mere look at a policy on probation.
         """
-        state = self.state
-        if state.mode == "off":
+        update, _ = self.books.when
+        if self.state.mode == "off" or self.state.measure_lost_at == update:
             return
+        try:
+            self._take_in(evaluation, whole)
+        except MeasureFailed as error:
+            self.lose_measure(error.message, evaluating=True)
+
+    def _take_in(self, evaluation: Evaluation, whole: bool) -> None:
+        state = self.state
         update, env_steps = self.books.when
         point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
         state.points = [*state.points, point][-MAX_POINTS:]
@@ -125,6 +134,14 @@ class Adapter(Tryouts):
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
+        try:
+            return self._tend()
+        except MeasureFailed as error:
+            # What was begun is done anew by who judges now: a life that replays this does it once.
+            self.lose_measure(error.message)
+            return self._tend()
+
+    def _tend(self) -> bool:
         self._follow_proposal()
         if self.state.proposal is None:
             return False
@@ -169,6 +186,13 @@ class Adapter(Tryouts):
 
     def _take_goal(self, goal: Goal) -> None:
         self.state.asked_goal = None
+        if goal.kind == "program":
+            try:
+                check_fitness(goal.program or "", self._branch.client.task)
+            except UserError as error:
+                # A neighbour's "checked" is not believed, and what it says ends no run.
+                goal = goal.without_measure(error.message)
+                self.books.tell("refused", f'"{goal.description}": {goal.trouble}')
         if self.state.mode == "approve":
             self.state.adaptations += 1
             sentence = f'"{goal.description}" is measured by: {goal.fitness_description}'
@@ -191,12 +215,8 @@ class Adapter(Tryouts):
         state.waiting = None
         self._answered("")
         self._want_no_candidates()
-        state.goal, state.asked_goal, state.points = goal, None, []
-        state.baseline, state.preference = None, None
-        state.triggers = after_goal(state.triggers)
-        self.bank.clear()
-        self._probed = False
-        self.books.row("goal", goal)
+        state.asked_goal = None
+        self._judge_by(goal)
         words = goal.description or "the task as it is"
         self.books.tell("goal", f'goal: "{words}", {goal.fitness_description}')
         if state.mode != "off" and goal.kind != "task":
@@ -364,7 +384,9 @@ class Adapter(Tryouts):
             case "adopt":
                 source = values["source"]
                 preferred = self._checked(source, force=True).preference if source else None
-                self._adopt_source(source, preferred)
+                self._adopt_source(source, preferred, self._baseline())
+            case "measure_failed":
+                self._lose_measure(values["why"])
             case "rollback":
                 self._roll_back("a person takes it back")
             case "approve":

@@ -24,6 +24,7 @@ from websim_learner.adaptation.curriculum import (
     towards,
 )
 from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.rows import EnvironmentValues
 from websim_learner.adaptation.state import Waiting
@@ -122,6 +123,8 @@ class Environments(Adoptions):
         """Give a share of the envs another task, if the policy keeps what is asked there."""
         try:
             kept = self._measured([Level(difficulty=None, ranges={}, task=task)], asked)
+        except MeasureFailed:
+            raise
         except UserError as error:
             self._refused(task, error)
             return

@@ -116,6 +116,8 @@ class AdaptState(msgspec.Struct, kw_only=True):
     """Of knobs that were turned."""
     at_difficulty: list[float] = []
     """What evaluations with these ranges gave, since they changed, the oldest first."""
+    measure_lost_at: int | None = None
+    """Updates done when the goal's measure failed: no evaluation made then is taken in."""
     stats: dict[str, float] = {}
     """Of the last update: value_loss and so on."""
     log_rows: int = 0

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.verdicts import TrialSettings, decide, halve, is_clear
+from websim_learner.adaptation.verdicts import TrialSettings, decide, goes_on, halve, is_clear
 
 NAN = math.nan
 CONTROL = (1.0, 2.0, 3.0)
@@ -122,3 +122,19 @@ def test_equal_ones_stay_by_name_and_what_is_no_number_goes():
 def test_where_the_control_failed_fitness_itself_decides():
     results = {"control": None, "low": point(1.0, 3.0), "high": point(2.0, 3.0)}
     assert halve(results, 1, "control") == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("tried", "stays"),
+    [
+        # Mean 3, deviation 1: at least 3 - 2.919986 / sqrt(3) = 1.314 better.
+        ((3.0, 5.0, 7.0), False),
+        # Mean 1, deviation 1: perhaps 0.686 worse.
+        ((1.0, 3.0, 5.0), True),
+        ((-1.0, 0.0, 1.0), True),
+        ((NAN, NAN, NAN), True),
+    ],
+    ids=["surely better", "perhaps better", "worse", "without a number"],
+)
+def test_a_policy_that_waited_takes_over_only_where_it_is_surely_better(tried, stays):
+    assert goes_on(point(*CONTROL), point(*tried), 0.95) == stays

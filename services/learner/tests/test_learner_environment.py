@@ -158,6 +158,27 @@ def test_a_target_that_is_reached_makes_the_environment_harder_before_anything_e
     assert replay_decisions(h.run_dir.path) == 0
 
 
+def test_what_cannot_be_followed_when_the_target_is_reached_is_tried_again(make):
+    h = make(adapt="auto", total_steps=26 * STEPS, eval_every_updates=2)
+    there = iter([-9.0, -9.0])
+
+    def weak_at_first(h):
+        h.run._adapter._value_at = lambda ranges: next(there, 0.0)
+
+    h.at = {2: [weak_at_first, sends(goal(target=0.0))]}
+    h.go()
+    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
+    measured = [row for row in map(json.loads, lines) if row["kind"] == "environment"]
+    # Reached by the evaluations at 4 and 6; then with every fourth one at the target.
+    assert [(row["update"], row["values"]["kept"]) for row in measured] == [
+        (6, 0),
+        (14, 0),
+        (22, 10),
+    ]
+    assert h.run.adaptation.difficulty == 1.0
+    assert replay_decisions(h.run_dir.path) == 0
+
+
 def test_a_difficulty_without_success_is_lowered(make):
     h = make(adapt="auto", total_steps=40 * STEPS, eval_every_updates=2)
     h.at = {2: [sends(goal(target=5.0))], 4: [sends(difficulty(0.2))]}

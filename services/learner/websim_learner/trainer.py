@@ -14,6 +14,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.tryouts import TrialAbandoned
 from websim_learner.branch import Branch
 from websim_learner.changes import Changes
@@ -208,9 +209,17 @@ class Trainer:
 
     def _evaluate(self, most: int | None = None) -> Evaluation:
         """Evaluate all branches, by so many episodes; return what came of the first."""
-        kept = self._adapter.trajectories
+        kept, before = self._adapter.trajectories, self.ledger.state
+        self._adapter.lose_measure_again()
         self._working = True
         try:
+            return self.ledger.evaluate(
+                lambda each: self._examiner.examine(each, kept, most),
+                lambda made: self._adapter.outlook(made, whole=most is None),
+            )[0]
+        except MeasureFailed as error:
+            self._adapter.lose_measure(error.message, evaluating=True)
+            self.ledger.enter(before)
             return self.ledger.evaluate(
                 lambda each: self._examiner.examine(each, kept, most),
                 lambda made: self._adapter.outlook(made, whole=most is None),

@@ -4,22 +4,27 @@ Called by the trainer between two updates. Everything here is a function of eval
 run's seed determines, and of what came from outside, which is journaled before it takes effect.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
+from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.guards import peak_of
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.outlook import outlook
+from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.questions import GoalRefused
-from websim_learner.adaptation.rows import TriggerValues
-from websim_learner.adaptation.signals import Trigger, after_goal, after_trigger
+from websim_learner.adaptation.rows import TriggerValues, YesValues
+from websim_learner.adaptation.signals import Trigger, after_trigger
 from websim_learner.adaptation.state import MAX_POINTS, Proposal, Waiting
 from websim_learner.adaptation.triggers import find_trigger, rearmed
-from websim_learner.adaptation.tryouts import Tryouts
+from websim_learner.adaptation.unmeasured import Unmeasured
+from websim_learner.adaptation.verdicts import goes_on
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
@@ -27,7 +32,7 @@ PROBATION_EPISODES = 10
 """Of a look at a policy on probation: losses that count show in as many."""
 
 
-class Adapter(Tryouts):
+class Adapter(Unmeasured):
     """Adapts one run: what the trainer calls, and what a person says."""
 
     def begin(self, goal: str | None, target: float | None) -> None:
@@ -77,9 +82,16 @@ class Adapter(Tryouts):
             evaluation: with nominal physics.
             whole: not a mere look at a policy on probation.
         """
-        state = self.state
-        if state.mode == "off":
+        update, _ = self.books.when
+        if self.state.mode == "off" or self.state.measure_lost_at == update:
             return
+        try:
+            self._take_in(evaluation, whole)
+        except MeasureFailed as error:
+            self.lose_measure(error.message, evaluating=True)
+
+    def _take_in(self, evaluation: Evaluation, whole: bool) -> None:
+        state = self.state
         update, env_steps = self.books.when
         point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
         state.points = [*state.points, point][-MAX_POINTS:]
@@ -145,6 +157,14 @@ class Adapter(Tryouts):
         elif isinstance(answer, Proposal):
             self.books.journal("candidates", msgspec.to_builtins(answer))
             self._take_candidates(answer)
+        try:
+            return self._tend()
+        except MeasureFailed as error:
+            # What was begun is done anew by who judges now: a life that replays this does it once.
+            self.lose_measure(error.message)
+            return self._tend()
+
+    def _tend(self) -> bool:
         self._follow_proposal()
         if self.state.proposal is None:
             return False
@@ -189,6 +209,13 @@ class Adapter(Tryouts):
 
     def _take_goal(self, goal: Goal) -> None:
         self.state.asked_goal = None
+        if goal.kind == "program":
+            try:
+                check_fitness(goal.program or "", self._branch.client.task)
+            except UserError as error:
+                # A neighbour's "checked" is not believed, and what it says ends no run.
+                goal = goal.without_measure(error.message)
+                self.books.tell("refused", f'"{goal.description}": {goal.trouble}')
         if self.state.mode == "approve":
             self.state.adaptations += 1
             sentence = f'"{goal.description}" is measured by: {goal.in_words}'
@@ -215,14 +242,11 @@ class Adapter(Tryouts):
     def _begin_goal(self, goal: Goal) -> None:
         """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
         state = self.state
+        state.waiting = None
         self._answered("")
         self._want_no_candidates()
-        state.goal, state.asked_goal, state.points = goal, None, []
-        state.baseline, state.preference = None, None
-        state.triggers = after_goal(state.triggers)
-        self.bank.clear()
-        self._probed = False
-        self.books.row("goal", goal)
+        state.asked_goal = None
+        self._judge_by(goal)
         words = goal.description or "the task as it is"
         self.books.tell("goal", f'goal: "{words}", {goal.in_words}')
         if state.mode != "off" and goal.kind != "task":
@@ -287,21 +311,45 @@ class Adapter(Tryouts):
                 f"adaptation {adaptation} has no candidate {name!r}",
                 f"Choose from: {', '.join(waiting.names)}.",
             )
-        self.books.journal("approve", {"adaptation": adaptation, "name": chosen})
-        return self._approve(chosen)
+        baseline, tried = self._baseline(), waiting.points.get(chosen)
+        # Training went on while this waited. Without a number nobody can say what that was worth.
+        stays = None
+        if tried is not None and self.state.goal.by_fitness:
+            stays = goes_on(baseline, tried, self._settings.loss_confidence)
+        self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "goes_on": stays})
+        return self._approve(chosen, stays, baseline)
 
-    def _approve(self, chosen: str) -> str:
+    def _approve(
+        self, chosen: str, stays: bool | None = None, baseline: EvalPoint | None = None
+    ) -> str:
+        """Let a yes take effect.
+
+        Args:
+            chosen: name of the candidate; empty for an environment.
+            stays: whether the policy in training goes on under its reward, as `goes_on` says;
+                None: nothing is known of that, and the policy of the trial is adopted.
+            baseline: what the policy in training is worth, where it is known.
+        """
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
-            self.state.waiting = None
+            self.state.waiting = waiting.before
             why = "a person says yes"
             if waiting.task:
                 return self._give(waiting.task, waiting.share, why)
             return self._turn(waiting.ranges, waiting.difficulty, why)
-        policy = self.policies.proposed[chosen]
-        baseline = self._baseline()
+        policy, why = self.policies.proposed[chosen], "a person says yes"
+        baseline = baseline or self._baseline()
+        if stays is not None and waiting is not None:
+            confidence = self._settings.loss_confidence
+            self.books.row("yes", YesValues(
+                name=chosen, present=baseline, tried=waiting.points[chosen], confidence=confidence,
+                goes_on=stays,
+            ))  # fmt: skip
+        if stays:
+            why += "; the policy goes on from where it is by now"
+            policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
         self._answered(chosen)
-        self._adopt(policy, baseline, None, "a person says yes")
+        self._adopt(policy, baseline, None, why)
         self._begin_probation()
         return self._branch.reward.id
 
@@ -312,6 +360,16 @@ class Adapter(Tryouts):
         self.books.journal("reject", {"adaptation": adaptation, "what": what, "reason": reason})
         self._reject(adaptation, what, reason)
         return what
+
+    def _forget_goal(self, adaptation: int) -> None:
+        """Let a measure that the journal says no to wait where its answer did not come again."""
+        state = self.state
+        state.asked_goal = None
+        if state.waiting is None or state.waiting.what != "goal":
+            state.adaptations = max(state.adaptations, adaptation)
+            state.waiting = Waiting(
+                adaptation=adaptation, what="goal", sentence="", before=state.waiting
+            )
 
     def _reject(self, adaptation: int, what: str, reason: str) -> None:
         why = f"a person says no{': ' + reason if reason else ''}"
@@ -363,17 +421,17 @@ class Adapter(Tryouts):
                 source = values["source"]
                 # It has passed the gate of its time, whatever the present one says.
                 preferred = self._verdict(source).preference if source else None
-                self._adopt_source(source, preferred)
+                self._adopt_source(source, preferred, self._baseline())
+            case "measure_failed":
+                self._lose_measure(values["why"])
             case "rollback":
                 self._roll_back("a person takes it back")
             case "approve":
-                self._approve(values["name"])
+                self._approve(values["name"], values.get("goes_on"))
             case "reject":
                 number, what = values["adaptation"], values.get("what", "")
                 if what == "goal":
-                    # Its measure was known by then, and had the adaptation's number.
-                    self.state.asked_goal = None
-                    self.state.adaptations = max(self.state.adaptations, number)
+                    self._forget_goal(number)
                 self._reject(number, what, values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])

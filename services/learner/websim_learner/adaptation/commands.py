@@ -1,10 +1,9 @@
 """Commands of persons to the adapter."""
 
-from websim.programs import ProgramError, compile_program
-from websim.service.errors import UserError
 from websim_learner.adaptation.adapter import Adapter
-from websim_learner.adaptation.gate import schema_of
+from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.control import (
     AdaptCommand,
     AdoptReward,
@@ -26,6 +25,15 @@ def carry_out(adapter: Adapter, command: AdaptCommand) -> str:
     Raises:
         UserError: it cannot be done; says why.
     """
+    try:
+        return _do(adapter, command)
+    except MeasureFailed as error:
+        # Before anything is journaled of it, so it is done by what judges from now on.
+        adapter.lose_measure(error.message)
+        return _do(adapter, command)
+
+
+def _do(adapter: Adapter, command: AdaptCommand) -> str:
     match command:
         case SetGoal():
             return adapter.set_goal(command.description, _measure(adapter, command), command.target)
@@ -54,10 +62,7 @@ def _measure(adapter: Adapter, command: SetGoal) -> Goal | None:
     fitness = command.fitness
     if fitness is None:
         return None
-    try:
-        compile_program(fitness.program, schema_of(adapter.task), "fitness")
-    except ProgramError as error:
-        raise UserError(f"the fitness program is refused: {error}") from None
+    check_fitness(fitness.program, adapter.task)
     return Goal(
         description=command.description,
         kind="program",

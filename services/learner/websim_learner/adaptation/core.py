@@ -171,12 +171,18 @@ class AdapterCore:
         state.triggers = msgspec.structs.replace(after, adaptations=count)
 
     def _wait(self, waiting: Waiting) -> None:
-        self.state.waiting = waiting
+        self.state.waiting = msgspec.structs.replace(waiting, before=self.state.waiting)
         self.books.row("waiting", waiting)
         self.books.tell("waiting", f"waits for a yes: {waiting.sentence}")
 
     def _waiting(self, adaptation: int) -> Waiting:
         waiting = self.state.waiting
+        before = waiting and waiting.before
+        if waiting and before and before.adaptation == adaptation:
+            raise UserError(
+                f"adaptation {waiting.adaptation} came after it and waits too",
+                f"Answer that one first, then {adaptation} again.",
+            )
         if waiting is None or waiting.adaptation != adaptation:
             raise UserError(
                 f"adaptation {adaptation} waits for nothing", "`websim goal` shows what waits."
@@ -184,8 +190,12 @@ class AdapterCore:
         return waiting
 
     def _answered(self, chosen: str, why: str = "a person chose otherwise") -> None:
-        """Forget what waited; those not chosen have lost, and the next author reads why."""
-        self.state.waiting, self.policies.proposed = None, {}
+        """Forget what waited last; those not chosen have lost, and the next author reads why."""
+        waiting = self.state.waiting
+        self.state.waiting = before = waiting and waiting.before
+        if before is not None and before.what == "reward":
+            return  # They wait again.
+        self.policies.proposed = {}
         for entry in self.state.rewards:
             if entry.outcome == "proposed" and entry.name != chosen:
                 self.state.note(entry.id, outcome="lost", reason=why)

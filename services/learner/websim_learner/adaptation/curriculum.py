@@ -26,6 +26,9 @@ LOWER_SHARE = 0.5
 IN_A_ROW = 2
 """Evaluations that agree, before anything changes."""
 
+PAUSE = 4
+"""Evaluations between two attempts to leave the nominal environment."""
+
 TASK_SHARE = 0.25
 """Of the envs, that another task gets."""
 

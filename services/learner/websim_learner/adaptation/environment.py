@@ -13,6 +13,7 @@ from websim.service.errors import UserError
 from websim.tasks.knobs import ranges_at
 from websim_learner.adaptation.adoption import Adoptions
 from websim_learner.adaptation.curriculum import (
+    PAUSE,
     STEP,
     TASK_SHARE,
     Level,
@@ -23,6 +24,7 @@ from websim_learner.adaptation.curriculum import (
     towards,
 )
 from websim_learner.adaptation.examiner import point_of
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.rows import DifficultyValues, EnvironmentValues
 from websim_learner.adaptation.state import Waiting
@@ -73,9 +75,13 @@ class Environments(Adoptions):
     def _watch_difficulty(self) -> None:
         """Measure the policy at the present difficulty, and raise or lower that by success."""
         state, asked = self.state, self._asked()
-        if asked is None or not (state.difficulty or self.tasks.next_tasks):
+        under_way = bool(state.difficulty or self.tasks.next_tasks)
+        # What could not be followed when the target was reached may be by now.
+        if asked is None or not (under_way or (state.triggers.reached and self.task.knobs)):
             return
         state.at_difficulty = [*state.at_difficulty, self._value_now()][-MAX_VALUES:]
+        if not under_way and len(state.at_difficulty) < PAUSE:
+            return
         said = advice(state.at_difficulty, asked)
         if said is not None:
             reached = DifficultyValues(values=state.at_difficulty, asked=asked, advice=said)
@@ -121,6 +127,8 @@ class Environments(Adoptions):
         """Give a share of the envs another task, if the policy keeps what is asked there."""
         try:
             kept = self._measured([Level(difficulty=None, ranges={}, task=task)], asked)
+        except MeasureFailed:
+            raise
         except UserError as error:
             self._refused(task, error)
             return

@@ -15,6 +15,7 @@ from websim.programs.dryrun import ROWS, dry_run
 from websim.programs.guard import REWARD_LIMIT
 from websim.programs.risks import riskiest
 from websim.programs.sandbox import SandboxedProgram, SandboxError
+from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.points import Trajectory
 from websim_learner.adaptation.preference import Preference, preference
@@ -37,6 +38,24 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def schema_of(task: TaskInfo) -> ProgramSchema:
     """Return what programs of a task may read."""
     return ProgramSchema({field.name: field.columns for field in task.fields}, task.action_dim)
+
+
+def check_fitness(source: str, task: TaskInfo) -> None:
+    """Try a fitness program from anyone; what it prefers is its author's business.
+
+    Raises:
+        UserError: it is refused; says why.
+    """
+    try:
+        program = compile_program(source, schema_of(task), "fitness")
+        with SandboxedProgram(program, num_rows=ROWS) as confined:
+            problem = "; ".join(issue.message for issue in dry_run(confined).issues)
+    except ProgramError as error:
+        problem = str(error)
+    except SandboxError as error:
+        problem = f"its trial gave no result: {error}"
+    if problem:
+        raise UserError(f"the fitness program is refused: {problem[:MAX_MESSAGE]}")
 
 
 def check_reward(

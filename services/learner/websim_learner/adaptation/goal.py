@@ -26,6 +26,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     fitness_description: str = ""
     """What the fitness measures, for people; for kind "none" why there is no number."""
+    trouble: str = ""
+    """Why there is no number although there was to be one, and what to do; for kind "none"."""
     target: float | None = None
     """Fitness at which the goal is reached; None: there is always a better one."""
     understood: tuple[str, ...] = ()
@@ -34,6 +36,17 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """Words that it leaves out."""
     failures: tuple[str, ...] = ()
     """Who else gave no answer, in sentences for people."""
+
+    def without_measure(self, why: str) -> "Goal":
+        """Return the same goal for a person to judge, as its measure gives no numbers."""
+        return msgspec.structs.replace(
+            self,
+            kind="none",
+            program=None,
+            fitness_description="no number, as its measure cannot be used: a person judges",
+            trouble=f"{why}; a person judges until the goal is set again with another measure",
+            target=None,
+        )
 
     @property
     def by_fitness(self) -> bool:

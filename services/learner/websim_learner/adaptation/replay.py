@@ -23,11 +23,12 @@ from websim_learner.adaptation.rows import (
     RoundValues,
     TriggerValues,
     VerdictValues,
+    YesValues,
     from_values,
     plain,
 )
 from websim_learner.adaptation.triggers import find_trigger
-from websim_learner.adaptation.verdicts import TrialSettings, decide, halve, is_clear
+from websim_learner.adaptation.verdicts import TrialSettings, decide, goes_on, halve, is_clear
 
 TOLERANCE = 1e-9
 """Relative: the last digits of atan and sqrt differ between machines."""
@@ -152,6 +153,14 @@ def _decision(row: Row) -> Replayed:
     return Replayed(row, values.decision.sentence, again.sentence, same)
 
 
+def _yes(row: Row) -> Replayed:
+    values = from_values(row["values"], YesValues)
+    again = goes_on(values.present, values.tried, values.confidence)
+    told = {True: "the present policy goes on", False: "the trial's policy takes over"}
+    decided = f"{values.name}: {told[values.goes_on]}"
+    return Replayed(row, decided, told[again], again == values.goes_on)
+
+
 def _verdict(row: Row) -> Replayed:
     values = from_values(row["values"], VerdictValues)
     schema = ProgramSchema(values.schema.fields, values.schema.action_dim, values.schema.constants)
@@ -184,6 +193,7 @@ _KINDS: dict[str, Callable[[Row], Replayed | None]] = {
     "trigger": _trigger,
     "round": _round,
     "decision": _decision,
+    "yes": _yes,
     "verdict": _verdict,
     "environment": _environment,
     "difficulty": _difficulty,

@@ -61,6 +61,17 @@ class DecisionValues(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
 
+class YesValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Row "yes": the arguments of `goes_on` and what it returned."""
+
+    name: str
+    """Of the candidate that a person chose."""
+    present: EvalPoint
+    tried: EvalPoint
+    confidence: float
+    goes_on: bool
+
+
 class EnvironmentValues(msgspec.Struct, frozen=True, kw_only=True):
     """Row "environment": levels that a policy was measured at, and how many of them it follows."""
 

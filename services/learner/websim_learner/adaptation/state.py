@@ -95,6 +95,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Another task for some of the envs, for "environment"."""
     share: float = 0.0
     """Of the envs, that it gets."""
+    before: "Waiting | None" = None
+    """What waited when this was put before it: it waits again once this is answered."""
 
 
 class AdaptState(msgspec.Struct, kw_only=True):
@@ -126,6 +128,8 @@ class AdaptState(msgspec.Struct, kw_only=True):
     """Of knobs that were turned."""
     at_difficulty: list[float] = []
     """What evaluations with these ranges gave, since they changed, the oldest first."""
+    measure_lost_at: int | None = None
+    """Updates done when the goal's measure failed: no evaluation made then is taken in."""
     stats: dict[str, float] = {}
     """Of the last update: value_loss and so on."""
     log_rows: int = 0

@@ -11,6 +11,12 @@ from websim_learner.adaptation.signals import after_adaptation
 from websim_learner.adaptation.state import Candidate, Proposal, Waiting
 from websim_learner.adaptation.trial import Outcome, TrialFailed
 
+COST = (
+    "A yes goes on with the policy of this trial: what the present one learns until then "
+    "comes back with `websim rewards rollback` only."
+)
+"""What a late yes costs where no number says which policy is better."""
+
 
 class TrialAbandoned(Exception):
     """A person ends the run while a trial is under way: its result is not waited for."""
@@ -131,8 +137,9 @@ class Tryouts(Environments):
             self.policies.proposed = {name: outcome.policies[name] for name in names}
             for name in names:
                 state.note(verdicts[name].program_id, outcome="proposed")
+            asked = decision.sentence if state.goal.by_fitness else f"{decision.sentence} {COST}"
             self._wait(Waiting(
-                adaptation=state.adaptations, what="reward", sentence=decision.sentence,
+                adaptation=state.adaptations, what="reward", sentence=asked,
                 names=tuple(names), points={n: outcome.points[n] for n in names},
             ))  # fmt: skip
         elif decision.promote and winner is not None:

@@ -110,6 +110,21 @@ def decide(
     )
 
 
+def goes_on(present: EvalPoint, tried: EvalPoint, confidence: float) -> bool:
+    """Return whether a late yes leaves the policy that has trained on, and changes its reward only.
+
+    Otherwise the policy of the trial takes its place, which has to be surely better by then.
+
+    Args:
+        present: evaluation of the policy in training.
+        tried: of the policy that waits since its trial, from the same starts.
+        confidence: that the latter is better.
+    """
+    episodes = min(len(present.fitness), len(tried.fitness))
+    before, after = present.fitness[:episodes], tried.fitness[:episodes]
+    return not paired_bounds(before, after, confidence).low > 0.0
+
+
 def is_clear(control: EvalPoint, decision: Decision, settings: TrialSettings) -> bool:
     """Return whether a decision needs no further round: the winner is far beyond the control."""
     beyond = settings.clear_share * abs(mean_of(control.fitness))

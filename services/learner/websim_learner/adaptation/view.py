@@ -1,5 +1,6 @@
 """How a run's adaptation stands, for people and pages; it only looks."""
 
+import math
 from typing import Any
 
 from pydantic import BaseModel
@@ -7,7 +8,8 @@ from pydantic import BaseModel
 from websim_learner.adaptation.books import Books, LazyLog
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.rows import as_values
-from websim_learner.adaptation.state import AdaptState
+from websim_learner.adaptation.state import AdaptState, Waiting
+from websim_learner.adaptation.trend import mean_of
 
 
 class RewardsView(BaseModel):
@@ -30,7 +32,7 @@ class GoalView(BaseModel):
     adapting: str
     """What is going on, for people; empty when nothing is."""
     banner: str
-    """Why reward-gen does not answer; empty while all is well."""
+    """Why reward-gen does not answer, or why nothing measures the goal; empty while all is well."""
     difficulty: float
     """Of the environments: 0 nominal, 1 the task's hard ranges."""
     knobs: dict[str, tuple[float, float]]
@@ -60,9 +62,9 @@ class AdaptationView:
             goal=as_values(state.goal),
             mode=state.mode,
             reached=state.triggers.reached,
-            pending=[as_values(waiting)] if waiting is not None else [],
+            pending=[_of(waiting)] if waiting is not None else [],
             adapting=self._books.adapting or _asking(state.asked_goal),
-            banner=self._questions.banner,
+            banner=self._questions.banner or _trouble(state),
             difficulty=state.difficulty,
             knobs=state.ranges,
         )
@@ -74,3 +76,21 @@ class AdaptationView:
 
 def _asking(goal: str | None) -> str:
     return "" if goal is None else f'asking how "{goal}" is measured'
+
+
+def _trouble(state: AdaptState) -> str:
+    """Return why fitness decides nothing although it was to; empty where it does."""
+    points = state.points
+    if state.goal.by_fitness and points and math.isnan(mean_of(points[-1].fitness)):
+        return (
+            "fitness is a finite number in no episode, so nothing is decided by it: set the goal "
+            "again with another measure if it stays so"
+        )
+    return state.goal.trouble
+
+
+def _of(waiting: Waiting) -> dict[str, Any]:
+    """Return what waits, without what it was put before: one thing is answered at a time."""
+    values = as_values(waiting)
+    del values["before"]
+    return values

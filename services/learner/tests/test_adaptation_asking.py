@@ -23,13 +23,11 @@ from websim_learner.adaptation.answers import (
 from websim_learner.adaptation.author import Answered, AuthorFailed
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerState, after_adaptation
-from websim_learner.control import Ask, Reject, SetGoal, SetReward
+from websim_learner.control import Ask, Reject, SetGoal
 
 BACKWARDS = SetGoal(kind="set_goal", description="run backwards while juggling", target=0.5)
 ASK = Ask(kind="ask", reason="stuck")
-NOTHING = SetReward(
-    kind="set_reward", source="def reward(state, action):\n    return 0.0 * state.x\n"
-)
+NOTHING = "def reward(state, action):\n    return 0.0 * state.x\n"
 """A reward that says nothing: the first evaluation asks for another one."""
 
 DOWN = AuthorFailed("unreachable", "reward-gen does not answer: connection refused; given up.")
@@ -149,12 +147,11 @@ def test_between_two_questions_there_is_a_pause(make, monkeypatch):
 
 
 def test_nothing_is_adapted_towards_the_goal_before_while_another_is_asked_for(make):
-    idle, _ = make()
-    idle.at = {1: [sends(NOTHING)]}
+    idle, _ = make(reward_source=NOTHING)
     idle.go()
     assert len(rows(idle, "trigger")) == 1
-    pending, author = make()
-    pending.at = {1: [sends(NOTHING)], 2: [sends(BACKWARDS)]}
+    pending, author = make(reward_source=NOTHING)
+    pending.at = {2: [sends(BACKWARDS)]}
     pending.go()
     assert [path for path, _ in author.asked] == ["/v1/goals"]
     assert not (pending.run_dir.path / "adaptations.jsonl").exists()
@@ -168,8 +165,8 @@ def test_a_target_in_words_unit_is_not_held_against_the_tasks_own_fitness(make):
 
 
 def refused_at_9(make, directory, *script, kill=None):
-    h, author = make(*script, directory=directory, total_steps=40 * STEPS)
-    h.at = {1: [unless_done(NOTHING)], 2: [unless_done(BACKWARDS)]}
+    h, author = make(*script, directory=directory, total_steps=40 * STEPS, reward_source=NOTHING)
+    h.at = {2: [unless_done(BACKWARDS)]}
     if kill is not None:
         h.at[kill] = [die]
     return h, author

@@ -457,3 +457,17 @@ def test_a_policy_to_put_back_survives_a_kill(make):
     again = build(killed.run_dir.path)
     again.go()
     assert again.digest() == whole.digest()
+
+
+def test_what_the_control_group_learned_in_a_trial_can_be_put_back_too(make):
+    h = make(adapt="approve", eval_episodes=40)
+    seen = []
+
+    def look(h):
+        adapter = h.run._trainer._adapter
+        seen.append((adapter.policies.peak_env_steps, adapter.state.points[0].env_steps))
+
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))], 7: [look]}
+    h.go()
+    (waiting,) = (row for row in rows(h) if row["kind"] == "waiting")
+    assert seen == [(waiting["env_steps"], waiting["env_steps"])]

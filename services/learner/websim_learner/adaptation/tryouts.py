@@ -156,6 +156,7 @@ class Tryouts(Environments):
                 outcome.points[CONTROL], update=update, env_steps=env_steps
             )
             state.points = [known]
+            self.policies.keep_peak(self._branch, env_steps)
 
     def _keep(self, why: str) -> None:
         """Write down that the reward in force stays, whatever its trial has shown."""

@@ -213,7 +213,7 @@ class Trainer:
         try:
             return self.ledger.evaluate(lambda each: self._examiner.examine(each, kept, most))[0]
         except MeasureFailed as error:
-            self._adapter.lose_measure(error.message, evaluating=True)
+            self._adapter.lose_measure(error.message, within="evaluation")
             self.ledger.enter(before)
             return self.ledger.evaluate(lambda each: self._examiner.examine(each, kept, most))[0]
         finally:

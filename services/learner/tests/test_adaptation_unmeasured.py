@@ -98,6 +98,11 @@ def fails(h):
     h.run._adapter.examiner._measure.close()
 
 
+def knows_no_behaviour(h):
+    """Let the gate look anew at what policies that want nothing do."""
+    h.run._adapter._probed = False
+
+
 def fails_in_the_trial(h):
     original, calls = h.run._trainer.during_trial, []
 
@@ -120,9 +125,11 @@ ADOPTED = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
         # By it the target would be reached at update 8, and the environment be made harder.
         ({7: [fails]}, ["measure_failed"]),
         ({6: [fails_in_the_trial, sends(TRIED)]}, ["candidates", "measure_failed", "trial"]),
-        ({3: [fails, sends(ADOPTED)]}, ["measure_failed", "adopt"]),
+        ({3: [fails, knows_no_behaviour, sends(ADOPTED)]}, ["measure_failed", "adopt"]),
+        # What is adopted is held against the policy as it is, which nobody has evaluated yet.
+        ({3: [fails, sends(ADOPTED)]}, ["adopt", "measure_failed"]),
     ],
-    ids=["an evaluation", "a trial", "a command"],
+    ids=["an evaluation", "a trial", "a gate", "an adoption"],
 )
 def test_a_measure_that_fails_leaves_the_run_to_a_person_in_every_life(make, tmp_path, at, entries):
     options = {"total_steps": 14 * STEPS if "trial" not in entries else 40 * STEPS}

@@ -211,3 +211,17 @@ def test_another_goal_ends_what_it_was_put_before(make):
     assert h.run.adaptation.waiting is None
     assert h.run._adapter.policies.proposed == {}
     assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["lost"]
+
+
+def test_a_yes_of_an_older_journal_takes_effect_as_it_did(make):
+    h = make()
+    older = {"adaptation": 2, "name": "right"}
+    h.at = {
+        2: [sends(TO_THE_RIGHT)],
+        6: [sends(TRIED)],
+        13: [trained_on(2.0), lambda h: h.run._adapter.replay("approve", older)],
+    }
+    h.go()
+    # The policy of the trial is adopted, and the log holds no comparison.
+    assert [row["why"] for row in rows(h, "adopted")] == ["a person says yes"]
+    assert rows(h, "yes") == []

@@ -218,7 +218,7 @@ class Trainer:
                 lambda made: self._adapter.outlook(made, whole=most is None),
             )[0]
         except MeasureFailed as error:
-            self._adapter.lose_measure(error.message, evaluating=True)
+            self._adapter.lose_measure(error.message, within="evaluation")
             self.ledger.enter(before)
             return self.ledger.evaluate(
                 lambda each: self._examiner.examine(each, kept, most),

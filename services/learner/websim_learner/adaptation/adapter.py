@@ -88,7 +88,7 @@ class Adapter(Unmeasured):
         try:
             self._take_in(evaluation, whole)
         except MeasureFailed as error:
-            self.lose_measure(error.message, evaluating=True)
+            self.lose_measure(error.message, within="evaluation")
 
     def _take_in(self, evaluation: Evaluation, whole: bool) -> None:
         state = self.state
@@ -311,24 +311,16 @@ class Adapter(Unmeasured):
                 f"adaptation {adaptation} has no candidate {name!r}",
                 f"Choose from: {', '.join(waiting.names)}.",
             )
-        baseline, tried = self._baseline(), waiting.points.get(chosen)
-        # Training went on while this waited. Without a number nobody can say what that was worth.
-        stays = None
-        if tried is not None and self.state.goal.by_fitness:
-            stays = goes_on(baseline, tried, self._settings.loss_confidence)
-        self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "goes_on": stays})
-        return self._approve(chosen, stays, baseline)
+        self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "compared": True})
+        return self._judged(lambda: self._approve(chosen))
 
-    def _approve(
-        self, chosen: str, stays: bool | None = None, baseline: EvalPoint | None = None
-    ) -> str:
+    def _approve(self, chosen: str, *, compared: bool = True) -> str:
         """Let a yes take effect.
 
         Args:
             chosen: name of the candidate; empty for an environment.
-            stays: whether the policy in training goes on under its reward, as `goes_on` says;
-                None: nothing is known of that, and the policy of the trial is adopted.
-            baseline: what the policy in training is worth, where it is known.
+            compared: whether the policy of its trial has to be surely better than the one in
+                training, to take its place; journals that do not say so were written without.
         """
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
@@ -338,20 +330,29 @@ class Adapter(Unmeasured):
                 return self._give(waiting.task, waiting.share, why)
             return self._turn(waiting.ranges, waiting.difficulty, why)
         policy, why = self.policies.proposed[chosen], "a person says yes"
-        baseline = baseline or self._baseline()
-        if stays is not None and waiting is not None:
-            confidence = self._settings.loss_confidence
-            self.books.row("yes", YesValues(
-                name=chosen, present=baseline, tried=waiting.points[chosen], confidence=confidence,
-                goes_on=stays,
-            ))  # fmt: skip
-        if stays:
+        baseline = self._baseline()
+        tried = waiting.points.get(chosen) if waiting is not None and compared else None
+        # Without a number nobody can say what training has been worth since.
+        if (
+            tried is not None
+            and self.state.goal.by_fitness
+            and self._stays(chosen, baseline, tried)
+        ):
             why += "; the policy goes on from where it is by now"
             policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
         self._answered(chosen)
         self._adopt(policy, baseline, None, why)
         self._begin_probation()
         return self._branch.reward.id
+
+    def _stays(self, chosen: str, present: EvalPoint, tried: EvalPoint) -> bool:
+        """Return whether the policy in training goes on, under the reward that was chosen."""
+        confidence = self._settings.loss_confidence
+        stays = goes_on(present, tried, confidence)
+        self.books.row("yes", YesValues(
+            name=chosen, present=present, tried=tried, confidence=confidence, goes_on=stays
+        ))  # fmt: skip
+        return stays
 
     def reject(self, adaptation: int, reason: str) -> str:
         """Say no to what waits."""
@@ -401,6 +402,7 @@ class Adapter(Unmeasured):
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""
+        self.lose_measure_within()
         match kind:
             case "goal":
                 goal = msgspec.convert(values, Goal)
@@ -421,13 +423,13 @@ class Adapter(Unmeasured):
                 source = values["source"]
                 # It has passed the gate of its time, whatever the present one says.
                 preferred = self._verdict(source).preference if source else None
-                self._adopt_source(source, preferred, self._baseline())
+                self._adopt_source(source, preferred)
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":
                 self._roll_back("a person takes it back")
             case "approve":
-                self._approve(values["name"], values.get("goes_on"))
+                self._approve(values["name"], compared=values.get("compared", False))
             case "reject":
                 number, what = values["adaptation"], values.get("what", "")
                 if what == "goal":

@@ -38,16 +38,14 @@ class Adoptions(AdapterCore):
                     f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
                 )
             preferred = self._checked(source, force=force).preference
-        # The measure may fail in it; what is journaled takes effect.
-        baseline = self._baseline()
-        self.books.journal("adopt", {"source": None if reward == TASK_REWARD_ID else source})
-        return self._adopt_source(None if reward == TASK_REWARD_ID else source, preferred, baseline)
+        source = None if reward == TASK_REWARD_ID else source
+        self.books.journal("adopt", {"source": source})
+        return self._judged(lambda: self._adopt_source(source, preferred))
 
-    def _adopt_source(
-        self, source: str | None, preferred: Preference | None, baseline: EvalPoint
-    ) -> str:
+    def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
         """Go on with the present policy under another reward."""
         before = self._branch.policy_state()
+        baseline = self._baseline()
         reward: Reward = self._branch.make_reward(source)
         self._remember_by_hand(reward)
         reward.close()

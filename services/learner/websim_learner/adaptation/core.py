@@ -1,6 +1,6 @@
 """What the adapter stands on: state, books, policies, trajectories, and its part of checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -10,6 +10,7 @@ from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.examiner import Examiner, point_of
 from websim_learner.adaptation.gate import Checked, check_reward
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.policies import Policies
 from websim_learner.adaptation.preference import TrajectoryBank
@@ -146,6 +147,22 @@ class AdapterCore:
                 self.bank.add(probe, probe=True)
             self._probed = True
         return self.bank.trajectories
+
+    def lose_measure(self, why: str, within: str = "") -> None:
+        """Let a person judge from now on: the goal's measure gives no numbers any more."""
+        raise NotImplementedError
+
+    def _judged(self, act: Callable[[], str]) -> str:
+        """Do what is journaled; where the goal's measure fails in it, a person judges that too.
+
+        Args:
+            act: measures before it changes anything.
+        """
+        try:
+            return act()
+        except MeasureFailed as error:
+            self.lose_measure(error.message, within="command")
+            return act()
 
     def _baseline(self) -> EvalPoint:
         """Return what the incumbent is worth: its last whole evaluation, else one made now.

@@ -11,20 +11,21 @@ from websim_learner.adaptation.tryouts import Tryouts
 class Unmeasured(Tryouts):
     """Lets a run go on without its goal's measure, in every life of it from the same place on."""
 
-    def lose_measure(self, why: str, *, evaluating: bool = False) -> None:
+    def lose_measure(self, why: str, within: str = "") -> None:
         """Let a person judge from now on, until the goal is set again.
 
         Args:
             why: for people.
-            evaluating: whether it failed in the evaluation that is due, or in what that led to: a
-                life that replays this evaluates without the measure, and decides nothing by it.
+            within: "evaluation": the one that is due, or what that led to; a life that replays
+                this evaluates without the measure, and decides nothing by it. "command": one that
+                is journaled just before; a life that replays it does it without the measure.
 
         Raises:
             MeasureFailed: the journal is ahead, by which it did not fail here.
         """
-        if self._ledger.ahead and not evaluating:
+        if self._ledger.ahead and within != "evaluation":
             raise MeasureFailed(why, "Go on with the run to try again.")
-        self.books.journal("measure_failed", {"why": why, "evaluating": evaluating})
+        self.books.journal("measure_failed", {"why": why, "within": within})
         self._lose_measure(why)
 
     def lose_measure_again(self) -> None:
@@ -32,13 +33,22 @@ class Unmeasured(Tryouts):
         ahead, updates = self._ledger.ahead, self._ledger.updates
         for entry in list(ahead):
             here = entry.kind == "measure_failed" and entry.update == updates
-            if here and entry.values["evaluating"]:
+            if here and entry.values["within"] == "evaluation":
                 self._lose_measure(entry.values["why"])
                 ahead.remove(entry)
+
+    def lose_measure_within(self) -> None:
+        """Lose it before the entry that is to take effect again, where it was lost within that."""
+        for entry in self._ledger.ahead[1:2]:
+            if entry.kind == "measure_failed" and entry.values["within"] == "command":
+                self._lose_measure(entry.values["why"])
+                self._ledger.ahead.remove(entry)
 
     def _lose_measure(self, why: str) -> None:
         """Keep what is asked, to be tried or waits for a yes: a person judges that too."""
         state = self.state
+        if state.goal.kind != "program":
+            return  # A life that was cut short has lost it already.
         goal = msgspec.structs.replace(state.goal.without_measure(why), n=state.goal.n + 1)
         self.examiner.set_goal(goal, self._branch.client.task)
         state.measure_lost_at, _ = self.books.when

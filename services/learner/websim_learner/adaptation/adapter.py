@@ -4,27 +4,22 @@ Called by the trainer between two updates. Everything here is a function of eval
 run's seed determines, and of what came from outside, which is journaled before it takes effect.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from websim.service.errors import UserError
 from websim_learner.adaptation.examiner import point_of, stats_of
-from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.outlook import outlook
-from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
 from websim_learner.adaptation.questions import GoalRefused
-from websim_learner.adaptation.rows import TriggerValues, YesValues
+from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import Trigger, after_trigger
-from websim_learner.adaptation.state import MAX_POINTS, Proposal, Waiting
+from websim_learner.adaptation.state import MAX_POINTS, Proposal
+from websim_learner.adaptation.steered import Steered
 from websim_learner.adaptation.triggers import find_trigger, rearmed
-from websim_learner.adaptation.unmeasured import Unmeasured
-from websim_learner.adaptation.verdicts import goes_on
 from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
@@ -32,8 +27,8 @@ PROBATION_EPISODES = 10
 """Of a look at a policy on probation: losses that count show in as many."""
 
 
-class Adapter(Unmeasured):
-    """Adapts one run: what the trainer calls, and what a person says."""
+class Adapter(Steered):
+    """Adapts one run: what the trainer calls."""
 
     def begin(self, goal: str | None, target: float | None) -> None:
         """Go on where the state stands; a run that is new asks for its goal's measure."""
@@ -180,225 +175,6 @@ class Adapter(Unmeasured):
     def close(self) -> None:
         """Ask nothing any more."""
         self.questions.close()
-
-    def set_goal(self, description: str, measure: Goal | None, target: float | None) -> str:
-        """Begin to work towards another goal, or ask how it is measured.
-
-        Args:
-            description: in words.
-            measure: how it is measured; None: as reward-gen says.
-            target: fitness at which it is reached.
-
-        Raises:
-            UserError: nobody can say how it is measured, or the measure is refused.
-        """
-        if not description.strip():
-            raise UserError("the goal is empty", "Say in words what is to be learned.")
-        if measure is not None:
-            self._apply_goal(measure)
-            return "the goal is set"
-        self._ask_goal(description, target)
-        # No kill before the answer makes a person say it twice.
-        self.books.journal("goal_asked", {"description": description, "target": target})
-        return "asking how it is measured"
-
-    def _ask_goal(self, description: str, target: float | None) -> None:
-        self.questions.ask_goal(description, self._branch.client.task)
-        self.state.asked_goal, self.state.goal_target = description, target
-        self.books.tell("goal", f'asking how "{description}" is measured')
-
-    def _take_goal(self, goal: Goal) -> None:
-        self.state.asked_goal = None
-        if goal.kind == "program":
-            try:
-                check_fitness(goal.program or "", self._branch.client.task)
-            except UserError as error:
-                # A neighbour's "checked" is not believed, and what it says ends no run.
-                goal = goal.without_measure(error.message)
-                self.books.tell("refused", f'"{goal.description}": {goal.trouble}')
-        if self.state.mode == "approve":
-            self.state.adaptations += 1
-            sentence = f'"{goal.description}" is measured by: {goal.in_words}'
-            self._wait(Waiting(
-                adaptation=self.state.adaptations, what="goal", sentence=sentence, goal=goal
-            ))  # fmt: skip
-            return
-        self._apply_goal(goal)
-
-    def _refuse_goal(self, message: str) -> None:
-        """Go on for the goal there is: whoever was asked does not take the one in words."""
-        words, self.state.asked_goal = self.state.asked_goal, None
-        told = f'the goal "{words}" is not set: {message}'
-        self.books.row("unanswered", {"path": "/v1/goals", "kind": "refused", "message": told})
-        self.books.tell("unanswered", told)
-
-    def _apply_goal(self, goal: Goal) -> None:
-        """Judge by another goal from now on; results so far stay with theirs."""
-        goal = msgspec.structs.replace(goal, n=self.state.goal.n + 1)
-        self.examiner.set_goal(goal, self._branch.client.task)
-        self.books.journal("goal", msgspec.to_builtins(goal))
-        self._begin_goal(goal)
-
-    def _begin_goal(self, goal: Goal) -> None:
-        """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
-        state = self.state
-        state.waiting = None
-        self._answered("")
-        self._want_no_candidates()
-        state.asked_goal = None
-        self._judge_by(goal)
-        words = goal.description or "the task as it is"
-        self.books.tell("goal", f'goal: "{words}", {goal.in_words}')
-        if state.mode != "off" and goal.kind != "task":
-            self._pull(Trigger(kind="manual", what="goal", sentence="a goal was set"))
-
-    def change_task(self) -> None:
-        """Work towards the own purpose of the task that the incumbent has by now.
-
-        What was found for the task before stays with its goal: rewards keep their outcome there,
-        and a question, a trial that was to come or a yes that is waited for come to nothing.
-        """
-        state, branch = self.state, self._branch
-        state.goal_target = None
-        state.ranges, state.difficulty, state.at_difficulty = {}, 0.0, []
-        state.undo, self.policies.undo, self.policies.peak = [], [], None
-        for entry in state.rewards:
-            if entry.outcome == "in_force":
-                state.note(entry.id, outcome="adopted", reason="the task was changed")
-        if state.entry(branch.reward.id) is None:
-            self._remember_first()
-        state.note(branch.reward.id, outcome="in_force", reason="", update=self._ledger.updates)
-        measure = f"the own fitness of {branch.client.task.id}"
-        goal = Goal(n=state.goal.n + 1, fitness_description=measure)
-        self.examiner.change_task(goal, branch.client.task)
-        self._begin_goal(goal)
-
-    def ask(self, reason: str) -> str:
-        """Ask for candidates now."""
-        self._require_on()
-        if self.state.asked is not None or self.state.waiting is not None:
-            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
-        self.books.journal("ask", {"reason": reason})
-        self._pull(Trigger(kind="manual", what="ask", sentence=reason or "a person asks"))
-        return f"adaptation {self.state.adaptations}"
-
-    def _pull(self, trigger: Trigger) -> None:
-        self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
-        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence):
-            return
-        if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
-            self._roll_back(trigger.sentence)
-        elif trigger.kind == "target_reached":
-            self._make_harder(trigger.numbers["target"], trigger.sentence)
-        else:
-            self.state.adaptations += 1
-            self.state.asked = trigger
-            self.books.adapting = f"candidates are being written: {trigger.sentence}"
-            self.questions.ask_rewards(self.state, self._branch)
-
-    def approve(self, adaptation: int, name: str) -> str:
-        """Say yes to what waits."""
-        waiting = self._waiting(adaptation)
-        if waiting.goal is not None:
-            self._apply_goal(waiting.goal)
-            return "the goal is set"
-        if waiting.what == "environment":
-            self.books.journal("approve", {"adaptation": adaptation, "name": ""})
-            return self._approve("")
-        chosen = name or (waiting.names[0] if len(waiting.names) == 1 else "")
-        if chosen not in waiting.names:
-            raise UserError(
-                f"adaptation {adaptation} has no candidate {name!r}",
-                f"Choose from: {', '.join(waiting.names)}.",
-            )
-        self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "compared": True})
-        return self._judged(lambda: self._approve(chosen))
-
-    def _approve(self, chosen: str, *, compared: bool = True) -> str:
-        """Let a yes take effect.
-
-        Args:
-            chosen: name of the candidate; empty for an environment.
-            compared: whether the policy of its trial has to be surely better than the one in
-                training, to take its place; journals that do not say so were written without.
-        """
-        waiting = self.state.waiting
-        if waiting is not None and waiting.what == "environment":
-            self.state.waiting = waiting.before
-            why = "a person says yes"
-            if waiting.task:
-                return self._give(waiting.task, waiting.share, why)
-            return self._turn(waiting.ranges, waiting.difficulty, why)
-        policy, why = self.policies.proposed[chosen], "a person says yes"
-        baseline = self._baseline()
-        tried = waiting.points.get(chosen) if waiting is not None and compared else None
-        # Without a number nobody can say what training has been worth since.
-        if (
-            tried is not None
-            and self.state.goal.by_fitness
-            and self._stays(chosen, baseline, tried)
-        ):
-            why += "; the policy goes on from where it is by now"
-            policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
-        self._answered(chosen)
-        self._adopt(policy, baseline, None, why)
-        self._begin_probation()
-        return self._branch.reward.id
-
-    def _stays(self, chosen: str, present: EvalPoint, tried: EvalPoint) -> bool:
-        """Return whether the policy in training goes on, under the reward that was chosen."""
-        confidence = self._settings.loss_confidence
-        stays = goes_on(present, tried, confidence)
-        self.books.row("yes", YesValues(
-            name=chosen, present=present, tried=tried, confidence=confidence, goes_on=stays
-        ))  # fmt: skip
-        return stays
-
-    def reject(self, adaptation: int, reason: str) -> str:
-        """Say no to what waits."""
-        waiting = self._waiting(adaptation)
-        what = waiting.what
-        self.books.journal("reject", {"adaptation": adaptation, "what": what, "reason": reason})
-        self._reject(adaptation, what, reason)
-        return what
-
-    def _forget_goal(self, adaptation: int) -> None:
-        """Let a measure that the journal says no to wait where its answer did not come again."""
-        state = self.state
-        state.asked_goal = None
-        if state.waiting is None or state.waiting.what != "goal":
-            state.adaptations = max(state.adaptations, adaptation)
-            state.waiting = Waiting(
-                adaptation=adaptation, what="goal", sentence="", before=state.waiting
-            )
-
-    def _reject(self, adaptation: int, what: str, reason: str) -> None:
-        why = f"a person says no{': ' + reason if reason else ''}"
-        self._answered("", why)
-        self.books.row("rejected", {"adaptation": adaptation, "what": what, "why": why})
-        self.books.tell("rejected", why)
-
-    def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
-        """Adapt by itself, after a yes, or not at all."""
-        self.books.journal("adapt_mode", {"mode": mode, "trying": self._trying})
-        self._set_mode(mode, self._trying)
-        return str(mode)
-
-    def _set_mode(self, mode: Any, trying: bool) -> None:  # noqa: ANN401 - AdaptMode
-        """Adapt otherwise from now on.
-
-        Args:
-            mode: as `set_mode` takes it.
-            trying: whether a trial was under way: it is held to its end in every life of the run,
-                for its steps count.
-        """
-        if mode == "off" and not trying:
-            self._want_no_candidates()
-        else:
-            # The environment was changed before the trial, under the former mode; a life that
-            # replays this before it does so here.
-            self._follow_proposal()
-        self.state.mode = mode
 
     def replay(self, kind: str, values: dict[str, Any]) -> None:
         """Let an entry of the journal take effect once more."""

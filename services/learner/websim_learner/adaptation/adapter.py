@@ -111,9 +111,8 @@ class Adapter(Steered):
             self._watch_difficulty()
         if trigger is None or (busy and trigger.kind != "guard"):
             return
-        over = env_steps + self._trials.env_steps(self._branch, 2) > self._ledger.total_steps
         needs_trial = trigger.kind != "target_reached" and trigger.what != "collapsed"
-        if over and not state.baseline and needs_trial:
+        if not self._trial_fits and not state.baseline and needs_trial:
             return  # no trial fits into what is left
         self.books.row(
             "trigger",

@@ -132,13 +132,18 @@ class Adoptions(AdapterCore):
                 "Use `websim rewards adopt FILE` (adopt_reward), with --force whatever it prefers.",
             )
 
-    def _restore_peak(self, why: str) -> bool:
-        """Put the best policy since the last change back, under the same reward, if it is kept."""
+    def _restore_peak(self, why: str) -> int | None:
+        """Put the best policy since the last change back, under the same reward, if it is kept.
+
+        Returns:
+            How often it was put back by now; None where it is not kept.
+        """
         state = self.state
         best, peak = peak_of(state.points), self.policies.peak
         if best is None or peak is None or best.env_steps != self.policies.peak_env_steps:
-            return False
+            return None
         self._branch.take_over(peak)
+        self.policies.times_put_back += 1
         update, env_steps = self.books.when
         # What learning goes on from is worth what it was.
         again = msgspec.structs.replace(best, update=update, env_steps=env_steps)
@@ -148,7 +153,7 @@ class Adoptions(AdapterCore):
         self.books.row("restored", values)
         told = f"the policy of {best.env_steps:,} steps is put back: {why}"
         self.books.tell("restored", told, **values)
-        return True
+        return self.policies.times_put_back
 
     def note_reward(self) -> None:
         """Take note that a person has set the branch's present reward, without an adoption."""

@@ -111,6 +111,12 @@ class AdapterCore:
         )
 
     @property
+    def _trial_fits(self) -> bool:
+        """Whether a trial fits into what is left of the run."""
+        needed = self._trials.env_steps(self._branch, 2)
+        return self._ledger.env_steps + needed <= self._ledger.total_steps
+
+    @property
     def _asks_first(self) -> bool:
         """Whether nothing is changed without a person's yes."""
         return self.state.mode == "approve" or not self.state.goal.by_fitness

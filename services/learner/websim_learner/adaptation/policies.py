@@ -22,6 +22,7 @@ class Policies:
         """The best since the last change."""
         self.peak_env_steps = 0
         """When it was evaluated."""
+        self.times_put_back = 0
 
     def adopt(self, branch: Branch, policy: PolicyState) -> None:
         """Let a branch go on as another policy under its reward; where it stood is kept."""
@@ -35,6 +36,7 @@ class Policies:
     def keep_peak(self, branch: Branch, env_steps: int) -> None:
         """Keep a branch's policy as the best so far."""
         self.peak, self.peak_env_steps = branch.policy_state(), env_steps
+        self.times_put_back = 0
 
     def counters(self) -> dict[str, Any]:
         """Return what is not arrays, for a checkpoint."""
@@ -43,6 +45,7 @@ class Policies:
             "proposed": {name: policy.counters() for name, policy in self.proposed.items()},
             "peak": None if self.peak is None else self.peak.counters(),
             "peak_env_steps": self.peak_env_steps,
+            "times_put_back": self.times_put_back,
         }
 
     def arrays(self) -> dict[str, Arrays]:
@@ -70,3 +73,4 @@ class Policies:
         peak = counters.get("peak")
         self.peak = None if peak is None else PolicyState.of(peak, unprefixed("peak", parts))
         self.peak_env_steps = counters.get("peak_env_steps", 0)
+        self.times_put_back = counters.get("times_put_back", 0)

@@ -122,8 +122,11 @@ class Steered(Unmeasured):
 
     def _pull(self, trigger: Trigger) -> None:
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
-        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence):
-            return
+        if trigger.what == "collapsed":
+            times = self._restore_peak(trigger.sentence)
+            # Once may be chance; a reward that leads away from the same place again is at fault.
+            if times == 1 or (times is not None and not self._may_ask):
+                return
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence)
         elif trigger.kind == "target_reached":
@@ -133,6 +136,12 @@ class Steered(Unmeasured):
             self.state.asked = trigger
             self.books.adapting = f"candidates are being written: {trigger.sentence}"
             self.questions.ask_rewards(self.state, self._branch)
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether another adaptation is left to the run, and there is time for its trial."""
+        cap = self._settings.max_adaptations
+        return self.state.triggers.adaptations < cap and self._trial_fits
 
     def approve(self, adaptation: int, name: str) -> str:
         """Say yes to what waits."""

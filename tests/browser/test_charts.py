@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from itertools import pairwise
 
 import pytest
 from live_page import get, wait_for
@@ -85,7 +84,7 @@ def test_curves_are_there_after_a_reload_in_the_middle_of_training(page_with_poi
     wait_for(lambda: int(download(chart)[-1][0]) > int(after[-1][0]), "no new points come")
 
 
-def test_by_time_and_smoothed(page_with_points):
+def test_by_time_and_what_is_downloaded_is_not_smoothed(page_with_points):
     page = page_with_points
     chart = page.locator('[data-chart="loss"]')
     page.get_by_label("Horizontal axis").select_option("time")
@@ -96,13 +95,24 @@ def test_by_time_and_smoothed(page_with_points):
     raw = download(chart)[1:]
     assert len(raw) >= MIN_POINTS
     slider.fill("0.95")
-    smoothed = download(chart)[1:]
+    assert download(chart)[1:][: len(raw)] == raw
 
-    def roughness(rows):
-        column = [float(row[2]) for row in rows if row[2]]
-        return sum(abs(a - b) for a, b in pairwise(column))
 
-    assert roughness(smoothed[: len(raw)]) < roughness(raw)
+def test_the_slider_smooths_what_is_drawn(page_with_points):
+    page = page_with_points
+    last = page.locator('[data-chart="loss"] .key b').first
+    slider = page.get_by_label("smooth")
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".chip.state", has_text="paused").wait_for()
+    try:
+        slider.fill("0")
+        page.wait_for_timeout(1000)
+        raw = last.inner_text()
+        slider.fill("0.95")
+        wait_for(lambda: last.inner_text() != raw, "the last value is not smoothed")
+    finally:
+        page.get_by_role("button", name="Resume").click()
+        page.locator(".chip.state", has_text="training").wait_for()
 
 
 def test_a_pointer_on_a_chart_tells_its_values(shared_page):

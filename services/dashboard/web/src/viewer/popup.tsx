@@ -103,8 +103,12 @@ function Ended() {
       {others && (
         <Button
           onClick={() => {
-            opened.value = grid.value?.neighbour(null, 0, 0) ?? null;
-            if (grid.value !== null) grid.value.chosen = opened.value;
+            // The grid may not have drawn it yet.
+            const session = status.value?.session ?? null;
+            const next = grid.value?.neighbour(null, 0, 0) ?? (session === null ? null : { session, envId: 0 });
+            if (next === null) return;
+            opened.value = next;
+            if (grid.value !== null) grid.value.chosen = next;
           }}
         >
           Show one that is there

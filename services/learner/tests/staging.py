@@ -1,5 +1,7 @@
 """What tests of several lives or stages of a run share: kills, commands, and what is compared."""
 
+import json
+
 from websim_learner.control import SetNumEnvs, SetTask
 
 STEPS = 24 * 8
@@ -53,3 +55,9 @@ def rows(harness):
 
 def kinds(harness):
     return [entry.kind for entry in harness.run_dir.journal()]
+
+
+def logged(h, kind):
+    """Return what the rows of a kind in a run's log of adaptations hold."""
+    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
+    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]

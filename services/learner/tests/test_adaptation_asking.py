@@ -6,7 +6,7 @@ On the toy, with an author whose answers come at the updates that a test names.
 import json
 
 import pytest
-from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, sends, unless_done
+from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, logged, sends, unless_done
 
 from websim_learner import run as run_module
 from websim_learner.adaptation import answers, questions
@@ -102,11 +102,6 @@ def make(harness, monkeypatch):
     return build
 
 
-def rows(h, kind):
-    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
-    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
-
-
 def said(h, event):
     told = [each for each in h.run.stream.after(0, 10_000) if hasattr(each, "event")]
     return [each.message for each in told if each.event == event]
@@ -133,7 +128,7 @@ def test_a_goal_without_an_answer_is_asked_again_until_there_is_one(make, failed
     assert seen[0].banner == told
     assert seen[0].adapting == 'asking how "run backwards while juggling" is measured'
     assert said(h, "unanswered") == [told]
-    assert rows(h, "unanswered") == [{"path": "/v1/goals", "kind": failed.kind, "message": told}]
+    assert logged(h, "unanswered") == [{"path": "/v1/goals", "kind": failed.kind, "message": told}]
     assert h.run.adaptation_view.goal().banner == ""
 
 
@@ -149,7 +144,7 @@ def test_between_two_questions_there_is_a_pause(make, monkeypatch):
 def test_nothing_is_adapted_towards_the_goal_before_while_another_is_asked_for(make):
     idle, _ = make(reward_source=NOTHING)
     idle.go()
-    assert len(rows(idle, "trigger")) == 1
+    assert len(logged(idle, "trigger")) == 1
     pending, author = make(reward_source=NOTHING)
     pending.at = {2: [sends(BACKWARDS)]}
     pending.go()
@@ -178,7 +173,7 @@ def test_a_goal_that_is_refused_for_its_words_is_given_up_in_every_life(make, tm
     alone.go()
     told = f'the goal "run backwards while juggling" is not set: {REFUSED.message}'
     assert said(alone, "unanswered") == [told]
-    assert rows(alone, "unanswered")[0]["message"] == told
+    assert logged(alone, "unanswered")[0]["message"] == told
     # From then on the run adapts for the goal it has: at the evaluation of update 12.
     assert alone.run.adaptation.goal.n == 0
     assert [e.update for e in alone.run_dir.journal() if e.kind == "candidates"] == [14]
@@ -210,8 +205,8 @@ def test_an_adaptation_without_an_answer_is_none_of_those_a_run_may_have(make):
     h, _ = make((4, DENIED))
     h.at = {2: [sends(ASK)]}
     h.go()
-    assert [row["why"] for row in rows(h, "kept")] == [f"nothing is changed: {DENIED.message}"]
-    assert rows(h, "unanswered")[0]["path"] == "/v1/rewards"
+    assert [row["why"] for row in logged(h, "kept")] == [f"nothing is changed: {DENIED.message}"]
+    assert logged(h, "unanswered")[0]["path"] == "/v1/rewards"
     # It cools down all the same.
     triggers = h.run.adaptation.triggers
     assert (triggers.adaptations, triggers.last_end_env_steps) == (0, 4 * STEPS)
@@ -245,12 +240,12 @@ def test_the_next_author_is_told_what_was_refused_and_why(make):
             "reason": "nonfinite: the total is not finite",
         }
     ]
-    (kept,) = rows(h, "kept")
+    (kept,) = logged(h, "kept")
     assert kept["why"] == "nothing is changed: no candidate passed reward-gen's gate"
-    (answered,) = rows(h, "answer")
+    (answered,) = logged(h, "answer")
     assert [each["name"] for each in answered["refused"]] == ["wrong"]
     # The verdicts are all in the log, those on what is remembered already among them.
-    (exchange,) = rows(h, "exchange")
+    (exchange,) = logged(h, "exchange")
     assert [each["name"] for each in exchange["verdicts"]] == ["wrong", "again"]
     assert h.run.adaptation.triggers.adaptations == 1
 
@@ -264,7 +259,7 @@ def test_a_no_and_its_reason_are_in_the_log_and_reach_the_next_author(make, monk
     h.at = {2: [sends(BACKWARDS)], 8: [sends(no)], 10: [sends(ASK)]}
     h.go()
     why = "a person says no: it drags a leg"
-    assert rows(h, "rejected") == [{"adaptation": 1, "what": "reward", "why": why}]
+    assert logged(h, "rejected") == [{"adaptation": 1, "what": "reward", "why": why}]
     (remembered,) = author.asked[2][1]["memory"]
     assert (remembered["name"], remembered["outcome"]) == ("right", "lost")
     assert remembered["reason"] == why
@@ -281,7 +276,7 @@ def test_what_a_goals_measure_leaves_out_is_told_with_it(make):
     h.at = {2: [sends(BACKWARDS)]}
     h.go()
     assert f'goal: "{BACKWARDS.description}", {LEFT_OUT}' in said(h, "goal")
-    (goal,) = rows(h, "goal")
+    (goal,) = logged(h, "goal")
     assert (goal["understood"], goal["not_understood"]) == (["run backwards"], ["juggling"])
     assert h.run.adaptation_view.goal().goal["not_understood"] == ["juggling"]
 
@@ -290,7 +285,7 @@ def test_who_is_asked_for_a_yes_is_told_what_it_leaves_out(make):
     h, _ = make((4, Answered("/v1/goals", MEASURED)), adapt="approve")
     h.at = {2: [sends(BACKWARDS)]}
     h.go()
-    (waiting,) = rows(h, "waiting")
+    (waiting,) = logged(h, "waiting")
     assert waiting["sentence"] == f'"{BACKWARDS.description}" is measured by: {LEFT_OUT}'
 
 
@@ -299,14 +294,14 @@ def test_what_candidates_leave_out_is_told_with_them(make):
     h.at = {2: [sends(ASK)]}
     h.go()
     assert said(h, "candidates") == ['it stagnates: none was written. Not understood: "juggling".']
-    assert rows(h, "answer")[0]["not_understood"] == ["juggling"]
+    assert logged(h, "answer")[0]["not_understood"] == ["juggling"]
 
 
 def test_the_question_for_a_goals_measure_is_in_the_log_with_its_answer(make):
     h, author = make((4, Answered("/v1/goals", MEASURED)))
     h.at = {2: [sends(BACKWARDS)]}
     h.go()
-    (exchange,) = rows(h, "exchange")
+    (exchange,) = logged(h, "exchange")
     assert exchange["question"] == json.loads(json.dumps(author.asked[0][1]))
     assert exchange["answer"]["program"] == MEASURED.program
     assert exchange["exchanges"] == [

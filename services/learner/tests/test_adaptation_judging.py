@@ -1,10 +1,8 @@
 """Who judges an adaptation, by what, and what ends one: goals without a number, words of a person
 in between, groups and rewards that fail. On the toy."""
 
-import json
-
 import pytest
-from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, sends
+from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, logged, sends
 from toy_fleet import ToyClient
 
 from websim.client import FleetRefused
@@ -46,11 +44,6 @@ def make(harness, monkeypatch):
         return harness(directory, **{**own, **overrides})
 
     return build
-
-
-def rows(h, kind):
-    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
-    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
 
 
 def said(h):
@@ -138,14 +131,14 @@ def test_no_number_refuses_what_a_person_is_to_judge_or_takes_their_yes_back(mak
     h = make(total_steps=90 * STEPS, eval_every_updates=2)
     h.at = {2: [sets_a_goal_without_a_number], 6: [tries(EDGE, "edge")], 8: [approves]}
     assert h.go() == "finished"
-    (verdict,) = rows(h, "verdict")
+    (verdict,) = logged(h, "verdict")
     assert verdict["accepted"]
-    (decision,) = rows(h, "decision")
+    (decision,) = logged(h, "decision")
     assert decision["decision"]["sentence"] == "No number says who is better: a person chooses."
-    assert [row["why"] for row in rows(h, "adopted")] == ["a person says yes"]
+    assert [row["why"] for row in logged(h, "adopted")] == ["a person says yes"]
     assert h.run.adaptation.baseline is None
-    assert rows(h, "rolled_back") == []
-    assert {row["trigger"]["what"] for row in rows(h, "trigger")} <= {"length", "value_loss"}
+    assert logged(h, "rolled_back") == []
+    assert {row["trigger"]["what"] for row in logged(h, "trigger")} <= {"length", "value_loss"}
     assert h.branch.reward.id == verdict["program_id"]
     assert replay_decisions(h.run_dir.path) == 0
 
@@ -239,10 +232,10 @@ def test_a_winner_is_not_adopted_once_adaptation_is_off(make, monkeypatch, tmp_p
     monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
     alone = wins_unless_turned_off(make, tmp_path / "alone")
     alone.go()
-    (decision,) = rows(alone, "decision")
+    (decision,) = logged(alone, "decision")
     assert decision["decision"]["promote"]
-    assert rows(alone, "adopted") == []
-    kept = rows(alone, "kept")[-1]
+    assert logged(alone, "adopted") == []
+    kept = logged(alone, "kept")[-1]
     assert kept["reward_id"] == alone.branch.reward.id == "task"
     assert "turned off" in kept["why"]
     # A later life begins after the trial, whose steps count.
@@ -252,7 +245,7 @@ def test_a_winner_is_not_adopted_once_adaptation_is_off(make, monkeypatch, tmp_p
     killed.go()
     assert killed.digest() == alone.digest()
     assert killed.result()["env_steps"] == alone.result()["env_steps"]
-    assert rows(killed, "kept") == rows(alone, "kept")
+    assert logged(killed, "kept") == logged(alone, "kept")
 
 
 def test_turning_adaptation_off_takes_back_what_was_asked(make):
@@ -265,7 +258,7 @@ def test_turning_adaptation_off_takes_back_what_was_asked(make):
     }
     h.go()
     assert [path for path, _ in author.asked] == ["/v1/rewards"]
-    assert rows(h, "answer") == rows(h, "round") == []
+    assert logged(h, "answer") == logged(h, "round") == []
     assert h.run.adaptation_view.goal().adapting == ""
 
 
@@ -273,8 +266,8 @@ def test_a_trial_that_was_to_come_is_not_held_once_adaptation_is_off(make):
     h = make()
     h.at = {6: [tries(CENTRE, "centre"), sends(OFF)]}
     h.go()
-    assert len(rows(h, "answer")) == 1
-    assert rows(h, "verdict") == rows(h, "round") == []
+    assert len(logged(h, "answer")) == 1
+    assert logged(h, "verdict") == logged(h, "round") == []
 
 
 def test_an_answer_to_a_question_for_another_goal_is_not_tried_for_the_present_one(make):
@@ -286,7 +279,7 @@ def test_an_answer_to_a_question_for_another_goal_is_not_tried_for_the_present_o
         6: [lambda h: author.answers(CENTRE)],
     }
     h.go()
-    assert rows(h, "answer") == []
+    assert logged(h, "answer") == []
     # The new goal's own question follows.
     asked = [description for _, description in author.asked]
     assert (len(asked), asked[1]) == (2, "go right")
@@ -353,12 +346,12 @@ def test_a_control_group_that_fails_ends_the_adaptation_not_the_run(make, monkey
     failing = fails_on_demand(monkeypatch)
     in_the_trial(h, 2, lambda h: failing.append(1))
     assert h.go() == "finished"
-    (kept,) = rows(h, "kept")
+    (kept,) = logged(h, "kept")
     assert kept["why"].startswith("nothing is changed: the control group failed: ")
     assert kept["why"] in said(h)
     assert h.run.adaptation.proposal is None
     # No further round is held, and the steps of the first one count.
-    (held,) = rows(h, "round")
+    (held,) = logged(h, "round")
     assert held["results"]["control"] is None
     assert h.result()["env_steps"] > h.branch.updates * STEPS
     # The run itself goes on by the task's own reward.
@@ -374,7 +367,7 @@ def test_groups_that_cannot_be_had_end_the_adaptation_not_the_run(make):
     h.at = {6: [tries(CENTRE, "centre"), lambda h: setattr(h, "make_client", refuse)]}
     h.at[7] = [lambda h: setattr(h, "make_client", ToyClient)]
     assert h.go() == "finished"
-    (kept,) = rows(h, "kept")
+    (kept,) = logged(h, "kept")
     assert kept["why"] == "nothing is changed: there is no room for 16 environments"
     assert h.branch.updates == 24
 
@@ -392,7 +385,7 @@ def test_the_first_point_after_a_trial_is_in_the_units_of_those_that_follow(make
     h.run._adapter._conclude = concluded
     h.at = {6: [tries(CENTRE, "centre")]}
     h.go()
-    assert rows(h, "adopted") == []
+    assert logged(h, "adopted") == []
     (point,) = points
     assert point.reward_id == h.branch.reward.id
     # LAZY pays 1 a step at most.
@@ -430,7 +423,7 @@ def test_a_reward_that_fails_is_out_of_force_in_the_books_too(make, monkeypatch,
         failed = next(e for e in h.run.adaptation.rewards if e.source == LAZY)
         assert (failed.outcome, failed.reason) == ("failed", "it took too long")
         assert h.run.adaptation.baseline is None
-        assert rows(h, "failed")[-1]["undone"] == failed.id
+        assert logged(h, "failed")[-1]["undone"] == failed.id
     assert killed.run.adaptation.rewards == alone.run.adaptation.rewards
     assert killed.run.adaptation.triggers == alone.run.adaptation.triggers
 
@@ -475,7 +468,7 @@ def test_a_reward_that_fails_gives_way_to_the_one_before_it(
         judged_by = [row["reward_id"] for row in h.metrics()]
         assert judged_by[6:8] == [lazy.id, centre.id]
         assert set(judged_by[7:]) == {centre.id}
-        assert rows(h, "failed")[-1]["reward_id"] == centre.id
+        assert logged(h, "failed")[-1]["reward_id"] == centre.id
 
 
 def test_where_the_one_before_fails_too_the_tasks_own_reward_takes_over(

@@ -1,12 +1,11 @@
 """A goal whose measure cannot be used: the run goes on, says so, and a person judges."""
 
-import json
 import math
 import shutil
 
 import msgspec
 import pytest
-from staging import CENTRE, RIGHT, STEPS, kinds, sends
+from staging import CENTRE, RIGHT, STEPS, kinds, logged, sends
 
 from websim.service.errors import UserError
 from websim_learner import run as run_module
@@ -34,11 +33,6 @@ def make(harness, monkeypatch):
         return harness(directory, **{**own, **overrides})
 
     return build
-
-
-def rows(h, kind):
-    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
-    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
 
 
 def answered(program):
@@ -153,7 +147,7 @@ def test_a_measure_that_fails_leaves_the_run_to_a_person_in_every_life(make, tmp
         assert getattr(replayed.run.adaptation, name) == getattr(alone.run.adaptation, name)
     if "trial" in entries:
         # It was held anew, for a person to choose.
-        (decision,) = rows(alone, "decision")
+        (decision,) = logged(alone, "decision")
         assert "a person chooses" in decision["decision"]["sentence"]
         assert alone.run.adaptation.waiting.names == ("right",)
 

@@ -1,11 +1,9 @@
 """What waits for a yes while training goes on: what a late answer does, and what it was put before.
 On the toy."""
 
-import json
-
 import msgspec
 import pytest
-from staging import RIGHT, STEPS, Killed, die, kinds, sends
+from staging import RIGHT, STEPS, Killed, die, kinds, logged, sends
 
 from websim_learner import run as run_module
 from websim_learner.adaptation.goal import Goal
@@ -33,11 +31,6 @@ def make(harness, monkeypatch):
         return harness(directory, **{**own, **overrides})
 
     return build
-
-
-def rows(h, kind):
-    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
-    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
 
 
 def yes(name=""):
@@ -84,10 +77,10 @@ def test_a_late_yes_costs_nothing_that_was_learned_since_the_trial(make, gain, g
     before, after = digests
     assert (before == after) == goes_on
     assert h.answers[-1].detail.startswith("p_")
-    (adopted,) = rows(h, "adopted")
+    (adopted,) = logged(h, "adopted")
     assert adopted["reward_id"] == h.answers[-1].detail
     assert adopted["why"].endswith("the policy goes on from where it is by now") == goes_on
-    (answer,) = rows(h, "yes")
+    (answer,) = logged(h, "yes")
     assert (answer["name"], answer["goes_on"]) == ("right", goes_on)
     # What the present policy was worth is what the guards hold the reward against.
     assert adopted["fitness"] == pytest.approx(sum(answer["present"]["fitness"]) / 12)
@@ -100,7 +93,7 @@ def test_a_prompt_yes_adopts_the_policy_that_won(make):
     digests = policies_around(h, 7)
     h.go()
     assert digests[0] != digests[1]
-    assert [row["goes_on"] for row in rows(h, "yes")] == [False]
+    assert [row["goes_on"] for row in logged(h, "yes")] == [False]
 
 
 def test_a_late_yes_comes_out_the_same_in_every_life(make, tmp_path):
@@ -134,11 +127,11 @@ def test_where_no_number_judges_what_a_yes_costs_is_said_beforehand(make):
     }
     digests = policies_around(h, 12)
     h.go()
-    (waiting,) = rows(h, "waiting")
+    (waiting,) = logged(h, "waiting")
     assert "what the present one learns until then comes back with" in waiting["sentence"]
     # The person has seen the trial's policy, and gets it.
     assert digests[0] != digests[1]
-    assert rows(h, "yes") == []
+    assert logged(h, "yes") == []
 
 
 GO_LEFT = Goal(
@@ -223,5 +216,5 @@ def test_a_yes_of_an_older_journal_takes_effect_as_it_did(make):
     }
     h.go()
     # The policy of the trial is adopted, and the log holds no comparison.
-    assert [row["why"] for row in rows(h, "adopted")] == ["a person says yes"]
-    assert rows(h, "yes") == []
+    assert [row["why"] for row in logged(h, "adopted")] == ["a person says yes"]
+    assert logged(h, "yes") == []

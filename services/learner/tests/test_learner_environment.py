@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from staging import logged
 
 from websim.service.errors import UserError
 from websim_learner import run as run_module
@@ -38,11 +39,6 @@ def difficulty(value):
 def goal(target, program=DISTANCE):
     """A goal whose fitness is 0 whatever happens."""
     return SetGoal(kind="set_goal", description="be", fitness=program, target=target)
-
-
-def rows(h, kind):
-    lines = (h.run_dir.path / "adaptations.jsonl").read_text().splitlines()
-    return [row["values"] for row in map(json.loads, lines) if row["kind"] == kind]
 
 
 def forces(client):
@@ -152,9 +148,9 @@ def test_a_target_that_is_reached_makes_the_environment_harder_before_anything_e
     h.go()
     # Fitness is 0 at every difficulty, and 0 is asked: the policy follows everywhere.
     assert h.run.adaptation.difficulty == 1.0
-    measured = rows(h, "environment")[0]
+    measured = logged(h, "environment")[0]
     assert (measured["kept"], len(measured["levels"])) == (10, 10)
-    assert rows(h, "knobs")[0]["ranges"] == {"force": [0.5, 1.0]}
+    assert logged(h, "knobs")[0]["ranges"] == {"force": [0.5, 1.0]}
     assert replay_decisions(h.run_dir.path) == 0
 
 
@@ -183,7 +179,7 @@ def test_a_difficulty_without_success_is_lowered(make):
     h = make(adapt="auto", total_steps=40 * STEPS, eval_every_updates=2)
     h.at = {2: [sends(goal(target=5.0))], 4: [sends(difficulty(0.2))]}
     h.go()
-    turned = [row["difficulty"] for row in rows(h, "knobs")]
+    turned = [row["difficulty"] for row in logged(h, "knobs")]
     assert turned == [0.2, 0.1, 0.0]
     assert h.run.adaptation.ranges == {"force": (1.0, 1.0)}
 
@@ -192,7 +188,7 @@ def test_without_a_target_nobody_touches_a_persons_difficulty(make):
     h = make(adapt="auto", total_steps=30 * STEPS, eval_every_updates=2)
     h.at = {2: [sends(goal(target=None))], 4: [sends(difficulty(0.2))]}
     h.go()
-    assert [row["difficulty"] for row in rows(h, "knobs")] == [0.2]
+    assert [row["difficulty"] for row in logged(h, "knobs")] == [0.2]
 
 
 def test_in_approve_mode_a_harder_environment_waits_for_a_yes(make):
@@ -224,7 +220,7 @@ def test_proposed_ranges_are_gone_to_as_far_as_the_policy_follows(make):
     h.go()
     # 10 now; 9 at a quarter of the way, 8.5 at half of it, 7 at three quarters: too little.
     assert h.run.adaptation.ranges == HALF
-    (measured,) = rows(h, "environment")
+    (measured,) = logged(h, "environment")
     assert (measured["kept"], len(measured["levels"]), measured["asked"]) == (2, 3, 10.0)
     assert replay_decisions(h.run_dir.path) == 0
 

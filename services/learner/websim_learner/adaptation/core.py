@@ -1,5 +1,6 @@
 """What the adapter stands on: state, books, policies, trajectories, and its part of checkpoints."""
 
+import abc
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -51,7 +52,7 @@ class TaskShares(Protocol):
         """Give a share of the envs another task, 0 for none; return what there is now."""
 
 
-class AdapterCore:
+class AdapterCore(abc.ABC):
     """State and tools of an adapter. The first branch is the incumbent."""
 
     def __init__(
@@ -154,9 +155,9 @@ class AdapterCore:
             self._probed = True
         return self.bank.trajectories
 
+    @abc.abstractmethod
     def lose_measure(self, why: str, within: str = "") -> None:
         """Let a person judge from now on: the goal's measure gives no numbers any more."""
-        raise NotImplementedError
 
     def _judged(self, act: Callable[[], str]) -> str:
         """Do what is journaled; where the goal's measure fails in it, a person judges that too.

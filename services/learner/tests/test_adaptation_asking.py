@@ -23,7 +23,7 @@ from websim_learner.adaptation.answers import (
 from websim_learner.adaptation.author import Answered, AuthorFailed
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerState, after_adaptation
-from websim_learner.control import Ask, Reject, SetGoal
+from websim_learner.control import Approve, Ask, Reject, SetGoal
 
 BACKWARDS = SetGoal(kind="set_goal", description="run backwards while juggling", target=0.5)
 ASK = Ask(kind="ask", reason="stuck")
@@ -309,3 +309,38 @@ def test_the_question_for_a_goals_measure_is_in_the_log_with_its_answer(make):
     ]
     assert exchange["usage"]["usd"] == 0.25
     assert replay_decisions(h.run_dir.path) == 0
+
+
+def measured_after_a_yes(make, directory, *script, kill=None):
+    """A run whose goal waits for a yes as adaptation 1, and whose candidates come at update 10."""
+    h, _ = make(*script, directory=directory, adapt="approve", checkpoint_every_updates=100)
+    h.at = {2: [unless_done(BACKWARDS)], 5: [unless_done(Approve(kind="approve", adaptation=1))]}
+    if kill is not None:
+        h.at[kill] = [die]
+    return h
+
+
+def test_candidates_after_a_yes_to_a_goal_have_the_same_number_in_every_life(make, tmp_path):
+    measured, candidates = Answered("/v1/goals", MEASURED), wrote(written("centre", CENTRE))
+    alone = measured_after_a_yes(make, tmp_path / "alone", (3, measured), (10, candidates))
+    alone.go()
+    (goal,) = [entry for entry in alone.run_dir.journal() if entry.kind == "goal"]
+    assert (goal.update, goal.values["adaptation"]) == (5, 1)
+
+    with pytest.raises(Killed):
+        measured_after_a_yes(make, tmp_path / "killed", (3, measured), kill=7).go()
+    # It begins at update 0, where nobody answers again what the yes was said to.
+    again = measured_after_a_yes(make, tmp_path / "killed", (10, candidates))
+    again.go()
+    for h in (alone, again):
+        (number,) = [e.values["adaptation"] for e in h.run_dir.journal() if e.kind == "candidates"]
+        assert number == 2
+    assert again.digest() == alone.digest()
+
+
+def test_a_goal_in_an_older_journal_that_tells_no_number_is_taken(make):
+    h, _ = make()
+    goal = {"n": 1, "description": "be", "kind": "none"}
+    h.at = {2: [lambda h: h.run._adapter.replay("goal", goal)]}
+    h.go()
+    assert (h.run.adaptation.goal.description, h.run.adaptation.adaptations) == ("be", 1)

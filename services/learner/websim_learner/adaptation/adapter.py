@@ -181,6 +181,9 @@ class Adapter(Steered):
         match kind:
             case "goal":
                 goal = msgspec.convert(values, Goal)
+                # Older journals do not tell the number that its measure waited under.
+                number = values.get("adaptation", 0)
+                self.state.adaptations = max(self.state.adaptations, number)
                 self.examiner.set_goal(goal, self._branch.client.task)
                 self._begin_goal(goal)
             case "goal_asked":

@@ -73,10 +73,52 @@ def test_what_is_known_of_returns_follows_another_reward():
     assert scale.running == pytest.approx([29.5, 59.5])
     returns, lengths = np.array([1.0, 3.0, 2.5, 5.5]), np.array([1.0, 1.0, 1.5, 1.5])
     assert scale.moments.mean == pytest.approx([10 * 3.0 + 3 * 1.25, 1.25])
-    assert scale.moments.variance[0] == pytest.approx(100 * returns.var() + 9 * lengths.var())
+    expected = 10 * returns + 3 * lengths
+    assert scale.moments.variance[0] == pytest.approx(expected.var())
+    both = ((expected - expected.mean()) * (lengths - lengths.mean())).sum()
+    assert scale.comoment == pytest.approx(both)
     scale.merge(new, NEVER, NEVER)
     plain.merge(old, NEVER, NEVER)
     assert scale.running == pytest.approx(10 * plain.running + 3 * plain.length)
+
+
+def test_a_bonus_that_is_dropped_widens_returns_no_more():
+    """r = 9 + v pays most for every step: R = 9 L + V, and what is left of it is V alone."""
+    speeds = np.array([[1.0, -1.0], [1.0, -1.0]])
+    scale = ReturnScale(2, 0.5)
+    scale.merge(9.0 + speeds, NEVER, NEVER)
+    # R is 10, 8, 15, 12; L is 1, 1, 1.5, 1.5.
+    assert scale.moments.variance[0] == pytest.approx(6.6875)
+    scale.follow(speeds, NEVER, NEVER)
+    # V is 1, -1, 1.5, -1.5: squares of 1, 1, 2.25, 2.25 around 0.
+    assert scale.moments.mean == pytest.approx([0.0, 1.25])
+    assert scale.moments.variance[0] == pytest.approx(1.625)
+    assert scale.comoment == pytest.approx(0.0)
+
+
+def test_a_bonus_counts_for_nothing_where_episodes_end_within_a_rollout():
+    """Lengths differ from the second step on; what rewards have beyond their mean does not."""
+    speeds = np.array([[1.0, -1.0], [1.0, -1.0]])
+    ended = np.array([[True, False], [False, False]])
+    scale = ReturnScale(2, 0.5)
+    scale.merge(9.0 + speeds, ended, np.zeros_like(ended))
+    assert scale.mean == 9.0
+    # 1 and -1 lie 1 from their mean; then 1 and -1.5 lie 1.25 from it.
+    assert scale.spread == pytest.approx(np.sqrt((1.0 + 1.25**2) / 2))
+    scale.merge(np.full((2, 2), 9.0), ended, np.zeros_like(ended))
+    assert scale.spread == 0.0
+
+
+def test_the_comoment_of_an_older_checkpoint_is_that_of_a_reward_without_age():
+    speeds = np.array([[1.0, -1.0], [1.0, -1.0]])
+    kept, loaded = ReturnScale(2, 0.5), ReturnScale(2, 0.5)
+    kept.merge(9.0 + speeds, NEVER, NEVER)
+    older = {name: array for name, array in kept.arrays().items() if name != "comoment"}
+    loaded.moments.load(kept.moments.arrays())
+    loaded.load(older)
+    # Lengths lie 0.25 from their mean, four times; the mean reward is 9.
+    assert loaded.comoment == pytest.approx(9.0 * 4 * 0.25**2)
+    assert kept.comoment == pytest.approx(loaded.comoment)
 
 
 @pytest.mark.parametrize("which", ["old", "new"])
@@ -98,7 +140,9 @@ def test_returns_come_out_of_a_checkpoint_and_not_for_other_envs():
     assert same.running.tolist() == [2.5, 5.5]
     assert same.length.tolist() == [1.5, 1.5]
     assert fewer.running.tolist() == fewer.length.tolist() == [0.0]
-    assert (fewer.mean, fewer.spread) == (same.mean, same.spread) == (scale.mean, scale.spread)
+    for each in (same, fewer):
+        assert (each.mean, each.spread) == (scale.mean, scale.spread)
+        assert each.comoment == scale.comoment == pytest.approx(0.25 * 4.0)
 
 
 def test_invalid_rewards_leave_no_trace():

@@ -110,6 +110,8 @@ class ReturnScale:
         self.gamma = gamma
         self.moments = RunningMoments(2)
         """Of `running` and `length`, over all steps."""
+        self.comoment = 0.0
+        """Sum of the products of their deviations from their means, over the same steps."""
         self.begin_episodes(num_envs)
         self.mean = self.spread = 0.0
         """Of the last rollout: mean reward, and how far the envs' returns within it lie apart."""
@@ -132,8 +134,19 @@ class ReturnScale:
             over = ended[t] | invalid[t]
             self.running = np.where(over, 0.0, self.running)
             self.length = np.where(over, 0.0, self.length)
-        self.moments.merge(returns[~invalid])
+        self._merge(returns[~invalid])
         self.mean, self.spread = self._look(reward, ended, invalid)
+
+    def _merge(self, rows: Float64) -> None:
+        """Add returns and lengths. Shape: (n, 2)."""
+        n, count = len(rows), self.moments.count
+        if n:
+            mean = rows.mean(axis=0)
+            delta = mean - self.moments.mean
+            # C_ab = C_a + C_b + delta_R * delta_L * n_a * n_b / n
+            within = float((rows - mean).prod(axis=1).sum())
+            self.comoment += within + float(delta.prod()) * (count * n / (count + n))
+        self.moments.merge(rows)
 
     def follow(self, reward: Float64, ended: Bool, invalid: Bool) -> None:
         """Go over to another reward, whose first rollout this is; `merge` comes after it.
@@ -146,7 +159,7 @@ class ReturnScale:
         """
         mean, spread = self._look(reward, ended, invalid)
         if not (spread > MIN_SPREAD and self.spread > MIN_SPREAD):
-            self.moments = RunningMoments(2)
+            self.moments, self.comoment = RunningMoments(2), 0.0
             self.running = np.zeros_like(self.running)
             return
         ratio = spread / self.spread
@@ -154,29 +167,45 @@ class ReturnScale:
         self.running = ratio * self.running + shift * self.length
         (mean_return, mean_length), (m2_return, m2_length) = self.moments.mean, self.moments.m2
         self.moments.mean = np.array([ratio * mean_return + shift * mean_length, mean_length])
-        self.moments.m2 = np.array([ratio**2 * m2_return + shift**2 * m2_length, m2_length])
+        # Var R' = ratio^2 Var R + shift^2 Var L + 2 ratio shift Cov(R, L): without the last term a
+        # bonus for every step that is dropped would go on widening the returns.
+        m2 = ratio**2 * m2_return + shift**2 * m2_length + 2.0 * ratio * shift * self.comoment
+        self.moments.m2 = np.array([max(m2, 0.0), m2_length])
+        # Cov(R', L) = ratio Cov(R, L) + shift Var L
+        self.comoment = ratio * self.comoment + shift * m2_length
 
     def _look(self, reward: Float64, ended: Bool, invalid: Bool) -> tuple[float, float]:
         """Return the mean of a rollout's rewards, and the spread of returns that begin with it.
 
-        The spread is that between envs at the same step: what grows in all alike is left out.
+        The spread is that between envs at the same step, of what rewards are beyond their mean: a
+        bonus for every step does not count where some episodes begin later than others.
         """
-        kept = np.where(invalid, 0.0, reward)
+        mean = float(reward[~invalid].mean()) if not invalid.all() else 0.0
+        kept = np.where(invalid, 0.0, reward - mean)
         running, variances = np.zeros(reward.shape[1]), np.zeros(len(reward))
         for t in range(len(reward)):
             running = running * self.gamma + kept[t]
             variances[t] = running.var()
             running = np.where(ended[t] | invalid[t], 0.0, running)
-        return float(kept.mean()), float(np.sqrt(variances.mean()))
+        return mean, float(np.sqrt(variances.mean()))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all but the moments as arrays, for a checkpoint."""
         last = np.array([self.mean, self.spread])
-        return {"running": self.running.copy(), "length": self.length.copy(), "last": last}
+        own = {"running": self.running.copy(), "length": self.length.copy(), "last": last}
+        return {**own, "comoment": np.array(self.comoment)}
 
     def load(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take over what `arrays` returned; of other envs only what is known of the reward."""
+        """Take over what `arrays` returned; of other envs only what is known of the reward.
+
+        The moments are loaded before. Older arrays lack the comoment: it is taken for that of a
+        reward that does not depend on how old an episode is.
+        """
         self.mean, self.spread = (float(value) for value in arrays["last"])
+        m2_return, m2_length = self.moments.m2
+        most = float(np.sqrt(m2_return * m2_length))
+        guess = float(np.clip(self.mean * m2_length, -most, most))
+        self.comoment = float(arrays.get("comoment", guess))
         if arrays["running"].shape != self.running.shape:
             self.begin_episodes(len(self.running))
             return

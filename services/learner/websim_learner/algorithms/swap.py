@@ -3,7 +3,7 @@
 The first advantages under another reward come from a critic of the old one. With them the actor
 would unlearn for as long as the critic needs. So, at the first rollout of the new reward:
 
-1. The scale of returns follows by the ratio of spreads (`ReturnScale.follow`).
+1. The scale of returns follows by the ratio of spreads and the shift (`ReturnScale.follow`).
 2. The critic's output v becomes a v + b, by its last layer, like PopArt does when the scale of
    its targets moves (van Hasselt et al. 2016, arXiv:1602.07714). There a and b follow from two
    scales; between two rewards they are unknown, so they are estimated: a v + b is the fixed point

@@ -145,6 +145,26 @@ def test_records_become_curves_and_events(services, client):
     assert client.get("/api/v1/events?kinds=evaluation,state").json() == [event]
 
 
+def test_a_record_that_cannot_be_read_is_left_out_and_the_rest_goes_on(services, client):
+    services.records = [
+        make_metrics(1),
+        make_metrics(2) | {"update": "many"},
+        make_state(3, "running") | {"state": None},
+        {"n": 4, "kind": "command", "update": 3, "env_steps": 9, "command": None, "detail": ""},
+        {"n": 5},
+        make_state(6, "")
+        | {"kind": "evaluation", "return_mean": 2.0, "return_std": 0.5}
+        | {"fitness_mean": None, "episodes": 5},
+        make_metrics(7),
+    ]
+    series = eventually(lambda: (s := client.get("/api/v1/metrics").json())["last"] == 7 and s)
+    [branch] = series["branches"]
+    assert branch["number"] == [1, 7]
+    assert [(e["title"], e["detail"]) for e in client.get("/api/v1/events").json()] == [
+        ("evaluation: return 2.0 ± 0.5", "fitness unknown over 5 episodes")
+    ]
+
+
 def test_a_backlog_longer_than_an_answer_is_read_to_its_end(services, client):
     services.records = [make_metrics(n) for n in range(1, 2501)]
     series = eventually(

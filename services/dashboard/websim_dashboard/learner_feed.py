@@ -90,7 +90,7 @@ class LearnerFeed(Feed):
         records = await self._upstream.get(f"/v1/events?{query}")
         if not records:
             return 0
-        points, events = split_records(records)
+        points, events = split_records(records, log.warning)
         last = int(records[-1]["n"])
         if not await self._keep(self._history.add, self.run_key, status, last, points, events):
             return 0

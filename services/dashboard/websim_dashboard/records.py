@@ -1,7 +1,7 @@
 """The learner's records as points of curves and events of the timeline; pure."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from websim_dashboard.messages import EventKind, MetricPoint, TimelineEvent
@@ -14,18 +14,28 @@ KINDS = frozenset(get_args(EventKind))
 Record = Mapping[str, Any]
 
 
-def split_records(records: Iterable[Record]) -> tuple[list[MetricPoint], list[TimelineEvent]]:
+def split_records(
+    records: Iterable[Record], report: Callable[[str], None] = lambda _: None
+) -> tuple[list[MetricPoint], list[TimelineEvent]]:
     """Return the points and the events among a learner's records.
 
     Records of kinds that are not known here are left out: later learners have more.
+
+    Args:
+        records: as `GET /v1/events` answers them.
+        report: called with a line for people for each one that cannot be read, and is left out:
+            those after it are worth as much as ever.
     """
     points: list[MetricPoint] = []
     events: list[TimelineEvent] = []
     for record in records:
-        if record["kind"] == "metrics":
-            points.append(_point(record))
-        elif record["kind"] in KINDS:
-            events.append(_event(record))
+        try:
+            if record["kind"] == "metrics":
+                points.append(_point(record))
+            elif record["kind"] in KINDS:
+                events.append(_event(record))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            report(f"a record of the learner cannot be read and is left out: {error!r}")
     return points, events
 
 
@@ -78,8 +88,9 @@ def _words(record: Record) -> tuple[str, str]:
             return f"checkpoint {record['name']}", record["weights_sha256"]
         case "evaluation":
             title = f"evaluation: return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
-            detail = f"fitness {record['fitness_mean']:.3g} over {record['episodes']} episodes"
-            return title, detail
+            fitness = record["fitness_mean"]
+            known = "unknown" if fitness is None else f"{fitness:.3g}"
+            return title, f"fitness {known} over {record['episodes']} episodes"
         case "command":
             return record["command"].replace("_", " "), record["detail"]
         case "adaptation":

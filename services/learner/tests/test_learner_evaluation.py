@@ -9,7 +9,7 @@ from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure, MeasureFailed
 from websim_learner.algorithms.ppo import PPO
 from websim_learner.defaults import PPOSettings
-from websim_learner.evaluation import chosen, evaluate, probe_trajectories
+from websim_learner.evaluation import Evaluation, chosen, evaluate, probe_trajectories
 from websim_learner.fleet import Waiter
 from websim_learner.rewards import RewardFailed, make_reward
 from websim_learner.tallies import tally
@@ -198,3 +198,11 @@ def test_a_goal_without_a_program_is_no_measure(toy_task):
 
 def fail(*_args):
     raise SandboxError("deadline", "it took too long")
+
+
+@pytest.mark.parametrize(
+    ("fitness", "mean"), [([1.0, np.nan, 4.0, np.inf], 2.5), ([np.nan, np.nan], None)]
+)
+def test_the_mean_of_fitness_is_over_the_episodes_that_have_one(fitness, mean):
+    zeros = np.zeros(len(fitness))
+    assert Evaluation(zeros, zeros, np.array(fitness), zeros, zeros).fitness_mean == mean

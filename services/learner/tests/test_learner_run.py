@@ -17,7 +17,7 @@ from websim_learner.control import (
     Stop,
     TakeCheckpoint,
 )
-from websim_learner.records import JournalEntry
+from websim_learner.records import EvaluationRecord, JournalEntry
 from websim_learner.run_dir import RunDir
 
 STEPS = 24 * 8
@@ -57,6 +57,18 @@ def test_its_records_tell_the_story_in_order(harness):
     assert states.count("evaluating") == 3  # after updates 4 and 8 and at the end
     assert run.run.stream.after(records[-3].n, 2) == records[-2:]
     assert run.run.stream.after(records[-1].n, 10) == []
+
+
+def test_fitness_that_is_no_number_is_unknown_wherever_it_is_told(harness, monkeypatch):
+    monkeypatch.setattr("toy_fleet.ToyShard.distance", np.nan)
+    h = harness(total_steps=4 * STEPS)
+    assert h.go() == "finished"
+    assert h.result()["eval_fitness_mean"] is None
+    assert h.run.status.read().evaluation.fitness_mean is None
+    records = h.run.stream.after(0, 1000)
+    told = [r.fitness_mean for r in records if isinstance(r, EvaluationRecord)]
+    assert told == [None]
+    assert not [r for r in h.run.reporter.readings() if r.name.endswith("_evaluation_fitness")]
 
 
 def test_the_same_seed_gives_the_same_weights_in_any_order_of_arrival(harness):

@@ -1,6 +1,5 @@
 """`eval`: evaluates a run's policy and prints what it achieves."""
 
-import numpy as np
 import torch
 
 from websim.service.logs import configure_logs
@@ -50,9 +49,9 @@ def _summary(policy: TrainedPolicy, evaluation: Evaluation) -> str:
         f"   ({returns.min():,.1f} to {returns.max():,.1f})",
         f"length   {lengths.mean():,.1f} steps",
     ]
-    if not np.isnan(evaluation.episode_fitness).all():
+    if evaluation.fitness_mean is not None:
         unit = policy.task.fitness_unit
-        lines.append(f"fitness  {evaluation.episode_fitness.mean():,.3f} {unit}".rstrip())
+        lines.append(f"fitness  {evaluation.fitness_mean:,.3f} {unit}".rstrip())
     if evaluation.success_mean is not None:
         lines.append(f"success  {evaluation.success_mean:.0%}")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """Evaluation: the mean action's episodes, on a session of its own, never learned from."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import ComponentTally, Trajectory
+from websim_learner.adaptation.trend import mean_of
 from websim_learner.episodes import Act, FirstEpisodes, run_first_episodes
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.models import ActionScale, NumpyActor
@@ -37,6 +39,12 @@ class Evaluation:
     """Of the reward in force, over the valid transitions of all episodes."""
     trajectories: tuple[Trajectory, ...] = ()
     """Best, worst and median episode by fitness, then others from all over the range."""
+
+    @property
+    def fitness_mean(self) -> float | None:
+        """Mean of the finite ones; None where there is none."""
+        mean = mean_of(self.episode_fitness.tolist())
+        return mean if math.isfinite(mean) else None
 
     @property
     def success_mean(self) -> float | None:

@@ -153,7 +153,8 @@ class EvaluationRecord(Record, frozen=True, kw_only=True, tag="evaluation"):
     return_mean: float
     return_std: float
     length_mean: float
-    fitness_mean: float
+    fitness_mean: float | None
+    """Over the episodes in which it is a finite number; None where it is in none."""
     success_mean: float | None
     reward_id: str = ""
     """The reward in force."""

@@ -156,7 +156,8 @@ class Reporter:
                     yield Reading(f"{prefix}_{name}", value)
         if (evaluation := self.evaluation) is not None:
             yield Reading(f"{prefix}_evaluation_return", evaluation.return_mean)
-            yield Reading(f"{prefix}_evaluation_fitness", evaluation.fitness_mean)
+            if evaluation.fitness_mean is not None:
+                yield Reading(f"{prefix}_evaluation_fitness", evaluation.fitness_mean)
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -71,7 +71,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """env_steps / wall_s."""
     eval_return_mean: float
     eval_return_std: float
-    eval_fitness_mean: float
+    eval_fitness_mean: float | None
+    """Over the episodes in which it is a finite number; None where it is in none."""
     eval_length_mean: float
     eval_success_mean: float | None
     weights_sha256: str

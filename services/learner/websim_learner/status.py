@@ -38,7 +38,8 @@ class EvaluationStatus(BaseModel):
     env_steps: int
     return_mean: float
     return_std: float
-    fitness_mean: float
+    fitness_mean: float | None
+    """None where it is a finite number in no episode."""
 
 
 class OtherTask(BaseModel):

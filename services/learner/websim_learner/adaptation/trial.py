@@ -25,6 +25,7 @@ from websim_learner.adaptation.rows import (
     VerdictValues,
 )
 from websim_learner.adaptation.state import Candidate
+from websim_learner.adaptation.trend import mean_of
 from websim_learner.adaptation.verdicts import (
     Decision,
     TrialSettings,
@@ -290,5 +291,5 @@ def _standings(points: dict[str, EvalPoint | None], reasons: dict[str, str]) -> 
         if point is None:
             parts.append(f"{name} failed ({reasons.get(name, 'unknown')})")
         else:
-            parts.append(f"{name} {sum(point.fitness) / len(point.fitness):.3g}")
+            parts.append(f"{name} {mean_of(point.fitness):.3g}")
     return ", ".join(parts)

@@ -56,6 +56,14 @@ TRAINING: list[Item] = [
         (f"{LEARNER}reward", "reward"),
     ),
     curves(
+        "Return by the reward learned from",
+        "Mean over the last 100 training episodes that it has judged whole, and of the last "
+        "evaluation of a run that adapts",
+        "short",
+        (f"{LEARNER}episode_reward_return", "training"),
+        (f"{LEARNER}evaluation_reward_return", "evaluation"),
+    ),
+    curves(
         "Episode length",
         "Mean length of the last 100 training episodes",
         "short",
@@ -71,9 +79,12 @@ TRAINING: list[Item] = [
     ),
     curves(
         "Improvement",
-        "Slope of the mean return per million steps, over the last tenth of the run",
+        "Slope of the episodes' return per million steps, over the last tenth of the run, and "
+        "where it lies with 95 % confidence",
         "short",
         (f"{LEARNER}improvement_per_million_steps", "slope"),
+        (f"{LEARNER}improvement_low_per_million_steps", "at least"),
+        (f"{LEARNER}improvement_high_per_million_steps", "at most"),
     ),
     "Optimiser",
     curves(
@@ -116,6 +127,21 @@ TRAINING: list[Item] = [
         least=0,
     ),
     "Adaptation and books",
+    curves(
+        "Growth of fitness",
+        "Slope of fitness per million steps since the last change, and where it lies with 95 % "
+        "confidence",
+        "short",
+        (f"{LEARNER}evaluation_fitness_slope_per_million_steps", "slope"),
+        (f"{LEARNER}evaluation_fitness_slope_low_per_million_steps", "at least"),
+        (f"{LEARNER}evaluation_fitness_slope_high_per_million_steps", "at most"),
+    ),
+    curves(
+        "Reward and fitness",
+        "Correlation over the episodes since the last change: a reward that is hacked falls",
+        "short",
+        (f"{LEARNER}evaluation_reward_fitness_correlation", "correlation"),
+    ),
     curves(
         "The learner's time",
         "What the learner spends its time on",

@@ -237,9 +237,26 @@ METRICS: tuple[Metric, ...] = (
         "Share of the last 100 training episodes that succeeded.",
     ),
     Metric(
+        "websim_learner_episode_reward_return",
+        "gauge",
+        "Mean return of the last 100 training episodes, by the reward that is learned from and "
+        "that has judged them whole.",
+    ),
+    Metric(
         "websim_learner_improvement_per_million_steps",
         "gauge",
-        "Slope of the mean return per million environment steps, over the last tenth of the run.",
+        "Robust slope of the training episodes' return per million environment steps, over the "
+        "last tenth of the run.",
+    ),
+    Metric(
+        "websim_learner_improvement_low_per_million_steps",
+        "gauge",
+        "Where that slope lies at least, with 95 % confidence.",
+    ),
+    Metric(
+        "websim_learner_improvement_high_per_million_steps",
+        "gauge",
+        "Where that slope lies at most, with 95 % confidence.",
     ),
     Metric(
         "websim_learner_evaluation_return",
@@ -250,6 +267,33 @@ METRICS: tuple[Metric, ...] = (
         "websim_learner_evaluation_fitness",
         "gauge",
         "Mean fitness of the last evaluation, in the task's unit.",
+    ),
+    Metric(
+        "websim_learner_evaluation_reward_return",
+        "gauge",
+        "Mean return of the last evaluation by the reward in force; of runs that adapt.",
+    ),
+    Metric(
+        "websim_learner_evaluation_fitness_slope_per_million_steps",
+        "gauge",
+        "Robust slope of fitness per million environment steps, over the last evaluations since "
+        "the last change; of runs that adapt.",
+    ),
+    Metric(
+        "websim_learner_evaluation_fitness_slope_low_per_million_steps",
+        "gauge",
+        "Where that slope lies at least, with 95 % confidence.",
+    ),
+    Metric(
+        "websim_learner_evaluation_fitness_slope_high_per_million_steps",
+        "gauge",
+        "Where that slope lies at most, with 95 % confidence.",
+    ),
+    Metric(
+        "websim_learner_evaluation_reward_fitness_correlation",
+        "gauge",
+        "Correlation of the reward in force with fitness over the episodes that it has judged "
+        "since the last change, -1 to 1: a hacked reward's falls. Of runs that adapt.",
     ),
     Metric(
         "websim_learner_reward",

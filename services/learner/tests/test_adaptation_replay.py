@@ -5,14 +5,16 @@ import math
 import msgspec
 import pytest
 
+from websim.programs import ProgramSchema, compile_program
 from websim.service.errors import UserError
 from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog
 from websim_learner.adaptation.points import ComponentTally, EvalPoint
-from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.preference import Preference, Ranked, judge
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.rows import (
     DecisionValues,
     DifficultyValues,
+    PreferenceValues,
     RoundValues,
     SchemaValues,
     TriggerValues,
@@ -26,6 +28,7 @@ from websim_learner.adaptation.verdicts import TrialSettings, decide, halve
 
 SOURCE = "def reward(state, action):\n    return state.x\n"
 SCHEMA = SchemaValues(fields={"x": 0}, action_dim=1)
+PROGRAM_ID = compile_program(SOURCE, ProgramSchema({"x": 0}, 1)).id
 
 
 def point(update, *fitness, **changes):
@@ -98,6 +101,36 @@ def verdict_row(**changes):
     return "verdict", msgspec.structs.replace(values, **changes)
 
 
+def ranked(*returns):
+    """Trajectories of fitness 0, 1, 2, ... and what a reward pays them."""
+    return tuple(
+        Ranked(label=f"update {i}", fitness=float(i), discounted_return=each)
+        for i, each in enumerate(returns)
+    )
+
+
+def judged_verdict(*returns, **changes):
+    """A verdict of the preference test; of four trajectories there are six pairs."""
+    seen = ranked(*returns)
+    preferred = judge(seen)
+    row = verdict_row(
+        source=SOURCE,
+        program_id=PROGRAM_ID,
+        accepted=preferred.passed,
+        refused_by="" if preferred.passed else "preference",
+        judged=PreferenceValues(ranked=seen, preference=preferred),
+    )
+    return "verdict", msgspec.structs.replace(row[1], **changes)
+
+
+def judged_as(*returns, **preferred):
+    """What the preference test saw, and what the log says that came of it."""
+    seen = ranked(*returns)
+    return PreferenceValues(
+        ranked=seen, preference=msgspec.structs.replace(judge(seen), **preferred)
+    )
+
+
 @pytest.fixture
 def write(tmp_path):
     def write_rows(*rows):
@@ -127,6 +160,24 @@ def test_the_early_end_of_a_trial_and_a_changed_difficulty_come_out_again(write,
     assert "round 1: a of 3 stay, and no further round is needed" in out
 
 
+def test_what_a_reward_prefers_is_judged_again(write, capsys):
+    """Five of six pairs right; five wrong; no numbers; too few to judge; right, but no change."""
+    right, wrong = (0.0, 2.0, 1.0, 3.0), (3.0, 1.0, 2.0, 0.0)
+    run = write(
+        judged_verdict(*right),
+        judged_verdict(*wrong),
+        judged_verdict(*[math.nan] * 4),
+        judged_verdict(1.0, 0.0),
+        judged_verdict(*right, accepted=False, refused_by="in_force"),
+    )
+    assert judge(ranked(*right)).score == pytest.approx(4 / 6)
+    assert judge(ranked(*wrong)).score == pytest.approx(-4 / 6)
+    assert replay_decisions(run) == 0
+    out = capsys.readouterr().out
+    assert "5 of 5 decisions reproduced" in out
+    assert out.count("a: refused by preference") == 1
+
+
 OTHER = Trigger(kind="schedule", what="schedule", sentence="It was time.")
 
 
@@ -148,6 +199,13 @@ OTHER = Trigger(kind="schedule", what="schedule", sentence="It was time.")
         verdict_row(source=SOURCE),
         verdict_row(accepted=True, refused_by="", program_id="p_1"),
         verdict_row(source=SOURCE, accepted=True, refused_by="", program_id="p_wrong"),
+        # It prefers worse and was let through; it prefers better and was refused.
+        judged_verdict(3.0, 2.0, 1.0, 0.0, accepted=True, refused_by=""),
+        judged_verdict(0.0, 1.0, 2.0, 3.0, accepted=False, refused_by="preference"),
+        # What it was paid was changed, or what came of that.
+        judged_verdict(3.0, 2.0, 1.0, 0.0, judged=judged_as(0.0, 1.0, 2.0, 3.0)),
+        judged_verdict(0.0, 1.0, 2.0, 3.0, judged=judged_as(0.0, 1.0, 2.0, 3.0, score=0.5)),
+        judged_verdict(0.0, 1.0, 2.0, 3.0, accepted=False),
     ],
     ids=lambda row: row[0],
 )
@@ -168,10 +226,7 @@ def test_what_a_person_asked_for_follows_from_nothing(write, capsys):
 def test_a_later_gates_refusal_is_taken_as_it_is(write):
     compiled = verdict_row(source=SOURCE, refused_by="dry_run")[1]
     # Its id is what compiles out of the text; the log of the learner has it.
-    from websim.programs import ProgramSchema, compile_program
-
-    program = compile_program(SOURCE, ProgramSchema({"x": 0}, 1))
-    row = msgspec.structs.replace(compiled, program_id=program.id)
+    row = msgspec.structs.replace(compiled, program_id=PROGRAM_ID)
     assert replay_decisions(write(("verdict", row))) == 0
 
 
@@ -209,6 +264,7 @@ def test_a_row_without_its_numbers_is_told(write):
         verdict_row(
             schema=SchemaValues(fields={"x": 2}, action_dim=3, constants={"k": (1.0, 2.0)})
         )[1],
+        judged_verdict(math.nan, 1.0, 2.0, math.inf)[1],
     ],
     ids=lambda values: type(values).__name__,
 )

@@ -105,6 +105,8 @@ def test_a_reward_that_pays_for_an_early_end_is_refused_before_any_training(make
     h.go()
     verdict = next(row for row in rows(h) if row["kind"] == "verdict")
     assert verdict["values"]["refused_by"] == "preference"
+    assert len(verdict["values"]["judged"]["ranked"]) >= 4
+    assert replay_decisions(h.run_dir.path) == 0
     assert "round" not in kinds(h)
     assert outcome_of(h, "impatient") == "refused"
 

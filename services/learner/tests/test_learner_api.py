@@ -20,13 +20,14 @@ from websim_learner.records import (
     RECORDS_PER_LIFE,
     AdaptationEvent,
     AdaptationRecord,
+    EvaluationRecord,
     EventStream,
     JournalEntry,
     MetricsRecord,
     StateRecord,
     WarningRecord,
 )
-from websim_learner.reporting import GAUGES, Reporter
+from websim_learner.reporting import EVALUATION_GAUGES, GAUGES, Reporter
 from websim_learner.run_dir import RunDir
 from websim_learner.status import RunStatus, TimeSplit
 
@@ -273,9 +274,41 @@ def test_every_reading_has_its_row_in_the_table(tmp_path):
     assert "websim_learner_episode_return" not in names  # not known yet: no sample, not 0
     ours = {m.name for m in METRICS if m.name.startswith("websim_learner_")}
     possible = names | {f"websim_learner_{value}" for value in GAUGES.values()}
-    assert ours - possible == {
-        "websim_learner_evaluation_return",
-        "websim_learner_evaluation_fitness",
+    possible |= {f"websim_learner_evaluation_{value}" for value in EVALUATION_GAUGES.values()}
+    assert ours == possible
+
+
+def test_an_evaluation_is_read_as_far_as_it_is_known(tmp_path):
+    reporter = Reporter(RunDir(tmp_path), EventStream(0), RunClock())
+
+    def read():
+        start = "websim_learner_evaluation_"
+        told = {each.name: each.value for each in reporter.readings()}
+        return {k.removeprefix(start): v for k, v in told.items() if k.startswith(start)}
+
+    assert read() == {}
+    plain = EvaluationRecord(
+        update=4, env_steps=40, branch=0, episodes=5, return_mean=12.0, return_std=1.0,
+        length_mean=30.0, fitness_mean=2.5, success_mean=None,
+    )  # fmt: skip
+    reporter.publish(plain)
+    assert read() == {"return": 12.0, "fitness": 2.5}
+    more = {
+        "reward_return_mean": 7.0,
+        "fitness_slope_per_million": 3.0,
+        "fitness_slope_low_per_million": 1.0,
+        "fitness_slope_high_per_million": 5.0,
+        "reward_fitness_correlation": -0.5,
+    }
+    reporter.publish(msgspec.structs.replace(plain, **more))
+    assert read() == {
+        "return": 12.0,
+        "fitness": 2.5,
+        "reward_return": 7.0,
+        "fitness_slope_per_million_steps": 3.0,
+        "fitness_slope_low_per_million_steps": 1.0,
+        "fitness_slope_high_per_million_steps": 5.0,
+        "reward_fitness_correlation": -0.5,
     }
 
 

@@ -25,6 +25,7 @@ from websim_learner.fleet import FleetClient, Waiter, num_envs
 from websim_learner.models import NumpyActor
 from websim_learner.pace import Pace
 from websim_learner.policy_state import PolicyState
+from websim_learner.returns import RewardReturns
 from websim_learner.rewards import (
     LOST_SHARE,
     Judgement,
@@ -89,7 +90,10 @@ class Branch:
         """What rollouts are judged by, from the next one on."""
         self.statistics = EpisodeStatistics()
         """Of episodes of the run's own task."""
-        self.others = {part.task.id: EpisodeStatistics() for part in parts_of(client)[1:]}
+        own, *others = parts_of(client)
+        self.reward_returns = RewardReturns(num_envs(own))
+        """Of the same episodes, by the reward that is learned from."""
+        self.others = {part.task.id: EpisodeStatistics() for part in others}
         """Of the tasks that some of the envs have instead."""
         self.env_steps = first_env_steps
         """Training env steps of the run done by now; the learning rate falls with them."""
@@ -102,11 +106,11 @@ class Branch:
         self._total_steps = total_steps
         self._beat = beat
         self._collector = Collector(client, seed, waiter, self.pace)
-        task, num_envs = client.task, self._collector.num_envs
-        self.algorithm = PPO(settings, task.obs_dim, task.action_dim, num_envs, seed, device)
-        self.steps_per_update = num_envs * settings.rollout_length
+        task, rows = client.task, self._collector.num_envs
+        self.algorithm = PPO(settings, task.obs_dim, task.action_dim, rows, seed, device)
+        self.steps_per_update = rows * settings.rollout_length
         self._buffers = [
-            Rollout(settings.rollout_length, num_envs, task.obs_dim, task.action_dim)
+            Rollout(settings.rollout_length, rows, task.obs_dim, task.action_dim)
             for _ in range(2 if settings.overlap else 1)
         ]
         self._scaled_for = reward.id
@@ -210,6 +214,8 @@ class Branch:
         self.algorithm.load(state.arrays(), self.updates)
         self.algorithm.swap = Swap(**state.swap)
         self._scaled_for = state.scaled_for
+        if self._ahead is not None:
+            self.reward_returns.lose_track()
         before, self._ahead, self.reward = self._rewards(), None, reward
         for unused in before - self._rewards():
             unused.close()
@@ -235,6 +241,7 @@ class Branch:
         state = former.policy_state()
         if former.branch_id == self.branch_id:
             self.statistics = former.statistics
+            self.reward_returns.follow(former.reward_returns)
             self.others |= {k: v for k, v in former.others.items() if k in self.others}
         else:
             self.statistics.episodes = former.statistics.episodes
@@ -299,6 +306,7 @@ class Branch:
             "updates": self.updates,
             "invalid_transitions": self.invalid_transitions,
             "episodes": self.statistics.episodes,
+            "returns_by": self.reward_returns.reward_id,
             "other_episodes": [each.episodes for each in self.others.values()],
             "reward_id": self.reward.id,
             "scaled_for": self._scaled_for,
@@ -319,6 +327,7 @@ class Branch:
             **self.algorithm.arrays(),
             **self._collector.arrays(),
             "episodes": self.statistics.arrays(),
+            "reward-returns": self.reward_returns.arrays(),
         }
         for part, each in enumerate(self.others.values()):
             parts[f"episodes-{part}"] = each.arrays()
@@ -338,6 +347,9 @@ class Branch:
         self.env_steps = counters["env_steps"]
         self.invalid_transitions = counters["invalid_transitions"]
         self.statistics.load(parts["episodes"], counters["episodes"])
+        # Checkpoints of earlier versions know nothing of these, so they begin anew.
+        if "reward-returns" in parts:
+            self.reward_returns.load(parts["reward-returns"], counters["returns_by"])
         for part, each in enumerate(self.others.values()):
             each.load(parts[f"episodes-{part}"], counters["other_episodes"][part])
         self._scaled_for = counters["scaled_for"]
@@ -440,6 +452,7 @@ class Branch:
             envs = range(first, first + num_envs(part))
             each.add(rollout, self.env_steps, envs)
             first = envs.stop
+        self.reward_returns.add(rollout, judgement.reward, reward_id)
         if collected.reward is not self.reward:
             collected.reward.close()
         valid = judgement.reward[~rollout.invalid]

@@ -125,7 +125,11 @@ class Ledger:
             )
         if advance.skipped_steps:
             self._mark_skipped(branch, advance.skipped_steps)
-        means: dict[str, Any] = {**branch.statistics.means(), **asdict(advance.stats)}
+        measured: dict[str, Any] = {
+            **branch.statistics.means(),
+            **branch.statistics.improvement(),
+            **asdict(advance.stats),
+        }
         self.reporter.publish(
             MetricsRecord(
                 update=branch.updates,
@@ -136,8 +140,8 @@ class Ledger:
                 wall_s=self.clock.wall_s,
                 steps_per_s=self.clock.steps_per_s,
                 episodes=branch.statistics.episodes,
-                improvement_per_million=branch.statistics.improvement_per_million,
                 reward_id=advance.reward_id,
+                reward_return_mean=branch.reward_returns.mean,
                 reward_mean=advance.reward_mean,
                 reward_std=advance.reward_std,
                 component_shares=advance.component_shares,
@@ -146,7 +150,7 @@ class Ledger:
                 inference_s=advance.inference_s,
                 update_s=advance.update_s,
                 evaluation_s=self._new_evaluation_s(),
-                **means,
+                **measured,
             )
         )
 

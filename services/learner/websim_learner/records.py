@@ -93,7 +93,8 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     episodes: int
     """Episodes ended so far."""
     improvement_per_million: float | None
-    """Slope of return_mean per million env steps, over the last tenth of the steps or more."""
+    """Theil-Sen slope of the episodes' return per million env steps, over the last tenth of the
+    steps or more; None while too few episodes have ended."""
     reward_id: str
     """What the rollout was judged by: "task" or a program's id."""
     reward_mean: float
@@ -126,6 +127,13 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """What was trained on."""
     num_envs: int = 0
     """On how many envs."""
+    improvement_low_per_million: float | None = None
+    """Where the true slope lies at least, with 95 % confidence."""
+    improvement_high_per_million: float | None = None
+    """Where it lies at most, likewise."""
+    reward_return_mean: float | None = None
+    """Mean over the last 100 episodes of the sum of the reward learned from; None before one has
+    ended that this reward has judged from its start."""
 
 
 class StateRecord(Record, frozen=True, kw_only=True, tag="state"):

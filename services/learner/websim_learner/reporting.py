@@ -1,7 +1,7 @@
 """Where a run's records go: the event stream, metrics.jsonl, TensorBoard, Prometheus, the log."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 import msgspec
@@ -26,12 +26,19 @@ from websim_learner.run_dir import RunDir
 
 log = get_logger("websim_learner")
 
+IMPROVEMENT = (
+    "improvement_per_million", "improvement_low_per_million", "improvement_high_per_million",
+)  # fmt: skip
+
 CURVES = {
-    "episode": ("return_mean", "return_std", "length_mean", "fitness_mean", "success_mean"),
+    "episode": (
+        "return_mean", "return_std", "length_mean", "fitness_mean", "success_mean",
+        "reward_return_mean",
+    ),
     "learning": (
         "policy_loss", "value_loss", "entropy_nats", "kl_nats", "clip_fraction", "gradient_norm",
         "explained_variance", "learning_rate", "epochs", "action_std", "reward_mean",
-        "reward_std", "improvement_per_million", "invalid_transitions",
+        "reward_std", *IMPROVEMENT, "invalid_transitions",
     ),
     "time": ("steps_per_s", "physics_s", "inference_s", "update_s", "evaluation_s"),
 }  # fmt: skip
@@ -49,7 +56,10 @@ GAUGES = {
     "length_mean": "episode_length_steps",
     "fitness_mean": "episode_fitness",
     "success_mean": "episode_success_ratio",
+    "reward_return_mean": "episode_reward_return",
     "improvement_per_million": "improvement_per_million_steps",
+    "improvement_low_per_million": "improvement_low_per_million_steps",
+    "improvement_high_per_million": "improvement_high_per_million_steps",
     "steps_per_s": "env_steps_per_second",
     "num_envs": "envs",
     "reward_mean": "reward",
@@ -64,6 +74,17 @@ GAUGES = {
     "action_std": "action_std",
 }
 """Prometheus gauges `websim_learner_<value>` by attributes of MetricsRecord."""
+
+EVALUATION_GAUGES = {
+    "return_mean": "return",
+    "fitness_mean": "fitness",
+    "reward_return_mean": "reward_return",
+    "fitness_slope_per_million": "fitness_slope_per_million_steps",
+    "fitness_slope_low_per_million": "fitness_slope_low_per_million_steps",
+    "fitness_slope_high_per_million": "fitness_slope_high_per_million_steps",
+    "reward_fitness_correlation": "reward_fitness_correlation",
+}
+"""Prometheus gauges `websim_learner_evaluation_<value>` by attributes of EvaluationRecord."""
 
 
 class Reporter:
@@ -98,7 +119,7 @@ class Reporter:
         """Forget how well the policy does: another one begins, with a task of its own."""
         self.evaluation = None
         if self.latest is not None:
-            unknown = dict.fromkeys((*CURVES["episode"], "improvement_per_million"))
+            unknown = dict.fromkeys((*CURVES["episode"], *IMPROVEMENT))
             self.latest = msgspec.structs.replace(self.latest, **unknown)
 
     def publish(self, record: AnyRecord) -> None:
@@ -151,13 +172,15 @@ class Reporter:
             yield Reading(f"{prefix}_env_steps_total", latest.env_steps)
             yield Reading(f"{prefix}_episodes_total", latest.episodes)
             yield Reading(f"{prefix}_invalid_transitions_total", latest.invalid_transitions)
-            for attribute, name in GAUGES.items():
-                if (value := getattr(latest, attribute)) is not None:
-                    yield Reading(f"{prefix}_{name}", value)
+            yield from _gauges(latest, prefix, GAUGES)
         if (evaluation := self.evaluation) is not None:
+<<<<<<< HEAD
             yield Reading(f"{prefix}_evaluation_return", evaluation.return_mean)
             if evaluation.fitness_mean is not None:
                 yield Reading(f"{prefix}_evaluation_fitness", evaluation.fitness_mean)
+=======
+            yield from _gauges(evaluation, f"{prefix}_evaluation", EVALUATION_GAUGES)
+>>>>>>> monitor
 
     def close(self) -> None:
         """Write out what is buffered."""
@@ -177,6 +200,13 @@ class Reporter:
     def _draw(self, name: str, value: float, env_steps: int) -> None:
         if self._board is not None:
             self._board.add_scalar(name, value, env_steps)
+
+
+def _gauges(record: AnyRecord, prefix: str, names: Mapping[str, str]) -> Iterator[Reading]:
+    """Yield what a record knows, by names of its attributes and of the gauges."""
+    for attribute, name in names.items():
+        if (value := getattr(record, attribute)) is not None:
+            yield Reading(f"{prefix}_{name}", value)
 
 
 def _facts(record: AnyRecord) -> dict[str, object]:

@@ -6,19 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from websim_learner.improvement import Improvement
 from websim_learner.rollout import Rollout
 
 WINDOW = 100
 """Episodes in a mean."""
-
-TREND_FRACTION = 0.1
-"""Part of the env steps so far over which the improvement is fitted."""
-
-TREND_POINTS = 20
-"""Updates over which it is fitted at least."""
-
-TREND_HISTORY = 100_000
-"""Updates remembered for it."""
 
 
 def _mean(values: deque[float]) -> float | None:
@@ -36,7 +28,7 @@ class EpisodeStatistics:
         self._length: deque[float] = deque(maxlen=WINDOW)
         self._fitness: deque[float] = deque(maxlen=WINDOW)
         self._success: deque[float] = deque(maxlen=WINDOW)
-        self._trend: deque[tuple[int, float]] = deque(maxlen=TREND_HISTORY)
+        self._improvement = Improvement()
 
     def add(self, rollout: Rollout, env_steps: int, envs: range) -> None:
         """Take in a rollout's episodes, but for those that diverged or that the learner cut.
@@ -50,12 +42,12 @@ class EpisodeStatistics:
         whole = ~np.isnan(ends.episode_return) & ~rollout.invalid[ends.t, ends.env_id]
         whole &= (ends.env_id >= envs.start) & (ends.env_id < envs.stop)
         self.episodes += int(whole.sum())
-        self._return.extend(ends.episode_return[whole].tolist())
+        returns = ends.episode_return[whole]
+        self._return.extend(returns.tolist())
         self._length.extend(ends.episode_length[whole].tolist())
         self._fitness.extend(ends.episode_fitness[whole].tolist())
         self._success.extend(ends.episode_success[whole].tolist())
-        if self._return:
-            self._trend.append((env_steps, float(np.mean(self._return))))
+        self._improvement.add(env_steps, returns[np.isfinite(returns)].tolist())
 
     def means(self) -> dict[str, float | None]:
         """Return means over the last episodes, None before an episode has ended.
@@ -73,24 +65,23 @@ class EpisodeStatistics:
             "success_mean": _mean(self._success),
         }
 
-    @property
-    def improvement_per_million(self) -> float | None:
-        """Least-squares slope of the mean return, per million env steps; None at first."""
-        if len(self._trend) < TREND_POINTS:
-            return None
-        steps, returns = np.array(self._trend).T
-        recent = steps >= steps[-1] * (1.0 - TREND_FRACTION)
-        recent[-TREND_POINTS:] = True
-        x, y = steps[recent] - steps[recent].mean(), returns[recent]
-        # slope = sum((x - mean(x)) (y - mean(y))) / sum((x - mean(x))^2)
-        return float(1e6 * (x @ (y - y.mean())) / (x @ x))
+    def improvement(self) -> dict[str, float | None]:
+        """Return how fast the return grows per million env steps, by names of MetricsRecord.
+
+        Returns:
+            improvement_per_million, and the bounds of its interval; None before enough is known.
+        """
+        slope = self._improvement.per_million
+        return {
+            "improvement_per_million": slope and slope.slope,
+            "improvement_low_per_million": slope and slope.low,
+            "improvement_high_per_million": slope and slope.high,
+        }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what the means and the slope are taken over, for a checkpoint."""
-        trend = np.array(self._trend, np.float64).reshape(-1, 2)
         windows = {name: np.array(window) for name, window in self._windows().items()}
-        # Env steps are whole numbers far below 2**53, so a float holds them exactly.
-        return {**windows, "trend": trend}
+        return {**windows, "spans": self._improvement.array()}
 
     def load(self, arrays: dict[str, NDArray[Any]], episodes: int) -> None:
         """Take over what `arrays` returned, and the number of episodes."""
@@ -98,8 +89,9 @@ class EpisodeStatistics:
         for name, window in self._windows().items():
             window.clear()
             window.extend(arrays[name].tolist())
-        self._trend.clear()
-        self._trend.extend((int(steps), mean) for steps, mean in arrays["trend"].tolist())
+        # Checkpoints of earlier versions have moving averages instead, so the slope begins anew.
+        if "spans" in arrays:
+            self._improvement.load(arrays["spans"])
 
     def _windows(self) -> dict[str, deque[float]]:
         return {

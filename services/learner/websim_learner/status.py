@@ -33,13 +33,19 @@ class TimeSplit(BaseModel):
 
 
 class EvaluationStatus(BaseModel):
-    """The last evaluation of the policy's mean action."""
+    """The last evaluation of the policy's mean action; see EvaluationRecord."""
 
     env_steps: int
     return_mean: float
     return_std: float
     fitness_mean: float | None
     """None where it is a finite number in no episode."""
+    reward_return_mean: float | None = None
+    """By the reward in force; like the next ones null where the run does not adapt."""
+    fitness_slope_per_million: float | None = None
+    fitness_slope_low_per_million: float | None = None
+    fitness_slope_high_per_million: float | None = None
+    reward_fitness_correlation: float | None = None
 
 
 class OtherTask(BaseModel):
@@ -82,6 +88,13 @@ class RunStatus(BaseModel):
     fitness_mean: float | None = None
     success_mean: float | None = None
     improvement_per_million: float | None = None
+    """Theil-Sen slope of the return per million env steps; null before enough is known."""
+    improvement_low_per_million: float | None = None
+    """Where it lies at least, with 95 % confidence."""
+    improvement_high_per_million: float | None = None
+    """Where it lies at most, likewise."""
+    reward_return_mean: float | None = None
+    """Over the last 100 training episodes that the reward learned from has judged whole."""
     reward_mean: float | None = None
     """Mean reward per transition of the last rollout."""
     reward_id: str
@@ -149,7 +162,10 @@ class StatusBoard:
             steps_per_s=ledger.clock.steps_per_s,
             reward_id=branch.reward.id,
             reward_mean=latest.reward_mean if latest else None,
+            reward_return_mean=latest.reward_return_mean if latest else None,
             improvement_per_million=latest.improvement_per_million if latest else None,
+            improvement_low_per_million=latest.improvement_low_per_million if latest else None,
+            improvement_high_per_million=latest.improvement_high_per_million if latest else None,
             branches=len(self._branches),
             evaluation=None
             if evaluation is None
@@ -158,6 +174,11 @@ class StatusBoard:
                 return_mean=evaluation.return_mean,
                 return_std=evaluation.return_std,
                 fitness_mean=evaluation.fitness_mean,
+                reward_return_mean=evaluation.reward_return_mean,
+                fitness_slope_per_million=evaluation.fitness_slope_per_million,
+                fitness_slope_low_per_million=evaluation.fitness_slope_low_per_million,
+                fitness_slope_high_per_million=evaluation.fitness_slope_high_per_million,
+                reward_fitness_correlation=evaluation.reward_fitness_correlation,
             ),
             time_split=self._time_split(),
             adapting=self._books.adapting,

@@ -18,7 +18,7 @@ from websim.programs.sandbox import SandboxedProgram, SandboxError
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.points import Trajectory
-from websim_learner.adaptation.preference import Preference, preference
+from websim_learner.adaptation.preference import Preference, Ranked, judge, rank
 
 MAX_MESSAGE = 2000
 
@@ -27,12 +27,15 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate says of a reward."""
 
     accepted: bool
-    tier: Literal["language", "dry_run", "preference"]
-    """The tier that refused it; the last one for an accepted program."""
+    tier: Literal["language", "dry_run", "preference", "in_force"]
+    """The tier that refused it; the last one for an accepted program. "in_force": it is no change,
+    which a trial sees to."""
     program_id: str = ""
     message: str = ""
     """Why it is refused, for its author."""
     preference: Preference | None = None
+    ranked: tuple[Ranked, ...] = ()
+    """What that was judged by; empty where it did not come to it."""
 
 
 def schema_of(task: TaskInfo) -> ProgramSchema:
@@ -91,18 +94,20 @@ def check_reward(
                     program_id=program.id,
                     message=problem[:MAX_MESSAGE],
                 )
-            preferred = preference(confined, trajectories)
+            ranked = rank(confined, trajectories)
     except SandboxError as error:
         message = f"its trial gave no result: {error}"
         return Checked(
             accepted=False, tier="dry_run", program_id=program.id, message=message[:MAX_MESSAGE]
         )
+    preferred = judge(ranked)
     return Checked(
         accepted=preferred.passed,
         tier="preference",
         program_id=program.id,
         message="" if preferred.passed else preferred.sentence,
         preference=preferred,
+        ranked=tuple(ranked),
     )
 
 

@@ -34,6 +34,17 @@ BANK_SIZE = 24
 """Trajectories kept: 276 pairs, and tens of megabytes for the largest bundled task."""
 
 
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """A trajectory as the preference test sees it: all that its verdict is made of."""
+
+    label: str
+    """Where it comes from, for people."""
+    fitness: float
+    """By the goal's measure."""
+    discounted_return: float
+    """Of the reward that is tested; NaN where it has no number."""
+
+
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
     """How well a reward's ranking of trajectories agrees with that of fitness."""
 
@@ -55,33 +66,63 @@ def preference(
 ) -> Preference:
     """Return whether a reward prefers the trajectories that fitness prefers.
 
-    Trajectories are ranked by discounted return, which is what a policy learns to raise: a reward
-    that pays a dive more than a run does so within its horizon, whatever the episodes' sums are.
-    A pair with equal returns counts as clearly ordered but as neither right nor wrong.
-
     Args:
         evaluate: the reward.
         trajectories: behaviours of different fitness, those worth nothing among them.
         gamma: discount per env step.
         min_score: lowest score that passes.
     """
-    known = [t for t in trajectories if math.isfinite(t.fitness) and t.length]
-    returns = [_discounted(evaluate(t.fields, t.action), gamma) for t in known]
-    fitness = [t.fitness for t in known]
-    margin = CLEAR_SHARE * (max(fitness) - min(fitness)) if known else 0.0
+    return judge(rank(evaluate, trajectories, gamma), min_score)
+
+
+def rank(
+    evaluate: Evaluate, trajectories: Sequence[Trajectory], gamma: float = GAMMA
+) -> list[Ranked]:
+    """Return what a reward pays trajectories, those of unknown fitness and empty ones left out.
+
+    They are ranked by discounted return, which is what a policy learns to raise: a reward that
+    pays a dive more than a run does so within its horizon, whatever the episodes' sums are.
+
+    Args:
+        evaluate: the reward.
+        trajectories: behaviours of different fitness.
+        gamma: discount per env step.
+    """
+    return [
+        Ranked(
+            label=each.label,
+            fitness=each.fitness,
+            discounted_return=_discounted(evaluate(each.fields, each.action), gamma),
+        )
+        for each in trajectories
+        if math.isfinite(each.fitness) and each.length
+    ]
+
+
+def judge(ranked: Sequence[Ranked], min_score: float = MIN_SCORE) -> Preference:
+    """Return whether returns order trajectories as fitness does.
+
+    A pair with equal returns counts as clearly ordered but as neither right nor wrong.
+
+    Args:
+        ranked: trajectories of known fitness.
+        min_score: lowest score that passes.
+    """
+    fitness = [each.fitness for each in ranked]
+    margin = CLEAR_SHARE * (max(fitness) - min(fitness)) if ranked else 0.0
     agreement, num_pairs = 0, 0
     worst, worst_gap = "", 0.0
-    for i, j in combinations(range(len(known)), 2):
-        better, worse = (i, j) if fitness[i] > fitness[j] else (j, i)
-        gap = fitness[better] - fitness[worse]
+    for first, second in combinations(ranked, 2):
+        better, worse = (first, second) if first.fitness > second.fitness else (second, first)
+        gap = better.fitness - worse.fitness
         if gap <= margin:
             continue
         num_pairs += 1
-        verdict = _compare(returns[better], returns[worse])
+        verdict = _compare(better.discounted_return, worse.discounted_return)
         agreement += verdict
         if verdict <= 0 and gap > worst_gap:
             than = "no less than" if verdict == 0 else "more than"
-            worst = f"it pays {_name(known[worse])} {than} {_name(known[better])}"
+            worst = f"it pays {_name(worse)} {than} {_name(better)}"
             worst_gap = gap
     if num_pairs < MIN_PAIRS:
         sentence = f"Only {num_pairs} pairs of trajectories differ clearly: too few to judge."
@@ -109,8 +150,8 @@ def _compare(better: float, worse: float) -> int:
     return 1 if better > worse else -1
 
 
-def _name(trajectory: Trajectory) -> str:
-    return f'"{trajectory.label}" (fitness {trajectory.fitness:.3g})'
+def _name(ranked: Ranked) -> str:
+    return f'"{ranked.label}" (fitness {ranked.fitness:.3g})'
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):

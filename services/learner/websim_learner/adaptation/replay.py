@@ -15,8 +15,10 @@ from websim.programs import Program, ProgramError, ProgramSchema, compile_progra
 from websim.service.errors import UserError
 from websim_learner.adaptation.chain import LOG_NAME, Row, read_rows, verify
 from websim_learner.adaptation.curriculum import advice, followed
+from websim_learner.adaptation.preference import judge
 from websim_learner.adaptation.rows import (
     LANGUAGE,
+    PREFERENCE,
     DecisionValues,
     DifficultyValues,
     EnvironmentValues,
@@ -175,10 +177,16 @@ def _verdict(row: Row) -> Replayed:
         again = f"{name}: refused by {LANGUAGE}: {error}"
     if program is None:
         same = not values.accepted and values.refused_by in ("", LANGUAGE)
-    else:
-        # A later gate's refusal depends on what was run there, which the row does not hold.
-        same = values.refused_by != LANGUAGE and values.program_id == program.id
-        again += f" as {program.id}"
+        return Replayed(row, decided, again, same)
+    # What a dry run finds depends on what was run there, which the row does not hold.
+    same = values.refused_by != LANGUAGE and values.program_id == program.id
+    again += f" as {program.id}"
+    if values.judged is not None:
+        preferred = judge(values.judged.ranked)
+        again += f". {preferred.sentence}"
+        same &= _same({"it": values.judged.preference}, {"it": preferred})
+        same &= preferred.passed == (values.refused_by != PREFERENCE)
+        same &= values.accepted == (values.refused_by == "")
     return Replayed(row, decided, again, same)
 
 

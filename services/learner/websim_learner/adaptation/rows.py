@@ -13,7 +13,7 @@ import numpy as np
 from websim.programs.schema import ProgramKind
 from websim_learner.adaptation.curriculum import Level
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.preference import Preference, Ranked
 from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
 from websim_learner.adaptation.verdicts import Decision, TrialSettings
 
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 LANGUAGE = "language"
 """`refused_by` of a program that the compiler refuses, for which it can be asked again."""
+
+PREFERENCE = "preference"
+"""`refused_by` of one that ranks stored trajectories otherwise than fitness does."""
 
 
 class TriggerValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +101,14 @@ class SchemaValues(msgspec.Struct, frozen=True, kw_only=True):
     constants: dict[str, float | tuple[float, ...]] = {}
 
 
+class PreferenceValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a row "verdict": the argument of `judge` and what it returned."""
+
+    ranked: tuple[Ranked, ...]
+    """As many as the bank keeps at most."""
+    preference: Preference
+
+
 class VerdictValues(msgspec.Struct, frozen=True, kw_only=True):
     """Row "verdict": a candidate at the gate."""
 
@@ -110,6 +121,8 @@ class VerdictValues(msgspec.Struct, frozen=True, kw_only=True):
     """Of every program that compiles, refused later or not."""
     refused_by: str = ""
     """"language" for the compiler, otherwise the later gate: "dry_run", "preference", ..."""
+    judged: PreferenceValues | None = None
+    """Where it came to the preference test; None in the rows of earlier versions, too."""
     reason: str = ""
     """For people."""
 

@@ -3,6 +3,7 @@
 Sums are exact (math.fsum), so a decision made of them is the same on every machine.
 """
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def theil_sen(x: Sequence[float], y: Sequence[float], confidence: float) -> Slop
     return Slope(statistics.median(slopes), low, high)
 
 
+@functools.lru_cache(maxsize=64)
 def _interval_rank(points: int, tail: float) -> int:
     """Return which slope from either end bounds the interval; 0: none is far enough out.
 

@@ -20,6 +20,7 @@ from websim_learner.adaptation.gate import Checked, check_reward, schema_of
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.rows import (
     DecisionValues,
+    PreferenceValues,
     RoundValues,
     SchemaValues,
     VerdictValues,
@@ -133,8 +134,9 @@ class Trials:
             self._between()
             checked = check_reward(candidate.source, task, trajectories, recorded)
             if checked.accepted and checked.program_id == branch.reward.id:
-                message = "it is the reward in force"
-                checked = msgspec.structs.replace(checked, accepted=False, message=message)
+                checked = msgspec.structs.replace(
+                    checked, accepted=False, tier="in_force", message="it is the reward in force"
+                )
             verdicts[candidate.name] = checked
             self._books.row(
                 "verdict",
@@ -146,6 +148,9 @@ class Trials:
                     program_id=checked.program_id,
                     refused_by="" if checked.accepted else checked.tier,
                     reason=checked.message,
+                    judged=None
+                    if checked.preference is None
+                    else PreferenceValues(ranked=checked.ranked, preference=checked.preference),
                 ),
             )
         return verdicts

@@ -3,7 +3,7 @@
 import type { TimelineEvent } from "../generated/messages";
 import { numberOf } from "../format";
 import type { SeriesStore } from "../live/series";
-import { isEvaluation, type ChartSpec } from "./panels";
+import { isEvaluation, nameInEvaluation, type ChartSpec } from "./panels";
 import { smooth, weightFor } from "./smooth";
 
 /** First column x, then one per line; a chart with spread has both its edges besides. */
@@ -11,8 +11,7 @@ export type ChartData = [number[], ...(number | null)[][]];
 
 interface Evaluation {
   x: number;
-  mean: number | null;
-  fitness: number | null;
+  values: TimelineEvent["values"];
 }
 
 export function chartData(
@@ -28,11 +27,10 @@ export function chartData(
   const weight = weightFor(slider, xs.length);
   const x = merged(xs, evaluations);
   const spreadOut = (values: readonly (number | null)[]): (number | null)[] => onto(x, xs, values);
-  const evaluated = (of: (evaluation: Evaluation) => number | null): (number | null)[] =>
-    onto(x, evaluations.map((each) => each.x), evaluations.map(of));
+  const evaluated = (name: string): (number | null)[] =>
+    onto(x, evaluations.map((each) => each.x), evaluations.map((each) => numberOf(each.values[name])));
   const lines = spec.lines.map((line) => {
-    if (line.metric === "eval:return_mean") return evaluated((each) => each.mean);
-    if (line.metric === "eval:fitness_mean") return evaluated((each) => each.fitness);
+    if (isEvaluation(line)) return evaluated(nameInEvaluation(line));
     return spreadOut(smooth(columns?.values.get(line.metric) ?? xs.map(() => null), weight));
   });
   if (spec.spread !== true) return [x, ...lines];
@@ -53,11 +51,7 @@ function evaluationsOf(events: readonly TimelineEvent[], branch: number, xAxis: 
     if (event.kind !== "evaluation" || (numberOf(event.values["branch"]) ?? 0) !== branch) continue;
     const x = xAxis === "steps" ? event.env_steps : event.time_unix_s;
     while (found.length > 0 && found.at(-1)!.x >= x) found.pop();
-    found.push({
-      x,
-      mean: numberOf(event.values["return_mean"]),
-      fitness: numberOf(event.values["fitness_mean"]),
-    });
+    found.push({ x, values: event.values });
   }
   return found;
 }

@@ -19,8 +19,13 @@ export interface ChartSpec {
   foot?: "time split";
 }
 
+const EVALUATION = "eval:";
+
 /** Whether a line has one point for each evaluation, instead of one for each update. */
-export const isEvaluation = (line: Line): boolean => line.metric.startsWith("eval:");
+export const isEvaluation = (line: Line): boolean => line.metric.startsWith(EVALUATION);
+
+/** What an evaluation calls the metric of such a line. */
+export const nameInEvaluation = (line: Line): string => line.metric.slice(EVALUATION.length);
 
 const first = "--line-1";
 const second = "--line-2";
@@ -44,6 +49,15 @@ export const CHARTS: readonly ChartSpec[] = [
   { id: "reward", title: "Reward learned from", unit: "per step", lines: [{ metric: "reward_mean", label: "mean", colour: first }] },
   { id: "length", title: "Episode length", unit: "steps", lines: [{ metric: "length_mean", label: "mean", colour: first }] },
   { id: "speed", title: "Steps per second", unit: "env steps/s", lines: [{ metric: "steps_per_s", label: "training", colour: first }], foot: "time split" },
+  { id: "reward-return", title: "Return by the reward learned from", unit: "", lines: [
+    { metric: "reward_return_mean", label: "last 100 episodes", colour: first },
+    { metric: "eval:reward_return_mean", label: "evaluation", colour: second },
+  ] },
+  { id: "improvement", title: "Improvement of the return", unit: "per million steps", lines: [
+    { metric: "improvement_per_million", label: "slope", colour: first },
+    { metric: "improvement_low_per_million", label: "at least", colour: second },
+    { metric: "improvement_high_per_million", label: "at most", colour: third },
+  ] },
   { id: "loss", title: "Losses", unit: "", lines: [
     { metric: "value_loss", label: "value", colour: first },
     { metric: "policy_loss", label: "policy", colour: second },

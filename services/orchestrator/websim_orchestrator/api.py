@@ -161,7 +161,6 @@ def _wait(future: "Future[T]") -> T:
 
 
 def _view_workers(brain: Brain) -> list[WorkerView]:
-    now_s = max((each.last_seen_s for each in brain.fleet.workers.values()), default=0.0)
     return [
         WorkerView(
             worker_id=each.worker_id,
@@ -174,7 +173,7 @@ def _view_workers(brain: Brain) -> list[WorkerView]:
             num_envs=sum(brain.fleet.sessions[s].shards[i].span.num_envs for s, i in each.shards),
             env_steps=each.env_steps,
             busy_s=each.busy_s,
-            last_seen_s_ago=now_s - each.last_seen_s,
+            last_seen_s_ago=brain.fleet.now_s - each.last_seen_s,
         )
         for each in brain.fleet.workers.values()
     ]

@@ -32,6 +32,8 @@ class WorkerView(BaseModel):
     host: str
     nthread: int
     http_url: str
+    package_version: str
+    mujoco_version: str
     draining: bool
     shards: int
     num_envs: int
@@ -168,6 +170,8 @@ def _view_workers(brain: Brain) -> list[WorkerView]:
             host=each.host,
             nthread=each.nthread,
             http_url=each.http_url,
+            package_version=each.package_version,
+            mujoco_version=each.mujoco_version,
             draining=each.draining,
             shards=len(each.shards),
             num_envs=sum(brain.fleet.sessions[s].shards[i].span.num_envs for s, i in each.shards),

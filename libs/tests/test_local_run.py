@@ -26,6 +26,8 @@ FAKE = Path(__file__).parent / "fake_learner"
 @pytest.fixture(autouse=True)
 def fake_learner(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FAKE), prepend=os.pathsep)
+    # As in an activated environment, where commands are printed by their names.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
 
 
 @pytest.fixture

@@ -92,7 +92,8 @@ def test_the_goal_is_shown_with_what_waits(learner, capsys):
     out = capsys.readouterr().out
     assert "goal      run" in out
     assert "target    2 m/s" in out
-    assert "websim approve 2" in out
+    for answer in ("approve", "reject"):
+        assert f"websim {answer} 2 {' '.join(learner[0])}\n" in out
     assert "problem   reward-gen does not answer" in out
 
 

@@ -1,15 +1,18 @@
 """The supervisor with tiny services: real processes, ended in every way there is."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from websim.local import child as child_module
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
 
 PRELUDE = """
@@ -187,6 +190,127 @@ def test_a_service_that_is_killed_at_work_is_started_again_for_ever(make_supervi
 
     eventually(lambda: supervisor.num_starts("kettle") == 6)
     assert supervisor.failures() == []
+
+
+@pytest.fixture
+def full_up(monkeypatch):
+    """A switch: while it is set, this machine starts no process."""
+    full = threading.Event()
+
+    def popen(*arguments, **options):
+        if full.is_set():
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return subprocess.Popen(*arguments, **options)
+
+    monkeypatch.setattr(child_module, "subprocess", SimpleNamespace(**vars(subprocess)))
+    monkeypatch.setattr(child_module.subprocess, "Popen", popen)
+    return full
+
+
+def test_a_process_that_cannot_be_started_again_at_once_is_later(make_supervisor, full_up):
+    lines = []
+    supervisor = make_supervisor(notify=lines.append)
+    supervisor.start(make_spec(OBEDIENT))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+
+    full_up.set()
+    os.kill(facts["pid"], signal.SIGKILL)
+    eventually(lambda: len(lines) >= 2)
+    full_up.clear()
+
+    eventually(lambda: supervisor.num_starts("kettle") == 2)
+    supervisor.wait_ready(["kettle"], 15.0)
+    assert lines[1] == (
+        "kettle cannot be started: [Errno 11] Resource temporarily unavailable; "
+        "starting it again in 0.1 s"
+    )
+
+
+def test_what_cannot_be_started_is_given_up_and_the_others_are_looked_after(
+    make_supervisor, full_up, monkeypatch
+):
+    monkeypatch.setattr("websim.local.child.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("websim.local.child.CRASH_LIMIT", 3)
+    supervisor = make_supervisor()
+    for name in ("kettle", "page"):
+        supervisor.start(make_spec(OBEDIENT, name=name))
+    first, page = supervisor.wait_ready(["kettle", "page"], 15.0)
+
+    full_up.set()
+    os.kill(first["pid"], signal.SIGKILL)
+    [failure] = eventually(supervisor.failures)
+    full_up.clear()
+    os.kill(page["pid"], signal.SIGKILL)
+
+    assert "kettle cannot be started: [Errno 11]" in str(failure)
+    assert supervisor.returncode("kettle") == 1
+    eventually(lambda: supervisor.num_starts("page") == 2)
+    assert supervisor.num_starts("kettle") == 1
+
+
+def test_a_first_start_that_is_impossible_says_so_at_once(make_supervisor, full_up):
+    supervisor = make_supervisor()
+    full_up.set()
+    supervisor.start(make_spec(OBEDIENT))
+
+    with pytest.raises(ChildFailedError, match="kettle cannot be started"):
+        supervisor.wait_ready(["kettle"], 15.0)
+
+
+def test_directories_that_were_tidied_away_are_made_anew(make_supervisor, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    supervisor = make_supervisor(log_dir=tmp_path / "logs")
+    supervisor.start(make_spec(OBEDIENT))
+    [facts] = supervisor.wait_ready(["kettle"], 15.0)
+
+    shutil.rmtree(tmp_path / "logs")
+    [private] = (tmp_path / "tmp").iterdir()
+    shutil.rmtree(private)
+    os.kill(facts["pid"], signal.SIGKILL)
+
+    eventually(lambda: supervisor.num_starts("kettle") == 2)
+    supervisor.wait_ready(["kettle"], 15.0)
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_whatever_goes_wrong_with_one_child_the_others_are_looked_after(make_supervisor):
+    def no_arguments():
+        raise RuntimeError("no recipe")
+
+    supervisor = make_supervisor()
+    supervisor.start(make_spec(OBEDIENT, restart_argv=no_arguments))
+    supervisor.start(make_spec(OBEDIENT, name="page"))
+    kettle, page = supervisor.wait_ready(["kettle", "page"], 15.0)
+
+    os.kill(kettle["pid"], signal.SIGKILL)
+    [failure] = eventually(supervisor.failures)
+    os.kill(page["pid"], signal.SIGKILL)
+
+    assert "kettle cannot be supervised: RuntimeError('no recipe')" in str(failure)
+    eventually(lambda: supervisor.num_starts("page") == 2)
+
+
+def test_children_are_looked_after_when_nobody_listens_any_more(make_supervisor):
+    def gone(line):
+        raise BrokenPipeError
+
+    supervisor = make_supervisor(notify=gone)
+    supervisor.start(make_spec(OBEDIENT))
+    for starts in (1, 2):
+        eventually(lambda starts=starts: supervisor.num_starts("kettle") == starts)
+        [facts] = supervisor.wait_ready(["kettle"], 15.0)
+        os.kill(facts["pid"], signal.SIGKILL)
+
+    eventually(lambda: supervisor.num_starts("kettle") == 3)
+
+
+def test_a_signal_without_a_name_has_a_number(make_supervisor):
+    supervisor = make_supervisor()
+    supervisor.start(make_spec("os.kill(os.getpid(), 40)", restart="never"))
+
+    [failure] = eventually(supervisor.failures)
+    assert str(failure) == "kettle was ended by signal 40"
 
 
 def test_a_refusal_to_start_is_reported_at_once_in_the_childs_words(make_supervisor):

@@ -27,3 +27,13 @@ def test_metrics_are_named_by_the_rules():
         assert metric.name.endswith("_total") == (metric.type == "counter"), metric.name
         assert metric.help.endswith("."), metric.name
         assert not {"env", "env_id", "episode", "session"} & set(metric.labels), metric.name
+
+
+def test_every_row_of_a_table_has_a_cell_for_each_column():
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        columns = 0
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            is_row = line.startswith("|")
+            cells = len(re.findall(r"(?<!\\)\|", line)) - 1
+            assert not (is_row and columns) or cells == columns, f"{path}:{number}"
+            columns = cells if is_row else 0

@@ -105,6 +105,15 @@ def test_no_service_has_a_right_that_it_does_not_need(name):
         assert port.startswith("127.0.0.1:")
 
 
+def test_nobody_can_log_in_to_grafana():
+    """It comes with the account admin, whose password is admin, and takes that in a header."""
+    settings = COMPOSE["services"]["grafana"]["environment"]
+    assert settings["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert settings["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert "GF_AUTH_ANONYMOUS_ORG_ROLE" not in settings  # Viewer, if nobody says otherwise
+
+
 def test_only_reward_gen_reaches_out():
     out = {
         name for name, each in COMPOSE["services"].items() if "outside" in each.get("networks", [])

@@ -24,6 +24,9 @@ CRASH_LIMIT = 8
 FIRST_BACKOFF_S = 0.1
 """Wait before the first restart; doubles with every death of a crash loop."""
 
+EXIT_CRASHED = 1
+"""Exit code of a command whose service crashed, and of a service that could not be started."""
+
 MAX_BACKOFF_S = 5.0
 """Longest wait before a restart."""
 
@@ -81,8 +84,8 @@ class Child:
             `failed`, given up.
         facts: The ready file of the present process, once there; of the last one that ended for
             good.
-        returncode: Of the last process that ended.
-        reason: Why the last process ended, in a line.
+        returncode: Of the last process that ended; EXIT_CRASHED where it could not be started.
+        reason: Why the last process ended or was not started, in a line.
         num_starts: Processes started so far.
     """
 
@@ -114,8 +117,23 @@ class Child:
         """Process id while a process runs, or has not been noticed to have ended."""
         return self._process.pid if self._process is not None else None
 
-    def start(self) -> None:
-        """Start a process."""
+    def start(self) -> str | None:
+        """Start a process, now or later: where it cannot be, that counts as its death.
+
+        Returns:
+            A line for people when it could not be started and they may want to know.
+        """
+        try:
+            self._launch()
+        except OSError as error:
+            # For want of memory, processes or disk space: that may pass, and is no defect of ours.
+            return self._cannot(f"{self.spec.name} cannot be started: {error}")
+        return None
+
+    def _launch(self) -> None:
+        # Whoever tidies up may have taken the directories away.
+        self._ready_file.parent.mkdir(mode=0o700, exist_ok=True)
+        self.output_file.parent.mkdir(parents=True, exist_ok=True)
         self._ready_file.unlink(missing_ok=True)
         argv = self.spec.argv
         if self.num_starts > 0 and self.spec.restart_argv is not None:
@@ -150,7 +168,7 @@ class Child:
             A line for people when something happened that they may want to know.
         """
         if self.state == "waiting" and time.monotonic() >= self.restart_at_s:
-            self.start()
+            return self.start()
         if self._process is None:
             return None
         if self.state == "starting":
@@ -200,6 +218,12 @@ class Child:
         self._process = None
         self.state = "ended"
 
+    def give_up(self, reason: str) -> str:
+        """End the process for good; return the line that tells of it."""
+        self.kill()
+        self.reason, self.returncode, self.state = reason, EXIT_CRASHED, "failed"
+        return f"{reason}; given up"
+
     def last_line(self) -> str:
         """Return the last line the present or last process printed; empty when it said nothing."""
         try:
@@ -207,7 +231,7 @@ class Child:
                 size = output.seek(0, os.SEEK_END)
                 output.seek(max(self._output_start, size - 16_384))
                 text = output.read().decode(errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else ""
@@ -223,6 +247,17 @@ class Child:
             self.state = "ended"
             return None
         self._deaths_in_a_row = 0 if self._progressed() else self._deaths_in_a_row + 1
+        return self._again_or_never()
+
+    def _cannot(self, reason: str) -> str | None:
+        self.reason = reason
+        self.returncode = EXIT_CRASHED
+        self._deaths_in_a_row += 1
+        return self._again_or_never()
+
+    def _again_or_never(self) -> str | None:
+        """Plan the next start, or give up; return a line for people."""
+        assert self.returncode is not None
         # A refusal to start is not cured by starting again, but a kill from outside may be.
         refused = not self._was_ready and self.returncode >= 0
         if refused or self.returncode == EXIT_USER_ERROR or self._deaths_in_a_row >= CRASH_LIMIT:
@@ -259,9 +294,17 @@ class Child:
             return said.removeprefix("error: ")
         how = f"ended with exit code {self.returncode}"
         if self.returncode < 0:
-            how = f"was ended by {signal.Signals(-self.returncode).name}"
+            how = f"was ended by {_signal_name(-self.returncode)}"
         why = f" ({said})" if said and self.returncode > 0 else ""
         return f"{self.spec.name} {how}{why}"
+
+
+def _signal_name(number: int) -> str:
+    """Return the name of a signal; of the real-time ones only the first and the last have one."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _kill_group(pid: int) -> None:

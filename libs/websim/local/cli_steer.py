@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from websim.local.flags import Learner, Target, TokenFile
-
-LEARNER_URL = "http://127.0.0.1:8091"
-"""Where `websim up` has its learner."""
+from websim.local.flags import LEARNER_URL, Learner, Target, TokenFile
 
 
 def goal(

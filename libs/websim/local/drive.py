@@ -9,6 +9,7 @@ from typing import Any
 
 from websim.local.browser import open_page
 from websim.local.display import Display, make_display, short
+from websim.local.next_steps import to_type
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
@@ -130,7 +131,7 @@ def _stay(run: Run, shutdown: Shutdown) -> None:
 def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
     said = f"stopped ({shutdown.reason or 'by command'})"
     if _has_begun(run):
-        return f"{said}; go on with: websim train --resume {run.directory}"
+        return f"{said}; go on with: {to_type('websim', 'train', '--resume', run.directory)}"
     return f"{said}: nothing was learned yet; {run.directory} is removed"
 
 
@@ -161,7 +162,7 @@ def _addresses(options: RunOptions, run: Run) -> str:
         *([("reward-gen", run.reward_gen_url)] if run.reward_gen_url else []),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
         ("notebooks", f'websim.make_vec("{task}", fleet="{run.fleet.client_address}")'),
-        ("curves", f"tensorboard --logdir {run.directory.parent}"),
+        ("curves", to_type("tensorboard", "--logdir", run.directory.parent)),
     ]
     return _table("", rows)
 
@@ -178,11 +179,12 @@ def _note_of(record: Mapping[str, Any], learner: str) -> str:
             return f"warning: {record['message']}"
         case "adaptation" if record["event"] == "waiting":
             # Of several candidates one is chosen by --name: `websim goal` lists them.
+            number, of_it = record["adaptation"], ("--learner", learner)
             return (
                 f"adaptation: {record['message']}\n"
-                f"  yes: websim approve {record['adaptation']} --learner {learner}\n"
-                f"  no:  websim reject {record['adaptation']} --learner {learner}\n"
-                f"  more about it: websim goal --learner {learner}"
+                f"  yes: {to_type('websim', 'approve', number, *of_it)}\n"
+                f"  no:  {to_type('websim', 'reject', number, *of_it)}\n"
+                f"  more about it: {to_type('websim', 'goal', *of_it)}"
             )
         case "adaptation":
             return f"adaptation: {record['message']}"
@@ -202,5 +204,5 @@ def _result_lines(directory: Path) -> str:
         f"{result['task']} {result['algo']} seed {result['seed']}: {result['env_steps']:,} steps "
         f"at {result['steps_per_s']:,.0f}/s, evaluation return {result['eval_return_mean']:,.1f} "
         f"± {result['eval_return_std']:,.1f}\n"
-        f"  next: websim eval {directory} (or export, or record)"
+        f"  next: {to_type('websim', 'eval', directory)} (or export, or record)"
     )

@@ -104,6 +104,9 @@ RewardGen = Annotated[
     str | None,
     typer.Option("--reward-gen", help="Use a running reward-gen, as in http://127.0.0.1:8090."),
 ]
+LEARNER_URL = "http://127.0.0.1:8091"
+"""Where `websim up` has its learner."""
+
 Learner = Annotated[str, typer.Option("--learner", help="HTTP address of the running learner.")]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="File with the learner's token.")

@@ -5,7 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from websim.local.flags import LEARNER_URL
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
+from websim.local.next_steps import to_type
 from websim.service.errors import UserError
 from websim.service.tokens import load_token
 
@@ -23,6 +25,10 @@ class Steer:
         token = load_token(token_file) if token_file is not None else ""
         self._api = LearnerApi(url.rstrip("/"), token)
         self._url = url
+        flags = [] if url == LEARNER_URL else ["--learner", url]
+        flags += [] if token_file is None else ["--token-file", str(token_file)]
+        self._flags = flags
+        """What the next command for the same learner needs, too."""
 
     def command(self, kind: str, **values: object) -> int:
         """Give a command and say what came of it."""
@@ -54,7 +60,8 @@ class Steer:
         for waiting in view["pending"]:
             number = waiting["adaptation"]
             print(f"waits     {waiting['sentence']}")
-            print(f"          websim approve {number} or websim reject {number}")
+            for answer in ("approve", "reject"):
+                print(f"          {to_type('websim', answer, number, *self._flags)}")
             for name in waiting["names"]:
                 print(f"          candidate {name!r}")
         return 0

@@ -6,6 +6,7 @@ pipe whose write end only this process has, so that children notice when it is k
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -16,13 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from websim.local.child import Child, ChildSpec, State
+from websim.local.child import EXIT_CRASHED, Child, ChildSpec, State
 from websim.service.errors import EXIT_USER_ERROR, UserError
 
 __all__ = ["ChildFailedError", "ChildSpec", "Supervisor"]
-
-EXIT_CRASHED = 1
-"""Exit code of a command whose service crashed."""
 
 POLL_S = 0.05
 """How often the children are looked at; a dead one is noticed this late."""
@@ -77,9 +75,10 @@ class Supervisor:
                 raise RuntimeError("this supervisor has been stopped")
             child = Child(spec, self._directory, self.log_dir, self._parent_fd)
             self._children[spec.name] = child
-            child.start()
+            line = child.start()
             if not self._watcher.is_alive():
                 self._watcher.start()
+        self._tell(line)
 
     def wait_ready(
         self,
@@ -200,18 +199,31 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stopping.wait(POLL_S):
             with self._lock:
-                lines = [child.tick() for child in self._children.values()]
+                lines = [_tick(child) for child in self._children.values()]
                 left = [child for child, by_s in self._leaving.items() if child.has_left(by_s)]
                 for child in left:
                     del self._leaving[child]
             for line in lines:
-                if line is not None and self._notify is not None:
-                    self._notify(line)
+                self._tell(line)
+
+    def _tell(self, line: str | None) -> None:
+        if line is not None and self._notify is not None:
+            # Where nobody is there any more to hear it, the children are looked after all the same.
+            with contextlib.suppress(Exception):
+                self._notify(line)
 
     def _forget_in_fork(self) -> None:
         """Let go of the pipe: while a fork held it, children could not notice our death."""
         if not self._stopping.is_set():
             os.close(self._write_fd)
+
+
+def _tick(child: Child) -> str | None:
+    """Look at a child; what goes wrong in that is its end, never that of all supervision."""
+    try:
+        return child.tick()
+    except Exception as error:
+        return child.give_up(f"{child.spec.name} cannot be supervised: {error!r}")
 
 
 _supervisors: "weakref.WeakSet[Supervisor]" = weakref.WeakSet()

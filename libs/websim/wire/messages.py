@@ -127,7 +127,7 @@ class WorkerHello(Message, frozen=True, tag="worker_hello"):
     """A worker is there. Sent until a Welcome arrives; `instance` is new for each registration.
 
     `held` are the shards that it still has from an orchestrator that it lost; `tasks` those that
-    can be opened by name.
+    can be opened by name. Workers of one fleet have one `package_version` and `mujoco_version`.
     """
 
     instance: str
@@ -138,6 +138,7 @@ class WorkerHello(Message, frozen=True, tag="worker_hello"):
     package_version: str = ""
     held: tuple[Held, ...] = ()
     tasks: tuple[TaskSummary, ...] = ()
+    mujoco_version: str = ""
 
 
 class WorkerHeartbeat(Message, frozen=True, tag="worker_heartbeat"):

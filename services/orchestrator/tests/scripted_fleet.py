@@ -78,9 +78,9 @@ class Fleet:
         self.cuts[name] += 1
         return self.brain.handle(WorkerUnreachable(self.now_s, self.identity(name)))
 
-    def join(self, name: str) -> list[Instruction]:
+    def join(self, name: str, **facts: str) -> list[Instruction]:
         """Register a worker: after a kill as a new process, after a cut as another instance."""
-        hello = WorkerHello(instance=f"{name}{self.cuts[name]}", pid=1, host="h")
+        hello = WorkerHello(instance=f"{name}{self.cuts[name]}", pid=1, host="h", **facts)
         return self.worker(name, hello)
 
     def make_ready(self, said: list[Instruction]) -> list[Instruction]:

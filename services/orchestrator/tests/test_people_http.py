@@ -13,7 +13,7 @@ from scripted_fleet import make_fleet
 from websim.service.http import make_app, serve_http
 from websim.service.shutdown import Shutdown
 from websim.wire import lifecycle
-from websim_orchestrator.api import add_fleet_routes
+from websim_orchestrator.api import _view_workers, add_fleet_routes
 from websim_orchestrator.runtime import Runtime
 
 
@@ -45,6 +45,13 @@ def post(url):
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, json.load(refused)
+
+
+def test_a_lone_worker_that_is_silent_was_not_heard_just_now():
+    fleet = make_fleet(workers=1, num_envs=32)
+    fleet.tick(0.75)
+    [worker] = _view_workers(fleet.brain)
+    assert worker.last_seen_s_ago == 0.75
 
 
 def test_a_reset_without_a_worker_is_504_in_words_and_gives_its_place_back(orphaned):

@@ -32,6 +32,8 @@ class WorkerView(BaseModel):
     host: str
     nthread: int
     http_url: str
+    package_version: str
+    mujoco_version: str
     draining: bool
     shards: int
     num_envs: int
@@ -161,7 +163,6 @@ def _wait(future: "Future[T]") -> T:
 
 
 def _view_workers(brain: Brain) -> list[WorkerView]:
-    now_s = max((each.last_seen_s for each in brain.fleet.workers.values()), default=0.0)
     return [
         WorkerView(
             worker_id=each.worker_id,
@@ -169,12 +170,14 @@ def _view_workers(brain: Brain) -> list[WorkerView]:
             host=each.host,
             nthread=each.nthread,
             http_url=each.http_url,
+            package_version=each.package_version,
+            mujoco_version=each.mujoco_version,
             draining=each.draining,
             shards=len(each.shards),
             num_envs=sum(brain.fleet.sessions[s].shards[i].span.num_envs for s, i in each.shards),
             env_steps=each.env_steps,
             busy_s=each.busy_s,
-            last_seen_s_ago=now_s - each.last_seen_s,
+            last_seen_s_ago=brain.fleet.now_s - each.last_seen_s,
         )
         for each in brain.fleet.workers.values()
     ]

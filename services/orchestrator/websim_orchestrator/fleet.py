@@ -76,6 +76,7 @@ class WorkerRecord:
     nthread: int
     http_url: str
     package_version: str
+    mujoco_version: str
     last_seen_s: float
     tasks: tuple[TaskSummary, ...] = ()
     """Tasks that can be opened by name."""

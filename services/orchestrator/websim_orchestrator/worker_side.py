@@ -21,6 +21,7 @@ from websim.wire.messages import (
     WorkerHeartbeat,
     WorkerHello,
 )
+from websim_orchestrator.admission import refusal_of
 from websim_orchestrator.answer_side import AnswerSide
 from websim_orchestrator.client_side import ClientSide
 from websim_orchestrator.deaths import Deaths
@@ -39,9 +40,6 @@ from websim_orchestrator.watching import Watching
 
 MAX_TASKS = 1000
 """Tasks of a worker that are listed."""
-
-MAX_THREADS = 1024
-"""Bound of a worker's threads."""
 
 
 class WorkerSide:
@@ -105,17 +103,6 @@ class WorkerSide:
                 self.lose(worker, "it said goodbye", event.now_s, died=died)
 
     def _welcome(self, identity: bytes, hello: WorkerHello, now_s: float) -> None:
-        if not 1 <= hello.nthread <= MAX_THREADS:
-            self._fleet.counters["refused_workers"] += 1
-            self._out.to_worker(
-                identity,
-                Refused(
-                    code="bad_worker",
-                    message=f"nthread is {hello.nthread}",
-                    remedy=f"choose 1 to {MAX_THREADS}",
-                ),
-            )
-            return
         self._fleet.silenced.pop(identity, None)
         worker = self._fleet.workers.get(identity)
         if worker is not None and worker.instance != hello.instance:
@@ -123,6 +110,10 @@ class WorkerSide:
             self.lose(worker, "it lost touch", now_s, died=False)
             worker = None
         if worker is None:
+            if refusal := refusal_of(hello, self._fleet):
+                self._fleet.counters["refused_workers"] += 1
+                self._out.to_worker(identity, refusal)
+                return
             self._deaths.heard_again(identity, now_s)
             worker = WorkerRecord(
                 worker_id=self._next_worker_id,
@@ -133,6 +124,7 @@ class WorkerSide:
                 nthread=hello.nthread,
                 http_url=hello.http_url,
                 package_version=hello.package_version,
+                mujoco_version=hello.mujoco_version,
                 tasks=hello.tasks[:MAX_TASKS],
                 last_seen_s=now_s,
             )
@@ -230,6 +222,9 @@ class WorkerSide:
         if shard is None:
             return
         session = self._fleet.sessions[message.session]
+        if session.task and session.task.content_sha256 != message.task.content_sha256:
+            self._clients.close(session, _other_task(session, shard, worker))
+            return
         shard.ready = True
         worker.building -= 1
         self._dispatch.heard(shard, worker)
@@ -317,3 +312,16 @@ class WorkerSide:
                 self._out.to_worker(
                     worker.identity, OrchestratorHeartbeat(workers=len(self._fleet.workers))
                 )
+
+
+def _other_task(session: SessionRecord, shard: ShardRecord, worker: WorkerRecord) -> Refused:
+    """What the client is told when a worker has something else under the task's name."""
+    return Refused(
+        code="other_task",
+        message=f"worker {worker.worker_id} (pid {worker.pid} on {worker.host}) has another "
+        f"{session.request.task} than the environments began with",
+        remedy="give all workers the same release, and open a new session",
+        request=session.request.request,
+        session=session.session_id,
+        shard=shard.index,
+    )

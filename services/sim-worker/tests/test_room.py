@@ -1,5 +1,7 @@
 """Everything a shard says fits into a message, or the shard is refused with the reason."""
 
+import gc
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -68,6 +70,15 @@ def test_a_shard_that_is_too_large_for_a_message_is_refused_with_what_fits():
     assert "a shard of 1048576 environments does not fit into a message" in failed.message
     assert "choose shard_envs of at most" in failed.message
     assert not len(held)
+
+
+def test_what_is_known_of_a_tasks_size_does_not_keep_the_task(make_custom):
+    task = make_custom()
+    most_envs(task, "float32", files_bytes=0)
+    gone = weakref.ref(task)
+    del task
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.mark.parametrize("obs_dtype", ["float32", "float64"])

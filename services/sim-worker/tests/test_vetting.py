@@ -5,6 +5,7 @@ import time
 import pytest
 
 from websim.tasks import TaskError
+from websim_sim_worker import vetting
 from websim_sim_worker.tasks import compile_task
 from websim_sim_worker.vetting import Limits, vet
 
@@ -138,6 +139,42 @@ def test_the_child_cannot_take_more_memory_than_it_may(make_bundle, slider_model
     model = slider_model.replace("<worldbody>", f"<asset>{textures}</asset><worldbody>")
     with pytest.raises(TaskError, match="needs more memory than it may"):
         vet(make_bundle(model=model), {}, Limits(memory_bytes=700 * 1024**2))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "allowed_mib"),
+    [
+        ("memory.max", "1073741824\n", 512),  # 1 GiB: half
+        ("memory.max", "17179869184\n", 2048),  # 16 GiB: never more than 2
+        ("memory.max", "max\n", 2048),
+        ("memory/memory.limit_in_bytes", "2147483648\n", 1024),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", 2048),
+        ("cpu.max", "max 100000\n", 2048),
+    ],
+)
+def test_the_child_may_take_half_of_what_its_container_has(tmp_path, file, text, allowed_mib):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    assert vetting.memory_allowance(tmp_path) == allowed_mib * 1024**2
+
+
+def test_what_the_child_did_not_say_is_asked_again(make_bundle, monkeypatch):
+    bundle = make_bundle(changes=[("goal: 1.0", "goal: 1.75")])
+    with monkeypatch.context() as hurried:
+        hurried.setattr(vetting, "DEADLINE_S", 0.001)
+        with pytest.raises(TaskError, match="takes more than 0 s"):
+            vet(bundle, {})
+    vet(bundle, {})
+
+
+def test_what_is_remembered_is_small(make_bundle, monkeypatch):
+    monkeypatch.setattr(vetting, "_judgements", {})
+    monkeypatch.setattr(vetting, "_try", lambda request: vetting.Judgement())
+    monkeypatch.setattr(vetting, "MAX_JUDGEMENTS", 2)
+    for goal in (1, 2, 3):
+        vet(make_bundle(changes=[("goal: 1.0", f"goal: {goal}.5")]), {})
+        assert all(len(key) == 32 for key in vetting._judgements)
+    assert len(vetting._judgements) == 1
 
 
 def test_a_judgement_is_remembered(make_bundle):

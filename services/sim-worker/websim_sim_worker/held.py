@@ -3,6 +3,7 @@
 Knows messages but no socket: what it returns, the runtime sends.
 """
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -93,7 +94,8 @@ class HeldShards:
         """Time spent showing environments to people."""
         self._nthread = nthread
         self._counters = counters
-        self._compiled: dict[str, CompiledTask] = {}
+        self._compiled: dict[bytes, CompiledTask] = {}
+        """By the SHA-256 of task and overrides: an uploaded task has many megabytes."""
 
     def __len__(self) -> int:
         return len(self.by_key)
@@ -311,7 +313,8 @@ class HeldShards:
             )
         else:
             bundle = bundled(assignment.task)
-        key = repr((bundle.name, bundle.task_yaml, sorted(files.items()), assignment.overrides))
+        parts = (bundle.name, bundle.task_yaml, sorted(files.items()), assignment.overrides)
+        key = hashlib.sha256(msgspec.msgpack.encode(parts)).digest()
         if key not in self._compiled:
             if len(self._compiled) >= MAX_COMPILED_TASKS:
                 self._compiled.clear()

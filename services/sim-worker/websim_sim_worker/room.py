@@ -1,6 +1,6 @@
 """How many environments of a task one message can hold: asked before a shard is built."""
 
-import functools
+from weakref import WeakKeyDictionary
 
 from websim.tasks import TaskError
 from websim.wire.codec import MAX_MESSAGE_BYTES
@@ -9,6 +9,10 @@ from websim_sim_worker.shard import Shard
 
 USUAL_SHARD_ENVS = 256
 """Most environments of a shard whose size nobody chose (docs/architecture.md)."""
+
+
+_bytes_of_one: WeakKeyDictionary[CompiledTask, dict[str, tuple[int, int]]] = WeakKeyDictionary()
+"""Snapshot and answer of a shard of one environment, by obs_dtype; gone with the task."""
 
 
 def check_room(task: CompiledTask, num_envs: int, obs_dtype: str, files_bytes: int) -> None:
@@ -34,14 +38,12 @@ def check_room(task: CompiledTask, num_envs: int, obs_dtype: str, files_bytes: i
 
 def most_envs(task: CompiledTask, obs_dtype: str, files_bytes: int) -> int:
     """Most environments of a shard whose messages are within their bound."""
-    snapshot_bytes, answer_bytes = _bytes_of_one(task, obs_dtype)
+    known = _bytes_of_one.setdefault(task, {})
+    if obs_dtype not in known:
+        # Larger shards have no more for each of their environments.
+        one = Shard(task, seed=0, first_env_id=0, num_envs=1, obs_dtype=obs_dtype)
+        known[obs_dtype] = one.snapshot_bytes, one.answer_bytes
+    snapshot_bytes, answer_bytes = known[obs_dtype]
     return min(
         (MAX_MESSAGE_BYTES - files_bytes) // snapshot_bytes, MAX_MESSAGE_BYTES // answer_bytes
     )
-
-
-@functools.lru_cache(maxsize=16)
-def _bytes_of_one(task: CompiledTask, obs_dtype: str) -> tuple[int, int]:
-    """Snapshot and answer of a shard of one environment; larger ones have no more for each."""
-    one = Shard(task, seed=0, first_env_id=0, num_envs=1, obs_dtype=obs_dtype)
-    return one.snapshot_bytes, one.answer_bytes

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import mujoco
 import zmq
 
 from websim.service.errors import UserError
@@ -84,13 +85,17 @@ class Runtime:
         """Why the worker cannot step anything just now, or None."""
         if self.draining:
             return "draining"
-        return None if self.worker_id is not None else "no orchestrator has registered it yet"
+        if self.worker_id is not None:
+            return None
+        return self._refused.message if self._refused else "no orchestrator has registered it yet"
 
     def _connect(self) -> None:
         self._socket = make_socket(self._context, zmq.DEALER)
         self._socket.set(zmq.IDENTITY, b"worker-" + secrets.token_bytes(8))
         if self._keys is not None:
             self._keys.apply(self._socket)
+        self._refused: Refused | None = None
+        """The last answer to the hello, where it was no."""
         self._handshakes = HandshakeWatch(self._socket, self._keys is not None)
         self._dial()
 
@@ -117,7 +122,8 @@ class Runtime:
             connect_deadline_s: give up when no orchestrator answers within this time of the start.
 
         Raises:
-            UserError: no orchestrator answers, or it speaks another protocol version.
+            UserError: no orchestrator answers, none admits this worker, or it speaks another
+                protocol version.
         """
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
@@ -185,6 +191,7 @@ class Runtime:
                         package_version=version("websim-sim-worker"),
                         held=self.held.announce(),
                         tasks=summaries(),
+                        mujoco_version=mujoco.mj_versionString(),
                     )
                 )
             return
@@ -218,6 +225,9 @@ class Runtime:
         self._dial()
 
     def _why_nobody_answers(self) -> tuple[str, str]:
+        if self._refused is not None:
+            refusal = self._refused
+            return f"{self.orchestrator} refuses: {refusal.message}", refusal.remedy
         return self._handshakes.explain(
             self.orchestrator,
             "Start one with `python -m websim_orchestrator`, or correct --orchestrator.",
@@ -259,6 +269,7 @@ class Runtime:
                 pass
             case Welcome() as welcome:
                 self.worker_id = welcome.worker_id
+                self._refused = None
                 self._handshakes.settle()
             case AssignShard() as assignment:
                 self._send(*self.held.assign(assignment, envelope))
@@ -287,7 +298,16 @@ class Runtime:
             case Refused(code="broken_version", message=reason):
                 raise UserError(f"the orchestrator at {self.orchestrator} refused: {reason}")
             case Refused() as refusal:
-                log.warning("refused", code=refusal.code, message=refusal.message)
+                self._note_refusal(refusal)
+
+    def _note_refusal(self, refusal: Refused) -> None:
+        """Say it once: a hello is repeated, and so is the answer, until the reason is gone."""
+        if refusal != self._refused:
+            log.warning(
+                "refused", code=refusal.code, message=refusal.message, remedy=refusal.remedy
+            )
+        if self.worker_id is None:
+            self._refused = refusal
 
     def _show(self, seen: Step | Look) -> None:
         for message, frames in self.held.show(seen):

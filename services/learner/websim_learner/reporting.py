@@ -174,13 +174,7 @@ class Reporter:
             yield Reading(f"{prefix}_invalid_transitions_total", latest.invalid_transitions)
             yield from _gauges(latest, prefix, GAUGES)
         if (evaluation := self.evaluation) is not None:
-<<<<<<< HEAD
-            yield Reading(f"{prefix}_evaluation_return", evaluation.return_mean)
-            if evaluation.fitness_mean is not None:
-                yield Reading(f"{prefix}_evaluation_fitness", evaluation.fitness_mean)
-=======
             yield from _gauges(evaluation, f"{prefix}_evaluation", EVALUATION_GAUGES)
->>>>>>> monitor
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -95,20 +95,20 @@ def measure_faults() -> dict[str, Any]:
             ask(api)  # The first one measures behaviours that want nothing.
             for kind in order():
                 claude.script = scripts.get(kind, claude.script)
-                seconds[kind].append(_quiet(api) if kind == "quiet" else ask(api))
+                seconds[kind].append(quiet(api) if kind == "quiet" else ask(api))
         log = rows(place / "run")
         accounts = accounts_of(claude, place / "ledger.jsonl")
     requests = len(failing) + SPARE - len(scripts["faults"])
     # The first question is none of a block.
     asked = ["sound", *(kind for kind in order() if kind != "quiet")]
     questions = questions_of(log, [kind == "faults" for kind in asked])
-    slower = _share_slower(seconds["sound"], seconds["faults"])
+    slower = share_slower(seconds["sound"], seconds["faults"])
     answered = questions.answered / questions.asked
     return {
         "rounds": ROUNDS,
         "update_s": {kind: round(statistics.median(each), 4) for kind, each in seconds.items()},
         "slower_by_faults": slower,
-        "slower_by_asking": _share_slower(
+        "slower_by_asking": share_slower(
             seconds["quiet"], seconds["sound"][QUIET_EVERY - 1 :: QUIET_EVERY]
         ),
         "requests": requests,
@@ -158,7 +158,8 @@ def training(place: Path, claude_url: str) -> Iterator[LearnerApi]:
         yield api
 
 
-def _quiet(api: LearnerApi) -> float:
+def quiet(api: LearnerApi) -> float:
+    """Return the mean duration of some updates without a question, in s."""
     return block_s(api, api.status()["update"] + 1, updates=BLOCK_UPDATES)
 
 
@@ -216,7 +217,7 @@ def accounts_of(claude: FakeMessagesApi, ledger: Path) -> dict[str, Any]:
     }
 
 
-def _share_slower(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+def share_slower(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
     """Return by which share updates take longer, by pairs: median, quartiles and range."""
     ratios = sorted(b / a - 1.0 for a, b in zip(before, after, strict=True))
     # The number of values below the true median is binomial, nearly normal from 20 values on.

@@ -5,6 +5,7 @@ overhead   steps per second under a generated reward (a sandboxed child) against
 gate       the static check and the dry run, over a corpus of programs
 treatment  what matching and warming up the critic is worth when the reward becomes 10 x + 3
 asking     steps per second while a question is open against none
+faults     the same while a Claude that fails one request of five is asked, and what it answers
 """
 
 import argparse
@@ -23,6 +24,8 @@ from unittest import mock
 import numpy as np
 import torch
 from arms import environment
+from blocks import block_s, last_record
+from faults import measure_faults
 from machine import describe_machine, versions
 
 from websim.local.fleet import LocalFleet, available_cores
@@ -49,7 +52,6 @@ SWAPS = 24
 QUESTION_S = 60.0
 """Until a question arrives that was commanded."""
 BLOCKS = 12
-BLOCK_UPDATES = 4
 SWAP_P95_S, OVERHEAD, STATIC_P95_MS, DRY_P95_MS, ASKING = 2.0, 0.05, 50.0, 300.0, 0.02
 
 FORWARD = """def reward(state, action):
@@ -121,7 +123,7 @@ def swap(_options: argparse.Namespace) -> dict[str, Any]:
         for number in range(-1, SWAPS):
             _next_evaluation(api)
             time.sleep(float(rng.uniform(0.0, 1.5)))
-            after, began_s = _last(api), time.monotonic()
+            after, began_s = last_record(api), time.monotonic()
             source = FORWARD.format(weight=2.0 + number / 100)
             told = api.command("adopt_reward", reward=source, force=True)
             update_s = _first_update(api, after, told["detail"])
@@ -157,17 +159,9 @@ def _first_update(api: LearnerApi, after: int, reward_id: str) -> float:
 
 
 def _next_evaluation(api: LearnerApi) -> None:
-    after = _last(api)
+    after = last_record(api)
     while not any(record["kind"] == "evaluation" for record in api.events(after)):
         time.sleep(0.05)
-
-
-def _last(api: LearnerApi) -> int:
-    """Return the number of the newest record."""
-    after = 0
-    while records := api.events(after):
-        after = records[-1]["n"]
-    return after
 
 
 def overhead(_options: argparse.Namespace) -> dict[str, Any]:
@@ -179,7 +173,7 @@ def overhead(_options: argparse.Namespace) -> dict[str, Any]:
             name = ("task", "program")[block % 2]
             source = None if name == "task" else FORWARD.format(weight=1.0)
             update = api.command("set_reward", source=source)["update"]
-            seconds[name].append(_block(api, update + 2))
+            seconds[name].append(block_s(api, update + 2))
     medians = {name: statistics.median(each) for name, each in seconds.items()}
     ratios = [b / a - 1.0 for a, b in zip(seconds["task"], seconds["program"], strict=True)]
     share = statistics.median(ratios)
@@ -190,19 +184,6 @@ def overhead(_options: argparse.Namespace) -> dict[str, Any]:
         "kept": share <= OVERHEAD,
         "all": seconds,
     }
-
-
-def _block(api: LearnerApi, first: int) -> float:
-    """Return the mean duration of some updates from a number on, by the run's own clock."""
-    after, walls = _last(api), dict[int, float]()
-    while len(walls) <= BLOCK_UPDATES:
-        for record in api.events(after):
-            after = record["n"]
-            if record["kind"] == "metrics" and record["update"] >= first:
-                walls[record["update"]] = record["wall_s"]
-        time.sleep(0.02)
-    updates = sorted(walls)[: BLOCK_UPDATES + 1]
-    return (walls[updates[-1]] - walls[updates[0]]) / BLOCK_UPDATES
 
 
 def gate(options: argparse.Namespace) -> dict[str, Any]:
@@ -329,9 +310,9 @@ def asking(_options: argparse.Namespace) -> dict[str, Any]:
             if name == "asking":
                 api.command("ask")
                 author.await_question()
-            seconds[name].append(_block(api, api.status()["update"] + 1))
+            seconds[name].append(block_s(api, api.status()["update"] + 1))
             if name == "asking":
-                after = _last(api)
+                after = last_record(api)
                 author.refuse()
                 while not any(each.get("event") == "unanswered" for each in api.events(after)):
                     time.sleep(0.02)
@@ -376,11 +357,17 @@ class Holding:
         self._held = None
 
 
+def faults(_options: argparse.Namespace) -> dict[str, Any]:
+    """Alternate blocks of updates with and without questions to a Claude that fails."""
+    return measure_faults()
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "gate": gate,
     "swap": swap,
     "overhead": overhead,
     "asking": asking,
+    "faults": faults,
     "treatment": treatment,
 }
 

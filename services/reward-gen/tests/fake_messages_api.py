@@ -4,7 +4,9 @@ Each step says what the next request gets. `billed` is what a step costs by the 
 whether or not the client ever learns of it.
 """
 
+import itertools
 import json
+import random
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -77,6 +79,30 @@ def drop():
 def cut(text="half of it"):
     whole = message(text)
     return Step(200, whole.body, whole.headers, "cut", USAGE, told=False)
+
+
+def faults(retry_after_s):
+    """A step of each kind that is no answer, by name."""
+    return {
+        "rate": error(429, "rate_limit_error", retry_after=str(retry_after_s)),
+        "overload": error(529, "overloaded_error"),
+        "server_error": error(500),
+        "page": html(),
+        "hang": hang(),
+        "cut_stream": cut(),
+        "truncated": message('{"diagn', stop_reason="max_tokens"),
+        "refused": message("", stop_reason="refusal", content=[]),
+        "broken": message('{"diagnosis": 1}'),
+    }
+
+
+def with_faults(answer, num_steps, *, share=0.2, seed=0, retry_after_s=0.01):
+    """Steps that answer but for a share of them, where kinds of faults take turns, shuffled."""
+    kinds = itertools.cycle(faults(retry_after_s).values())
+    num_faults = round(share * num_steps)
+    steps = [answer] * (num_steps - num_faults) + list(itertools.islice(kinds, num_faults))
+    random.Random(seed).shuffle(steps)
+    return steps
 
 
 class FakeMessagesApi:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
-from fake_messages_api import error, hang, message
+from fake_messages_api import error, hang, message, with_faults
 from reward_gen_samples import (
     ALSO_GOOD,
     BROKEN,
@@ -30,8 +31,8 @@ from websim_reward_gen.library.provider import LibraryProvider
 def make_generator(api, gate, open_ledger):
     """Return a function that makes a generator whose Claude speaks to the fake API."""
 
-    def make(**times):
-        claude = ClaudeProvider(make_client(api, open_ledger(), **times))
+    def make(ledger=None, **times):
+        claude = ClaudeProvider(make_client(api, ledger or open_ledger(), **times))
         providers = {"claude": claude, "library": LibraryProvider()}
         return Generator(gate, providers, "claude", Counts())
 
@@ -269,12 +270,21 @@ def test_of_a_long_memory_the_latest_programs_are_told(api, generator):
     assert ["program" in each for each in told] == [False] * 3 + [True] * 6
 
 
-def test_one_fifth_faults_and_every_request_is_answered(api, generator):
-    faults = [error(529), error(401, "authentication_error"), message("nonsense")]
-    for number in range(15):
-        api.then(faults[number // 5] if number % 5 == 4 else message(answer_text(written("a"))))
+def test_with_a_fifth_of_faults_every_request_ends_in_candidates(api, make_generator, open_ledger):
+    # 80 answers, and 20 faults of 9 kinds: three times rate and overload, twice each of the rest.
+    # 12 of these are asked again; a page and what is cut off, refused or broken, 8 times, are not.
+    api.then(*with_faults(message(answer_text(written("a"))), 100))
+    ledger = open_ledger()
+    generator = make_generator(ledger, attempt_timeout_s=0.3)
 
-    answers = [rewards(generator, num_candidates=1) for _ in range(12)]
+    answers = [rewards(generator, num_candidates=1) for _ in range(88)]
 
     assert all(names(answer, accepted=True) for answer in answers)
-    assert {answer.provider for answer in answers} == {"claude", "library"}
+    assert Counter(answer.provider for answer in answers) == {"claude": 80, "library": 8}
+    kinds = Counter(failure.kind for answer in answers for failure in answer.failures)
+    assert kinds == {"invalid": 4, "truncated": 2, "refusal": 2}
+    books = ledger.of_run("r1")
+    assert (books.attempts, len(api.script)) == (100, 0)
+    # 86 messages tell that they took 4000 tokens and made 900.
+    assert (books.input_tokens, books.output_tokens) == api.tokens() == (344_000, 77_400)
+    assert books.tokens >= sum(api.tokens(told=False))

@@ -248,6 +248,30 @@ def test_a_learner_that_dies_goes_on(tmp_path):
         run.close()
 
 
+def test_a_run_stays_where_it_began_whatever_directory_its_user_goes_to(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = Run(RunOptions(task="Killed-v0", workers=1, run_dir=Path("run")))
+    try:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        eventually(lambda: run.status().get("task") == "Resumed-v0")
+        argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+        assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
+        assert run.directory == tmp_path / "run"
+    finally:
+        run.close()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_the_records_of_a_run_end_when_its_fleet_cannot_go_on(tmp_path):
+    with train("Known-v0", workers=1, run_dir=tmp_path / "run") as run:
+        supervisor = run.fleet.supervisor
+        with supervisor._lock:
+            supervisor._children["orchestrator"].give_up("the orchestrator is no more")
+        with pytest.raises(ChildFailedError, match="the orchestrator is no more"):
+            list(run)
+
+
 def test_a_learner_that_dies_before_there_is_a_run_starts_it_again(tmp_path):
     options = make_options(tmp_path, task="Stillborn-v0")
     run = Run(options)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from websim.local.handover import check_rewards
 from websim.local.keys import make_key_set
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
@@ -508,6 +509,12 @@ def test_up_restarts_until_interrupted(tmp_path):
     assert argv[argv.index("--reward-gen") + 1] == author[1]
     assert "stopping: the learner writes a last checkpoint" in out
     assert "go on with: websim train --resume run" in out
+
+
+def test_a_task_that_takes_too_long_to_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("websim.local.handover.TASK_DEADLINE_S", 0.01)
+    with pytest.raises(UserError, match=r"task Hopper-v5 is not read within 0\.01 s"):
+        check_rewards([tmp_path / "good.py"], "Hopper-v5", as_json=False)
 
 
 def test_rewards_are_checked_for_a_task(websim, tmp_path):

@@ -112,6 +112,19 @@ def test_a_taken_port_is_named_with_its_holder():
     assert "--free-ports" in text
 
 
+def test_a_holder_is_named_whatever_bytes_are_in_its_command_line():
+    listens = "import socket, time; s = socket.create_server(('127.0.0.1', 0))\n"
+    listens += "print(s.getsockname()[1], flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", listens, b"caf\xe9"], stdout=subprocess.PIPE
+    ) as other:
+        try:
+            with pytest.raises(UserError, match=f"process {other.pid} has it"):
+                HeldPort("a kettle", int(other.stdout.readline()))
+        finally:
+            other.kill()
+
+
 def test_a_held_port_is_given_to_nobody_but_its_service():
     held = HeldPort("a kettle")
     with socket.socket() as stranger, pytest.raises(ConnectionRefusedError):

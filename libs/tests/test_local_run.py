@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from websim.local.handover import check_rewards
 from websim.local.keys import make_key_set
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
@@ -246,6 +247,30 @@ def test_a_learner_that_dies_goes_on(tmp_path):
         assert any("learner was ended by SIGKILL" in line for line in lines)
     finally:
         run.close()
+
+
+def test_a_run_stays_where_it_began_whatever_directory_its_user_goes_to(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = Run(RunOptions(task="Killed-v0", workers=1, run_dir=Path("run")))
+    try:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        eventually(lambda: run.status().get("task") == "Resumed-v0")
+        argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
+        assert argv[argv.index("--resume") + 1] == str(tmp_path / "run")
+        assert run.directory == tmp_path / "run"
+    finally:
+        run.close()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_the_records_of_a_run_end_when_its_fleet_cannot_go_on(tmp_path):
+    with train("Known-v0", workers=1, run_dir=tmp_path / "run") as run:
+        supervisor = run.fleet.supervisor
+        with supervisor._lock:
+            supervisor._children["orchestrator"].give_up("the orchestrator is no more")
+        with pytest.raises(ChildFailedError, match="the orchestrator is no more"):
+            list(run)
 
 
 def test_a_learner_that_dies_before_there_is_a_run_starts_it_again(tmp_path):
@@ -484,6 +509,12 @@ def test_up_restarts_until_interrupted(tmp_path):
     assert argv[argv.index("--reward-gen") + 1] == author[1]
     assert "stopping: the learner writes a last checkpoint" in out
     assert "go on with: websim train --resume run" in out
+
+
+def test_a_task_that_takes_too_long_to_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("websim.local.handover.TASK_DEADLINE_S", 0.01)
+    with pytest.raises(UserError, match=r"task Hopper-v5 is not read within 0\.01 s"):
+        check_rewards([tmp_path / "good.py"], "Hopper-v5", as_json=False)
 
 
 def test_rewards_are_checked_for_a_task(websim, tmp_path):

@@ -258,6 +258,11 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
+        (["goal", "--target", "3"], "--target go with a new goal"),
+        (["goal", "--fitness", "f.py"], "--fitness and --target go with a new goal"),
+        (["goal", "run", "--per-horizon"], "--per-horizon go with --fitness"),
+        (["goal", "run", "--accumulate", "max"], "--per-horizon go with --fitness"),
+        (["task", "--envs", "5"], "--envs goes with the name of a task"),
         (["rewards", "burn"], "there is no action burn"),
         (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
         (["knobs", "mass=1,2,3"], "is no range of a knob"),

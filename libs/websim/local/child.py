@@ -102,6 +102,8 @@ class Child:
         self._achieved = spec.progress() if spec.progress is not None else 0
         self._started_s = 0.0
         self._parent_fd = parent_fd
+        # A notebook may go elsewhere; the paths in the arguments mean the same at every start.
+        self._cwd = Path.cwd()
         self._ready_file = directory / f"{spec.name}.ready"
         self.output_file = log_dir / f"{spec.name}.stderr"
         self._output_start = 0
@@ -154,6 +156,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=self._cwd,
                 pass_fds=[self._parent_fd],
                 start_new_session=True,
             )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from websim.local.flags import LEARNER_URL, Learner, Target, TokenFile
+from websim.service.errors import UserError
 
 
 def goal(
@@ -30,7 +31,14 @@ def goal(
     from websim.local.steer import Steer
 
     steer = Steer(learner, token_file)
+    measures = per_horizon or accumulate != "sum"
+    if measures and fitness is None:
+        raise UserError("--accumulate and --per-horizon go with --fitness", "Add it.")
     if text is None:
+        if fitness is not None or target is not None:
+            raise UserError(
+                "--fitness and --target go with a new goal", 'As in `websim goal "run" --target 3`.'
+            )
         return steer.show_goal()
     return steer.set_goal(text, fitness, accumulate, per_horizon, target)
 
@@ -119,6 +127,10 @@ def task(
 
     steer = Steer(learner, token_file)
     if name is None:
+        if number is not None:
+            raise UserError(
+                "--envs goes with the name of a task", "As in `websim task Hopper-v5 --envs 256`."
+            )
         return steer.show_task()
     return steer.command("set_task", task=name, num_envs=number)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from websim.local.browser import open_page
 from websim.local.display import Display, make_display, short
-from websim.local.next_steps import to_type
+from websim.local.next_steps import from_here, to_type
 from websim.local.options import RunOptions
 from websim.local.ports import FleetPorts
 from websim.local.run import Run
@@ -129,10 +129,10 @@ def _stay(run: Run, shutdown: Shutdown) -> None:
 
 
 def _how_to_go_on(run: Run, shutdown: Shutdown) -> str:
-    said = f"stopped ({shutdown.reason or 'by command'})"
+    said, directory = f"stopped ({shutdown.reason or 'by command'})", from_here(run.directory)
     if _has_begun(run):
-        return f"{said}; go on with: {to_type('websim', 'train', '--resume', run.directory)}"
-    return f"{said}: nothing was learned yet; {run.directory} is removed"
+        return f"{said}; go on with: {to_type('websim', 'train', '--resume', directory)}"
+    return f"{said}: nothing was learned yet; {directory} is removed"
 
 
 def _has_begun(run: Run) -> bool:
@@ -148,7 +148,7 @@ def _head(options: RunOptions, run: Run) -> str:
     if run.fleet is not None:
         fleet = f"{run.fleet.num_workers} sim worker{'s' if run.fleet.num_workers > 1 else ''}"
     rows = [
-        ("run", str(run.directory)),
+        ("run", str(from_here(run.directory))),
         ("fleet", str(fleet)),
         ("learner", f"{run.http_url}/v1/run"),
     ]
@@ -162,7 +162,7 @@ def _addresses(options: RunOptions, run: Run) -> str:
         *([("reward-gen", run.reward_gen_url)] if run.reward_gen_url else []),
         ("orchestrator", f"{run.fleet.http_url}/v1/workers"),
         ("notebooks", f'websim.make_vec("{task}", fleet="{run.fleet.client_address}")'),
-        ("curves", to_type("tensorboard", "--logdir", run.directory.parent)),
+        ("curves", to_type("tensorboard", "--logdir", from_here(run.directory.parent))),
     ]
     return _table("", rows)
 
@@ -204,5 +204,5 @@ def _result_lines(directory: Path) -> str:
         f"{result['task']} {result['algo']} seed {result['seed']}: {result['env_steps']:,} steps "
         f"at {result['steps_per_s']:,.0f}/s, evaluation return {result['eval_return_mean']:,.1f} "
         f"± {result['eval_return_std']:,.1f}\n"
-        f"  next: {to_type('websim', 'eval', directory)} (or export, or record)"
+        f"  next: {to_type('websim', 'eval', from_here(directory))} (or export, or record)"
     )

@@ -13,6 +13,9 @@ from websim.local.fleet import require_installed
 from websim.service.errors import UserError
 from websim.wire.messages import FieldInfo
 
+TASK_DEADLINE_S = 60.0
+"""How long a worker's package may take to compile and describe a task."""
+
 BENCH = Path(__file__).resolve().parents[3] / "tests" / "bench" / "run.py"
 """Where the bench is in a checkout."""
 
@@ -64,12 +67,18 @@ class _Task(msgspec.Struct):
 
 def _task_info(task: str) -> _Task:
     require_installed("websim_sim_worker")
-    answer = subprocess.run(
-        [sys.executable, "-P", "-m", "websim_sim_worker", "tasks", task, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-P", "-m", "websim_sim_worker", "tasks", task, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=TASK_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"task {task} is not read within {TASK_DEADLINE_S:g} s", "Make its model smaller."
+        ) from None
     if answer.returncode != 0:
         lines = answer.stderr.strip().splitlines() or [f"task {task} cannot be read"]
         raise UserError(lines[-1].removeprefix("error: "))

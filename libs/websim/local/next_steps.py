@@ -26,5 +26,10 @@ def _name_of(program: str) -> str:
     found = shutil.which(program)
     if not ours.is_file() or (found is not None and os.path.samefile(found, ours)):
         return program
+    return str(from_here(ours))
+
+
+def from_here(path: Path) -> Path:
+    """Return an absolute path as it is written in the working directory: shorter, where below."""
     here = Path.cwd()
-    return str(ours.relative_to(here) if ours.is_relative_to(here) else ours)
+    return path.relative_to(here) if path.is_relative_to(here) else path

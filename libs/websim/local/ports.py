@@ -85,7 +85,8 @@ def _holder(port: int) -> str:
         inodes = _listening_inodes(port)
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and inodes & _socket_inodes(entry):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                command = b" ".join(words).decode(errors="replace").strip()
                 return f"process {entry.name} has it ({command[:100]})"
     return ""
 

@@ -51,7 +51,8 @@ class Run:
     """A running learner; iterate it for its metrics, one record per update. A context manager.
 
     Attributes:
-        directory: Where the run is kept: config.json, metrics.jsonl, checkpoints/, result.json.
+        directory: Where the run is kept: config.json, metrics.jsonl, checkpoints/, result.json. An
+            absolute path: a notebook may go elsewhere while the run goes on.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Run:
         """
         options.check()
         require_installed("websim_learner")
-        self.directory = options.directory()
+        self.directory = options.directory().absolute()
         self._fleet: LocalFleet | None = None
         self._held_author: HeldPort | None = None
         self._held_page: HeldPort | None = None
@@ -291,10 +292,11 @@ class Run:
             after: Number of the last record already known.
 
         Raises:
-            ChildFailedError: The learner ended other than by finishing.
+            ChildFailedError: The run cannot go on: the learner ended other than by finishing, or
+                the fleet has been given up.
         """
         while True:
-            over = self.ended
+            over = self.ended or self.failure is not None
             records = self.new_events(after)
             for record in records:
                 after = record["n"]

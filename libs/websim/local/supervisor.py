@@ -55,7 +55,7 @@ class Supervisor:
         """
         self._directory = Path(tempfile.mkdtemp(prefix="websim-"))
         self._keeps_logs = log_dir is not None
-        self.log_dir = log_dir if log_dir is not None else self._directory
+        self.log_dir = (log_dir if log_dir is not None else self._directory).absolute()
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._notify = notify
         self._owner_pid = os.getpid()

@@ -35,6 +35,8 @@ from websim.wire.messages import (
     WasReset,
     Watch,
 )
+from websim_sim_worker import held as held_module
+from websim_sim_worker.compilation import compile_prepared, prepare
 from websim_sim_worker.held import HeldShards
 
 N = 8
@@ -84,6 +86,41 @@ def _read(message: Message, frames: list) -> tuple[Message, dict]:
 
 def same(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def test_an_uploaded_task_is_compiled_once_for_all_its_shards_and_not_kept(
+    make_bundle, monkeypatch
+):
+    bundle = make_bundle()
+    files = {"task.yaml": bundle.task_yaml, **bundle.files}
+    uploaded = {f"task:{name}": np.frombuffer(data, np.uint8) for name, data in files.items()}
+    specs, frames = describe(uploaded)
+    compiled = []
+
+    def compile_once(bundle, overrides):
+        compiled.append(overrides)
+        return compile_prepared(prepare(bundle, overrides))
+
+    monkeypatch.setattr(held_module, "compile_task", compile_once)
+    held = HeldShards(1, Counter())
+    for shard, overrides in enumerate([{}, {}, {"goal": 2.0}, {}]):
+        assignment = AssignShard(
+            session=1,
+            shard=shard,
+            epoch=1,
+            task="custom",
+            seed=3,
+            first_env_id=4 * shard,
+            num_envs=4,
+            obs_dtype="float32",
+            snapshot_every=64,
+            overrides=overrides,
+            arrays=specs,
+        )
+        ready, _ = held.assign(assignment, Envelope(assignment, [f.tobytes() for f in frames]))
+        assert isinstance(ready, ShardReady)
+    assert compiled == [{}, {"goal": 2.0}]
+    assert [len(key) for key in held._compiled] == [32, 32]
 
 
 def test_a_command_out_of_its_order_changes_nothing():

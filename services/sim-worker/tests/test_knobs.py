@@ -336,6 +336,15 @@ def test_what_a_knob_cannot_be_is_said(make_knob, knobs, words):
         make_knob(knobs)
 
 
+@pytest.mark.parametrize("kind", ["scale", "set"])
+def test_friction_of_nothing_is_no_knob(make_knob, kind):
+    of_mass = '<inertial pos="0 0 0" mass="{}" diaginertia="1 1 1"/>'
+    model = BALL.replace('<geom size="0.1" mass="2"/>', of_mass.format(2))
+    model = model.replace('<geom size="0.1" mass="1"/>', of_mass.format(1))
+    with pytest.raises(TaskError, match="the model has no geoms whose friction could change"):
+        make_knob(f"{{f: {{target: friction, kind: {kind}, range: [0.5, 2]}}}}", model)
+
+
 def test_a_knob_is_described_with_its_numbers(make_knob):
     info = make_knob(
         "{w: {target: mass, body: ball, kind: set, range: [1, 4], hard: 3, description: of it}}"

@@ -201,10 +201,13 @@ def test_observation_columns_have_names(robot):
         (Source("xpos", "body", "leg", -4), "no column -4"),
         (Source("xpos", "body", "leg", "2:1"), "no column of xpos is selected"),
         (Source("xpos", "body", "$speed"), "0.5 does not name a body"),
+        (Source("xpos", "body", "$upright"), "True does not name a body"),
+        (Source("xpos", "body", "--1:"), "no body '--1:'"),
+        (Source("xpos", "body", "leg", "-:2"), "'-:2' is no range of columns"),
         (Source("act", "actuator", "hip"), "no column of act is selected"),
     ],
 )
 def test_a_selection_of_nothing_is_refused(source, line):
     model = mujoco.MjModel.from_xml_string(ROBOT)
     with pytest.raises(TaskError, match=line.replace("(", "[(]")):
-        select(source, model, {"speed": 0.5}, "task.yaml")
+        select(source, model, {"speed": 0.5, "upright": True}, "task.yaml")

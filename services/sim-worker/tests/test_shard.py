@@ -159,6 +159,29 @@ def test_a_rate_counts_from_the_state_before_the_step_through_resets(slider):
     assert shard.step(push(1.0, 0.0)).reward[0] == pytest.approx(3e-4 / DT)
 
 
+def test_a_clipped_rate_is_zero_where_an_episode_begins(slider):
+    clipped = (
+        ("speed: {rate: position", "speed: {rate: position, clip: [-0.01, 0.01]"),
+        ("  - position\n", "  - position\n  - speed\n"),
+    )
+    shard = slider(changes=clipped)
+    assert shard.reset()[:, 1].tolist() == [0.0, 0.0]
+    # 3e-4 / DT is 0.015 m/s
+    moving = shard.step(push(1.0, -1.0), ["speed"])
+    assert moving.fields["speed"].tolist() == moving.obs[:, 1].tolist() == [0.01, -0.01]
+    assert shard.env_state(1).fields["speed"] == -0.01
+    shard.request_reset(0)
+    assert shard.step(push(1.0, -1.0)).obs[:, 1].tolist() == [0.0, -0.01]
+
+
+def test_a_rate_that_cannot_be_zero_begins_at_the_nearest_end(slider):
+    clipped = (
+        ("speed: {rate: position", "speed: {rate: position, clip: [0.5, 9.0]"),
+        ("  - position\n", "  - position\n  - speed\n"),
+    )
+    assert slider(changes=clipped).reset()[:, 1].tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize(
     ("accumulate", "expected"), [("sum", 0.03), ("last", -0.01), ("max", 0.03)]
 )

@@ -202,6 +202,8 @@ def _friction(
         ("pair_friction", (pairs[:, None] * 5 + [0, 1]).ravel(), model.pair_friction[pairs, :2]),
     )
     found = [(field, index, values.ravel()) for field, index, values in places if len(index)]
+    if not found:
+        raise TaskError("the model has no geoms whose friction could change", where=spec.where)
     if spec.kind == "scale":
         return tuple(_scaled(*each) for each in found), 1.0
     own = _common(spec, np.concatenate([values for _, _, values in found]), "friction")

@@ -5,6 +5,7 @@ Called when a task is compiled. A selection is a tuple of column indices of an M
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,6 +53,7 @@ _OBJ = {
     "sensor": mujoco.mjtObj.mjOBJ_SENSOR,
     "camera": mujoco.mjtObj.mjOBJ_CAMERA,
 }
+_RANGE = re.compile(r"(-?[0-9]+)?:(-?[0-9]+)?")
 _QPOS_WIDTH = {0: 7, 1: 4, 2: 1, 3: 1}
 _DOF_WIDTH = {0: 6, 1: 3, 2: 1, 3: 1}
 
@@ -183,6 +185,8 @@ def _objects(
     objects: object = source.objects
     if isinstance(objects, str) and objects.startswith("$"):
         objects = parameters[objects[1:]]
+    if isinstance(objects, bool):
+        raise TaskError(f"{objects} does not name a {source.kind}", where=where)
     names = [name for name, _ in rows]
     if isinstance(objects, str) and objects not in names and _is_range(objects):
         chosen = rows[_range(objects)]
@@ -234,6 +238,8 @@ def _pick(columns: list[int], name: str, source: Source, where: str) -> tuple[li
     if wanted is None:
         order = list(range(count))
     elif isinstance(wanted, str):
+        if not _is_range(wanted):
+            raise TaskError(f"{wanted!r} is no range of columns; write 'a:b'", where=where)
         order = list(range(count))[_range(wanted)]
     else:
         order = [wanted] if isinstance(wanted, int) else list(wanted)
@@ -250,8 +256,7 @@ def _pick(columns: list[int], name: str, source: Source, where: str) -> tuple[li
 
 
 def _is_range(text: str) -> bool:
-    start, colon, stop = text.partition(":")
-    return bool(colon) and all(part.lstrip("-").isdigit() or not part for part in (start, stop))
+    return _RANGE.fullmatch(text) is not None
 
 
 def _range(text: str) -> slice:

@@ -32,12 +32,20 @@ class RateKeeper:
     before: Floats
     value: Floats
     dt_s: float
+    clip: tuple[float, float] | None
 
     def refresh(self) -> None:
         """Compute the rate over the step just done and keep the new value for the next."""
         np.subtract(self.base, self.before, out=self.value)
         np.divide(self.value, self.dt_s, out=self.value)
+        if self.clip is not None:
+            # In place: where an episode begins, and in a snapshot, it is this array that counts.
+            np.clip(self.value, *self.clip, out=self.value)
         np.copyto(self.before, self.base)
+
+    def rest(self, rows: npt.NDArray[np.int32]) -> None:
+        """Nothing has moved yet in `rows`: zero, or the end of the clip nearest to it."""
+        self.value[rows] = 0.0 if self.clip is None else np.clip(0.0, *self.clip)
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class FieldTable:
         for other in field.reads:
             self.ensure(other)
         raw, refresh = self._node(field)
-        if field.clip is not None:
+        if field.clip is not None and not isinstance(field.made_of, Rate):
             raw, refresh = _clipped(raw, refresh, field.clip)
         self.values[name] = raw
         if refresh is not None:
@@ -142,12 +150,12 @@ class FieldTable:
         return tuple(self._refreshes[n] for n in self._order if n in wanted and n not in skip)
 
     def begin(self, rows: npt.NDArray[np.int32], after_reset: Iterable[Refresh]) -> None:
-        """Start episodes in `rows`: bring all up to date with their new state; rates are zero."""
+        """Start episodes in `rows`: bring all up to date with their new state; rates rest."""
         for array in self._computed.values():
             if not array.follows_reset:
                 array.values[rows] = 0.0
         for keeper in self.rates.values():
-            keeper.value[rows] = 0.0
+            keeper.rest(rows)
         for refresh in after_reset:
             refresh()
         for keeper in self.rates.values():
@@ -182,7 +190,8 @@ class FieldTable:
                 return self.select(selection)
             case Rate(base):
                 source = self.values[base]
-                keeper = RateKeeper(source, source.copy(), np.zeros(source.shape), self._dt_s)
+                value = np.zeros(source.shape)
+                keeper = RateKeeper(source, source.copy(), value, self._dt_s, field.clip)
                 self.rates[field.name] = keeper
                 return keeper.value, keeper.refresh
             case Elementwise(function, base):

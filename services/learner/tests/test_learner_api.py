@@ -15,7 +15,7 @@ from websim.service.http import make_app
 from websim.service.metrics import METRICS
 from websim_learner.api import add_run_routes
 from websim_learner.clock import RunClock
-from websim_learner.control import MAX_PENDING, Applied, Control
+from websim_learner.control import MAX_PENDING, Applied, Control, TakesEffectLater
 from websim_learner.records import (
     RECORDS_PER_LIFE,
     AdaptationEvent,
@@ -76,7 +76,7 @@ class Service:
             if (pending := self.control.take(0.02)) is None:
                 continue
             if self.refuse:
-                pending.answer.set_exception(UserError(self.refuse))
+                pending.answer.set_exception(self.refuse)
             else:
                 kind = pending.command.kind
                 pending.answer.set_result(Applied(kind=kind, update=4, env_steps=768))
@@ -132,10 +132,17 @@ def test_a_malformed_command_is_refused(service, command):
 
 
 def test_a_refusal_is_told_with_its_reason(service):
-    service.refuse = "the reward program is refused: line 1"
+    service.refuse = UserError("the reward program is refused: line 1")
     answer = post(service, kind="set_reward", source="x")
     assert answer.status_code == 422
-    assert answer.json()["detail"] == service.refuse
+    assert answer.json()["detail"] == "the reward program is refused: line 1"
+
+
+def test_a_command_that_takes_effect_later_is_no_refusal(service):
+    service.refuse = TakesEffectLater("the fleet failed", "it is journaled")
+    answer = post(service, kind="set_knobs", knobs={"mass": 1.0})
+    assert answer.status_code == 504
+    assert answer.json()["detail"] == "the fleet failed. It is journaled"
 
 
 def test_a_run_that_is_over_takes_no_commands(service):

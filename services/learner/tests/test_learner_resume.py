@@ -9,11 +9,20 @@ import msgspec
 import pytest
 from staging import LAZY, Killed, die, kinds, rows, unless_done
 
+from websim.client import FleetRefused
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
 from websim_learner import ledger as ledger_module
 from websim_learner.checkpoint import FORMAT, checkpoint_paths
-from websim_learner.control import ResetEnv, SetReward, Stop
+from websim_learner.control import (
+    ResetEnv,
+    SetKnobs,
+    SetNumEnvs,
+    SetReward,
+    Stop,
+    TakeCheckpoint,
+    TakesEffectLater,
+)
 from websim_learner.fleet import Waiter
 from websim_learner.records import EvaluationRecord, StateRecord, WarningRecord
 
@@ -245,6 +254,41 @@ def test_a_run_whose_envs_are_lost_goes_back_by_itself(harness, tmp_path, overla
         "environments 0 to 6 are lost"
     ] * 3
     assert all(client.closed for client in run.clients)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [SetKnobs(kind="set_knobs", knobs={"force": 0.5}), TakeCheckpoint(kind="checkpoint")],
+    ids=lambda command: command.kind,
+)
+def test_a_command_in_whose_midst_the_envs_are_lost_takes_effect_all_the_same(
+    harness, tmp_path, command
+):
+    alone, run = (harness(tmp_path / name, adapt="auto") for name in ("alone", "lost"))
+    alone.at = {5: [lambda h: h.send(command)]}
+    lose_them = once(lambda h: setattr(h.branch.client, "lost", True))
+    run.at = {5: [once(lambda h: h.send(command)), lose_them]}
+    assert alone.go() == run.go() == "finished"
+    assert run.result()["weights_sha256"] == alone.result()["weights_sha256"]
+    [answer] = run.answers
+    assert isinstance(answer, TakesEffectLater)
+    assert "environments 0 to 6 are lost" in str(answer)
+    assert [kind for kind in kinds(run) if kind in ("knobs", "checkpoint")] == [
+        kind for kind in kinds(alone) if kind in ("knobs", "checkpoint")
+    ]
+
+
+def test_a_command_that_the_fleet_refuses_before_it_is_journaled_is_answered(harness):
+    run = harness()
+    refusal = FleetRefused("too_many_envs", "the fleet has room for 100")
+
+    def refuse(*_, **__):
+        raise refusal
+
+    run.run._stages.prepare = refuse
+    run.at = {5: [lambda h: h.send(SetNumEnvs(kind="set_num_envs", num_envs=48))]}
+    assert run.go() == "finished"
+    assert run.answers == [refusal]
 
 
 def test_envs_that_are_lost_again_and_again_fail_the_run(harness):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from websim.service.errors import UserError
+from websim_learner.adaptation.chain import LOG_NAME
 from websim_learner.checkpoint import checkpoint_paths
 from websim_learner.control import (
     Pause,
@@ -356,6 +357,24 @@ def test_two_learners_never_work_on_one_run(harness, tmp_path):
     assert first.run.train() == "finished"
     first.run.close()
     assert harness(tmp_path / "run", total_steps=6 * STEPS).go() == "finished"
+
+
+def test_a_learner_that_is_refused_changes_no_file_of_the_one_at_work(harness, tmp_path):
+    first = harness(tmp_path / "run", total_steps=4 * STEPS, adapt="auto")
+    first.run.begin()
+    first.run._log.append("round", 0, 0, 1, {"round": 1})
+    with (tmp_path / "run" / LOG_NAME).open("ab") as log:
+        log.write(b'{"a row that is being written')
+    before = {path: path.read_bytes() for path in files_of(tmp_path / "run")}
+    second = harness(tmp_path / "run", total_steps=4 * STEPS, adapt="auto")
+    with pytest.raises(UserError, match="another learner works on"):
+        second.go()
+    assert {path: path.read_bytes() for path in files_of(tmp_path / "run")} == before
+    first.run.close()
+
+
+def files_of(directory):
+    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):

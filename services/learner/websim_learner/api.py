@@ -8,7 +8,14 @@ from fastapi import Body, FastAPI, HTTPException, Query, Response
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.view import AdaptationView, GoalView, RewardsView
-from websim_learner.control import Applied, Command, Control, RunOver, TooManyCommands
+from websim_learner.control import (
+    Applied,
+    Command,
+    Control,
+    RunOver,
+    TakesEffectLater,
+    TooManyCommands,
+)
 from websim_learner.records import AnyRecord, EventStream
 from websim_learner.status import RunStatus
 
@@ -48,6 +55,8 @@ def add_run_routes(
         """Apply a command when the update under way has ended; answer when it has taken effect."""
         try:
             return control.submit(command, COMMAND_DEADLINE_S)
+        except TakesEffectLater as why:
+            raise HTTPException(504, str(why)) from None
         except UserError as error:
             raise HTTPException(422, str(error)) from None
         except RunOver:

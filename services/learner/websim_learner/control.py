@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from websim.programs.limits import MAX_SOURCE_BYTES
+from websim.service.errors import UserError
 
 AdaptMode = Literal["auto", "approve", "off"]
 """Whether a run adapts by itself, only after a person's yes, or not at all."""
@@ -237,6 +238,10 @@ class RunOver(Exception):
     """The run takes no commands any more."""
 
 
+class TakesEffectLater(UserError):
+    """A command is journaled and half done: it takes effect when the run goes on, sent once."""
+
+
 class TooManyCommands(Exception):
     """Commands are waiting already; send this one again later."""
 
@@ -263,6 +268,7 @@ class Control:
             RunOver: there is nobody to apply it.
             TooManyCommands: the queue is full.
             TimeoutError: it still waits for an update to end; it will be applied then.
+            TakesEffectLater: the fleet failed in the midst of it.
             UserError: it was refused; says why.
         """
         pending = Pending(command, Future())

@@ -56,6 +56,8 @@ class Ledger:
         """Updates done when the last checkpoint was taken."""
         self.skipped_steps = 0
         """Steps of a shard that were learned without; they mark the run."""
+        self.entries = 0
+        """Entries that this process has written into the journal for commands."""
         self.ahead: list[JournalEntry] = []
         """Entries of the journal that have yet to take effect again, in that order."""
         self.keep_also: Callable[[], tuple[dict[str, Any], dict[str, Arrays]]] = lambda: ({}, {})
@@ -99,6 +101,7 @@ class Ledger:
     def journal(self, kind: str, values: dict[str, Any]) -> None:
         """Write an entry of the journal; it is on disk when this returns."""
         self._run_dir.append_journal(self.updates, kind, values)
+        self.entries += 1
 
     def note_advance(self, branch: Branch, advance: Advance) -> None:
         """Note what one update of a branch did."""

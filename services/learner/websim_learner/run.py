@@ -164,10 +164,12 @@ class Run:
         """Write down that this life has begun.
 
         Raises:
-            UserError: the directory cannot be written, or another learner works on the run.
+            UserError: the directory cannot be written, another learner works on the run, or its
+                log of adaptations is broken.
         """
         self._run_dir.create()
         self._run_dir.lock()
+        self._log.open()
         remove_unfinished(self._run_dir.checkpoints)
         # What the fleet said of the task that the run began with: it may be another one by now.
         started = self._run_dir.started

@@ -35,6 +35,7 @@ from websim_learner.control import (
     SetTask,
     Stop,
     TakeCheckpoint,
+    TakesEffectLater,
 )
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
@@ -379,14 +380,19 @@ class Trainer:
 
     def _apply(self, pending: Pending) -> None:
         """Let a command take effect, or tell its sender why it cannot."""
-        kind = pending.command.kind
+        kind, entries = pending.command.kind, self.ledger.entries
         try:
             detail = self._carry_out(pending)
         except UserError as error:
+            if isinstance(error, FleetError) and self.ledger.entries > entries:
+                # It is journaled and half done: it is done from the checkpoint before.
+                self._between = False
+                pending.answer.set_exception(_is_half_done(error))
+                raise
             pending.answer.set_exception(error)
             return
         except RunStopped:
-            # It may be journaled and not done: it is done from the checkpoint before.
+            # It may be journaled and not done, likewise.
             self._between = False
             pending.answer.set_exception(RunOver())
             raise
@@ -460,6 +466,13 @@ class Trainer:
 def _trial_is_held(what: str) -> UserError:
     remedy = "Send it again when the trial has ended; `websim goal` tells."
     return UserError(f"a trial is under way ({what})", remedy)
+
+
+def _is_half_done(error: FleetError) -> TakesEffectLater:
+    return TakesEffectLater(
+        f"the fleet failed while it took effect: {error.message}",
+        "Do not send it again: it is journaled, and takes effect when the run goes on.",
+    )
 
 
 def _is_catching_up(update: int) -> UserError:

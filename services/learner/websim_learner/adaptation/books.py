@@ -13,11 +13,23 @@ from websim_learner.records import AdaptationEvent, AdaptationRecord
 
 
 class LazyLog:
-    """The log, opened when the first row is written: a run that does not adapt has none."""
+    """The log, made when the first row is written: a run that does not adapt has none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._log: AdaptationLog | None = AdaptationLog(path) if path.exists() else None
+        self._log: AdaptationLog | None = None
+
+    def open(self) -> None:
+        """Open a log that is there already.
+
+        Nobody else may work on the run by then: what looks like the end that a kill cut short,
+        and is dropped, may be a row that another learner is about to write.
+
+        Raises:
+            UserError: a row is broken or was changed.
+        """
+        if self._path.exists():
+            self._log = AdaptationLog(self._path)
 
     @property
     def position(self) -> int:

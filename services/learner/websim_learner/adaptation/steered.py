@@ -74,7 +74,7 @@ class Steered(Unmeasured):
         """Judge by another goal from now on; results so far stay with theirs."""
         goal = msgspec.structs.replace(goal, n=self.state.goal.n + 1)
         self.examiner.set_goal(goal, self._branch.client.task)
-        # The number that its measure waited under has been taken, by an answer that is in no journal.
+        # Its measure may have waited under a number, since an answer that is in no journal.
         number = {"adaptation": self.state.adaptations}
         self.books.journal("goal", msgspec.to_builtins(goal) | number)
         self._begin_goal(goal)

@@ -128,6 +128,17 @@ class AdapterCore(abc.ABC):
                 "this run does not adapt", "Turn it on: `websim adapt auto`, or approve."
             )
 
+    def _require_idle(self) -> None:
+        """Refuse what would begin an adaptation while another one is not over.
+
+        Raises:
+            UserError: the run does not adapt; or candidates are asked for, to be tried, or wait.
+        """
+        self._require_on()
+        state = self.state
+        if any(each is not None for each in (state.asked, state.proposal, state.waiting)):
+            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+
     def _checked(self, source: str, *, force: bool) -> Checked:
         """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
 

@@ -115,9 +115,7 @@ class Steered(Unmeasured):
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
-        self._require_on()
-        if self.state.asked is not None or self.state.waiting is not None:
-            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        self._require_idle()
         self.books.journal("ask", {"reason": reason})
         self._pull(Trigger(kind="manual", what="ask", sentence=reason or "a person asks"))
         return f"adaptation {self.state.adaptations}"

@@ -149,6 +149,16 @@ def test_the_bank_keeps_probes_and_the_ends_of_the_range():
     assert {"0.3", "2.0"} <= set(labels)
 
 
+def test_the_bank_is_bounded_in_bytes():
+    # Eight columns in float64 and two actions in float32 over 300 steps; a probe of 60 steps.
+    assert [each.num_bytes for each in (RUNS[0], PROBES[1])] == [300 * 72, 60 * 72]
+    bank = TrajectoryBank(most_bytes=2 * 300 * 72 + 60 * 72 + 1)
+    bank.add(PROBES[1], probe=True)
+    for speed in (1.0, 0.5, 2.0):
+        bank.add(behaviour(str(speed), speed))
+    assert [kept.label for kept in bank.trajectories] == ["random actions", "0.5", "2.0"]
+
+
 def test_the_bank_takes_no_episode_without_steps_or_fitness():
     bank = TrajectoryBank(3)
     bank.add(Trajectory("empty", 1.0, {}, np.zeros((0, 2), np.float32)))

@@ -5,6 +5,7 @@ import pytest
 
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
+from websim_learner import watching
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure, MeasureFailed
 from websim_learner.algorithms.ppo import PPO
@@ -135,6 +136,47 @@ def test_whole_episodes_are_kept(make_client):
         # v += 0.1 a: what was sent is what moved the point
         moved = np.diff(kept.fields["velocity"][:, 0])
         np.testing.assert_allclose(moved, 0.1 * kept.action[1:, 0], atol=1e-6)
+
+
+def test_only_the_first_envs_are_recorded_and_only_of_them_all_fields_are_asked_for(
+    make_client, make_measure, monkeypatch
+):
+    monkeypatch.setattr(watching, "RECORDED_ENVS", 5)
+    client = make_client(10, shard_envs=3)
+    asked, send = {}, client.send
+
+    def watched(shard, action, fields=()):
+        asked.setdefault(client.shards[shard].first_env_id, set()).add(tuple(fields))
+        send(shard, action, fields)
+
+    client.send = watched
+    evaluation = evaluate(client, actor, 1, measure=make_measure(), trajectories=9)
+    everything, read = {("x", "velocity")}, {("x",)}
+    assert asked == {0: everything, 3: everything, 6: read, 9: read}
+    best, *_ = kept = evaluation.trajectories
+    assert best.label == "best of 5"
+    assert sorted(each.fitness for each in kept) == sorted(evaluation.episode_fitness[:5])
+
+
+def test_what_is_recorded_is_bounded_in_bytes(make_client, toy_task, monkeypatch):
+    # x, two velocities in float64, one action in float32.
+    assert watching.bytes_of_step(toy_task) == 28
+    monkeypatch.setattr(watching, "EPISODE_BYTES", 4 * 28 + 27)
+    monkeypatch.setattr(watching, "RECORDED_BYTES", 3 * 4 * 28)
+    evaluation = evaluate(make_client(10), actor, 1, trajectories=9)
+    assert evaluation.episode_length.min() > 4
+    assert [each.length for each in evaluation.trajectories] == [4, 4, 4]
+    assert [each.num_bytes for each in evaluation.trajectories] == [112, 112, 112]
+
+
+def test_nothing_depends_on_the_order_in_which_shards_answer(make_client, make_measure, reward):
+    made = [
+        evaluate(make_client(10, shuffle=n), actor, 1, measure=make_measure(), reward=reward)
+        for n in (1, 2)
+    ]
+    assert made[0].components == made[1].components
+    for name in ("episode_fitness", "episode_reward"):
+        assert np.array_equal(getattr(made[0], name), getattr(made[1], name)), name
 
 
 def test_episodes_are_chosen_from_all_over_the_range():

@@ -31,7 +31,9 @@ _TIE = 1e-9
 
 
 BANK_SIZE = 24
-"""Trajectories kept: 276 pairs, and tens of megabytes for the largest bundled task."""
+"""Trajectories kept: 276 pairs."""
+BANK_BYTES = 64 * 1024 * 1024
+"""Of all of them, which go into every checkpoint: nine whole episodes of Humanoid-v5."""
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,13 +127,14 @@ class TrajectoryBank:
     """Trajectories of different fitness, few enough to keep, for `preference`.
 
     Probes (scripted behaviours such as standing still) stay. Of the others, when there are too
-    many, the one goes whose neighbours in fitness are closest together: the range stays covered,
-    its ends for certain. Of equals the oldest goes.
+    many, in number or in bytes, the one goes whose neighbours in fitness are closest together: the
+    range stays covered, its ends for certain. Of equals the oldest goes.
     """
 
-    def __init__(self, size: int = BANK_SIZE) -> None:
-        """Make an empty bank of at most `size` trajectories."""
+    def __init__(self, size: int = BANK_SIZE, most_bytes: int = BANK_BYTES) -> None:
+        """Make an empty bank of at most `size` trajectories and `most_bytes` bytes."""
         self._size = size
+        self._most_bytes = most_bytes
         self._probes: list[Trajectory] = []
         self._others: list[Trajectory] = []
 
@@ -156,8 +159,13 @@ class TrajectoryBank:
             self._probes = [*others, trajectory]
         else:
             self._others.append(trajectory)
-        while len(self._probes) + len(self._others) > self._size:
+        while self._others and self._is_too_large():
             del self._others[_most_redundant([kept.fitness for kept in self._others])]
+
+    def _is_too_large(self) -> bool:
+        kept = self.trajectories
+        too_many = len(kept) > self._size
+        return too_many or sum(each.num_bytes for each in kept) > self._most_bytes
 
     def clear(self) -> None:
         """Forget everything: fitness is measured by another goal now."""

@@ -153,8 +153,8 @@ class AdapterCore(abc.ABC):
 
     def _verdict(self, source: str) -> Checked:
         """Return what the gate says of a reward."""
-        known = self._known_behaviours()
-        return check_reward(source, self.task, known, self.bank.trajectories)
+        known, gamma = self._known_behaviours(), self._branch.settings.gamma
+        return check_reward(source, self.task, known, self.bank.trajectories, gamma=gamma)
 
     def _known_behaviours(self) -> list[Trajectory]:
         """Return what a reward is to rank as fitness does; nothing where a person judges."""

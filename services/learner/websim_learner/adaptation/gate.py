@@ -63,6 +63,8 @@ def check_reward(
     task: TaskInfo,
     trajectories: Sequence[Trajectory],
     recorded: Sequence[Trajectory] = (),
+    *,
+    gamma: float,
 ) -> Checked:
     """Judge a reward program from anyone.
 
@@ -71,6 +73,7 @@ def check_reward(
         task: whose fields it may read.
         trajectories: stored ones, good and bad, for the preference test.
         recorded: stored ones on which it is to have numbers, of a usual size.
+        gamma: discount per env step of what is to learn from it.
     """
     try:
         program = compile_program(source, schema_of(task))
@@ -91,7 +94,7 @@ def check_reward(
                     program_id=program.id,
                     message=problem[:MAX_MESSAGE],
                 )
-            preferred = preference(confined, trajectories)
+            preferred = preference(confined, trajectories, gamma=gamma)
     except SandboxError as error:
         message = f"its trial gave no result: {error}"
         return Checked(

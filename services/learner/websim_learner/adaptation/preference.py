@@ -18,8 +18,6 @@ from websim_learner.adaptation.points import Trajectory
 Evaluate = Callable[[Mapping[str, NDArray[np.float64]], NDArray[np.float32]], NDArray[np.floating]]
 """A reward over steps: fields and actions of T steps to T rewards. Shape: (T,)."""
 
-GAMMA = 0.99
-"""Discount of the return that trajectories are ranked by, as the learner's."""
 CLEAR_SHARE = 0.1
 """Of the range of fitness: two trajectories further apart than this are clearly ordered."""
 MIN_PAIRS = 6
@@ -52,7 +50,7 @@ def preference(
     evaluate: Evaluate,
     trajectories: Sequence[Trajectory],
     *,
-    gamma: float = GAMMA,
+    gamma: float,
     min_score: float = MIN_SCORE,
 ) -> Preference:
     """Return whether a reward prefers the trajectories that fitness prefers.
@@ -64,7 +62,7 @@ def preference(
     Args:
         evaluate: the reward.
         trajectories: behaviours of different fitness, those worth nothing among them.
-        gamma: discount per env step.
+        gamma: discount per env step, the learner's.
         min_score: lowest score that passes.
     """
     known = [t for t in trajectories if math.isfinite(t.fitness) and t.length]

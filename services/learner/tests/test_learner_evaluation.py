@@ -13,7 +13,7 @@ from websim_learner.defaults import PPOSettings
 from websim_learner.evaluation import chosen, evaluate, probe_trajectories
 from websim_learner.fleet import Waiter
 from websim_learner.rewards import RewardFailed, make_reward
-from websim_learner.tallies import tally
+from websim_learner.tallies import correlation, tally
 
 LAST_X = "def fitness(state, action):\n    return -np.abs(state.x)\n"
 PARTS = """
@@ -105,6 +105,20 @@ def test_shares_means_and_correlations_by_hand():
     assert a.fitness_correlation == pytest.approx(-1.0)
     assert b.fitness_correlation is None
     assert tally({"a": np.zeros(0)})["a"].share == 0.0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_a_correlation_is_the_same_in_every_unit(unit):
+    # Deviations (-1, 0, 1) and (-1, 1, 0): r = 1 / sqrt(2 * 2).
+    a, b = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 1.0])
+    assert correlation(unit * a, b) == pytest.approx(0.5)
+
+
+def test_what_differs_by_rounding_alone_does_not_vary():
+    varied = np.array([0.0, 1.0, 2.0])
+    assert correlation(np.array([0.3, 0.1 + 0.2, 0.3]), varied) is None
+    assert correlation(np.array([0.3, 0.3 + 1e-9, 0.3]), varied) == pytest.approx(0.0, abs=1e-6)
+    assert correlation(np.zeros(3), varied) is None
 
 
 def test_only_what_is_read_is_asked_for(make_client, make_measure):

@@ -224,7 +224,7 @@ class AdapterCore(abc.ABC):
             )
         return waiting
 
-    def _answered(self, chosen: str, why: str = "a person chose otherwise") -> None:
+    def _answered(self, chosen: str, why: str) -> None:
         """Forget what waited last; those not chosen have lost, and the next author reads why."""
         waiting = self.state.waiting
         self.state.waiting = before = waiting and waiting.before

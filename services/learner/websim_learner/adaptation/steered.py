@@ -79,11 +79,14 @@ class Steered(Unmeasured):
         self.books.journal("goal", msgspec.to_builtins(goal) | number)
         self._begin_goal(goal)
 
-    def _begin_goal(self, goal: Goal) -> None:
-        """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
+    def _begin_goal(self, goal: Goal, what: str = "goal") -> None:
+        """Go on for a goal; what was asked, to be tried or proposed for the one before is void.
+
+        `what` was changed, for people.
+        """
         state = self.state
         state.waiting = None
-        self._answered("")
+        self._answered("", f"the {what} was changed before a person chose")
         self._want_no_candidates()
         state.asked_goal = None
         self._judge_by(goal)
@@ -111,7 +114,7 @@ class Steered(Unmeasured):
         measure = f"the own fitness of {branch.client.task.id}"
         goal = Goal(n=state.goal.n + 1, fitness_description=measure)
         self.examiner.change_task(goal, branch.client.task)
-        self._begin_goal(goal)
+        self._begin_goal(goal, "task")
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
@@ -187,7 +190,7 @@ class Steered(Unmeasured):
         ):
             why += "; the policy goes on from where it is by now"
             policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
-        self._answered(chosen)
+        self._answered(chosen, "a person chose otherwise")
         self._adopt(policy, baseline, None, why)
         self._begin_probation()
         return self._branch.reward.id

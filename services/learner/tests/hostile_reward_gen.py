@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 
-CHECK = json.dumps({"verdict": {"accepted": True, "tier": "dry_run"}, "weights": {"a_weight": 1}})
+GOAL = json.dumps({"kind": "none", "description": "no number says it"})
 
 
 def reply(status, body, *, content="application/json", length=None, head=""):

@@ -8,6 +8,7 @@ import json
 import pytest
 from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, logged, sends, unless_done
 
+from websim.service.errors import UserError
 from websim_learner import run as run_module
 from websim_learner.adaptation import answers, questions
 from websim_learner.adaptation.answers import (
@@ -23,7 +24,7 @@ from websim_learner.adaptation.answers import (
 from websim_learner.adaptation.author import Answered, AuthorFailed
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerState, after_adaptation
-from websim_learner.control import Approve, Ask, Reject, SetGoal
+from websim_learner.control import Approve, Ask, Reject, SetGoal, TryReward
 
 BACKWARDS = SetGoal(kind="set_goal", description="run backwards while juggling", target=0.5)
 ASK = Ask(kind="ask", reason="stuck")
@@ -57,10 +58,10 @@ def written(name, program, *issues):
 
 
 def wrote(*candidates, **more):
-    return Answered("/v1/rewards", RewardAnswer(
-        request_sha256="", provider="library", diagnosis="it stagnates", action="new_reward",
-        candidates=candidates, **more,
-    ))  # fmt: skip
+    return Answered("/v1/rewards", RewardAnswer(**{
+        "request_sha256": "", "provider": "library", "diagnosis": "it stagnates",
+        "action": "new_reward", "candidates": candidates, **more,
+    }))  # fmt: skip
 
 
 class Scripted:
@@ -344,3 +345,45 @@ def test_a_goal_in_an_older_journal_that_tells_no_number_is_taken(make):
     h.at = {2: [lambda h: h.run._adapter.replay("goal", goal)]}
     h.go()
     assert (h.run.adaptation.goal.description, h.run.adaptation.adaptations) == ("be", 1)
+
+
+TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "begun"), [(TRY, ASK, ["candidates"]), (ASK, TRY, ["ask"])]
+)
+def test_what_is_said_second_in_one_gap_is_refused_and_takes_nothing_from_the_first(
+    make, first, second, begun
+):
+    h, author = make(total_steps=6 * STEPS)
+    h.at = {3: [sends(first), sends(second)]}
+    h.go()
+    done, refused = sorted(h.answers, key=lambda answer: isinstance(answer, UserError))
+    assert done.kind == first.kind
+    assert str(refused) == "an adaptation is under way. Wait for it, or answer what it asks."
+    assert [kind for kind in kinds(h) if kind in ("candidates", "ask")] == begun
+    assert len(author.asked) == (first is ASK)
+    assert h.run.adaptation.adaptations == 1
+
+
+def test_an_environment_and_a_reward_of_one_answer_wait_under_numbers_of_their_own(
+    make, monkeypatch
+):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    change = answers.EnvChange(name="force", low=0.5, high=0.5)
+    goal = Answered("/v1/goals", GoalAnswer(kind="none", description="no measure expresses it"))
+    both = wrote(written("right", RIGHT), action="env_change", env_changes=(change,))
+    h, _ = make((3, goal), (5, both), total_steps=50 * STEPS)
+    reward = Approve(kind="approve", adaptation=1, name="right")
+    environment = Approve(kind="approve", adaptation=2)
+    h.at = {2: [sends(BACKWARDS)], 8: [sends(environment)], 9: [sends(reward), sends(environment)]}
+    h.go()
+    assert [(each["what"], each["adaptation"]) for each in logged(h, "waiting")] == [
+        ("environment", 2),
+        ("reward", 1),
+    ]
+    assert "adaptation 1 came after it and waits too" in str(h.answers[1])
+    assert h.run.adaptation_view.rewards().in_force in {each.detail for each in h.answers[2:]}
+    assert h.run.adaptation.ranges == {"force": (0.5, 0.5)}
+    assert h.run.adaptation.waiting is None

@@ -9,14 +9,14 @@ import threading
 import time
 
 import pytest
-from hostile_reward_gen import CHECK, HostileServer, reply
+from hostile_reward_gen import GOAL, HostileServer, reply
 from msgspec import structs
 
 from websim.service.errors import UserError
 from websim.service.tokens import load_token
 from websim.wire.messages import FieldInfo, TaskInfo
 from websim_learner.adaptation import author as author_module
-from websim_learner.adaptation.answers import CheckAnswer, GoalAnswer, RewardAnswer
+from websim_learner.adaptation.answers import GoalAnswer, RewardAnswer
 from websim_learner.adaptation.author import MAX_ANSWER_BYTES, Answered, Author, AuthorFailed
 from websim_learner.adaptation.feedback import make_feedback
 from websim_learner.adaptation.goal import Goal
@@ -25,7 +25,6 @@ from websim_learner.adaptation.requests import (
     Feedback,
     KnobBounds,
     Remembered,
-    check_request,
     goal_request,
     reward_request,
 )
@@ -45,7 +44,7 @@ TOY = TaskInfo(
 SOURCE = (
     "def reward(state, action):\n    x_weight = 1.0\n    return -x_weight * state.x * state.x\n"
 )
-QUESTION = check_request(TOY, SOURCE)
+QUESTION = goal_request("r", TOY, "be still")
 
 
 def outcome_of(author, within_s=DEADLINE_S):
@@ -93,22 +92,12 @@ def test_a_real_reward_gen_writes_rewards_for_a_goal(reward_gen, make_author):
     assert (author.busy, author.banner, author.poll()) == (False, "", None)
 
 
-def test_a_real_reward_gen_measures_a_goal_and_judges_a_program(reward_gen, make_author):
+def test_a_real_reward_gen_measures_a_goal(reward_gen, make_author):
     author = make_author(reward_gen)
     author.ask("/v1/goals", goal_request("r", TOY, "walk like a zombie"))
     goal = outcome_of(author).body
     assert isinstance(goal, GoalAnswer)
     assert goal.kind == "none"
-
-    author.ask("/v1/checks", QUESTION)
-    check = outcome_of(author).body
-    assert isinstance(check, CheckAnswer)
-    assert (check.verdict.accepted, check.weights) == (True, {"x_weight": 1.0})
-
-    author.ask("/v1/checks", check_request(TOY, "def reward(state, action):\n    return state.q\n"))
-    verdict = outcome_of(author).body.verdict
-    assert not verdict.accepted
-    assert verdict.message.startswith("attribute: line 2: ")
 
 
 def test_a_real_reward_gen_refuses_what_does_not_fit(reward_gen, make_author):
@@ -183,10 +172,11 @@ def test_whatever_a_learner_knows_fits(reward_gen, make_author):
 
 WRONG = [
     (reply(200, "<html>welcome</html>", content="text/html"), "not of its form"),
-    (reply(200, '{"verdict": {"accepted": 1}, "weights": {}}'), "bool"),
-    (reply(200, '{"weights": {}}'), "verdict"),
-    (reply(200, '{"verdict": {"accepted": true}, "weights": {"a": "heavy"}}'), "float"),
-    (reply(200, '{"verdict": {"accepted": true}, "weights": {"a": NaN}}'), "not of its form"),
+    (reply(200, '{"kind": "none", "description": 1}'), "str"),
+    (reply(200, '{"description": "d"}'), "kind"),
+    (reply(200, '{"kind": "program", "description": "d"}'), "needs program and accumulate"),
+    (reply(200, '{"kind": "none", "description": "d", "usage": {"usd": "much"}}'), "float"),
+    (reply(200, '{"kind": "none", "description": "d", "usage": {"usd": NaN}}'), "not of its form"),
     (reply(200, b"\xff\xfe\x00"), "not of its form"),
     (reply(200, ""), "not of its form"),
     (reply(200, "x" * (MAX_ANSWER_BYTES + 1)), "longer than 4 MiB"),
@@ -199,7 +189,7 @@ WRONG = [
 def test_an_answer_that_is_none_is_invalid_and_not_asked_again(make_author, said, why):
     with HostileServer(said) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome = outcome_of(author)
         assert (outcome.kind, len(server.questions), author.banner) == ("invalid", 1, "")
         assert why in outcome.message
@@ -207,11 +197,11 @@ def test_an_answer_that_is_none_is_invalid_and_not_asked_again(make_author, said
 
 
 def test_unknown_names_in_an_answer_are_ignored(make_author):
-    more = json.dumps(json.loads(CHECK) | {"colour": "blue"})
+    more = json.dumps(json.loads(GOAL) | {"colour": "blue"})
     with HostileServer(reply(200, more)) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
-        assert outcome_of(author).body.weights == {"a_weight": 1.0}
+        author.ask("/v1/goals", QUESTION)
+        assert outcome_of(author).body.description == "no number says it"
 
 
 REFUSED = [
@@ -240,14 +230,14 @@ REFUSED = [
 def test_a_refusal_is_told_in_its_own_words_and_not_asked_again(make_author, said, kind, why):
     with HostileServer(said) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome = outcome_of(author)
         assert (outcome.kind, len(server.questions)) == (kind, 1)
         assert why in outcome.message
 
 
 BUSY = reply(503, '{"detail": "too many requests are being answered"}')
-GOOD = reply(200, CHECK)
+GOOD = reply(200, GOAL)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +245,7 @@ GOOD = reply(200, CHECK)
     [
         BUSY,
         reply(500, "Internal Server Error", content="text/plain"),
-        reply(200, CHECK, length=len(CHECK) + 100),
+        reply(200, GOAL, length=len(GOAL) + 100),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{",
         b"HTTP/1.1 200 OK\r\nContent-Le",
         b"SSH-2.0-OpenSSH\r\n",
@@ -265,7 +255,7 @@ GOOD = reply(200, CHECK)
 def test_what_may_pass_is_asked_again(make_author, said):
     with HostileServer(said, said, GOOD) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome = outcome_of(author)
         assert isinstance(outcome, Answered), outcome
         assert (len(server.questions), author.banner) == (3, "")
@@ -275,7 +265,7 @@ def test_what_may_pass_is_asked_again(make_author, said):
 def test_the_banner_says_that_it_is_tried_again(make_author):
     with HostileServer(BUSY) as server:
         author = make_author(server.url, deadline_s=0.5)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         seen = set()
         while (outcome := author.poll()) is None:
             seen.add(author.banner)
@@ -292,7 +282,7 @@ def test_backoff_grows_to_its_bound(make_author, monkeypatch):
     monkeypatch.setattr(author_module, "MAX_BACKOFF_S", 0.05)
     with HostileServer(BUSY) as server:
         author = make_author(server.url, deadline_s=1.0)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome_of(author)
         # Waits of 0.02, 0.04 and then 0.05 s: no more than 2 + 1 / 0.05 tries fit.
         assert 3 <= len(server.questions) <= 22
@@ -302,7 +292,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(make_author):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     author = make_author(f"http://127.0.0.1:{port}")
-    author.ask("/v1/checks", QUESTION)
+    author.ask("/v1/goals", QUESTION)
     while not author.banner:
         time.sleep(0.005)
     assert author.banner == "reward-gen does not answer: connection refused; trying again"
@@ -311,13 +301,13 @@ def test_a_server_that_is_not_there_yet_is_waited_for(make_author):
 
 
 @pytest.mark.parametrize(
-    "said", [None, [b"H", *[b"T"] * 10_000], [reply(200, CHECK)[:90], *[b" "] * 10_000]]
+    "said", [None, [b"H", *[b"T"] * 10_000], [reply(200, GOAL)[:90], *[b" "] * 10_000]]
 )
 def test_a_silent_or_dripping_server_costs_no_more_than_the_deadline(make_author, said):
     with HostileServer(said) as server:
         author = make_author(server.url, deadline_s=0.4)
         began_s = time.monotonic()
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome = outcome_of(author)
         assert outcome.kind == "unreachable"
         assert time.monotonic() - began_s < 3.0
@@ -327,7 +317,7 @@ def test_a_try_that_hangs_gives_way_to_the_next(make_author, monkeypatch):
     monkeypatch.setattr(author_module, "ANSWER_TIMEOUT_S", 0.2)
     with HostileServer(None, GOOD) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         assert isinstance(outcome_of(author), Answered)
         assert len(server.questions) == 2
 
@@ -351,7 +341,7 @@ def test_reward_gen_cannot_be_told_to_answer_later_than_it_is_waited_for(tmp_pat
 def test_close_ends_a_question_at_once(make_author, said):
     with HostileServer(said) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         while not server.questions:
             time.sleep(0.005)
         began_s = time.monotonic()
@@ -360,17 +350,17 @@ def test_close_ends_a_question_at_once(make_author, said):
         assert author.poll().kind == "unreachable"
         assert not [t for t in threading.enumerate() if t.name == "author"]
         with pytest.raises(RuntimeError):
-            author.ask("/v1/checks", QUESTION)
+            author.ask("/v1/goals", QUESTION)
 
 
 def test_one_question_at_a_time(make_author):
     with HostileServer(GOOD) as server:
         author = make_author(server.url)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         with pytest.raises(RuntimeError):
-            author.ask("/v1/checks", QUESTION)
+            author.ask("/v1/goals", QUESTION)
         outcome_of(author)
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome_of(author)
 
 
@@ -383,7 +373,7 @@ def test_a_learner_that_ends_waits_for_no_answer(before, closing):
     with HostileServer(None) as server:
         script = (
             f"{before}from websim_learner.adaptation.author import Author\n"
-            f"author = Author({server.url!r})\nauthor.ask('/v1/checks', {{}})\n{closing}"
+            f"author = Author({server.url!r})\nauthor.ask('/v1/goals', {{}})\n{closing}"
             "raise SystemExit(3)\n"
         )
         ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=60.0)
@@ -396,7 +386,7 @@ def test_the_token_travels_in_its_header(make_author, tmp_path):
     tokens.chmod(0o400)
     with HostileServer(GOOD) as server:
         author = make_author(server.url, load_token(tokens))
-        author.ask("/v1/checks", QUESTION)
+        author.ask("/v1/goals", QUESTION)
         outcome_of(author)
         assert server.questions[0][1]["authorization"] == f"Bearer {'c' * 32}"
 

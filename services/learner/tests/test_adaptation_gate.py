@@ -22,22 +22,24 @@ FAR = [recorded(np.linspace(4.0, 5.0 + i, 10), fitness=float(i)) for i in range(
 
 
 def test_a_reward_without_numbers_on_recorded_states_is_refused(toy_task):
-    checked = check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, FAR, FAR)
+    checked = check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, FAR, FAR, gamma=0.99)
     assert (checked.accepted, checked.tier) == (False, "dry_run")
     assert "NaN or infinite for 50 of 50 recorded steps" in checked.message
     assert "np.sqrt needs x >= 0" in checked.message
 
 
 def test_so_it_is_where_a_person_judges_and_no_preference_is_asked(toy_task):
-    assert not check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, (), FAR).accepted
-    assert check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, ()).accepted
+    assert not check_reward(
+        reward("np.sqrt(3.5 - state.x)"), toy_task, (), FAR, gamma=0.99
+    ).accepted
+    assert check_reward(reward("np.sqrt(3.5 - state.x)"), toy_task, (), gamma=0.99).accepted
 
 
 @pytest.mark.parametrize(("factor", "accepted"), [(199.0, True), (201.0, False)])
 def test_a_reward_beyond_the_limit_on_recorded_states_is_refused(toy_task, factor, accepted):
     """Of x = 5 everywhere: 995 and 1,005; the limit is 1,000."""
     at_five = [recorded([5.0] * 10, fitness=float(i)) for i in range(3)]
-    checked = check_reward(reward(f"{factor} * state.x"), toy_task, at_five, at_five)
+    checked = check_reward(reward(f"{factor} * state.x"), toy_task, at_five, at_five, gamma=0.99)
     assert checked.accepted == accepted
     if not accepted:
         assert checked.tier == "dry_run"
@@ -46,4 +48,6 @@ def test_a_reward_beyond_the_limit_on_recorded_states_is_refused(toy_task, facto
 
 def test_steps_whose_fields_are_no_numbers_are_held_against_nobody(toy_task):
     diverged = [recorded([0.1, 0.2, np.nan]), recorded([0.1, np.inf])]
-    assert check_reward(reward("1.0 - np.square(state.x)"), toy_task, (), diverged).accepted
+    assert check_reward(
+        reward("1.0 - np.square(state.x)"), toy_task, (), diverged, gamma=0.99
+    ).accepted

@@ -92,7 +92,7 @@ HONEST = {
 
 def judged(body, trajectories):
     source = f"def reward(state, action):\n    return {body}\n"
-    return preference(compile_program(source, ProgramSchema(FIELDS, 2)), trajectories)
+    return preference(compile_program(source, ProgramSchema(FIELDS, 2)), trajectories, gamma=0.99)
 
 
 @pytest.mark.parametrize("name", HACKABLE)
@@ -122,8 +122,24 @@ def test_the_score_by_hand():
         speed = float(np.round(fields["x_velocity"].mean()))
         return np.full(len(action), order[speed])
 
-    told = preference(reward, lengths)
+    told = preference(reward, lengths, gamma=0.99)
     assert (told.num_pairs, told.score) == (6, pytest.approx(4 / 6))
+
+
+@pytest.mark.parametrize(("gamma", "score"), [(0.9, 1.0), (0.5, -1.0)])
+def test_how_far_ahead_the_learner_looks_decides_what_a_late_reward_is_worth(gamma, score):
+    """The better ones are paid 5 at the third step, the worse ones 2 at the first.
+
+    5 * 0.9^2 = 4.05 is more than 2, 5 * 0.5^2 = 1.25 is less.
+    """
+    better = [behaviour(str(speed), speed, length=3) for speed in (2.0, 2.1, 2.2)]
+    worse = [behaviour(str(speed), speed, length=3) for speed in (0.0, 0.1, 0.2)]
+
+    def reward(fields, action):
+        return np.array([0.0, 0.0, 5.0] if fields["x_velocity"].mean() > 1.0 else [2.0, 0.0, 0.0])
+
+    told = preference(reward, [*better, *worse], gamma=gamma)
+    assert (told.num_pairs, told.score) == (9, score)
 
 
 def test_pairs_that_hardly_differ_do_not_count():
@@ -133,7 +149,7 @@ def test_pairs_that_hardly_differ_do_not_count():
 
 
 def test_what_is_no_number_is_neither_right_nor_wrong():
-    told = preference(lambda fields, action: np.full(len(action), np.nan), list(RUNS))
+    told = preference(lambda fields, action: np.full(len(action), np.nan), list(RUNS), gamma=0.99)
     assert told.score == 0.0
 
 
@@ -147,6 +163,16 @@ def test_the_bank_keeps_probes_and_the_ends_of_the_range():
     assert labels[:2] == ["standing still", "random actions"]
     assert len(labels) == 6
     assert {"0.3", "2.0"} <= set(labels)
+
+
+def test_the_bank_is_bounded_in_bytes():
+    # Eight columns in float64 and two actions in float32 over 300 steps; a probe of 60 steps.
+    assert [each.num_bytes for each in (RUNS[0], PROBES[1])] == [300 * 72, 60 * 72]
+    bank = TrajectoryBank(most_bytes=2 * 300 * 72 + 60 * 72 + 1)
+    bank.add(PROBES[1], probe=True)
+    for speed in (1.0, 0.5, 2.0):
+        bank.add(behaviour(str(speed), speed))
+    assert [kept.label for kept in bank.trajectories] == ["random actions", "0.5", "2.0"]
 
 
 def test_the_bank_takes_no_episode_without_steps_or_fitness():

@@ -3,7 +3,7 @@ On the toy."""
 
 import msgspec
 import pytest
-from staging import RIGHT, STEPS, Killed, die, kinds, logged, sends
+from staging import RIGHT, STEPS, Killed, die, kinds, logged, sends, task
 
 from websim_learner import run as run_module
 from websim_learner.adaptation.goal import Goal
@@ -203,7 +203,16 @@ def test_another_goal_ends_what_it_was_put_before(make):
     assert h.run.adaptation.goal.description == "go left"
     assert h.run.adaptation.waiting is None
     assert h.run._adapter.policies.proposed == {}
-    assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["lost"]
+    (right,) = [entry for entry in h.run.adaptation.rewards if entry.name == "right"]
+    assert (right.outcome, right.reason) == ("lost", "the goal was changed before a person chose")
+
+
+def test_another_task_ends_what_waits_and_says_so(make):
+    h = make()
+    h.at = {2: [sends(TO_THE_RIGHT)], 6: [sends(TRIED)], 10: [sends(task("Heavy-v0"))]}
+    h.go()
+    (right,) = [entry for entry in h.run.adaptation.rewards if entry.name == "right"]
+    assert (right.outcome, right.reason) == ("lost", "the task was changed before a person chose")
 
 
 def test_a_yes_of_an_older_journal_takes_effect_as_it_did(make):

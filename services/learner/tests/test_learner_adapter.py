@@ -219,8 +219,35 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     h.go()
     back = next(row for row in rows(h) if row["kind"] == "rolled_back")
     assert back["values"]["reward_id"] == "task"
+    assert back["values"]["why"].startswith("Since the adoption fitness changed by -")
     assert back["env_steps"] - 20 * STEPS <= 300_000
     assert h.branch.reward.id == "task"
+
+
+def test_a_reward_adopted_by_force_stays_while_no_fitness_is_lost(make, tmp_path):
+    # So small steps that nothing changes, and too few evaluations for a trend.
+    options = {"total_steps": 36 * STEPS, "ppo": {"learning_rate": 1e-9}}
+
+    def run(directory, force, later=None):
+        h = make(directory, **options)
+        h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=force))]}
+        if later is not None:
+            h.at[20] = [lambda h: h.run._adapter.replay("adopt", later)]
+        h.go()
+        return h
+
+    refused = run(tmp_path / "refused", force=False)
+    assert "Ranks" in str(refused.answers[0])
+    forced = run(tmp_path / "forced", force=True)
+    assert forced.branch.reward.id == forced.answers[0].detail
+    (adopt,) = [entry.values for entry in forced.run_dir.journal() if entry.kind == "adopt"]
+    assert adopt == {"source": FAR, "forced": True}
+    # A later life does the same; in an older journal what was overruled speaks once more.
+    again = run(tmp_path / "again", force=True, later=adopt)
+    assert again.digest() == forced.digest()
+    assert again.branch.reward.id == forced.branch.reward.id
+    older = run(tmp_path / "older", force=True, later={"source": FAR})
+    assert older.branch.reward.id == "task"
 
 
 RIGHT = """

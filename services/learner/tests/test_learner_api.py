@@ -3,16 +3,18 @@
 import json
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import get_args
 
+import httpx2
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
 from websim.service.errors import UserError
-from websim.service.http import make_app
-from websim.service.metrics import METRICS
+from websim.service.http import add_health, make_app, serve_http
+from websim.service.metrics import METRICS, make_registry
 from websim_learner.api import add_run_routes
 from websim_learner.clock import RunClock
 from websim_learner.control import MAX_PENDING, Applied, Control, TakesEffectLater
@@ -172,6 +174,32 @@ def test_too_many_waiting_commands_are_refused():
         control._queue.put(None)
     http = TestClient(app, base_url="http://127.0.0.1")
     assert http.post("/v1/run/commands", json={"kind": "pause"}).status_code == 503
+
+
+def test_health_is_told_however_many_commands_wait_for_a_long_update():
+    """More senders than the server has threads; the trainer sets their commands aside."""
+    app, control, aside = make_app("learner", "0"), Control(), []
+    add_run_routes(app, lambda: STATUS, control, EventStream(0))
+    registry = make_registry("learner", "0", lambda: iter(()))
+    add_health(app, alive=lambda: True, ready=lambda: None, registry=registry)
+    server = serve_http(app, "127.0.0.1", 0)
+    url, senders = f"{server.url}/v1/run/commands", 3 * MAX_PENDING
+
+    def send(_):
+        return httpx2.post(url, json={"kind": "checkpoint"}, timeout=20.0).status_code
+
+    try:
+        with ThreadPoolExecutor(senders) as pool:
+            sent = [pool.submit(send, n) for n in range(senders)]
+            while len(aside) < MAX_PENDING or sum(map(Future.done, sent)) < senders - MAX_PENDING:
+                if (pending := control.take(0.02)) is not None:
+                    aside.append(pending)
+                assert httpx2.get(f"{server.url}/healthz", timeout=20.0).status_code == 200
+            for pending in aside:
+                pending.answer.set_result(Applied(kind="checkpoint", update=4, env_steps=768))
+        assert Counter(each.result() for each in sent) == {200: 16, 503: 32}
+    finally:
+        server.stop()
 
 
 def test_a_command_that_must_wait_too_long_says_so(monkeypatch):

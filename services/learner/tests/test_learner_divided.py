@@ -155,6 +155,19 @@ def test_episodes_count_where_their_task_is(make_client):
     assert own.means()["length_mean"] == pytest.approx(np.mean(lengths[-100:]))
 
 
+def test_means_can_be_asked_for_while_episodes_end(monkeypatch):
+    statistics = EpisodeStatistics()
+    statistics._return.extend([1.0, 3.0])
+    isnan = np.isnan
+
+    def one_more_ends_meanwhile(value):
+        statistics._return.append(8.0)
+        return isnan(value)
+
+    monkeypatch.setattr(np, "isnan", one_more_ends_meanwhile)
+    assert statistics.means()["return_mean"] == 2.0
+
+
 def _still():
     import torch
 

@@ -5,6 +5,7 @@ import pytest
 
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
+from websim_learner import watching
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import GoalMeasure, MeasureFailed
 from websim_learner.algorithms.ppo import PPO
@@ -12,7 +13,7 @@ from websim_learner.defaults import PPOSettings
 from websim_learner.evaluation import Evaluation, chosen, evaluate, probe_trajectories
 from websim_learner.fleet import Waiter
 from websim_learner.rewards import RewardFailed, make_reward
-from websim_learner.tallies import tally
+from websim_learner.tallies import correlation, tally
 
 LAST_X = "def fitness(state, action):\n    return -np.abs(state.x)\n"
 PARTS = """
@@ -106,6 +107,20 @@ def test_shares_means_and_correlations_by_hand():
     assert tally({"a": np.zeros(0)})["a"].share == 0.0
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_a_correlation_is_the_same_in_every_unit(unit):
+    # Deviations (-1, 0, 1) and (-1, 1, 0): r = 1 / sqrt(2 * 2).
+    a, b = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 1.0])
+    assert correlation(unit * a, b) == pytest.approx(0.5)
+
+
+def test_what_differs_by_rounding_alone_does_not_vary():
+    varied = np.array([0.0, 1.0, 2.0])
+    assert correlation(np.array([0.3, 0.1 + 0.2, 0.3]), varied) is None
+    assert correlation(np.array([0.3, 0.3 + 1e-9, 0.3]), varied) == pytest.approx(0.0, abs=1e-6)
+    assert correlation(np.zeros(3), varied) is None
+
+
 def test_only_what_is_read_is_asked_for(make_client, make_measure):
     client = make_client(10)
     asked, send = set(), client.send
@@ -135,6 +150,47 @@ def test_whole_episodes_are_kept(make_client):
         # v += 0.1 a: what was sent is what moved the point
         moved = np.diff(kept.fields["velocity"][:, 0])
         np.testing.assert_allclose(moved, 0.1 * kept.action[1:, 0], atol=1e-6)
+
+
+def test_only_the_first_envs_are_recorded_and_only_of_them_all_fields_are_asked_for(
+    make_client, make_measure, monkeypatch
+):
+    monkeypatch.setattr(watching, "RECORDED_ENVS", 5)
+    client = make_client(10, shard_envs=3)
+    asked, send = {}, client.send
+
+    def watched(shard, action, fields=()):
+        asked.setdefault(client.shards[shard].first_env_id, set()).add(tuple(fields))
+        send(shard, action, fields)
+
+    client.send = watched
+    evaluation = evaluate(client, actor, 1, measure=make_measure(), trajectories=9)
+    everything, read = {("x", "velocity")}, {("x",)}
+    assert asked == {0: everything, 3: everything, 6: read, 9: read}
+    best, *_ = kept = evaluation.trajectories
+    assert best.label == "best of 5"
+    assert sorted(each.fitness for each in kept) == sorted(evaluation.episode_fitness[:5])
+
+
+def test_what_is_recorded_is_bounded_in_bytes(make_client, toy_task, monkeypatch):
+    # x, two velocities in float64, one action in float32.
+    assert watching.bytes_of_step(toy_task) == 28
+    monkeypatch.setattr(watching, "EPISODE_BYTES", 4 * 28 + 27)
+    monkeypatch.setattr(watching, "RECORDED_BYTES", 3 * 4 * 28)
+    evaluation = evaluate(make_client(10), actor, 1, trajectories=9)
+    assert evaluation.episode_length.min() > 4
+    assert [each.length for each in evaluation.trajectories] == [4, 4, 4]
+    assert [each.num_bytes for each in evaluation.trajectories] == [112, 112, 112]
+
+
+def test_nothing_depends_on_the_order_in_which_shards_answer(make_client, make_measure, reward):
+    made = [
+        evaluate(make_client(10, shuffle=n), actor, 1, measure=make_measure(), reward=reward)
+        for n in (1, 2)
+    ]
+    assert made[0].components == made[1].components
+    for name in ("episode_fitness", "episode_reward"):
+        assert np.array_equal(getattr(made[0], name), getattr(made[1], name)), name
 
 
 def test_episodes_are_chosen_from_all_over_the_range():

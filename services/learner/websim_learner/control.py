@@ -1,6 +1,7 @@
 """Commands from outside: they wait here until the trainer stands between two updates."""
 
 import queue
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -19,8 +20,9 @@ MAX_GOAL = 2000
 MAX_TASK = 400
 """Characters of a task's name."""
 
-MAX_PENDING = 64
-"""Commands that may wait for the end of an update."""
+MAX_PENDING = 16
+"""Commands that may wait for the end of an update. Each one's sender holds one of the 40 threads of
+the HTTP server, which health and status need too."""
 
 
 class _Command(BaseModel):
@@ -259,6 +261,8 @@ class Control:
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Pending] = queue.Queue(MAX_PENDING)
+        # The trainer sets commands aside: the queue alone does not bound how many senders wait.
+        self._senders = threading.BoundedSemaphore(MAX_PENDING)
         self._over = False
 
     def submit(self, command: Command, timeout_s: float) -> Applied:
@@ -266,21 +270,29 @@ class Control:
 
         Raises:
             RunOver: there is nobody to apply it.
-            TooManyCommands: the queue is full.
+            TooManyCommands: so many wait already.
             TimeoutError: it still waits for an update to end; it will be applied then.
             TakesEffectLater: the fleet failed in the midst of it.
             UserError: it was refused; says why.
         """
-        pending = Pending(command, Future())
         if self._over:
             raise RunOver
+        if not self._senders.acquire(blocking=False):
+            raise TooManyCommands
+        try:
+            return self._put(command).answer.result(timeout_s)
+        finally:
+            self._senders.release()
+
+    def _put(self, command: Command) -> Pending:
+        pending = Pending(command, Future())
         try:
             self._queue.put_nowait(pending)
         except queue.Full:
             raise TooManyCommands from None
         if self._over:
             self.close()
-        return pending.answer.result(timeout_s)
+        return pending
 
     def take(self, timeout_s: float = 0.0) -> Pending | None:
         """Return the next command; None when there is none within the time."""

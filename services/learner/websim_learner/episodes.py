@@ -1,7 +1,8 @@
-"""One episode of each env of a session, and what is kept of its steps."""
+"""One episode of each env of a session, whose steps are shown to a watcher as they come."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ Act = Callable[[int, int, Float32], Float32]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a shard of n envs; copies."""
+    """One step of a shard of n envs, as the fleet lends it: what is to last is copied."""
 
     running: Bool
     """Envs whose first episode this step belongs to. Shape: (n,)."""
@@ -36,6 +37,26 @@ class Step:
         """Transitions of first episodes in which the engine did not diverge. Shape: (n,)."""
         return self.running & ~self.invalid
 
+    def first(self, rows: int) -> "Step":
+        """Return a copy of the first envs."""
+        return Step(
+            running=self.running[:rows].copy(),
+            action=self.action[:rows].copy(),
+            task_reward=self.task_reward[:rows].copy(),
+            invalid=self.invalid[:rows].copy(),
+            fields={name: values[:rows].copy() for name, values in self.fields.items()},
+        )
+
+
+class StepWatcher(Protocol):
+    """Sees the steps of first episodes."""
+
+    def fields(self, shard: int) -> tuple[str, ...]:
+        """Return the fields to ask for with a shard's steps."""
+
+    def note(self, shard: int, step: Step) -> None:
+        """Take in a step; may raise."""
+
 
 @dataclass(frozen=True)
 class FirstEpisodes:
@@ -46,16 +67,11 @@ class FirstEpisodes:
     episode_length: Float64
     episode_fitness: Float64
     episode_success: Float64
-    first_env_id: tuple[int, ...]
-    """Of each shard."""
-    steps: tuple[list[Step], ...]
-    """Of each shard; empty lists when steps were not kept."""
 
 
 @dataclass
 class _Shard:
     running: Bool
-    steps: list[Step] = field(default_factory=list)
     done: int = 0
     action: Float32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
@@ -66,21 +82,19 @@ def run_first_episodes(
     seed: int,
     waiter: Waiter,
     *,
-    fields: Sequence[str] = (),
-    keep: bool = False,
+    watcher: StepWatcher | None = None,
     only: int | None = None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
-    Nothing is judged here: a program that fails later leaves a session that can be used again.
+    A watcher that raises ends it, and leaves a session that can be used again.
 
     Args:
         client: the session; nothing is outstanding on it.
         act: decides.
         seed: re-keys the session, so that episodes start from the same states every time.
         waiter: waits for results; it may stop the whole.
-        fields: names of the fields to ask for.
-        keep: whether steps are kept.
+        watcher: sees each step; None: nobody does.
         only: wait for this env alone, and leave other shards alone; None for all.
 
     Raises:
@@ -101,10 +115,15 @@ def run_first_episodes(
         result = waiter.receive(client)
         shard, rows = shards[result.shard], spans[result.shard]
         if result.kind != "reset":
-            if keep:
-                kept = {name: result.fields[name].copy() for name in fields}
-                reward, invalid = result.reward.copy(), result.invalid.copy()
-                shard.steps.append(Step(shard.running.copy(), shard.action, reward, invalid, kept))
+            if watcher is not None:
+                seen = {name: result.fields[name] for name in watcher.fields(result.shard)}
+                step = Step(shard.running, shard.action, result.reward, result.invalid, seen)
+                try:
+                    watcher.note(result.shard, step)
+                except Exception:
+                    for _ in range(outstanding - 1):
+                        waiter.receive(client)
+                    raise
             shard.done += 1
         for k, index in enumerate(result.ended.tolist()):
             if shard.running[index]:
@@ -117,10 +136,9 @@ def run_first_episodes(
                 )
         if shard.running.any():
             shard.action = act(result.shard, shard.done, result.obs)
-            client.send(result.shard, shard.action, tuple(fields))
+            fields = watcher.fields(result.shard) if watcher is not None else ()
+            client.send(result.shard, shard.action, fields)
         else:
             outstanding -= 1
-    starts = tuple(rows.start for rows in spans)
     returns, lengths, fitness, success = table
-    steps = tuple(shard.steps for shard in shards)
-    return FirstEpisodes(returns, lengths, fitness, success, starts, steps)
+    return FirstEpisodes(returns, lengths, fitness, success)

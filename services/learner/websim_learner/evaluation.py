@@ -1,7 +1,7 @@
 """Evaluation: the mean action's episodes, on a session of its own, never learned from."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import ComponentTally, Trajectory
 from websim_learner.adaptation.trend import mean_of
-from websim_learner.episodes import Act, FirstEpisodes, run_first_episodes
+from websim_learner.episodes import Act, run_first_episodes
 from websim_learner.fleet import FleetClient, Waiter
 from websim_learner.models import ActionScale, NumpyActor
 from websim_learner.randomness import Stream, generator
 from websim_learner.rewards import Reward
-from websim_learner.tallies import tally
+from websim_learner.watching import Recorder, Watcher
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -38,7 +38,8 @@ class Evaluation:
     components: dict[str, ComponentTally] = field(default_factory=dict)
     """Of the reward in force, over the valid transitions of all episodes."""
     trajectories: tuple[Trajectory, ...] = ()
-    """Best, worst and median episode by fitness, then others from all over the range."""
+    """Best, worst and median episode by fitness of those of the first envs, which are recorded,
+    then others from all over the range."""
 
     @property
     def fitness_mean(self) -> float | None:
@@ -72,7 +73,7 @@ def evaluate(
         waiter: waits for results; it may stop the evaluation.
         measure: the goal's; None for the task's own fitness.
         reward: the one in force; None for the task's own.
-        trajectories: how many episodes to keep whole, at most.
+        trajectories: how many episodes to keep, at most, of those that are recorded.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -81,19 +82,18 @@ def evaluate(
     actor = make_actor(max(span.num_envs for span in client.shards))
     scale = ActionScale.of(client.task.action_low, client.task.action_high)
     program = reward if reward is not None and reward.source is not None else None
-    fields = _fields(client, measure, program, trajectories)
+    watcher = Watcher(client, measure, program, record=trajectories > 0)
     episodes = run_first_episodes(
         client,
         lambda shard, t, obs: scale(actor.mean(obs)),
         seed,
         waiter or Waiter(),
-        fields=fields,
-        keep=measure is not None or program is not None or trajectories > 0,
+        watcher=watcher,
     )
-    fitness = episodes.episode_fitness if measure is None else _fitness(episodes, measure)
+    fitness = episodes.episode_fitness if measure is None else watcher.fitness()
     sums, components = episodes.episode_return, dict[str, ComponentTally]()
     if program is not None:
-        sums, components = _rewards(episodes, program, fitness)
+        sums, components = watcher.rewards(fitness)
     return Evaluation(
         episode_return=episodes.episode_return,
         episode_length=episodes.episode_length,
@@ -101,10 +101,16 @@ def evaluate(
         episode_success=episodes.episode_success,
         episode_reward=sums,
         components=components,
-        trajectories=tuple(
-            trajectory(episodes, env_id, float(fitness[env_id]), label)
-            for env_id, label in chosen(fitness, trajectories)
-        ),
+        trajectories=_recorded(watcher.recorder, fitness, trajectories),
+    )
+
+
+def _recorded(recorder: Recorder | None, fitness: Float64, count: int) -> tuple[Trajectory, ...]:
+    if recorder is None:
+        return ()
+    return tuple(
+        recorder.trajectory(env_id, float(fitness[env_id]), label)
+        for env_id, label in chosen(fitness[: recorder.num_envs], count)
     )
 
 
@@ -138,12 +144,13 @@ def probe_trajectories(
         "highest actions": lambda *_: scale(one),
         "lowest actions": lambda *_: scale(-one),
     }
-    names = tuple(info.name for info in task.fields)
     probes = []
     for label, act in policies.items():
-        episodes = run_first_episodes(client, act, seed, waiter, fields=names, keep=True, only=0)
-        fitness = episodes.episode_fitness if measure is None else _fitness(episodes, measure)
-        probes.append(trajectory(episodes, 0, float(fitness[0]), label))
+        recorder = (watcher := Watcher(client, measure, record=True)).recorder
+        episodes = run_first_episodes(client, act, seed, waiter, watcher=watcher, only=0)
+        fitness = episodes.episode_fitness if measure is None else watcher.fitness()
+        assert recorder is not None
+        probes.append(recorder.trajectory(0, float(fitness[0]), label))
     return tuple(probes)
 
 
@@ -163,64 +170,3 @@ def chosen(fitness: Float64, count: int) -> list[tuple[int, str]]:
         (int(ranked[rank]), f"{named[rank]} of {n}" if rank in named else f"rank {n - rank} of {n}")
         for rank in ranks
     ]
-
-
-def trajectory(episodes: FirstEpisodes, env_id: int, fitness: float, label: str) -> Trajectory:
-    """Return the first episode of an env whole; its steps were kept."""
-    shard = max(s for s, first in enumerate(episodes.first_env_id) if first <= env_id)
-    row = env_id - episodes.first_env_id[shard]
-    # Where the engine diverged, which ends an episode, there is nothing to judge.
-    steps = [step for step in episodes.steps[shard] if step.counted[row]]
-    if not steps:
-        return Trajectory(label, fitness, {}, np.zeros((0, 0), np.float32))
-    names = steps[0].fields
-    return Trajectory(
-        label=label,
-        fitness=fitness,
-        fields={name: np.stack([step.fields[name][row] for step in steps]) for name in names},
-        action=np.stack([step.action[row] for step in steps]),
-    )
-
-
-def _fields(
-    client: FleetClient, measure: GoalMeasure | None, program: Reward | None, trajectories: int
-) -> Sequence[str]:
-    """Return the fields that are needed, in the task's order."""
-    everything = [info.name for info in client.task.fields]
-    if trajectories > 0:
-        return everything
-    needed = {*(measure.fields if measure else ()), *(program.fields if program else ())}
-    return [name for name in everything if name in needed]
-
-
-def _fitness(episodes: FirstEpisodes, measure: GoalMeasure) -> Float64:
-    """Return the fitness of first episodes by the goal's measure. Shape: (num_envs,)."""
-    fitness = np.full_like(episodes.episode_fitness, np.nan)
-    for first, steps in zip(episodes.first_env_id, episodes.steps, strict=True):
-        if steps:
-            # Step by step in the shard's own rows, as the worker does: the same bits.
-            n = len(steps[0].running)
-            counted = measure.begin(n)
-            for step in steps:
-                counted.add(step.fields, step.action, step.counted)
-            fitness[first : first + n] = counted.report()
-    return fitness
-
-
-def _rewards(
-    episodes: FirstEpisodes, reward: Reward, fitness: Float64
-) -> tuple[Float64, dict[str, ComponentTally]]:
-    """Return the sum of a reward over each first episode (num_envs,), and its components."""
-    total = np.zeros_like(fitness)
-    values: dict[str, list[Float64]] = {}
-    sums: dict[str, Float64] = {}
-    for first, steps in zip(episodes.first_env_id, episodes.steps, strict=True):
-        for step in steps:
-            guarded = reward.judge_step(step.fields, step.action, step.task_reward)
-            rows, counted = slice(first, first + len(step.running)), step.counted
-            total[rows] += np.where(counted, guarded.total, 0.0)
-            for name, part in guarded.components.items():
-                values.setdefault(name, []).append(part[counted])
-                sums.setdefault(name, np.zeros_like(fitness))[rows] += np.where(counted, part, 0.0)
-    flat = {name: np.concatenate(parts) for name, parts in values.items()}
-    return total, tally(flat, sums, fitness)

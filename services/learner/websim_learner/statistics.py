@@ -14,7 +14,8 @@ WINDOW = 100
 
 
 def _mean(values: deque[float]) -> float | None:
-    known = [value for value in values if not np.isnan(value)]
+    # HTTP threads ask while the trainer adds: a copy is made in one go.
+    known = [value for value in list(values) if not np.isnan(value)]
     return float(np.mean(known)) if known else None
 
 
@@ -59,7 +60,7 @@ class EpisodeStatistics:
         """
         return {
             "return_mean": _mean(self._return),
-            "return_std": float(np.std(self._return)) if self._return else None,
+            "return_std": float(np.std(list(self._return))) if self._return else None,
             "length_mean": _mean(self._length),
             "fitness_mean": _mean(self._fitness),
             "success_mean": _mean(self._success),

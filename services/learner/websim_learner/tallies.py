@@ -9,6 +9,9 @@ from websim_learner.adaptation.points import ComponentTally
 
 Float64 = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Relative difference of sums that is rounding."""
+
 
 def tally(
     components: Mapping[str, Float64],
@@ -40,9 +43,13 @@ def correlation(a: Float64 | None, b: Float64 | None) -> float | None:
     """Return Pearson's correlation of two rows (k,); None where one of them does not vary."""
     if a is None or b is None or len(a) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
-    # Equal numbers have a mean that differs from them in its last bit, so spread is not a test.
-    if (a == a[0]).all() or (b == b[0]).all():
+    if not (_varies(a) and _varies(b)):
         return None
-    x, y = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt(np.square(x).sum()) * np.sqrt(np.square(y).sum()))
-    return float(np.clip((x * y).sum() / norm, -1.0, 1.0)) if norm > 0 else None
+    # r = sum(x y) / sqrt(sum(x^2) sum(y^2)), of deviations from the mean in units of their spread.
+    x, y = ((each - each.mean()) / np.ptp(each) for each in (a, b))
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
+
+
+def _varies(row: Float64) -> bool:
+    """Return whether numbers differ by more than rounding, whatever their unit."""
+    return bool(np.ptp(row) > ROUNDING * np.abs(row).max())

@@ -132,6 +132,39 @@ def test_when_claude_fails_the_library_stands_in_and_says_so(api, generator, ste
     assert len(names(answer, accepted=True)) == 2
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (message("", stop_reason="refusal", content=[]), ("", "refusal")),
+        (
+            message('{"diagnosis": "cut', stop_reason="max_tokens"),
+            ('{"diagnosis": "cut', "max_tokens"),
+        ),
+        (message("I cannot do JSON"), ("I cannot do JSON", "end_turn")),
+    ],
+    ids=["refusal", "truncated", "invalid"],
+)
+@pytest.mark.parametrize("corrects", [False, True], ids=["at first", "as a correction"])
+def test_an_answer_of_no_use_is_paid_for_and_told_with_its_question(
+    api, generator, step, said, corrects
+):
+    first = [message(answer_text(written("a"), written("b", BROKEN)))] if corrects else []
+    api.then(*first, step)
+
+    answer = rewards(generator)
+
+    assert len(answer.exchanges) == answer.usage.attempts == len(first) + 1
+    last = answer.exchanges[-1]
+    assert (last.response, last.stop_reason) == said
+    assert last.prompt == api.requests[-1]["messages"][0]["content"]
+
+
+def test_what_was_never_answered_is_no_exchange(api, generator):
+    api.then(error(401, "authentication_error"))
+
+    assert rewards(generator).exchanges == ()
+
+
 def test_a_failed_correction_leaves_what_was_accepted(api, generator):
     api.then(
         message(answer_text(written("a"), written("b", BROKEN))),

@@ -110,6 +110,8 @@ def test_when_claude_fails_the_library_answers_and_says_so(api, measure, steps, 
     assert answer.not_understood == ("limbo",)
     assert [failure.kind for failure in answer.failures] == [kind]
     assert answer.usage.attempts == len(steps)
+    # Whatever was answered is told with its question, though nothing came of it.
+    assert len(answer.exchanges) == sum(step.status == 200 for step in steps)
 
 
 def test_without_time_left_a_fitness_is_not_corrected(api, measure, monkeypatch):

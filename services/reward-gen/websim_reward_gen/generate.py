@@ -85,6 +85,7 @@ class Generator:
             except ProviderFailure as failure:
                 self._counts.failures[provider.name, failure.kind] += 1
                 spent = add_usage(spent, failure.usage)
+                exchanges += failure.exchanges
                 failures.append(failure_view(provider, failure))
                 continue
             spent = add_usage(spent, result.usage)
@@ -132,6 +133,7 @@ class Generator:
                 # What was accepted stands without the corrections.
                 self._counts.failures[provider.name, failure.kind] += 1
                 usage = add_usage(usage, failure.usage)
+                exchanges += failure.exchanges
             else:
                 usage = add_usage(usage, corrected.usage)
                 exchanges += corrected.exchanges

@@ -56,7 +56,7 @@ class Goals:
             except ProviderFailure as failure:
                 self._counts.failures[provider.name, failure.kind] += 1
                 failures = (failure_view(provider, failure),)
-                proposal = replace(proposal, usage=failure.usage)
+                proposal = replace(proposal, usage=failure.usage, exchanges=failure.exchanges)
         verdict = await self._judge(proposal, request)
         if verdict is not None and not verdict.accepted:
             description = f"the measure of it is refused: {verdict.message}; a person judges"
@@ -75,7 +75,8 @@ class Goals:
             except ProviderFailure as failure:
                 spent = add_usage(first.usage, failure.usage)
                 message = f"{failure}; its fitness was refused: {verdict.message}"
-                raise ProviderFailure(failure.kind, message, spent) from None
+                said = first.exchanges + failure.exchanges
+                raise ProviderFailure(failure.kind, message, spent, said) from None
             verdict = await self._judge(proposal, request)
             proposal = replace(
                 proposal,
@@ -84,7 +85,7 @@ class Goals:
             )
         if verdict is not None and not verdict.accepted:
             message = f"its fitness is refused: {verdict.message}"
-            raise ProviderFailure("invalid", message, proposal.usage)
+            raise ProviderFailure("invalid", message, proposal.usage, proposal.exchanges)
         return _answer(provider, proposal, verdict, ())
 
     async def _judge(self, proposal: GoalProposal, request: GoalRequest) -> Verdict | None:

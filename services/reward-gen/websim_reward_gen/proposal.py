@@ -110,12 +110,20 @@ class ProviderFailure(Exception):
     Attributes:
         kind: the class of the failure.
         usage: what the attempts cost all the same.
+        exchanges: what was asked and answered all the same.
     """
 
-    def __init__(self, kind: FailureKind, message: str, usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        usage: Usage | None = None,
+        exchanges: tuple[Exchange, ...] = (),
+    ) -> None:
         super().__init__(message[:MAX_FAILURE_TEXT])
         self.kind: FailureKind = kind
         self.usage = usage or Usage()
+        self.exchanges = exchanges
 
 
 class Provider(Protocol):

@@ -201,6 +201,9 @@ class Adapter(Steered):
                 source = values["source"]
                 # It has passed the gate of its time, whatever the present one says.
                 preferred = self._verdict(source).preference if source else None
+                if values.get("forced", False):
+                    # Older journals do not say so: there, what was overruled spoke once more.
+                    preferred = None
                 self._adopt_source(source, preferred)
             case "measure_failed":
                 self._lose_measure(values["why"])

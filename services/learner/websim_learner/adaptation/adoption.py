@@ -31,15 +31,18 @@ class Adoptions(AdapterCore):
         """Adopt a reward without a trial; the guards watch what comes of it."""
         entry = self.state.entry(reward)
         source = entry.source if entry is not None else reward
-        preferred: Preference | None = None
+        preferred, forced = None, False
         if reward != TASK_REWARD_ID:
             if source is None or (entry is None and "def " not in source):
                 raise UserError(
                     f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
                 )
-            preferred = self._checked(source, force=force).preference
+            checked = self._checked(source, force=force)
+            forced = not checked.accepted
+            # A preference that a person overrules takes nothing back; lost fitness does.
+            preferred = None if forced else checked.preference
         source = None if reward == TASK_REWARD_ID else source
-        self.books.journal("adopt", {"source": source})
+        self.books.journal("adopt", {"source": source, "forced": forced})
         return self._judged(lambda: self._adopt_source(source, preferred))
 
     def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:

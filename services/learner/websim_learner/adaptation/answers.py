@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-Path = Literal["/v1/rewards", "/v1/goals", "/v1/checks"]
+Path = Literal["/v1/rewards", "/v1/goals"]
 
 MAX_TOLD = 300
 """Characters of a refusal that are passed on."""
@@ -158,19 +158,11 @@ class GoalAnswer(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError('kind "program" needs program and accumulate')
 
 
-class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on anybody's program."""
+Answer = RewardAnswer | GoalAnswer
 
-    verdict: Verdict
-    weights: dict[str, float] = {}
-
-
-Answer = RewardAnswer | GoalAnswer | CheckAnswer
-
-ANSWERS: dict[Path, type[RewardAnswer] | type[GoalAnswer] | type[CheckAnswer]] = {
+ANSWERS: dict[Path, type[RewardAnswer] | type[GoalAnswer]] = {
     "/v1/rewards": RewardAnswer,
     "/v1/goals": GoalAnswer,
-    "/v1/checks": CheckAnswer,
 }
 """Which of them answers what."""
 

@@ -74,11 +74,17 @@ class Books:
         """Updates and env steps done."""
         return self._ledger.updates, self._ledger.env_steps
 
+    @property
+    def _adaptation(self) -> int:
+        """The number of the adaptation whose candidates are tried, else of the newest."""
+        proposal = self.state.proposal
+        return self.state.adaptations if proposal is None else proposal.adaptation
+
     def row(self, kind: str, values: msgspec.Struct | dict[str, Any]) -> None:
         """Append a row to the log; it is on disk when this returns."""
         update, env_steps = self.when
         plain = as_values(values) if isinstance(values, msgspec.Struct) else values
-        self._log.append(kind, update, env_steps, self.state.adaptations, plain)
+        self._log.append(kind, update, env_steps, self._adaptation, plain)
         self.state.log_rows = self._log.position
 
     def journal(self, kind: str, values: dict[str, Any]) -> None:
@@ -97,7 +103,7 @@ class Books:
             AdaptationRecord(
                 update=update,
                 env_steps=env_steps,
-                adaptation=self.state.adaptations,
+                adaptation=self._adaptation,
                 event=event,
                 message=message,
                 values=values,

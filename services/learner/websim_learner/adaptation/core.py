@@ -128,6 +128,17 @@ class AdapterCore(abc.ABC):
                 "this run does not adapt", "Turn it on: `websim adapt auto`, or approve."
             )
 
+    def _require_idle(self) -> None:
+        """Refuse what would begin an adaptation while another one is not over.
+
+        Raises:
+            UserError: the run does not adapt; or candidates are asked for, to be tried, or wait.
+        """
+        self._require_on()
+        state = self.state
+        if any(each is not None for each in (state.asked, state.proposal, state.waiting)):
+            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+
     def _checked(self, source: str, *, force: bool) -> Checked:
         """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
 
@@ -142,8 +153,8 @@ class AdapterCore(abc.ABC):
 
     def _verdict(self, source: str) -> Checked:
         """Return what the gate says of a reward."""
-        known = self._known_behaviours()
-        return check_reward(source, self.task, known, self.bank.trajectories)
+        known, gamma = self._known_behaviours(), self._branch.settings.gamma
+        return check_reward(source, self.task, known, self.bank.trajectories, gamma=gamma)
 
     def _known_behaviours(self) -> list[Trajectory]:
         """Return what a reward is to rank as fitness does; nothing where a person judges."""
@@ -213,7 +224,7 @@ class AdapterCore(abc.ABC):
             )
         return waiting
 
-    def _answered(self, chosen: str, why: str = "a person chose otherwise") -> None:
+    def _answered(self, chosen: str, why: str) -> None:
         """Forget what waited last; those not chosen have lost, and the next author reads why."""
         waiting = self.state.waiting
         self.state.waiting = before = waiting and waiting.before

@@ -20,6 +20,7 @@ from websim_learner.adaptation.requests import (
     Trigger,
     finite,
 )
+from websim_learner.tallies import correlation
 
 CURVE_POINTS = 10
 """Values of a curve: its shape, not its noise."""
@@ -78,7 +79,7 @@ def _told(
         fitness_target=finite(target),
         fitness_slope_low=finite(slope_low_per_million),
         episode_length=finite(mean(last.length)),
-        reward_fitness_correlation=correlation(same),
+        reward_fitness_correlation=reward_fitness_correlation(same),
         components=_components(_sound(last)),
         curves=_curves(points, same),
     )
@@ -153,16 +154,16 @@ def _components(tallies: Mapping[str, ComponentTally]) -> dict[str, ComponentFee
 
 
 def _component(tally: ComponentTally) -> ComponentFeedback:
-    correlation = finite(tally.fitness_correlation)
+    told = finite(tally.fitness_correlation)
     return ComponentFeedback(
         share=min(max(tally.share, 0.0), 1.0),
         mean=tally.mean,
         std=max(tally.std, 0.0),
-        fitness_correlation=None if correlation is None else min(max(correlation, -1.0), 1.0),
+        fitness_correlation=None if told is None else min(max(told, -1.0), 1.0),
     )
 
 
-def correlation(points: Sequence[EvalPoint]) -> float | None:
+def reward_fitness_correlation(points: Sequence[EvalPoint]) -> float | None:
     """Return how the reward's return goes with fitness over all episodes judged by it.
 
     None where one of them does not vary, or of too few episodes.
@@ -176,9 +177,4 @@ def correlation(points: Sequence[EvalPoint]) -> float | None:
     if len(pairs) < MIN_CORRELATED:
         return None
     reward, fitness = np.array(pairs, np.float64).T
-    reward, fitness = reward - reward.mean(), fitness - fitness.mean()
-    # r = sum(x y) / sqrt(sum(x^2) sum(y^2)), of deviations from the mean.
-    scale = float(np.sqrt((reward @ reward) * (fitness @ fitness)))
-    if scale <= 1e-12 * max(1.0, float(np.abs(pairs).max()) ** 2):
-        return None
-    return float(np.clip(reward @ fitness / scale, -1.0, 1.0))
+    return correlation(reward, fitness)

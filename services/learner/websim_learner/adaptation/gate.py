@@ -66,6 +66,8 @@ def check_reward(
     task: TaskInfo,
     trajectories: Sequence[Trajectory],
     recorded: Sequence[Trajectory] = (),
+    *,
+    gamma: float,
 ) -> Checked:
     """Judge a reward program from anyone.
 
@@ -74,6 +76,7 @@ def check_reward(
         task: whose fields it may read.
         trajectories: stored ones, good and bad, for the preference test.
         recorded: stored ones on which it is to have numbers, of a usual size.
+        gamma: discount per env step of what is to learn from it.
     """
     try:
         program = compile_program(source, schema_of(task))
@@ -94,7 +97,7 @@ def check_reward(
                     program_id=program.id,
                     message=problem[:MAX_MESSAGE],
                 )
-            ranked = rank(confined, trajectories)
+            ranked = rank(confined, trajectories, gamma)
     except SandboxError as error:
         message = f"its trial gave no result: {error}"
         return Checked(

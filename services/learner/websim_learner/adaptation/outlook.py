@@ -5,7 +5,7 @@ Slopes are those that decisions rest on (guards.py); no NaN and no infinity leav
 
 from collections.abc import Sequence
 
-from websim_learner.adaptation.feedback import correlation, mean
+from websim_learner.adaptation.feedback import mean, reward_fitness_correlation
 from websim_learner.adaptation.guards import PER_MILLION, fitness_slope
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.requests import finite
@@ -22,7 +22,7 @@ def outlook(points: Sequence[EvalPoint], settings: TriggerSettings) -> dict[str,
     last = points[-1]
     told = {
         "reward_return_mean": finite(mean(last.reward_return)),
-        "reward_fitness_correlation": correlation(
+        "reward_fitness_correlation": reward_fitness_correlation(
             [point for point in points if point.reward_id == last.reward_id]
         ),
     }

@@ -52,7 +52,10 @@ class EvalPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One episode of a policy, kept to see which behaviour a reward prefers."""
+    """One episode of a policy, kept to see which behaviour a reward prefers.
+
+    Of one that would take more than `watching.EPISODE_BYTES` these are the first steps.
+    """
 
     label: str
     """Where it comes from, for people: "update 120", "standing still"."""
@@ -67,3 +70,8 @@ class Trajectory:
     def length(self) -> int:
         """Env steps T."""
         return len(self.action)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its arrays."""
+        return self.action.nbytes + sum(values.nbytes for values in self.fields.values())

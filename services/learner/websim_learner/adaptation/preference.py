@@ -18,8 +18,6 @@ from websim_learner.adaptation.points import Trajectory
 Evaluate = Callable[[Mapping[str, NDArray[np.float64]], NDArray[np.float32]], NDArray[np.floating]]
 """A reward over steps: fields and actions of T steps to T rewards. Shape: (T,)."""
 
-GAMMA = 0.99
-"""Discount of the return that trajectories are ranked by, as the learner's."""
 CLEAR_SHARE = 0.1
 """Of the range of fitness: two trajectories further apart than this are clearly ordered."""
 MIN_PAIRS = 6
@@ -31,7 +29,9 @@ _TIE = 1e-9
 
 
 BANK_SIZE = 24
-"""Trajectories kept: 276 pairs, and tens of megabytes for the largest bundled task."""
+"""Trajectories kept: 276 pairs."""
+BANK_BYTES = 64 * 1024 * 1024
+"""Of all of them, which go into every checkpoint: nine whole episodes of Humanoid-v5."""
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def preference(
     evaluate: Evaluate,
     trajectories: Sequence[Trajectory],
     *,
-    gamma: float = GAMMA,
+    gamma: float,
     min_score: float = MIN_SCORE,
 ) -> Preference:
     """Return whether a reward prefers the trajectories that fitness prefers.
@@ -69,15 +69,13 @@ def preference(
     Args:
         evaluate: the reward.
         trajectories: behaviours of different fitness, those worth nothing among them.
-        gamma: discount per env step.
+        gamma: discount per env step, the learner's.
         min_score: lowest score that passes.
     """
     return judge(rank(evaluate, trajectories, gamma), min_score)
 
 
-def rank(
-    evaluate: Evaluate, trajectories: Sequence[Trajectory], gamma: float = GAMMA
-) -> list[Ranked]:
+def rank(evaluate: Evaluate, trajectories: Sequence[Trajectory], gamma: float) -> list[Ranked]:
     """Return what a reward pays trajectories, those of unknown fitness and empty ones left out.
 
     They are ranked by discounted return, which is what a policy learns to raise: a reward that
@@ -86,7 +84,7 @@ def rank(
     Args:
         evaluate: the reward.
         trajectories: behaviours of different fitness.
-        gamma: discount per env step.
+        gamma: discount per env step, the learner's.
     """
     return [
         Ranked(
@@ -166,13 +164,14 @@ class TrajectoryBank:
     """Trajectories of different fitness, few enough to keep, for `preference`.
 
     Probes (scripted behaviours such as standing still) stay. Of the others, when there are too
-    many, the one goes whose neighbours in fitness are closest together: the range stays covered,
-    its ends for certain. Of equals the oldest goes.
+    many, in number or in bytes, the one goes whose neighbours in fitness are closest together: the
+    range stays covered, its ends for certain. Of equals the oldest goes.
     """
 
-    def __init__(self, size: int = BANK_SIZE) -> None:
-        """Make an empty bank of at most `size` trajectories."""
+    def __init__(self, size: int = BANK_SIZE, most_bytes: int = BANK_BYTES) -> None:
+        """Make an empty bank of at most `size` trajectories and `most_bytes` bytes."""
         self._size = size
+        self._most_bytes = most_bytes
         self._probes: list[Trajectory] = []
         self._others: list[Trajectory] = []
 
@@ -197,8 +196,13 @@ class TrajectoryBank:
             self._probes = [*others, trajectory]
         else:
             self._others.append(trajectory)
-        while len(self._probes) + len(self._others) > self._size:
+        while self._others and self._is_too_large():
             del self._others[_most_redundant([kept.fitness for kept in self._others])]
+
+    def _is_too_large(self) -> bool:
+        kept = self.trajectories
+        too_many = len(kept) > self._size
+        return too_many or sum(each.num_bytes for each in kept) > self._most_bytes
 
     def clear(self) -> None:
         """Forget everything: fitness is measured by another goal now."""

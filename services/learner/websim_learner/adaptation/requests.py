@@ -141,13 +141,6 @@ def goal_request(run: str, task: TaskInfo, description: str) -> dict[str, Any]:
     return {"run": plain_name(run), "task": task_body(task), "description": description}
 
 
-def check_request(
-    task: TaskInfo, source: str, kind: Literal["reward", "fitness"] = "reward"
-) -> dict[str, Any]:
-    """Return the question whether a program passes the gate (`/v1/checks`)."""
-    return {"task": task_body(task), "program": source, "kind": kind}
-
-
 def plain_name(name: str) -> str:
     """Return a name of the characters that reward-gen takes for one; "none" for an empty one."""
     return re.sub(r"[^A-Za-z0-9_.:/-]", "_", name)[-MAX_NAME:] or "none"

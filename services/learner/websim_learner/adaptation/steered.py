@@ -74,16 +74,19 @@ class Steered(Unmeasured):
         """Judge by another goal from now on; results so far stay with theirs."""
         goal = msgspec.structs.replace(goal, n=self.state.goal.n + 1)
         self.examiner.set_goal(goal, self._branch.client.task)
-        # Its measure waited under a number, which an answer took that is in no journal.
+        # Its measure may have waited under a number, since an answer that is in no journal.
         number = {"adaptation": self.state.adaptations}
         self.books.journal("goal", msgspec.to_builtins(goal) | number)
         self._begin_goal(goal)
 
-    def _begin_goal(self, goal: Goal) -> None:
-        """Go on for a goal; what was asked, to be tried or proposed for the one before is void."""
+    def _begin_goal(self, goal: Goal, what: str = "goal") -> None:
+        """Go on for a goal; what was asked, to be tried or proposed for the one before is void.
+
+        `what` was changed, for people.
+        """
         state = self.state
         state.waiting = None
-        self._answered("")
+        self._answered("", f"the {what} was changed before a person chose")
         self._want_no_candidates()
         state.asked_goal = None
         self._judge_by(goal)
@@ -111,13 +114,11 @@ class Steered(Unmeasured):
         measure = f"the own fitness of {branch.client.task.id}"
         goal = Goal(n=state.goal.n + 1, fitness_description=measure)
         self.examiner.change_task(goal, branch.client.task)
-        self._begin_goal(goal)
+        self._begin_goal(goal, "task")
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
-        self._require_on()
-        if self.state.asked is not None or self.state.waiting is not None:
-            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        self._require_idle()
         self.books.journal("ask", {"reason": reason})
         self._pull(Trigger(kind="manual", what="ask", sentence=reason or "a person asks"))
         return f"adaptation {self.state.adaptations}"
@@ -189,7 +190,7 @@ class Steered(Unmeasured):
         ):
             why += "; the policy goes on from where it is by now"
             policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
-        self._answered(chosen)
+        self._answered(chosen, "a person chose otherwise")
         self._adopt(policy, baseline, None, why)
         self._begin_probation()
         return self._branch.reward.id

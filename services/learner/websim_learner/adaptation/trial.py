@@ -132,7 +132,9 @@ class Trials:
         verdicts: dict[str, Checked] = {}
         for candidate in candidates:
             self._between()
-            checked = check_reward(candidate.source, task, trajectories, recorded)
+            checked = check_reward(
+                candidate.source, task, trajectories, recorded, gamma=branch.settings.gamma
+            )
             if checked.accepted and checked.program_id == branch.reward.id:
                 checked = msgspec.structs.replace(
                     checked, accepted=False, tier="in_force", message="it is the reward in force"

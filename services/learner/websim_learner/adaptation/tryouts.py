@@ -2,7 +2,6 @@
 
 import msgspec
 
-from websim.service.errors import UserError
 from websim_learner.adaptation.contest import CONTROL
 from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.gate import Checked
@@ -27,9 +26,7 @@ class Tryouts(Environments):
 
     def try_reward(self, source: str, name: str) -> str:
         """Try a person's reward beside the one in force."""
-        self._require_on()
-        if self.state.proposal is not None or self.state.waiting is not None:
-            raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
+        self._require_idle()
         checked = self._checked(source, force=True)
         self.state.adaptations += 1
         candidate = Candidate(name=name, source=source, origin="person")
@@ -107,9 +104,10 @@ class Tryouts(Environments):
             self.books.adapting = ""
             self._ledger.enter(before)
         self._branch.count_steps(outcome.env_steps)
-        self._conclude(outcome, {c.name: verdicts[c.name] for c in accepted})
+        tried = {c.name: verdicts[c.name] for c in accepted}
+        self._conclude(proposal.adaptation, outcome, tried)
 
-    def _conclude(self, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
+    def _conclude(self, adaptation: int, outcome: Outcome, verdicts: dict[str, Checked]) -> None:
         """Adopt, propose, or keep the incumbent as its control group has trained on."""
         state, decision, sentence = self.state, outcome.decision, outcome.decision.sentence
         if state.mode == "off":
@@ -139,7 +137,7 @@ class Tryouts(Environments):
                 state.note(verdicts[name].program_id, outcome="proposed")
             asked = decision.sentence if state.goal.by_fitness else f"{decision.sentence} {COST}"
             self._wait(Waiting(
-                adaptation=state.adaptations, what="reward", sentence=asked,
+                adaptation=adaptation, what="reward", sentence=asked,
                 names=tuple(names), points={n: outcome.points[n] for n in names},
             ))  # fmt: skip
         elif decision.promote and winner is not None:
@@ -164,7 +162,6 @@ class Tryouts(Environments):
 
     def _end(self, sentence: str, adopted: bool = False, answered: bool = True) -> None:
         state = self.state
-        state.asked = state.proposal = None
         env_steps = self._ledger.env_steps
         state.triggers = after_adaptation(
             state.triggers, env_steps, adopted=adopted, answered=answered
@@ -173,3 +170,4 @@ class Tryouts(Environments):
         state.points = []
         self.books.adapting = ""
         self.books.tell("ended", sentence)
+        state.asked = state.proposal = None

@@ -5,6 +5,7 @@ before its answer is read. An attempt that ended without a word about its cost k
 """
 
 import asyncio
+import functools
 import json
 import time
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import anthropic
 import httpx2
 from pydantic import SecretStr
 
-from websim_reward_gen.answers import FailureKind, Usage, add_usage
+from websim_reward_gen.answers import Exchange, FailureKind, Usage, add_usage
 from websim_reward_gen.ledger import Ledger, OverBudget, Reservation
 from websim_reward_gen.prices import NANO_USD, Price
 from websim_reward_gen.proposal import ProviderFailure
@@ -74,6 +75,10 @@ class _Failed:
     billed: bool
     """Whether it may have cost something that nobody told."""
     retry_after_s: float | None = None
+    text: str = ""
+    """Of an answer that is of no use."""
+    stop_reason: str = ""
+    """Why that ended; empty where there was no answer."""
 
 
 class ClaudeClient:
@@ -109,7 +114,9 @@ class ClaudeClient:
         pause_s = BACKOFF_S
         # A client per question: its connections end with the question, whatever becomes of it.
         async with self._connect() as connection:
-            for attempt in range(1, self._settings.max_attempts + 1):
+            attempt = 0
+            while True:
+                attempt += 1
                 outcome, usage = await self._attempt(connection, run, question, give_up_s, spent)
                 spent = usage
                 if isinstance(outcome, Reply):
@@ -118,12 +125,19 @@ class ClaudeClient:
                 wait_s = pause_s if wait_s is None else wait_s
                 pause_s = min(2.0 * pause_s, MAX_BACKOFF_S)
                 left_s = give_up_s - time.monotonic() - wait_s
-                last = attempt == self._settings.max_attempts or left_s < MIN_ATTEMPT_S
+                last = attempt >= self._settings.max_attempts or left_s < MIN_ATTEMPT_S
                 if outcome.kind not in RETRIED or last:
                     tail = f" (attempt {attempt})" if attempt > 1 else ""
-                    raise ProviderFailure(outcome.kind, self._clean(outcome.message) + tail, spent)
+                    message, reason = self._clean(outcome.message) + tail, outcome.stop_reason
+                    said = (self.exchange(question, outcome.text, reason),) if reason else ()
+                    raise ProviderFailure(outcome.kind, message, spent, said)
                 await asyncio.sleep(wait_s)
-        raise ProviderFailure("timeout", "no attempt was made", spent)
+
+    def exchange(self, question: Question, text: str, stop_reason: str) -> Exchange:
+        """Return a question with its answer, for the log."""
+        return Exchange(
+            model=self.model, prompt=question.user, response=text, stop_reason=stop_reason
+        )
 
     def _connect(self) -> anthropic.AsyncAnthropic:
         try:
@@ -246,16 +260,7 @@ class ClaudeClient:
 
 def _judge(body: dict[str, Any], spent: Usage) -> Reply | _Failed:
     """Return the text of a message, or why it has none: only a turn that ended is an answer."""
-    reason = str(body.get("stop_reason"))
-    if reason == "refusal":
-        details = body.get("stop_details")
-        category = details.get("category") if isinstance(details, dict) else None
-        return _Failed("refusal", f"the model declined (category {category})", billed=False)
-    if reason in ("max_tokens", "model_context_window_exceeded"):
-        return _Failed("truncated", f"the answer is cut off ({reason})", billed=False)
-    if reason != "end_turn":
-        return _Failed("truncated", f"the answer did not end (stop reason {reason})", billed=False)
-    content = body.get("content")
+    reason, content = str(body.get("stop_reason")), body.get("content")
     # Thinking may come first: blocks are told apart by type, never by place.
     texts = [
         block.get("text", "")
@@ -263,8 +268,17 @@ def _judge(body: dict[str, Any], spent: Usage) -> Reply | _Failed:
         if isinstance(block, dict) and block.get("type") == "text"
     ]
     text = "".join(each for each in texts if isinstance(each, str))
+    failed = functools.partial(_Failed, billed=False, text=text, stop_reason=reason)
+    if reason == "refusal":
+        details = body.get("stop_details")
+        category = details.get("category") if isinstance(details, dict) else None
+        return failed("refusal", f"the model declined (category {category})")
+    if reason in ("max_tokens", "model_context_window_exceeded"):
+        return failed("truncated", f"the answer is cut off ({reason})")
+    if reason != "end_turn":
+        return failed("truncated", f"the answer did not end (stop reason {reason})")
     if not text:
-        return _Failed("invalid", "the answer holds no text", billed=False)
+        return failed("invalid", "the answer holds no text")
     return Reply(text, reason, str(body.get("id", ""))[:100], spent)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from websim_reward_gen.answers import EnvChange, Exchange, ProviderKind
 from websim_reward_gen.bodies import Knob
-from websim_reward_gen.claude.client import ClaudeClient, Question, Reply
+from websim_reward_gen.claude.client import ClaudeClient, Reply
 from websim_reward_gen.claude.prompt import make_goal_question, make_question
 from websim_reward_gen.claude.schema import AnswerPart, CandidatePart, EnvChangePart, GoalPart
 from websim_reward_gen.proposal import (
@@ -40,7 +40,8 @@ class ClaudeProvider:
         """
         question = make_question(ask)
         reply = await self._client.ask(ask.request.run, question, ask.since_s)
-        answer = _parse(AnswerPart, reply)
+        said = (self._client.exchange(question, reply.text, reply.stop_reason),)
+        answer = _parse(AnswerPart, reply, said)
         return Proposal(
             diagnosis=answer.diagnosis,
             action=answer.action,
@@ -50,7 +51,7 @@ class ClaudeProvider:
             model=self._client.model,
             message_id=reply.message_id,
             usage=reply.usage,
-            exchanges=(self._exchange(question, reply),),
+            exchanges=said,
         )
 
     async def measure(self, ask: GoalAsk) -> GoalProposal:
@@ -61,7 +62,8 @@ class ClaudeProvider:
         """
         question = make_goal_question(ask)
         reply = await self._client.ask(ask.request.run, question, ask.since_s)
-        answer = _parse(GoalPart, reply)
+        said = (self._client.exchange(question, reply.text, reply.stop_reason),)
+        answer = _parse(GoalPart, reply, said)
         return GoalProposal(
             kind=answer.kind,
             description=answer.description,
@@ -71,19 +73,11 @@ class ClaudeProvider:
             unit=answer.unit,
             not_understood=answer.not_understood,
             usage=reply.usage,
-            exchanges=(self._exchange(question, reply),),
-        )
-
-    def _exchange(self, question: Question, reply: Reply) -> Exchange:
-        return Exchange(
-            model=self._client.model,
-            prompt=question.user,
-            response=reply.text,
-            stop_reason=reply.stop_reason,
+            exchanges=said,
         )
 
 
-def _parse(part: type[PartT], reply: Reply) -> PartT:
+def _parse(part: type[PartT], reply: Reply, said: tuple[Exchange, ...]) -> PartT:
     try:
         return part.model_validate_json(reply.text)
     except ValidationError as error:
@@ -93,6 +87,7 @@ def _parse(part: type[PartT], reply: Reply) -> PartT:
             "invalid",
             f"the answer is not of the form asked: {place}: {first['msg']}",
             reply.usage,
+            said,
         ) from None
 
 

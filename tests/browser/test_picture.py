@@ -99,9 +99,9 @@ def end_as(route, outcomes):
 
     def pass_on(message):
         if isinstance(message, bytes) and message[2] == FIGURES:
-            [n] = struct.unpack_from("<I", message, 20)
-            told = bytes(outcomes(env) for env in range(n))
-            message = message[: len(message) - n] + told
+            first, count = struct.unpack_from("<II", message, 32)
+            told = bytes(outcomes(env) for env in range(first, first + count))
+            message = message[: len(message) - count] + told
         route.send(message)
 
     server.on_message(pass_on)

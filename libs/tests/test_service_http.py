@@ -124,6 +124,17 @@ def test_large_bodies_are_refused(serve):
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
 
+def test_no_part_of_an_answer_waits_for_the_one_before_to_be_acknowledged(serve):
+    server = serve(make_health_app())
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        [near] = server._server.server_state.connections
+        own = near.transport.get_extra_info("socket")
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 def test_a_taken_port_names_the_flag(serve):
     taken = serve(make_health_app())
     port = int(taken.url.rsplit(":", 1)[1])

@@ -1,7 +1,17 @@
 """The wheel: pause and speed; each says when it has taken effect."""
 
 import pytest
-from live_page import NUM_ENVS, picture, reaction_ms, soonest, wait_for
+from live_page import (
+    NUM_ENVS,
+    get,
+    picture,
+    reaction_ms,
+    soonest,
+    stand_still,
+    stats,
+    until,
+    wait_for,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,6 +44,23 @@ def test_pause_by_key_and_by_button(open_page):
     page.get_by_role("button", name="Resume").click()
     told.get_by_text("training").wait_for()
     wait_for(lambda: picture(page) != still, "the robots do not go on")
+
+
+def test_in_a_pause_nothing_is_stepped(open_page, stack):
+    page = open_page()
+    page.keyboard.press(" ")
+    page.locator(".chip.state").get_by_text("paused").wait_for()
+    stand_still(page)
+
+    def steps() -> list[int]:
+        return [worker["env_steps"] for worker in get(stack, "workers")]
+
+    seq, before = stats(page)["seq"], steps()
+    page.wait_for_timeout(3000)
+    assert (stats(page)["seq"], steps()) == (seq, before)
+    page.keyboard.press(" ")
+    until(page, f"window.__websim.stats().seq > {seq}")
+    wait_for(lambda: steps() > before, "it does not go on")
 
 
 def test_a_pause_takes_effect_at_once(open_page, record_property):

@@ -9,6 +9,7 @@ import pytest
 from live_page import (
     MANY_ENVS,
     drawn,
+    get,
     picture,
     soonest,
     stand_still,
@@ -16,9 +17,11 @@ from live_page import (
     until,
     wait_for,
 )
-from slow_way import SlowWay
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("many_envs")]
+
+FILM_PER_S = 24
+"""Pictures a second that look like a movement."""
 
 MAX_MOVING_S = 5.0
 """3 s are promised on a machine that does nothing else: `tests/bench/bench_reactions.py`."""
@@ -70,25 +73,6 @@ def test_calm_for_those_who_ask_for_it(open_page):
     assert stats(page)["fps"] <= 7
 
 
-def test_a_slow_network_lowers_the_rate_not_the_freshness(open_page, stack):
-    with SlowWay(stack.url) as url:
-        page = open_page(url)
-        drawn(page, MANY_ENVS)
-        page.wait_for_timeout(3000)
-        seq = stats(page)["seq"]
-
-        def age_ms() -> float:
-            ages = []
-            for _ in range(40):
-                ages.append(stats(page)["frameAgeMs"])
-                page.wait_for_timeout(100)
-            return statistics.median(ages)
-
-        assert soonest(1000, age_ms) < 1000, "frames pile up on their way"
-        assert stats(page)["seq"] > seq
-        assert stats(page)["fps"] < 20
-
-
 TRUNCATED, TERMINATED = 2, 1
 FIGURES = 1
 
@@ -99,9 +83,9 @@ def end_as(route, outcomes):
 
     def pass_on(message):
         if isinstance(message, bytes) and message[2] == FIGURES:
-            [n] = struct.unpack_from("<I", message, 20)
-            told = bytes(outcomes(env) for env in range(n))
-            message = message[: len(message) - n] + told
+            first, count = struct.unpack_from("<II", message, 32)
+            told = bytes(outcomes(env) for env in range(first, first + count))
+            message = message[: len(message) - count] + told
         route.send(message)
 
     server.on_message(pass_on)
@@ -165,6 +149,27 @@ def test_most_frames_that_come_are_drawn_and_soon(many, record_property):
     took_ms = soonest(500, age_ms)
     record_property("frame_age_p90_ms", took_ms)
     assert took_ms < 500
+
+
+def test_a_film_of_all_environments_while_they_train(many, stack, record_property):
+    before = get(stack, "status")["env_steps"]
+
+    def ms_per_picture() -> float:
+        """Over two seconds of training: in an evaluation nothing moves."""
+        pictures, took_ms = many.evaluate(
+            """async () => {
+                const began = performance.now(), before = window.__websim.stats().pictures;
+                await new Promise(resolve => setTimeout(resolve, 2000));
+                return [window.__websim.stats().pictures - before, performance.now() - began];
+            }"""
+        )
+        whole = stats(many)["drawnEnvs"] == MANY_ENVS
+        return took_ms / pictures if pictures and whole else math.inf
+
+    took_ms = soonest(1000 / FILM_PER_S, ms_per_picture, tries=15)
+    record_property("pictures_per_s", 1000 / took_ms)
+    assert took_ms <= 1000 / FILM_PER_S
+    wait_for(lambda: get(stack, "status")["env_steps"] > before, "it does not train")
 
 
 def test_nine_in_ten_robots_move(many):

@@ -48,6 +48,7 @@ class Projector:
         k = self.scene["k"]
         self.seq += 1
         head = (MAGIC, VERSION, FIGURES, 0, self.seq, 0.0, self.session, num_envs, k, 0, SCALE_M)
+        part = (0, num_envs)
         points = np.empty((num_envs, k, 2), "<i2")
         across = np.broadcast_to(np.asarray(right_m), num_envs)[:, None]
         points[..., 0] = ((left + right) / 2 + across) / SCALE_M
@@ -60,7 +61,7 @@ class Projector:
             np.zeros(num_envs, "u1"),
         ]
         body = b"".join(column.tobytes() for column in columns)
-        self.routes[-1].send(struct.pack(HEADER, *head) + body)
+        self.routes[-1].send(struct.pack(HEADER, *head, *part) + body)
 
 
 @pytest.fixture

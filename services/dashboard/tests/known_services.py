@@ -9,6 +9,9 @@ from starlette.responses import JSONResponse
 
 from websim.service.http import make_app, serve_http
 
+HELD_S = 10.0
+"""How long an answer can be held back."""
+
 
 class KnownServices:
     """What they answer is in the attributes; what they were asked is in `commands`."""
@@ -24,6 +27,8 @@ class KnownServices:
         self.commands = []
         self.paths = []
         self.started = threading.Event()
+        self.tells_records = threading.Event()
+        self.tells_records.set()
         self._servers = {}
         self._ports = {"learner": 0, "orchestrator": 0}
         self.start("learner")
@@ -62,6 +67,7 @@ class KnownServices:
 
         @app.get("/v1/events")
         def events(after: int = 0, limit: int = 1000):
+            self.tells_records.wait(HELD_S)
             return [record for record in self.records if record["n"] > after][:limit]
 
         @app.get("/v1/adaptations")

@@ -9,6 +9,7 @@ from dashboard_samples import make_figures, make_pose
 
 from websim.wire.codec import Envelope
 from websim_dashboard.frames import FiguresBoard, encode_pose, is_sound, reward_of
+from websim_dashboard.turns import cut
 
 
 def read_header(data):
@@ -24,14 +25,16 @@ def read_header(data):
         "k",
         "c",
         "scale",
+        "first",
+        "count",
     )
-    return dict(zip(names, struct.unpack_from("<BBBBIdIIHHf", data), strict=True))
+    return dict(zip(names, struct.unpack_from("<BBBBIdIIHHfII", data), strict=True))
 
 
 def read_figures(data):
     head = read_header(data)
-    n, k = head["n"], head["k"]
-    at, columns = 32, {}
+    n, k = head["count"], head["k"]
+    at, columns = 40, {}
     layout = {"root_x": "<f4", "return": "<f4", "length": "<u4", "points": "<i2", "outcome": "u1"}
     for name, dtype in layout.items():
         shape = (n, k, 2) if name == "points" else (n,)
@@ -48,8 +51,9 @@ def test_a_picture_is_put_together_from_all_shards():
     board.put(make_figures(shard=0, first_env_id=0, n=2))
     head, columns = read_figures(board.encode(9, 1234.5))
     assert head == {
-        "magic": 0x57, "version": 1, "kind": 1, "zero": 0, "seq": 9, "time_ms": 1234.5,
+        "magic": 0x57, "version": 2, "kind": 1, "zero": 0, "seq": 9, "time_ms": 1234.5,
         "session": 7, "n": 5, "k": 3, "c": 0, "scale": pytest.approx(0.001),
+        "first": 0, "count": 5,
     }  # fmt: skip
     assert columns["root_x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert columns["return"].tolist() == [1.5, 1.5, 101.5, 101.5, 101.5]
@@ -57,6 +61,24 @@ def test_a_picture_is_put_together_from_all_shards():
     assert columns["outcome"].tolist() == [2] * 5
     assert columns["points"][1].ravel().tolist() == [6, 7, 8, 9, 10, 11]
     assert columns["points"][2].ravel().tolist() == [100, 101, 102, 103, 104, 105]
+
+
+def test_a_part_of_a_picture_has_the_columns_of_its_environments():
+    board = FiguresBoard()
+    board.put(make_figures(shard=1, first_env_id=2, n=3, fill=100))
+    board.put(make_figures(shard=0, first_env_id=0, n=2))
+    head, columns = read_figures(cut(board.encode(9, 1234.5), range(1, 3), 12, 2000.0))
+    assert head == {
+        "magic": 0x57, "version": 2, "kind": 1, "zero": 0, "seq": 12, "time_ms": 2000.0,
+        "session": 7, "n": 5, "k": 3, "c": 0, "scale": pytest.approx(0.001),
+        "first": 1, "count": 2,
+    }  # fmt: skip
+    assert columns["root_x"].tolist() == [1.0, 2.0]
+    assert columns["return"].tolist() == [1.5, 101.5]
+    assert columns["length"].tolist() == [9, 9]
+    assert columns["points"][0].ravel().tolist() == [6, 7, 8, 9, 10, 11]
+    assert columns["points"][1].ravel().tolist() == [100, 101, 102, 103, 104, 105]
+    assert columns["outcome"].tolist() == [2, 2]
 
 
 def test_an_environment_nothing_is_known_of_has_no_place():
@@ -104,7 +126,8 @@ def test_a_pose_carries_geoms_and_contacts():
     data = encode_pose(make_pose(g=2, c=1), 3, 99.0)
     head = read_header(data)
     assert (head["kind"], head["session"], head["n"], head["k"], head["c"]) == (2, 7, 5, 2, 1)
-    numbers = np.frombuffer(data, "<f4", offset=32)
+    assert (head["first"], head["count"]) == (0, 0)
+    numbers = np.frombuffer(data, "<f4", offset=40)
     assert numbers.tolist() == [0, 1, 2, 3, 4, 5, *[1.0] * 8, *[2.5] * 4]
 
 

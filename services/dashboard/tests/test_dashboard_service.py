@@ -311,6 +311,16 @@ def test_a_pause_is_on_the_page_at_once(url, client):
         assert hear(socket, "status", lambda m: m["status"]["state"] == "paused")
 
 
+def test_a_pause_is_on_the_page_before_the_records_are_read(services, url, client):
+    with open_socket(url) as socket:
+        hear(socket, "status", lambda message: message["status"]["state"] == "training")
+        services.tells_records.clear()
+        client.post("/api/v1/run/commands", json={"kind": "pause"})
+        hear(socket, "status", lambda message: message["status"]["state"] == "paused")
+        assert not services.tells_records.is_set()
+        services.tells_records.set()
+
+
 def test_services_that_come_back_are_found_by_themselves(services, url):
     with open_socket(url) as socket:
         hear(socket, "status", lambda m: m["status"]["learner_error"] is None)

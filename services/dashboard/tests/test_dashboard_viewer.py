@@ -3,12 +3,14 @@
 import asyncio
 import collections
 import itertools
+import struct
 
 import pytest
 from dashboard_samples import make_figures, make_pose
 
 from websim.wire.telemetry import figures_topic, pose_topic
 from websim_dashboard import viewer as viewer_module
+from websim_dashboard.frames import FiguresBoard
 from websim_dashboard.hub import Hub
 from websim_dashboard.messages import FiguresWish, PoseWish, Subscribe
 from websim_dashboard.viewer import MAX_TEXTS, Frame, Sent, TooSlow, Viewer
@@ -28,11 +30,15 @@ def make_sent():
     return Sent({"figures": 0, "pose": 0}, {"figures": 0, "pose": 0})
 
 
+def make_viewer(frames):
+    return Viewer("view", frames, make_sent(), itertools.count(1000).__next__)
+
+
 def send_all(window, seq, now_s):
     """Send as many frames as may be; return how many."""
     count = 0
     while window.opens_in(now_s) == 0.0:
-        window.note_sent(next(seq), now_s)
+        window.note_sent(next(seq), 100, now_s)
         count += 1
     return count
 
@@ -52,12 +58,12 @@ def test_fast_acks_open_the_window_and_slow_ones_close_it_to_one():
 
 def test_an_ack_confirms_what_was_made_before_in_whatever_order_it_was_sent():
     window = Window()
-    window.note_sent(5, 0.0)
-    window.note_sent(4, 0.0)
+    window.note_sent(5, 100, 0.0)
+    window.note_sent(4, 100, 0.0)
     window.ack(4, 0.1)
     assert window.opens_in(0.1) == 0.0
-    window.note_sent(6, 0.1)
-    window.note_sent(7, 0.1)
+    window.note_sent(6, 100, 0.1)
+    window.note_sent(7, 100, 0.1)
     # 5, 6 and 7 are on their way, and three may be after one quick confirmation.
     assert window.opens_in(0.1) == pytest.approx(ACK_TIMEOUT_S - 0.1)
     window.ack(5, 0.2)
@@ -100,7 +106,7 @@ async def sending(viewer, page):
 def test_a_page_that_does_not_ack_gets_the_newest_afterwards_and_no_backlog():
     async def scenario():
         frames = {}
-        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer, page = make_viewer(frames), SlowPage()
         viewer.subscribe(Subscribe(pose=PoseWish(session=7, env_id=5)))
         task = await sending(viewer, page)
         for seq in range(1, 101):
@@ -125,7 +131,7 @@ def test_figures_come_no_faster_than_wanted(monkeypatch):
 
     async def scenario():
         frames = {}
-        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer, page = make_viewer(frames), SlowPage()
         viewer.subscribe(Subscribe(figures=FiguresWish(session=7, max_hz=10.0)))
         waits = []
         for seq in range(1, 61):
@@ -141,11 +147,37 @@ def test_figures_come_no_faster_than_wanted(monkeypatch):
     assert max(waits) <= 0.1
 
 
+def test_a_picture_larger_than_a_frame_comes_in_parts_until_all_of_it_has_come():
+    async def scenario():
+        board = FiguresBoard()
+        board.put(make_figures(n=1024, k=24))
+        frames = {FIGURES: Frame(1, board.encode(1, 0.0), 1024)}
+        viewer, page = make_viewer(frames), SlowPage()
+        viewer.subscribe(Subscribe(figures=FiguresWish(session=7)))
+        task = await sending(viewer, page)
+        parts = []
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            parts += page.frames
+            page.frames.clear()
+            viewer.ack(10**6)
+        task.cancel()
+        return [struct.unpack_from("<BBBBIdIIHHfII", part) for part in parts]
+
+    heads = asyncio.run(scenario())
+    seqs = [head[4] for head in heads]
+    assert seqs == [*range(1000, 1000 + len(heads))]
+    assert {head[7] for head in heads} == {1024}
+    ranges = [range(head[11], head[11] + head[12]) for head in heads]
+    assert len(ranges) > 1
+    assert [env for envs in ranges for env in envs] == [*range(1024)]
+
+
 def test_several_sessions_figures_take_turns():
     async def scenario():
         other = ("figures", 8, 0)
         frames = {FIGURES: Frame(1, b"seven"), other: Frame(2, b"eight")}
-        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer, page = make_viewer(frames), SlowPage()
         wishes = [FiguresWish(session=7), FiguresWish(session=8)]
         viewer.subscribe(Subscribe(figures=wishes))
         task = await sending(viewer, page)
@@ -162,7 +194,7 @@ def test_of_many_sessions_none_is_left_behind(monkeypatch):
 
     async def scenario():
         frames = {}
-        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer, page = make_viewer(frames), SlowPage()
         viewer.subscribe(Subscribe(figures=[FiguresWish(session=each) for each in sessions]))
         seq = itertools.count(1)
         # A second in which every session has a new frame at each turn, and two travel at a time.
@@ -184,7 +216,7 @@ def test_of_many_sessions_none_is_left_behind(monkeypatch):
 def test_nothing_unwanted_is_sent():
     async def scenario():
         frames = {FIGURES: Frame(1, b"f"), POSE: Frame(2, b"p")}
-        viewer, page = Viewer("view", frames, make_sent()), SlowPage()
+        viewer, page = make_viewer(frames), SlowPage()
         task = await sending(viewer, page)
         assert page.frames == []
         viewer.subscribe(Subscribe(figures=FiguresWish(session=7)))
@@ -202,7 +234,7 @@ def test_nothing_unwanted_is_sent():
 
 def test_the_status_that_waits_is_replaced_and_events_are_not():
     async def scenario():
-        viewer, page = Viewer("view", {}, make_sent()), SlowPage()
+        viewer, page = make_viewer({}), SlowPage()
         for number in range(5):
             viewer.say(f"status {number}", "status")
             viewer.say(f"event {number}")
@@ -215,7 +247,7 @@ def test_the_status_that_waits_is_replaced_and_events_are_not():
 
 def test_a_page_that_is_too_far_behind_has_to_come_again():
     async def scenario():
-        viewer = Viewer("view", {}, make_sent())
+        viewer = make_viewer({})
         for number in range(MAX_TEXTS + 1):
             viewer.say(str(number))
         with pytest.raises(TooSlow):
@@ -252,7 +284,7 @@ def test_a_picture_in_which_nothing_moves_is_sent_once():
             hub.receive({b"p": make_pose(g=g)})
             await settle()
             viewer.ack(10**6)
-        assert [len(frame) for frame in page.frames] == [32 + 2 * 28 + 16, 32 + 3 * 28 + 16]
+        assert [len(frame) for frame in page.frames] == [40 + 2 * 28 + 16, 40 + 3 * 28 + 16]
         late, other = hub.join("view"), SlowPage()
         late.subscribe(Subscribe(pose=PoseWish(session=7, env_id=5)))
         other_task = await sending(late, other)

@@ -4,10 +4,11 @@ Little-endian. The header's numbers stand here once; the page gets them in the g
 """
 
 MAGIC = 0x57
-VERSION = 1
+VERSION = 2
 FIGURES = 1
 POSE = 2
 
-HEADER = "<BBBBIdIIHHf"
-"""magic, version, kind, 0, seq, time_ms, session, n, k, c, scale_m: see docs/dashboard.md."""
-HEADER_BYTES = 32
+HEADER = "<BBBBIdIIHHfII"
+"""magic, version, kind, 0, seq, time_ms, session, n, k, c, scale_m, first, count: see
+docs/dashboard.md."""
+HEADER_BYTES = 40

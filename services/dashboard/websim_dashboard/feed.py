@@ -29,7 +29,7 @@ class Feed(abc.ABC):
         self.error: str | None = "it has not been asked yet"
         """Why the service cannot be asked; None while it answers."""
         self.turned: Callable[[], None] = lambda: None
-        """Called after each turn."""
+        """Called after each turn, and within one when there is news."""
         self.not_understood = f"the {name} answers what this dashboard does not understand"
         self._name = name
         self._watched = watched
@@ -45,6 +45,11 @@ class Feed(abc.ABC):
         Raises:
             Unreachable: there is no answer.
         """
+
+    def answered(self) -> None:
+        """Say in the middle of a turn that the service answers, and that there is news."""
+        self.error = None
+        self.turned()
 
     def poke(self) -> None:
         """Have the next turn now: something has just changed."""

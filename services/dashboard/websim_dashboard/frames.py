@@ -87,6 +87,8 @@ class FiguresBoard:
             k,
             0,
             scale_m,
+            0,
+            n,
         )
         return b"".join([head, *(column.tobytes() for column in columns.values())])
 
@@ -100,7 +102,7 @@ def encode_pose(envelope: Envelope[Pose], seq: int, time_ms: float) -> bytes:
     head = struct.pack(
         HEADER,
         *(MAGIC, VERSION, POSE, 0, seq, time_ms, message.session, message.env_id),
-        *(len(position), len(contacts), 1.0),
+        *(len(position), len(contacts), 1.0, 0, 0),
     )
     return b"".join([head, *body])
 

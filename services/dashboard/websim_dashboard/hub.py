@@ -16,6 +16,7 @@ from websim_dashboard.binary import HEADER_BYTES
 from websim_dashboard.frames import FiguresBoard, encode_pose, reward_of
 from websim_dashboard.messages import MAX_HZ, SessionSummary
 from websim_dashboard.telemetry import Received, Topic
+from websim_dashboard.turns import num_envs_of
 from websim_dashboard.viewer import Frame, Key, Sent, Viewer
 
 MAX_VIEWERS = 64
@@ -52,7 +53,7 @@ class Hub:
 
     def join(self, role: Role) -> Viewer:
         """Take in a page."""
-        viewer = Viewer(role, self._frames, self.sent)
+        viewer = Viewer(role, self._frames, self.sent, self._next_seq)
         viewer.changed = self._rewatch
         self.viewers.add(viewer)
         return viewer
@@ -108,24 +109,26 @@ class Hub:
         del self._to_draw[key]
         self._drawn_s[key] = time.monotonic()
         board = self._boards.get(key)
-        data = None if board is None else board.encode(self._next_seq(), time.time() * 1000.0)
+        seq = self._next_seq()
+        data = None if board is None else board.encode(seq, time.time() * 1000.0)
         if data is not None:
-            self._publish(key, data)
+            self._publish(key, Frame(seq, data, num_envs_of(data)))
 
     def _put_pose(self, key: Key, envelope: Envelope[Pose]) -> None:
         if key in self.watched("pose"):
             self.rewards[key] = reward_of(envelope)
-            self._publish(key, encode_pose(envelope, self._next_seq(), time.time() * 1000.0))
+            seq = self._next_seq()
+            self._publish(key, Frame(seq, encode_pose(envelope, seq, time.time() * 1000.0)))
 
-    def _publish(self, key: Key, data: bytes) -> None:
+    def _publish(self, key: Key, frame: Frame) -> None:
         watching = [each for each in self.viewers if key in each.wanted]
         before = self._frames.get(key)
-        if before is not None and before.data[HEADER_BYTES:] == data[HEADER_BYTES:]:
+        if before is not None and before.data[HEADER_BYTES:] == frame.data[HEADER_BYTES:]:
             # Nothing moves, as in a pause: those who have the picture need no other.
             return
         if before is not None:
             self.sent.skipped[key[0]] += sum(not each.has_seen(key, before) for each in watching)
-        self._frames[key] = Frame(self._seq, data)
+        self._frames[key] = frame
         for viewer in watching:
             viewer.notify()
 

@@ -66,6 +66,8 @@ class LearnerFeed(Feed):
         if status["run_dir"] != self.run_key:
             self._begin(status["run_dir"], status["run_id"])
         self.status = status
+        # A pause is to be seen at once, before further questions and writes to a disk.
+        self.answered()
         while await self._read_on(status) == RECORDS:
             pass
         self._goal_due -= 1

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from websim.service.tokens import Role
 from websim_dashboard.messages import Subscribe
+from websim_dashboard.turns import Turns, cut
 from websim_dashboard.window import Window
 
 MAX_TEXTS = 500
@@ -28,6 +29,8 @@ class Frame:
 
     seq: int
     data: bytes
+    num_envs: int = 1
+    """Environments that it can be cut into."""
 
 
 class Sink(Protocol):
@@ -59,13 +62,16 @@ class Sent:
 class Viewer:
     """What is sent to one page. Belongs to one loop."""
 
-    def __init__(self, role: Role, frames: Mapping[Key, Frame], sent: Sent) -> None:
+    def __init__(
+        self, role: Role, frames: Mapping[Key, Frame], sent: Sent, next_seq: Callable[[], int]
+    ) -> None:
         """Begin.
 
         Args:
             role: what it may do.
             frames: the newest frame of everything that is watched.
             sent: counts for all viewers.
+            next_seq: returns the number of a frame that is made for this page alone.
         """
         self.role = role
         self.wish = Subscribe()
@@ -73,12 +79,13 @@ class Viewer:
         """Called when the wish is another."""
         self._frames = frames
         self._sent = sent
+        self._next_seq = next_seq
         self._window = Window()
         self._texts: dict[object, str] = {}
         self._numbers = itertools.count()
         self._behind = False
         self._wake = asyncio.Event()
-        self._seen: dict[Key, int] = {}
+        self._turns: dict[Key, Turns] = {}
         self._intervals_s: dict[Key, float] = {}
         """Between two frames of the figures it wants."""
         self._due_s: dict[Key, float] = {}
@@ -97,7 +104,7 @@ class Viewer:
         self._intervals_s = {
             ("figures", each.session, 0): 1.0 / each.max_hz for each in figures if each is not None
         }
-        self._seen = {key: seq for key, seq in self._seen.items() if key in self.wanted}
+        self._turns = {key: self._turns.get(key) or Turns() for key in self.wanted}
         self._due_s = {key: due_s for key, due_s in self._due_s.items() if key in self.wanted}
         self.changed()
         self._wake.set()
@@ -112,8 +119,8 @@ class Viewer:
         self._wake.set()
 
     def has_seen(self, key: Key, frame: Frame) -> bool:
-        """Return whether it was sent a frame."""
-        return self._seen.get(key) == frame.seq
+        """Return whether it was sent a frame, or a part of it."""
+        return self._turns[key].has_begun(frame.seq)
 
     def say(self, text: str, topic: str | None = None) -> None:
         """Have a JSON message sent.
@@ -165,23 +172,33 @@ class Viewer:
         # Who has waited longest comes first, so that where few may be sent all have their turn.
         for key in sorted(self.wanted, key=lambda each: self._due_s.get(each, 0.0)):
             frame = self._frames.get(key)
-            if frame is None or frame.seq == self._seen.get(key):
+            if frame is None or self._turns[key].is_through(frame.seq):
                 continue
             wait_s = self._due_s.get(key, 0.0) - now_s
             if wait_s > 0.0:
                 waits.append(wait_s)
                 continue
-            self._note(key, frame, now_s)
+            seq, data = self._take_turn(key, frame)
+            self._note(key, seq, data, now_s)
             async with asyncio.timeout(SEND_DEADLINE_S):
-                await sink.send_bytes(frame.data)
+                await sink.send_bytes(data)
             return 0.0
         return min(waits, default=None)
 
-    def _note(self, key: Key, frame: Frame, now_s: float) -> None:
-        self._seen[key] = frame.seq
-        self._window.note_sent(frame.seq, now_s)
+    def _take_turn(self, key: Key, frame: Frame) -> tuple[int, bytes]:
+        """Return number and bytes of what is sent of a frame now: all, or what the way carries."""
+        n, most_bytes, num_bytes = frame.num_envs, self._window.frame_bytes, len(frame.data)
+        most = n if num_bytes <= most_bytes else most_bytes * n // num_bytes
+        envs = self._turns[key].take(frame.seq, n, most)
+        if len(envs) == n:
+            return frame.seq, frame.data
+        seq = self._next_seq()
+        return seq, cut(frame.data, envs, seq, time.time() * 1000.0)
+
+    def _note(self, key: Key, seq: int, data: bytes, now_s: float) -> None:
+        self._window.note_sent(seq, len(data), now_s)
         self._sent.frames[key[0]] += 1
-        self._sent.bytes_ += len(frame.data)
+        self._sent.bytes_ += len(data)
         # Half an interval may be made up for: pictures do not arrive to the millisecond.
         interval_s = self._intervals_s.get(key, 0.0)
         self._due_s[key] = max(self._due_s.get(key, 0.0), now_s - interval_s / 2) + interval_s

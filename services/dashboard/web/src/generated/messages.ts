@@ -1,10 +1,10 @@
 // Generated from services/dashboard/websim_dashboard/messages.py by `make docs`: do not edit.
 
 export const MAGIC = 87;
-export const VERSION = 1;
+export const VERSION = 2;
 export const KIND_FIGURES = 1;
 export const KIND_POSE = 2;
-export const HEADER_BYTES = 32;
+export const HEADER_BYTES = 40;
 export const MAX_HZ = 30;
 
 export type RunState = "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";

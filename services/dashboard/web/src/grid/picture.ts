@@ -7,7 +7,7 @@ import { effect } from "@preact/signals";
 
 import type { Scene } from "../generated/messages";
 import { get } from "../live/api";
-import type { FiguresFrame } from "../live/frames";
+import type { FiguresPart } from "../live/frames";
 import { noteDrawn } from "../live/stats";
 import { socket } from "../live/store";
 import { dark, filter, flashes, reducedMotion, sort } from "../ui/settings";
@@ -91,7 +91,7 @@ export class Picture {
       for (const each of this.shown.values()) each.sort(sort.value, filter.value);
       this.relayout();
     });
-    socket.onFigures = (frame) => this.hear(frame);
+    socket.onFigures = (part) => this.hear(part);
     this.summaries = window.setInterval(() => this.summarise(), SUMMARY_MS);
   }
 
@@ -213,10 +213,10 @@ export class Picture {
     if (this.timer === 0) this.timer = window.setTimeout(this.tick, Math.max(0, this.dueAt - performance.now()));
   }
 
-  private hear(frame: FiguresFrame): void {
-    const playback = this.playbacks.get(frame.session) ?? new Playback();
-    this.playbacks.set(frame.session, playback);
-    playback.push(frame, performance.now(), this.isEven);
+  private hear(part: FiguresPart): void {
+    const playback = this.playbacks.get(part.session) ?? new Playback();
+    this.playbacks.set(part.session, playback);
+    playback.push(part, performance.now(), this.isEven);
     this.wake();
   }
 

@@ -1,7 +1,7 @@
 // Plays a session's frames a little later than they come, and what lies between them, so that the picture moves
 // evenly: while the learner updates nothing is stepped, and no frame comes.
 
-import type { FiguresFrame } from "../live/frames";
+import { joined, type FiguresFrame, type FiguresPart } from "../live/frames";
 import { noteDropped } from "../live/stats";
 
 /** Pictures a second for those who ask for less motion: each is shown as it comes. */
@@ -33,8 +33,9 @@ export class Playback {
   }
 
   /** `isEven`: whether to play evenly, or each frame as it comes. */
-  push(frame: FiguresFrame, now: number, isEven: boolean): void {
+  push(part: FiguresPart, now: number, isEven: boolean): void {
     const last = this.frames.at(-1);
+    const frame = joined(last?.frame, part);
     if (last !== undefined && (last.frame.n !== frame.n || last.frame.k !== frame.k)) this.frames.length = 0;
     const gapMs = last === undefined ? 0 : now - last.cameAt;
     if (!isEven) this.delayMs = 0;

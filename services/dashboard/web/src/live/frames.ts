@@ -25,6 +25,13 @@ export interface FiguresFrame {
   outcome: Uint8Array;
 }
 
+/** Some neighbours among the environments of a session, or all of them: arrays are of `count`. */
+export interface FiguresPart extends FiguresFrame {
+  /** The first one's number. */
+  first: number;
+  count: number;
+}
+
 /** Where the geoms of one environment are. */
 export interface PoseFrame {
   kind: "pose";
@@ -41,7 +48,7 @@ export interface PoseFrame {
   contacts: Float32Array;
 }
 
-export type Frame = FiguresFrame | PoseFrame;
+export type Frame = FiguresPart | PoseFrame;
 
 /** Returns the frame; throws an Error that says what is wrong with it. */
 export function decodeFrame(buffer: ArrayBuffer): Frame {
@@ -58,15 +65,19 @@ export function decodeFrame(buffer: ArrayBuffer): Frame {
   const k = header.getUint16(24, true);
   const c = header.getUint16(26, true);
   if (kind === KIND_FIGURES) {
-    expectBytes(buffer, n * (4 + 4 + 4 + k * 4 + 1));
+    const first = header.getUint32(32, true);
+    const count = header.getUint32(36, true);
+    if (first + count > n) throw new Error(`a frame ends at environment ${first + count} of ${n}`);
+    expectBytes(buffer, count * (4 + 4 + 4 + k * 4 + 1));
     let offset = HEADER_BYTES;
-    const rootX = new Float32Array(buffer, offset, n);
-    const episodeReturn = new Float32Array(buffer, (offset += 4 * n), n);
-    const episodeLength = new Uint32Array(buffer, (offset += 4 * n), n);
-    const points = new Int16Array(buffer, (offset += 4 * n), n * k * 2);
-    const outcome = new Uint8Array(buffer, (offset += 4 * n * k), n);
+    const rootX = new Float32Array(buffer, offset, count);
+    const episodeReturn = new Float32Array(buffer, (offset += 4 * count), count);
+    const episodeLength = new Uint32Array(buffer, (offset += 4 * count), count);
+    const points = new Int16Array(buffer, (offset += 4 * count), count * k * 2);
+    const outcome = new Uint8Array(buffer, (offset += 4 * count * k), count);
     const scaleM = header.getFloat32(28, true);
-    return { kind: "figures", seq, timeMs, session, n, k, scaleM, rootX, episodeReturn, episodeLength, points, outcome };
+    const columns = { rootX, episodeReturn, episodeLength, points, outcome };
+    return { kind: "figures", seq, timeMs, session, n, k, scaleM, first, count, ...columns };
   }
   if (kind === KIND_POSE) {
     expectBytes(buffer, k * 28 + c * 16);
@@ -76,6 +87,25 @@ export function decodeFrame(buffer: ArrayBuffer): Frame {
     return { kind: "pose", seq, timeMs, session, envId: n, numGeoms: k, position, quaternion, contacts };
   }
   throw new Error(`a frame of unknown kind ${kind}`);
+}
+
+/** All environments, as a part shows its own and the picture before the others. */
+export function joined(before: FiguresFrame | undefined, part: FiguresPart): FiguresFrame {
+  const { first, count, ...rest } = part;
+  const { n, k } = part;
+  if (count === n) return part;
+  const known = before !== undefined && before.n === n && before.k === k && before.scaleM === part.scaleM;
+  const rootX = known ? before.rootX.slice() : new Float32Array(n).fill(NaN);
+  const episodeReturn = known ? before.episodeReturn.slice() : new Float32Array(n);
+  const episodeLength = known ? before.episodeLength.slice() : new Uint32Array(n);
+  const points = known ? before.points.slice() : new Int16Array(n * k * 2);
+  const outcome = known ? before.outcome.slice() : new Uint8Array(n);
+  rootX.set(part.rootX, first);
+  episodeReturn.set(part.episodeReturn, first);
+  episodeLength.set(part.episodeLength, first);
+  points.set(part.points, first * k * 2);
+  outcome.set(part.outcome, first);
+  return { ...rest, rootX, episodeReturn, episodeLength, points, outcome };
 }
 
 function expectBytes(buffer: ArrayBuffer, body: number): void {

@@ -1,7 +1,7 @@
 // The one WebSocket: opens again by itself, says what is wanted, acknowledges what was drawn.
 
 import type { ClientMessage, FiguresWish, PoseWish, ServerMessage } from "../generated/messages";
-import { decodeFrame, type FiguresFrame, type PoseFrame } from "./frames";
+import { decodeFrame, type FiguresPart, type PoseFrame } from "./frames";
 
 const RETRY_MS = [250, 500, 1000, 2000];
 /** Status comes every second; a socket that is silent for this long is dead. */
@@ -19,7 +19,7 @@ export class LiveSocket {
   /** The newest that was not drawn yet. */
   pose: PoseFrame | null = null;
   /** Called with figures that are wanted. */
-  onFigures: (frame: FiguresFrame) => void = () => {};
+  onFigures: (part: FiguresPart) => void = () => {};
 
   private socket: WebSocket | null = null;
   private failures = 0;

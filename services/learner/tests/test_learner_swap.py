@@ -26,10 +26,11 @@ def make_branch(make_client, toy_task):
 
     def make(num_envs=24, **options):
         overlap = options.pop("overlap", False)
+        length = options.pop("rollout_length", SETTINGS["rollout_length"])
         branch = Branch(
             len(made),
             make_client(num_envs, 5),
-            PPOSettings(**SETTINGS, overlap=overlap),
+            PPOSettings(**SETTINGS | {"overlap": overlap, "rollout_length": length}),
             seed=1,
             session_seed=5,
             total_steps=100_000,
@@ -87,6 +88,24 @@ def test_an_earlier_policy_is_put_back_whole(make_branch, overlap):
     assert branch._ahead is None
     branch.advance()
     assert branch.updates == 4
+
+
+def test_no_return_mixes_episodes_where_a_rollout_is_thrown_away(make_branch):
+    """By the task's own reward each return is one that an env has told of its episode.
+
+    A whole episode takes 40 steps, as a rollout does: the one that begins in a rollout that is
+    thrown away is as far on by its end as the one before it was at its start.
+    """
+    branch, told, kept = make_branch(overlap=True, rollout_length=40), set(), set()
+    for update in range(12):
+        branch.advance()
+        told |= set(branch.statistics.arrays()["return"])
+        kept |= set(branch.reward_returns.arrays()["window"])
+        if update % 3 == 0:
+            branch.take_over(branch.policy_state())
+    assert len(kept) > 20
+    for each in kept:
+        assert min(abs(each - other) for other in told) < 1e-9
 
 
 def test_a_policy_moves_to_another_number_of_envs(make_branch):

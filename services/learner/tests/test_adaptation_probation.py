@@ -1,12 +1,24 @@
 """How often a policy is looked at after an adoption, and until when."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from staging import CENTRE, STEPS, Killed, die, unless_done
 
+from websim_learner.adaptation import adapter, probation
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
+from websim_learner.adaptation.probation import (
+    MAX_BLOCKS,
+    adopted_at,
+    falls_more,
+    is_over,
+    looks_due,
+    with_update,
+)
 from websim_learner.adaptation.signals import TriggerSettings, TriggerState
+from websim_learner.control import AdoptReward
+from websim_learner.records import EvaluationRecord
 
 BASELINE = EvalPoint(
     update=5,
@@ -48,3 +60,85 @@ def test_probation_begins_at_the_adoption_and_ends_in_time():
     assert is_over(BASELINE, by_hand, settings, 40_101)
     assert not is_over(BASELINE, adopted, settings, 50_100)
     assert not is_over(None, adopted, settings, 10**9)
+
+
+def blocks_of(updates):
+    """Return blocks of updates, each (terminations, env steps)."""
+    blocks = []
+    for terminations, env_steps in updates:
+        blocks = with_update(blocks, terminations, env_steps)
+    return blocks
+
+
+def test_training_data_are_counted_in_blocks_of_eight_thousand_steps():
+    small = [(1, 3_000), (2, 3_000), (0, 3_000), (4, 3_000)]
+    assert blocks_of(small) == [(3, 9_000), (4, 3_000)]
+    assert blocks_of([(1, 8_000), (2, 20_000)]) == [(1, 8_000), (2, 20_000)]
+    many = blocks_of([(n, 8_000) for n in range(MAX_BLOCKS + 2)])
+    assert (len(many), many[0], many[-1]) == (64, (2, 8_000), (65, 8_000))
+
+
+USUAL = [(5, 8_000), (40, 8_000), (4, 8_000)]
+"""Their median is 5 in 8,000 steps, whatever one of them was."""
+
+
+@pytest.mark.parametrize(
+    ("updates", "more"),
+    [
+        ([*USUAL, (10, 8_000)], True),
+        ([*USUAL, (9, 8_000)], False),
+        # Per env step: twice as many of them tell of nothing.
+        ([*USUAL, (10, 16_000)], False),
+        ([*USUAL, (20, 16_000)], True),
+        # Not before the block is whole, and once.
+        ([*USUAL, (10, 7_999)], False),
+        ([*USUAL, (10, 8_000), (10, 1_000)], False),
+        # Two blocks tell what is usual no better than chance does.
+        ([*USUAL[:2], (80, 8_000)], False),
+        # Where hardly an episode terminates a few do not count.
+        ([(0, 8_000)] * 3 + [(7, 8_000)], False),
+        ([(0, 8_000)] * 3 + [(8, 8_000)], True),
+    ],
+)
+def test_terminations_that_double_call_for_a_look(updates, more):
+    assert falls_more(blocks_of(updates)) == more
+
+
+def evaluated_at(h):
+    told = h.run.stream.after(0, 999)
+    return [each.update for each in told if isinstance(each, EvaluationRecord)]
+
+
+def test_a_policy_that_falls_in_training_is_looked_at_at_once_in_every_life(
+    harness, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(adapter, "looks_due", lambda steps: 0)
+    monkeypatch.setattr(probation, "LOOK_EVERY_STEPS", 2 * STEPS)
+
+    def life(directory, kill=None):
+        h = harness(
+            directory, adapt="auto", total_steps=20 * STEPS, checkpoint_every_updates=13,
+            eval_every_updates=100, eval_every_updates_adapting=100, client={"shard_envs": 12},
+        )  # fmt: skip
+        note = h.run._adapter.note_advance
+
+        def with_falls(advance):
+            note(replace(advance, terminations=6 if h.branch.updates in (14, 15) else 1))
+
+        h.run._adapter.note_advance = with_falls
+        adopt = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
+        h.at = {3: [unless_done(adopt)]}
+        h.at |= {} if kill is None else {kill: [die]}
+        return h
+
+    alone = life(tmp_path / "alone")
+    alone.go()
+    # Two updates make a block: 14 and 15 see twelve episodes terminate, those before two each.
+    assert evaluated_at(alone) == [15, 20]
+    with pytest.raises(Killed):
+        life(tmp_path / "killed", kill=14).go()
+    again = life(tmp_path / "killed")
+    again.go()
+    assert evaluated_at(again) == [15, 20]
+    assert again.run.adaptation.points == alone.run.adaptation.points
+    assert again.digest() == alone.digest()

@@ -108,6 +108,12 @@ def test_no_return_mixes_episodes_where_a_rollout_is_thrown_away(make_branch):
         assert min(abs(each - other) for other in told) < 1e-9
 
 
+def test_an_update_tells_how_many_episodes_terminated(make_branch):
+    branch = make_branch(num_envs=64)
+    # After 16 of 40 steps the clock has ended none.
+    assert branch.advance().terminations == branch.statistics.episodes > 0
+
+
 def test_a_policy_moves_to_another_number_of_envs(make_branch):
     large, small = make_branch(24), make_branch(10)
     large.advance()

@@ -19,6 +19,8 @@ class Advance:
     nonfinite_rows: int
     clipped_rows: int
     skipped_steps: int
+    terminations: int
+    """Episodes that ended by themselves in the rollout, not by the clock."""
     reward_failure: str
     """Why the rollout was judged by another reward than it was collected for; empty if it was."""
     fallback_source: str | None

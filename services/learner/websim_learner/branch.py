@@ -465,6 +465,7 @@ class Branch:
             nonfinite_rows=judgement.nonfinite_rows,
             clipped_rows=judgement.clipped_rows,
             skipped_steps=collected.timing.skipped_steps,
+            terminations=int((rollout.terminated & ~rollout.invalid).sum()),
             reward_failure=failure,
             fallback_source=source if failure else None,
             physics_s=collected.timing.physics_s,

@@ -13,7 +13,13 @@ from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.outlook import outlook
-from websim_learner.adaptation.probation import adopted_at, is_over, looks_due
+from websim_learner.adaptation.probation import (
+    adopted_at,
+    falls_more,
+    is_over,
+    looks_due,
+    with_update,
+)
 from websim_learner.adaptation.questions import GoalRefused
 from websim_learner.adaptation.rows import TriggerValues
 from websim_learner.adaptation.signals import Trigger, after_trigger
@@ -55,11 +61,16 @@ class Adapter(Steered):
         if self.state.mode == "off" or baseline is None:
             return False
         now = self._ledger.env_steps - adopted_at(baseline, self.state.triggers)
-        return looks_due(now) > looks_due(now - self._branch.steps_per_update)
+        due = looks_due(now) > looks_due(now - self._branch.steps_per_update)
+        return due or falls_more(self.state.falls)
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
-        self.state.stats = stats_of(advance)
+        state, env_steps = self.state, self._branch.steps_per_update
+        state.stats = stats_of(advance)
+        on_probation = state.baseline is not None
+        falls = with_update(state.falls, advance.terminations, env_steps) if on_probation else []
+        state.falls = falls
 
     def outlook(self, evaluation: Evaluation, *, whole: bool = True) -> dict[str, float | None]:
         """Return what an evaluation that is about to be noted says of the trend, for its record."""

@@ -74,7 +74,7 @@ class Adoptions(AdapterCore):
         state.note(before, outcome="adopted")
         state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
         state.undo = [*state.undo, before][-len(self.policies.undo) :]
-        state.points = []
+        state.points, state.falls = [], []
         if state.goal.by_fitness:
             # Where a person judges there is no probation: no number overrules their yes.
             state.baseline, state.preference = baseline, preferred

@@ -7,6 +7,7 @@ import msgspec
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.probation import Blocks
 from websim_learner.adaptation.signals import Trigger, TriggerState
 from websim_learner.control import AdaptMode
 
@@ -118,6 +119,8 @@ class AdaptState(msgspec.Struct, kw_only=True):
     """The evaluation from just before the last adoption, while that is on probation."""
     preference: Preference | None = None
     """Of the reward in force, while it is on probation."""
+    falls: Blocks = []
+    """Terminations since the adoption that is on probation."""
     triggers: TriggerState = msgspec.field(default_factory=TriggerState)
     rewards: list[RewardEntry] = []
     undo: list[str] = []

@@ -183,7 +183,7 @@ function View({ envKey }: { envKey: EnvKey }) {
     <div class="view">
       <div class="view-box">
         <canvas ref={canvas} tabIndex={0} role="img" aria-label="The robot in 3D. Drag turns the camera, the wheel zooms." />
-        {loading.value && <p class="veil">Loading…</p>}
+        {loading.value && link.value === "live" && <p class="veil">Loading…</p>}
         {link.value !== "live" && <p class="veil bad">No connection: this is the last that was seen.</p>}
         {problem.value !== "" && <p class="veil bad">{problem}</p>}
       </div>

@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Records and tasks as the dashboard's own tests have them.
+sys.path.append(str(Path(__file__).parents[2] / "services/dashboard/tests"))
 
 from live_page import (
     MANY_ENVS,
@@ -82,7 +84,7 @@ def heard() -> Heard:
 
 
 @contextlib.contextmanager
-def opener(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
+def opener(chromium: Browser, own_url: str, heard: Heard) -> Iterator[OpenPage]:
     """Open pages, each in a browser context of its own; `live=False` waits for no picture."""
     contexts = []
 
@@ -96,7 +98,7 @@ def opener(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
         page.on("console", lambda m: heard.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: heard.errors.append(str(error)))
         page.on("request", lambda request: heard.urls.append(request.url))
-        page.goto(url or stack.url)
+        page.goto(url or own_url)
         if live:
             drawn(page, 1)
         return page
@@ -110,12 +112,19 @@ def opener(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
 
 @pytest.fixture
 def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPage]:
-    with opener(chromium, stack, heard) as make:
+    with opener(chromium, stack.url, heard) as make:
         yield make
+
+
+@pytest.fixture
+def open_alone(chromium: Browser, heard: Heard) -> Iterator[Callable[[], Page]]:
+    """Open an empty page, for a test that starts what it looks at."""
+    with opener(chromium, "about:blank", heard) as make:
+        yield lambda: make(live=False)
 
 
 @pytest.fixture(scope="module")
 def shared_page(chromium: Browser, stack: Stack) -> Iterator[Page]:
     """A page for the tests of a module that leave it as they found it."""
-    with opener(chromium, stack, Heard()) as make:
+    with opener(chromium, stack.url, Heard()) as make:
         yield make()

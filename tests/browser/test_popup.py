@@ -1,6 +1,7 @@
 """One environment in 3D."""
 
 import base64
+import json
 import struct
 
 import numpy as np
@@ -41,6 +42,56 @@ def test_a_click_opens_it_moving_and_esc_gives_the_focus_back(open_page, heard):
     dialog.wait_for(state="detached")
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"
     assert heard.errors == []
+
+
+def test_without_a_connection_nothing_is_shown_as_live(open_page, stack):
+    page = open_page("about:blank", live=False)
+    sockets = []
+
+    def pass_on(socket):
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket("**/api/v1/live", pass_on)
+    page.goto(stack.url)
+    drawn(page, 1)
+    click_a_robot(page)
+    dialog = page.get_by_role("dialog")
+    wait_for_robot(page)
+    dialog.locator(".fields").wait_for()
+    assert "No connection" not in dialog.inner_text()
+    page.route("**/api/v1/**", lambda route: route.abort())
+    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    sockets[-1].close()
+    dialog.locator(".view-box", has_text="No connection").wait_for()
+    dialog.locator(".state-pane", has_text="No connection").wait_for()
+
+
+def test_of_an_environment_that_is_gone_no_pose_is_asked_for(open_page, stack):
+    page = open_page("about:blank", live=False)
+    wishes = []
+
+    def pass_on(socket):
+        service = socket.connect_to_server()
+
+        def hear(said):
+            message = json.loads(said)
+            if message["type"] == "subscribe":
+                wishes.append(message["pose"])
+            service.send(said)
+
+        socket.on_message(hear)
+
+    page.route_web_socket("**/api/v1/live", pass_on)
+    page.goto(stack.url)
+    drawn(page, 1)
+    click_a_robot(page)
+    page.locator(".popup .fields").wait_for()
+    assert wishes[-1] is not None
+    train_on(stack, NUM_ENVS // 2)
+    page.locator(".popup .ended").wait_for()
+    wait_for(lambda: wishes[-1] is None, "its pose is still asked for")
+    train_on(stack, NUM_ENVS)
 
 
 def test_it_opens_at_once(open_page, record_property):

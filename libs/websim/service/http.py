@@ -147,6 +147,7 @@ def serve_http(
     port: int,
     token_file: Path | None = None,
     check: Callable[[ASGIApp, Tokens], ASGIApp] = TokenCheck,
+    guard: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> HttpServer:
     """Serve an application from a daemon thread.
 
@@ -156,6 +157,7 @@ def serve_http(
         port: Port to listen on; 0 takes a free one.
         token_file: Tokens that requests must bring, but for health and metrics; None asks for none.
         check: Middleware that lets those in who bring one.
+        guard: Middleware around all other: no answer goes out but through it.
 
     Raises:
         UserError: The address takes tokens, cannot be used, or is taken; or the tokens cannot be
@@ -166,7 +168,7 @@ def serve_http(
     bound_port = listener.getsockname()[1]
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            guard(app),
             loop="asyncio",
             log_config=None,
             access_log=False,

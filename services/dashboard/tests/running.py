@@ -9,7 +9,7 @@ import httpx2
 from websockets.sync.client import connect
 
 from websim.service.http import serve_http
-from websim_dashboard.access import SessionCheck
+from websim_dashboard.access import Guard, SessionCheck
 from websim_dashboard.history import History
 from websim_dashboard.service import Service
 from websim_dashboard.upstream import Upstream
@@ -31,7 +31,7 @@ def serve_dashboard(
         "0",
         page or place / "no-page",
     )
-    server = serve_http(service.app, "127.0.0.1", 0, token_file, SessionCheck)
+    server = serve_http(service.app, "127.0.0.1", 0, token_file, SessionCheck, Guard)
     try:
         yield server.url
     finally:

@@ -1,13 +1,18 @@
 """Who may do what: other sites' pages, people without a token, viewers, and who commands."""
 
+import collections
+import time
+
 import pytest
 from known_services import KnownServices
-from running import hear, open_client, open_socket, serve_dashboard
+from running import DEADLINE_S, hear, open_client, open_socket, serve_dashboard
 from starlette.datastructures import Headers
-from websockets.exceptions import InvalidStatus
+from starlette.requests import HTTPConnection
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from websim.service.tokens import load_tokens
-from websim_dashboard.access import SESSION_S, cookie_role, is_own_origin, make_cookie
+from websim_dashboard import hub
+from websim_dashboard.access import SESSION_S, cookie_name, cookie_role, is_own_origin, make_cookie
 
 VIEW, CONTROL = "v" * 40, "c" * 40
 
@@ -157,6 +162,77 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(closed_url):
         assert login(client, closed_url, "x" * 40).status_code == 401
 
 
+def test_behind_a_proxy_that_ends_tls_the_cookie_is_for_tls_only(closed_url):
+    name = closed_url.removeprefix("http://")
+    with open_client(closed_url) as client:
+        for scheme, secure in (("https", True), ("http", False)):
+            answer = login(client, f"{scheme}://{name}", VIEW)
+            assert ("secure" in answer.headers["set-cookie"].lower()) == secure
+
+
+def cookies_of(url, token):
+    """Log in; return the headers that a browser brings from then on."""
+    with open_client(url) as client:
+        login(client, url, token)
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    return {**own_origin(url), "Cookie": cookie}
+
+
+def hear_the_end(socket):
+    """Return what a socket is closed with."""
+    with pytest.raises(ConnectionClosedError) as closed:
+        collections.deque(iter(lambda: socket.recv(timeout=DEADLINE_S), None), maxlen=0)
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+def test_who_logs_out_hears_no_more_and_others_do(closed_url):
+    mine, others = cookies_of(closed_url, VIEW), cookies_of(closed_url, CONTROL)
+    with (
+        open_socket(closed_url, additional_headers=mine) as socket,
+        open_socket(closed_url, additional_headers=others) as other,
+    ):
+        assert hear(socket, "status")
+        with open_client(closed_url, headers=mine) as client:
+            assert client.post("/api/v1/logout").json() == {"role": None}
+        code, reason = hear_the_end(socket)
+        assert (code, "log in again" in reason) == (1008, True)
+        # News come once a second at least.
+        assert hear(other, "status")
+        assert hear(other, "status")
+
+
+def test_a_socket_ends_when_the_time_of_its_cookie_is_over(closed_url):
+    port = closed_url.rsplit(":", 1)[1]
+    nearly_over = make_cookie(VIEW, time.time() - SESSION_S + 3.0)
+    headers = {"Cookie": f"websim_session_{port}={nearly_over}"}
+    with open_socket(closed_url, additional_headers=headers) as socket:
+        assert hear(socket, "status")
+        assert hear_the_end(socket)[0] == 1008
+
+
+def test_a_page_too_many_is_told_so(open_url, monkeypatch):
+    monkeypatch.setattr(hub, "MAX_VIEWERS", 1)
+    with open_socket(open_url) as socket:
+        assert hear(socket, "status")
+        with open_socket(open_url) as another:
+            assert hear_the_end(another) == (1013, "too many pages are open")
+
+
+def test_a_host_that_is_none_is_no_error_of_the_service(closed_url):
+    with open_client(closed_url, headers={"Host": "127.0.0.1:99999"}) as client:
+        assert client.get("/api/v1/access").json() == {"role": None}
+        assert client.get("/api/v1/status").status_code == 401
+    for host, name in (
+        (b"a", "websim_session"),
+        (b"a:80", "websim_session_80"),
+        (b"a:99999", "websim_session"),
+        (b"a:b", "websim_session"),
+        (b"[::1", "websim_session"),
+    ):
+        scope = {"type": "http", "headers": [(b"host", host)]}
+        assert cookie_name(HTTPConnection(scope)) == name
+
+
 def test_runs_at_two_ports_of_a_host_have_cookies_of_their_own(closed_url):
     with open_client(closed_url) as client:
         answer = login(client, closed_url, VIEW)
@@ -186,10 +262,21 @@ def test_a_cookie_is_good_for_its_token_and_its_time_only(token_file):
     assert cookie_role(tokens, make_cookie("o" * 40, 1000.0), 1000.0) is None
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1/access", "/healthz", "/nothing", "/openapi.json"])
-def test_every_answer_says_what_a_page_may_load(open_url, path):
-    with open_client(open_url) as client:
-        answer = client.get(path)
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/", None, 200),
+        ("/api/v1/access", None, 200),
+        ("/healthz", None, 200),
+        ("/nothing", None, 404),
+        ("/openapi.json", None, 401),
+        ("/api/v1/status", "evil.example", 400),
+    ],
+)
+def test_every_answer_says_what_a_page_may_load(closed_url, path, host, status):
+    with open_client(closed_url) as client:
+        answer = client.get(path, headers={} if host is None else {"Host": host})
+    assert answer.status_code == status
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy

@@ -114,7 +114,10 @@ def test_without_a_learner_the_fleet_is_shown(services, client):
         return "does not listen" in (status["learner_error"] or "") and labels == ["mine"]
 
     assert eventually(fleet_alone)
-    assert client.get("/api/v1/status").json()["orchestrator_error"] is None
+    status = client.get("/api/v1/status").json()
+    # Its run is known, and it comes back.
+    assert (status["run"], status["state"]) == ("r1", "waiting")
+    assert status["orchestrator_error"] is None
 
 
 def test_a_fleet_alone_waits_for_a_learner_and_nothing_at_all_is_disconnected(tmp_path):
@@ -235,6 +238,50 @@ def test_another_run_has_curves_of_its_own(services, client):
         lambda: (s := client.get("/api/v1/metrics").json())["run"] == "r2" and s["last"] and s
     )
     assert series["branches"][0]["values"]["return_mean"] == [-5.0]
+
+
+def test_a_run_begun_anew_in_the_same_directory_has_curves_of_its_own(services, url, client):
+    services.run = make_run(run_uuid="a1")
+    services.records = [make_metrics(n) for n in range(1, 6)]
+    eventually(lambda: client.get("/api/v1/metrics").json()["last"] == 5)
+    before = client.get("/api/v1/status").json()["run_key"]
+    with open_socket(url) as socket:
+        hear(socket, "status")
+        services.records = [make_metrics(1, return_mean=-5.0)]
+        services.run = make_run(run_uuid="b2")
+        told = hear(socket, "metrics")
+        assert [point["number"] for point in told["points"]] == [1]
+    series = client.get("/api/v1/metrics").json()
+    assert series["branches"][0]["values"]["return_mean"] == [-5.0]
+    status = client.get("/api/v1/status").json()
+    assert status["run"] == series["run"] == "r1"
+    assert status["run_key"] == series["run_key"] == told["run_key"] != before
+
+
+def test_an_evaluation_tells_the_branch_that_it_is_of(services, client):
+    evaluation = make_state(1, "") | {
+        "kind": "evaluation", "branch": 1, "episodes": 10, "return_mean": 2.0, "return_std": 0.5,
+        "length_mean": 9.0, "fitness_mean": 3.0, "success_mean": None,
+    }  # fmt: skip
+    services.records = [evaluation]
+    [event] = eventually(lambda: client.get("/api/v1/events?kinds=evaluation").json())
+    assert (event["values"]["branch"], event["values"]["fitness_mean"]) == (1, 3.0)
+
+
+def test_no_speed_is_told_while_nothing_is_stepped(services, client):
+    for state, steps_per_s, factor in (
+        ("running", 2000.0, 0.75),
+        ("adapting", 2000.0, 0.75),
+        ("paused", 0.0, 0.0),
+        ("evaluating", 0.0, 0.0),
+        ("waiting", 0.0, 0.0),
+        ("finished", 0.0, 0.0),
+    ):
+        services.run = make_run(state=state, reason=state)
+        status = eventually(
+            lambda state=state: (s := client.get("/api/v1/status").json())["reason"] == state and s
+        )
+        assert (status["steps_per_s"], status["real_time_factor"]) == (steps_per_s, factor)
 
 
 def test_what_a_run_learns_from_is_reset_by_its_learner_only(services, client):

@@ -14,7 +14,7 @@ from websim.service.settings import load_settings
 from websim.service.shutdown import install_shutdown
 from websim.service.tokens import load_token
 from websim.wire.curve import load_peer_keys
-from websim_dashboard.access import SessionCheck
+from websim_dashboard.access import Guard, SessionCheck
 from websim_dashboard.history import History
 from websim_dashboard.page import DIRECTORY
 from websim_dashboard.service import Service
@@ -54,7 +54,12 @@ def run(argv: list[str]) -> int:
     if not (DIRECTORY / "index.html").is_file():
         log.warning("the page is not built: `make setup` builds it; the API works without it")
     server = serve_http(
-        service.app, settings.http_host, settings.http_port, settings.token_file, SessionCheck
+        service.app,
+        settings.http_host,
+        settings.http_port,
+        settings.token_file,
+        SessionCheck,
+        Guard,
     )
     write_ready(settings.ready_file, http_url=server.url)
     log.info("dashboard ready", http=server.url, history=str(settings.history))

@@ -49,6 +49,9 @@ HEADERS = {
 ROLE = "websim.role"
 """Where a request carries what its sender may do."""
 
+SESSION = "websim.session"
+"""Where it carries the cookie that let it in; empty for a token."""
+
 
 def role_of(connection: HTTPConnection) -> Role | None:
     """Return what the sender of a request may do; None: a token is needed first."""
@@ -56,9 +59,28 @@ def role_of(connection: HTTPConnection) -> Role | None:
     return role
 
 
+def session_of(connection: HTTPConnection) -> str:
+    """Return the cookie that let a request in; empty where none was needed."""
+    cookie: str = connection.scope.get(SESSION, "")
+    return cookie
+
+
+def is_encrypted(connection: HTTPConnection) -> bool:
+    """Return whether the browser asks by TLS, also where a proxy ends it.
+
+    The Origin of a command is the page's own by then: `Guard` has seen to it.
+    """
+    origin = connection.headers.get("origin", "")
+    return connection.url.scheme == "https" or origin.startswith("https://")
+
+
 def cookie_name(connection: HTTPConnection) -> str:
     """Return the name of the cookie for the port at which the page is asked for."""
-    port = urlsplit(f"//{connection.headers.get('host', '')}").port
+    try:
+        port = urlsplit(f"//{connection.headers.get('host', '')}").port
+    except ValueError:
+        # The Host is no host; no page of ours is asked for by it.
+        port = None
     return COOKIE if port is None else f"{COOKIE}_{port}"
 
 
@@ -81,6 +103,11 @@ def cookie_role(tokens: Tokens, cookie: str, now_s: float) -> Role | None:
         if hmac.compare_digest(_proof(digest, expires).encode(), proof.encode()):
             found = role
     return found if now_s < int(expires) else None
+
+
+def ends_unix_s(cookie: str) -> float:
+    """Return when a good cookie's time is over."""
+    return float(cookie.partition(".")[0])
 
 
 def _proof(digest: bytes, expires: str) -> str:
@@ -115,8 +142,8 @@ class SessionCheck:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        role = self._role(HTTPConnection(scope))
-        scope[ROLE] = role
+        role, cookie = self._let_in(HTTPConnection(scope))
+        scope[ROLE], scope[SESSION] = role, cookie
         scope["websim.tokens"] = self._tokens
         path: str = scope["path"]
         is_open = path in LOGIN_PATHS or not (path.startswith(API) or path == "/openapi.json")
@@ -129,17 +156,18 @@ class SessionCheck:
         else:
             await self._app(scope, receive, send)
 
-    def _role(self, connection: HTTPConnection) -> Role | None:
+    def _let_in(self, connection: HTTPConnection) -> tuple[Role | None, str]:
+        """Return the role of a request, and the cookie that gives it."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._tokens.role_of(token.strip())
-        return cookie_role(
-            self._tokens, connection.cookies.get(cookie_name(connection), ""), time.time()
-        )
+            return self._tokens.role_of(token.strip()), ""
+        cookie = connection.cookies.get(cookie_name(connection), "")
+        role = cookie_role(self._tokens, cookie, time.time())
+        return role, "" if role is None else cookie
 
 
 class Guard:
-    """ASGI middleware for every request: Origin on the way in, headers on the way out."""
+    """ASGI middleware around all others: Origin on the way in, headers on the way out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

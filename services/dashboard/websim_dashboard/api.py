@@ -7,7 +7,14 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
-from websim_dashboard.access import SESSION_S, cookie_name, make_cookie, role_of
+from websim_dashboard.access import (
+    SESSION_S,
+    cookie_name,
+    is_encrypted,
+    make_cookie,
+    role_of,
+    session_of,
+)
 from websim_dashboard.broadcast import Broadcast
 from websim_dashboard.checks import check_reward
 from websim_dashboard.fleet_feed import FleetFeed
@@ -23,6 +30,7 @@ from websim_dashboard.messages import (
     TaskDetail,
     TimelineEvent,
 )
+from websim_dashboard.sessions import Sessions
 from websim_dashboard.status import training_session
 from websim_dashboard.upstream import Unreachable
 
@@ -34,7 +42,7 @@ MAX_NAMES = 2000
 """Characters."""
 
 
-def add_access_routes(app: FastAPI) -> None:
+def add_access_routes(app: FastAPI, sessions: Sessions) -> None:
     """Add login and logout."""
 
     @app.get("/api/v1/access", tags=["access"])
@@ -57,14 +65,17 @@ def add_access_routes(app: FastAPI) -> None:
             max_age=SESSION_S,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=is_encrypted(request),
         )
         return Access(role=role)
 
     @app.post("/api/v1/logout", tags=["access"])
-    def logout(request: Request, response: Response) -> Access:
-        """Give the cookie back."""
-        response.delete_cookie(cookie_name(request), httponly=True, samesite="strict")
+    async def logout(request: Request, response: Response) -> Access:
+        """Give the cookie back; WebSockets that it let in are closed."""
+        sessions.end(session_of(request))
+        response.delete_cookie(
+            cookie_name(request), httponly=True, samesite="strict", secure=is_encrypted(request)
+        )
         return Access(role=None)
 
 

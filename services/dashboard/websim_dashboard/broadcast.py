@@ -108,11 +108,11 @@ class Broadcast:
         self._hub.tell(watching, _json(message), "env")
 
     def _tell_records(self, points: Sequence[MetricPoint], events: Sequence[TimelineEvent]) -> None:
-        run = self._learner.run_name
+        key = self._learner.run_key
         if points and self._hub.viewers:
-            self._hub.broadcast(_json(MetricsMessage(run=run, points=list(points))))
+            self._hub.broadcast(_json(MetricsMessage(run_key=key, points=list(points))))
         for event in events:
-            self._hub.broadcast(_json(EventMessage(run=run, event=event)))
+            self._hub.broadcast(_json(EventMessage(run_key=key, event=event)))
 
     def _tell_fleet(self) -> None:
         self._hub.resize(self._fleet.sessions)

@@ -247,6 +247,7 @@ class History:
         wanted = set(names) or None
         return MetricSeries(
             run=name,
+            run_key=run,
             last=0 if newest is None else newest[0],
             names=sorted(known),
             branches=_columns(kept, wanted),

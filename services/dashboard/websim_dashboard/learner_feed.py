@@ -13,7 +13,7 @@ from websim_dashboard.feed import Feed
 from websim_dashboard.history import History
 from websim_dashboard.messages import Goal, MetricPoint, TaskDetail, TimelineEvent
 from websim_dashboard.records import split_records
-from websim_dashboard.run_status import check_run
+from websim_dashboard.run_status import check_run, key_of
 from websim_dashboard.upstream import Upstream
 
 log = get_logger(__name__)
@@ -63,8 +63,8 @@ class LearnerFeed(Feed):
         """Ask for status, new records and, where due, goal, rewards and log."""
         status = await self._upstream.get("/v1/run")
         check_run(status)
-        if status["run_dir"] != self.run_key:
-            self._begin(status["run_dir"], status["run_id"])
+        if (key := key_of(status)) != self.run_key:
+            self._begin(key, status["run_id"])
         self.status = status
         # A pause is to be seen at once, before further questions and writes to a disk.
         self.answered()

@@ -90,6 +90,8 @@ class Status(Message):
 
     run: str = ""
     """Name of the run; empty while no learner has been seen."""
+    run_key: str = ""
+    """Tells the run from all others, also from one of the same name before it."""
     task: str = ""
     algo: str = ""
     seed: int | None = None
@@ -102,6 +104,7 @@ class Status(Message):
     wall_s: float = 0.0
     """Training time, evaluation and pauses excluded."""
     steps_per_s: float = 0.0
+    """Over the last updates; 0 while nothing is stepped."""
     return_mean: float | None = None
     length_mean: float | None = None
     fitness_mean: float | None = None
@@ -127,7 +130,7 @@ class Status(Message):
     speed: float | None = None
     """As asked: simulated seconds of each environment per second; null: as fast as it goes."""
     real_time_factor: float = 0.0
-    """As reached over the last updates."""
+    """As reached over the last updates; 0 while nothing is stepped."""
     pending: Waiting | None = None
     bottleneck: str = ""
     """What training waits for most, in one sentence; empty while nothing is known."""
@@ -171,6 +174,7 @@ class MetricSeries(Message):
     """Answer of `GET /api/v1/metrics`."""
 
     run: str
+    run_key: str
     last: int
     """Number of the newest point that there is."""
     names: list[str]
@@ -484,7 +488,7 @@ class MetricsMessage(Message):
     """Points that are new."""
 
     type: Literal["metrics"] = "metrics"
-    run: str
+    run_key: str
     points: list[MetricPoint]
 
 
@@ -492,7 +496,7 @@ class EventMessage(Message):
     """Something happened."""
 
     type: Literal["event"] = "event"
-    run: str
+    run_key: str
     event: TimelineEvent
 
 

@@ -65,7 +65,7 @@ def _is_number(value: object) -> bool:
 
 def _event(record: Record) -> TimelineEvent:
     title, detail = _words(record)
-    rest = PLACES | {"adaptation"}
+    rest = (PLACES | {"adaptation"}) - {"branch"}
     return TimelineEvent(
         number=record["n"],
         time_unix_s=record.get("time_unix_s", 0.0),

@@ -21,6 +21,15 @@ def copied(run: RunStatus) -> dict[str, Any]:
     return {name: run[name] for name in COPIED if name in run}
 
 
+def key_of(run: RunStatus) -> str:
+    """Return what a run is known by.
+
+    Its directory may have had another run before, and a copy of it has the same UUID; a run that
+    was begun without one is known by its directory.
+    """
+    return f"{run['run_dir']} {run.get('run_uuid', '')}".rstrip()
+
+
 def check_run(run: RunStatus) -> None:
     """See to it that a status can be made of what a learner says.
 

@@ -12,7 +12,6 @@ from websim.service.http import Pulse, add_health, make_app
 from websim.service.logs import get_logger
 from websim.service.metrics import Reading, make_registry
 from websim.wire.curve import PeerKeys
-from websim_dashboard.access import Guard
 from websim_dashboard.api import add_access_routes, add_history_routes, add_status_routes
 from websim_dashboard.broadcast import Broadcast
 from websim_dashboard.fleet_feed import FleetFeed
@@ -22,6 +21,7 @@ from websim_dashboard.learner_feed import LearnerFeed
 from websim_dashboard.live import add_live_route
 from websim_dashboard.page import DIRECTORY, add_page
 from websim_dashboard.proxy import add_fleet_routes, add_learner_routes, add_reset_route
+from websim_dashboard.sessions import Sessions
 from websim_dashboard.telemetry import Received, TelemetryReader, Topic
 from websim_dashboard.upstream import Upstream, outcomes
 
@@ -37,7 +37,7 @@ class Service:
     """The dashboard's parts.
 
     Attributes:
-        app: what is to be served.
+        app: what is to be served, in a `Guard`.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class Service:
         self._broadcast = Broadcast(self.hub, self.learner, self.fleet, orchestrator)
         self.app = make_app("MuJoCo WebSim dashboard", release, self._run)
         self.app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP_BYTES, compresslevel=5)
-        self.app.add_middleware(Guard)
         registry = make_registry("dashboard", release, lambda: self._read_metrics())
         add_health(self.app, alive=self._pulse.alive, ready=lambda: None, registry=registry)
-        add_access_routes(self.app)
+        sessions = Sessions()
+        add_access_routes(self.app, sessions)
         add_status_routes(self.app, self._broadcast, self.learner, self.fleet)
         add_history_routes(self.app, history, self.learner)
         add_learner_routes(self.app, learner, self.learner, history)
         add_fleet_routes(self.app, orchestrator)
         add_reset_route(self.app, learner, orchestrator, self.learner, self.fleet)
-        add_live_route(self.app, self.hub, self._broadcast)
+        add_live_route(self.app, self.hub, self._broadcast, sessions)
         add_page(self.app, page)
 
     @contextlib.asynccontextmanager

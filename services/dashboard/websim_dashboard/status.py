@@ -30,6 +30,9 @@ STATES: Mapping[str, RunState] = {
 }
 """States of the learner, as the page names them."""
 
+STEPPING = frozenset({"training", "trial"})
+"""States in which a speed is told; in all others the learner still has its last one."""
+
 
 def make_status(
     learner: LearnerFeed, fleet: FleetFeed, task: TaskDetail | None, role: Role
@@ -47,8 +50,11 @@ def make_status(
     split = TimeSplit(**run.get("time_split", {}))
     answering = learner.error is None
     values = copied(run)
+    state = run_state(learner, fleet)
+    if state not in STEPPING:
+        values |= {"steps_per_s": 0.0, "real_time_factor": 0.0}
     if not answering:
-        values |= {"steps_per_s": 0.0, "reason": run.get("reason", ""), "adapting": ""}
+        values |= {"reason": run.get("reason", ""), "adapting": ""}
     if not answering and learner.final is None:
         values["reason"] = learner.error
     if learner.goal is not None:
@@ -56,7 +62,8 @@ def make_status(
     return Status(
         **values,
         run=learner.run_name,
-        state=run_state(learner, fleet),
+        run_key=learner.run_key,
+        state=state,
         fitness_unit=_fitness_unit(learner.goal, task),
         workers=len(fleet.workers),
         session=session,
@@ -75,8 +82,8 @@ def run_state(learner: LearnerFeed, fleet: FleetFeed) -> RunState:
         return STATES.get(learner.status["state"], "waiting")
     if learner.final is not None:
         return STATES[learner.final]
-    # A fleet without a learner is a notebook's, or waits for one.
-    return "waiting" if fleet.error is None and not learner.run_name else "disconnected"
+    # A fleet without a learner is a notebook's, or waits for one that begins or comes back.
+    return "waiting" if fleet.error is None else "disconnected"
 
 
 def training_session(run: str, sessions: Sequence[SessionSummary]) -> int | None:

@@ -1,5 +1,6 @@
 """Whole runs on the toy task: files, commands, ends, and going on."""
 
+import json
 import threading
 
 import msgspec
@@ -385,6 +386,34 @@ def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
     run_dir.append_journal(3, "stop", {})
     assert [(e.n, e.kind) for e in run_dir.journal()] == [(1, "start"), (2, "stop")]
     assert run_dir.journal()[1] == JournalEntry(n=2, update=3, kind="stop")
+
+
+def test_a_run_keeps_its_uuid_and_another_one_in_its_directory_has_another(
+    tmp_path, toy_task, make_config
+):
+    def begin():
+        """Write a run's configuration; return what the writer and a later life call the run."""
+        run_dir = RunDir(tmp_path)
+        run_dir.write_config(make_config(), toy_task)
+        RunDir(tmp_path).write_config(make_config(total_steps=9999), toy_task)
+        return run_dir.run_uuid, RunDir(tmp_path).run_uuid
+
+    first, again = begin()
+    assert first == again != ""
+    (tmp_path / "config.json").unlink()
+    another, again = begin()
+    assert another == again != first
+
+
+def test_a_run_begun_without_a_uuid_goes_on_without_one(tmp_path, toy_task, make_config):
+    RunDir(tmp_path).write_config(make_config(), toy_task)
+    path = tmp_path / "config.json"
+    told = json.loads(path.read_text())
+    del told["run_uuid"]
+    path.write_text(json.dumps(told))
+    RunDir(tmp_path).write_config(make_config(), toy_task)
+    assert RunDir(tmp_path).run_uuid == ""
+    assert RunDir(tmp_path).read_config()[0] == make_config()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"config": {}, "task_info": {}}', "\x00"])

@@ -9,6 +9,8 @@ appended, and a line that a kill cut short is dropped by the next life of the ru
 import fcntl
 import json
 import os
+import uuid
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,17 @@ class RunDir:
         """Whether a run is kept here already."""
         return self._config.exists()
 
+    @cached_property
+    def run_uuid(self) -> str:
+        """What tells the run from all others, also from one that was in this directory before.
+
+        It is drawn for a new run and goes into nothing else. Empty for a run begun without one.
+        """
+        try:
+            return str(json.loads(self._config.read_bytes()).get("run_uuid", ""))
+        except FileNotFoundError:
+            return uuid.uuid4().hex
+
     def check_new(self) -> None:
         """Refuse to begin a run where one is kept already, or would overwrite what is there.
 
@@ -167,9 +180,13 @@ class RunDir:
 
     def write_config(self, config: RunConfig, task: TaskInfo) -> None:
         """Write what was asked, and what the fleet says the task is."""
-        both = {"config": msgspec.to_builtins(config), "task_info": msgspec.to_builtins(task)}
+        told = {
+            "run_uuid": self.run_uuid,
+            "config": msgspec.to_builtins(config),
+            "task_info": msgspec.to_builtins(task),
+        }
         # json, not msgspec: the bounds of an unbounded action space are written as Infinity.
-        write_atomic(self._config, json.dumps(both, indent=1).encode())
+        write_atomic(self._config, json.dumps(told, indent=1).encode())
 
     def read_config(self) -> tuple[RunConfig, TaskInfo]:
         """Read what `write_config` wrote.

@@ -106,6 +106,8 @@ class RunStatus(BaseModel):
     fleet: str
     """What the fleet is waiting for; empty while all is well."""
     run_dir: str
+    run_uuid: str = ""
+    """Tells the run from one that was in its directory before; empty for one begun without."""
 
 
 class StatusBoard:
@@ -184,6 +186,7 @@ class StatusBoard:
             adapting=self._books.adapting,
             fleet=self._fleet(),
             run_dir=str(self._run_dir.path),
+            run_uuid=self._run_dir.run_uuid,
             return_mean=latest.return_mean if latest else None,
             length_mean=latest.length_mean if latest else None,
             fitness_mean=latest.fitness_mean if latest else None,

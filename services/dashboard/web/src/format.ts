@@ -47,6 +47,20 @@ export function clock(unixS: number): string {
   return new Date(unixS * 1000).toLocaleTimeString("en-GB");
 }
 
+const DAY_S = 86_400;
+
+/** Whether a range of times takes in more than a day, so that the time of day does not tell which. */
+export function spansDays(fromUnixS: number, toUnixS: number): boolean {
+  return toUnixS - fromUnixS > DAY_S;
+}
+
+/** "29 Nov, 22:11". */
+export function dayAndClock(unixS: number): string {
+  const at = new Date(unixS * 1000);
+  const day = at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  return `${day}, ${at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
+}
+
 /** A number from a log row, where NaN and infinities are written as words. */
 export function numberOf(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;

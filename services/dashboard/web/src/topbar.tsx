@@ -52,7 +52,7 @@ export function TopBar() {
         {onTrial.value ? (
           <Figure name="steps/s" value="on trial" title="What is trained stands still while candidates are on trial" />
         ) : (
-          <Figure name="steps/s" value={short(now?.steps_per_s)} />
+          <Figure name="steps/s" value={now?.state === "training" ? short(now.steps_per_s) : "–"} title={now?.state === "training" ? "" : "Nothing is stepped just now"} />
         )}
         <Figure name="return" value={short(now?.return_mean)} title="Of the task's own reward, mean over the last 100 episodes" />
         <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title="What the run is judged by" />

@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
-import { clock, short } from "../format";
+import { clock, dayAndClock, short, spansDays } from "../format";
 import { events, onTrial, series, seriesVersion, status } from "../live/store";
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
@@ -25,6 +25,8 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const last = useSignal<string[]>([]);
   const hover = useSignal<string[] | null>(null);
   const empty = useSignal(true);
+  /** What part of the horizontal axis is shown, in words; empty: all of it. */
+  const zoomed = useSignal("");
 
   const readData = (smoothed = smoothing.peek()): ChartData =>
     chartData(spec, series, events.peek(), xAxis.peek(), smoothed);
@@ -49,7 +51,10 @@ export function Chart({ spec }: { spec: ChartSpec }) {
     plot.current?.destroy();
     const element = box.current!;
     const onCursor = (values: string[] | null) => (hover.value = values);
-    plot.current = new uPlot(options(spec, styles, byTime, element, shown, onCursor), readData() as uPlot.AlignedData, element);
+    const onZoom = (range: Range | null) => {
+      zoomed.value = range === null ? "" : labels([range.min, range.max], range, byTime).join(" to ");
+    };
+    plot.current = new uPlot(options(spec, styles, byTime, element, shown, onCursor, onZoom), readData() as uPlot.AlignedData, element);
   });
 
   const timer = useRef(0);
@@ -61,7 +66,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
       if (plot.current === null) return;
       shown.current = markers.peek() ? markersOf(events.peek(), xAxis.peek()) : [];
       const data = readData();
-      plot.current.setData(data as uPlot.AlignedData);
+      refill(plot.current, data);
       empty.value = !data.slice(1).some((column) => column.some((value) => value !== null));
       last.value = spec.lines.map((_, i) => short(newest(data[i + 1]!)));
     }, empty.peek() ? 0 : REDRAW_MS);
@@ -81,6 +86,11 @@ export function Chart({ spec }: { spec: ChartSpec }) {
             </li>
           ))}
         </ul>
+        {zoomed.value !== "" && (
+          <Button class="small" label={`${spec.title}: show all`} title={`This is ${zoomed.value}. Show all (double-click)`} onClick={showAll}>
+            All
+          </Button>
+        )}
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>
             PNG
@@ -100,6 +110,39 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   );
 }
 
+interface Range {
+  min: number;
+  max: number;
+}
+
+/** The part of the horizontal axis that a person has drawn up; null while all is shown. */
+function zoomOf(plot: uPlot): Range | null {
+  const xs = plot.data[0];
+  const { min, max } = plot.scales["x"]!;
+  if (xs.length === 0 || typeof min !== "number" || typeof max !== "number") return null;
+  return min > xs[0]! || max < xs.at(-1)! ? { min, max } : null;
+}
+
+/** Takes over new values and keeps to what is zoomed into, as long as there is something of it. */
+function refill(plot: uPlot, data: ChartData): void {
+  const range = zoomOf(plot);
+  const [xs] = data;
+  const keep = range !== null && xs.length > 0 && range.min <= xs.at(-1)! && range.max >= xs[0]!;
+  plot.setData(data as uPlot.AlignedData, !keep);
+  if (keep) plot.redraw();
+}
+
+/** Zooming goes for all charts, and so does its end. */
+function showAll(): void {
+  for (const plot of cursors.plots) plot.setData(plot.data);
+}
+
+/** Labels of places of the horizontal axis that a range of it is shown of. */
+function labels(places: readonly number[], { min, max }: Range, byTime: boolean): string[] {
+  if (!byTime) return places.map(short);
+  return places.map(spansDays(min, max) ? dayAndClock : clock);
+}
+
 function newest(column: (number | null)[]): number | null {
   for (let i = column.length - 1; i >= 0; i--) if (column[i] !== null) return column[i]!;
   return null;
@@ -112,6 +155,7 @@ function options(
   element: HTMLElement,
   shown: { current: Marker[] },
   onCursor: (values: string[] | null) => void,
+  onZoom: (range: Range | null) => void,
 ): uPlot.Options {
   const colour = (name: string) => styles.getPropertyValue(name).trim();
   const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
@@ -140,11 +184,19 @@ function options(
     series: [{}, ...lines],
     ...(spec.spread ? { bands: [{ series: [count + 1, count + 2], fill: colour("--band") } as uPlot.Band] } : {}),
     axes: [
-      { ...axis, grid: { show: false }, size: 22, gap: 3, space: 60, values: (_, ticks) => ticks.map((at) => (byTime ? clock(at) : short(at))) },
+      {
+        ...axis,
+        grid: { show: false },
+        size: 22,
+        gap: 3,
+        space: (_plot, _axis, min, max) => (byTime && spansDays(min, max) ? 90 : 60),
+        values: (plot, ticks) => labels(ticks, { min: plot.scales["x"]!.min!, max: plot.scales["x"]!.max! }, byTime),
+      },
       { ...axis, grid, size: Y_AXIS_PX, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
     ],
     hooks: {
       draw: [(plot) => drawMarkers(plot, shown.current, styles)],
+      setScale: [(plot, axis) => void (axis === "x" && onZoom(zoomOf(plot)))],
       setCursor: [
         (plot) => {
           const at = plot.cursor.idx;

@@ -59,6 +59,8 @@ export interface OtherTask {
 export interface Status {
   /** Name of the run; empty while no learner has been seen. */
   run: string;
+  /** Tells the run from all others, also from one of the same name before it. */
+  run_key: string;
   task: string;
   algo: string;
   seed: number | null;
@@ -70,6 +72,7 @@ export interface Status {
   total_steps: number;
   /** Training time, evaluation and pauses excluded. */
   wall_s: number;
+  /** Over the last updates; 0 while nothing is stepped. */
   steps_per_s: number;
   return_mean: number | null;
   length_mean: number | null;
@@ -95,7 +98,7 @@ export interface Status {
   difficulty: number | null;
   /** As asked: simulated seconds of each environment per second; null: as fast as it goes. */
   speed: number | null;
-  /** As reached over the last updates. */
+  /** As reached over the last updates; 0 while nothing is stepped. */
   real_time_factor: number;
   pending: Waiting | null;
   /** What training waits for most, in one sentence; empty while nothing is known. */
@@ -134,6 +137,7 @@ export interface BranchSeries {
 /** Answer of `GET /api/v1/metrics`. */
 export interface MetricSeries {
   run: string;
+  run_key: string;
   /** Number of the newest point that there is. */
   last: number;
   /** All metrics that the run has points of. */
@@ -386,14 +390,14 @@ export interface StatusMessage {
 /** Points that are new. */
 export interface MetricsMessage {
   type: "metrics";
-  run: string;
+  run_key: string;
   points: MetricPoint[];
 }
 
 /** Something happened. */
 export interface EventMessage {
   type: "event";
-  run: string;
+  run_key: string;
   event: TimelineEvent;
 }
 

@@ -3,15 +3,18 @@
 import type { ClientMessage, FiguresWish, PoseWish, ServerMessage } from "../generated/messages";
 import { decodeFrame, type FiguresPart, type PoseFrame } from "./frames";
 
-const RETRY_MS = [250, 500, 1000, 2000];
+/** A service that restarts is back within seconds; one that refuses is not to be knocked at for ever. */
+const RETRY_MS = [250, 500, 1000, 2000, 2000, 2000, 2000, 2000, 5000, 10_000];
 /** Status comes every second; a socket that is silent for this long is dead. */
 const SILENCE_MS = 5_000;
 /** A page that does not draw (covered window) still acknowledges, so that it sees news when it does. */
 const LAZY_ACK_MS = 500;
 
 export interface Handlers {
+  /** The service speaks: whoever only accepts a connection may close it at once. */
   onOpen(): void;
-  onClosed(retryMs: number): void;
+  /** `failures` is how often in a row it was silent, `reason` what the service gave, if anything. */
+  onClosed(retryMs: number, failures: number, reason: string): void;
   onMessage(message: ServerMessage): void;
 }
 
@@ -44,15 +47,21 @@ export class LiveSocket {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.heardAt = performance.now();
+    let silent = true;
     socket.onopen = () => {
-      this.failures = 0;
       this.unacked = [];
-      this.handlers.onOpen();
       this.sendWishes();
     };
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.receive(event.data);
-    socket.onclose = () => {
-      if (this.socket === socket) this.retry();
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      if (silent) {
+        silent = false;
+        this.failures = 0;
+        this.handlers.onOpen();
+      }
+      this.receive(event.data);
+    };
+    socket.onclose = (event) => {
+      if (this.socket === socket) this.retry(event.reason);
     };
   }
 
@@ -118,16 +127,16 @@ export class LiveSocket {
   private watchSilence(): void {
     if (this.socket !== null && performance.now() - this.heardAt > SILENCE_MS) {
       const socket = this.socket;
-      this.retry();
+      this.retry("");
       socket.close();
     }
   }
 
-  private retry(): void {
+  private retry(reason: string): void {
     this.socket = null;
     const retryMs = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]!;
     this.failures += 1;
-    this.handlers.onClosed(retryMs);
+    this.handlers.onClosed(retryMs, this.failures, reason);
     window.clearTimeout(this.retryTimer);
     this.retryTimer = window.setTimeout(() => this.open(), retryMs);
   }

@@ -23,6 +23,8 @@ import { LiveSocket } from "./socket";
 export type Link = "connecting" | "live" | "lost" | "login";
 
 export const link = signal<Link>("connecting");
+/** Why there is no live connection, where the service answers otherwise; empty when it is not known. */
+export const linkProblem = signal("");
 /** When the next attempt to connect is made, ms of performance.now(). */
 export const retryAt = signal(0);
 export const status = signal<Status | null>(null);
@@ -72,6 +74,11 @@ export function taskName(task: string): string {
   return now !== null && now.task !== "" && own?.task === task ? now.task : task;
 }
 
+/** A service that has just started may answer before its live connection does. */
+const MAX_FAILURES = 3;
+const NO_SOCKET =
+  "The dashboard's service answers, and the live connection to it is not made: a proxy in between has to pass on WebSockets, and the Host that the browser asks for.";
+
 const MAX_EVENTS = 2000;
 /** What charts draw of a run's events. */
 const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];
@@ -84,12 +91,13 @@ const MAX_ROWS = 1000;
 
 export const socket = new LiveSocket({
   onOpen() {
+    linkProblem.value = "";
     void catchUp();
   },
-  onClosed(retryMs) {
+  onClosed(retryMs, failures, reason) {
     retryAt.value = performance.now() + retryMs;
     if (link.value !== "login") link.value = link.value === "connecting" ? "connecting" : "lost";
-    void checkAccess();
+    void checkAccess(reason === "" ? (failures > MAX_FAILURES ? NO_SOCKET : "") : `The dashboard's service has closed the connection: ${reason}.`);
   },
   onMessage(message) {
     receive(message);
@@ -143,6 +151,7 @@ export function startAgain(): void {
   socket.open();
 }
 
+/** What the run is known by: another one may have its name. */
 let run = "";
 let eventsAfter = 0;
 let adaptationTimer = 0;
@@ -150,15 +159,26 @@ let adaptationTimer = 0;
 let loads = 0;
 let early: ServerMessage[] = [];
 
-async function checkAccess(): Promise<void> {
+/** What is wrong where the service answers, and the live connection does not. */
+async function checkAccess(problem: string): Promise<void> {
   try {
     const { role } = await get<Access>("access");
     if (role === null) askForToken();
-    else if (link.value === "connecting") link.value = "lost";
+    else if (link.value !== "live") {
+      linkProblem.value = problem;
+      if (link.value === "connecting") link.value = "lost";
+    }
   } catch (error) {
+    linkProblem.value = "";
     if (error instanceof ApiError && error.status === 401) askForToken();
     else if (link.value === "connecting") link.value = "lost";
   }
+}
+
+/** Gives the role back, and asks for another token. */
+export async function logOut(): Promise<void> {
+  await post<Access>("logout");
+  askForToken();
 }
 
 function askForToken(): void {
@@ -194,13 +214,16 @@ async function load(all: () => Promise<unknown>): Promise<void> {
 
 async function loadSeries(): Promise<void> {
   const answer = await get<MetricSeries>(`metrics?names=${METRICS.join()}&after=${series.last}&max_points=2000`);
+  // Of a run that is no more the page's, nothing is true of the one that is.
+  if (answer.run_key !== run) return;
   series.load(answer.branches, answer.last);
   seriesVersion.value += 1;
 }
 
 async function loadEvents(): Promise<void> {
+  const asked = run;
   const answer = await get<TimelineEvent[]>(`events?kinds=${KINDS.join()}&after=${eventsAfter}`);
-  addEvents(answer);
+  if (asked === run) addEvents(answer);
 }
 
 async function loadWorkers(): Promise<void> {
@@ -266,12 +289,12 @@ function receive(message: ServerMessage): void {
       if (link.value === "lost" && loads === 0) void catchUp();
       break;
     case "metrics":
-      if (message.run !== run) break;
+      if (message.run_key !== run) break;
       series.add(message.points);
       seriesVersion.value += 1;
       break;
     case "event":
-      if (message.run !== run) break;
+      if (message.run_key !== run) break;
       addEvents([message.event]);
       if (message.event.kind === "adaptation" || message.event.kind === "command") adaptationChanged();
       break;
@@ -290,9 +313,9 @@ function receive(message: ServerMessage): void {
 }
 
 function takeStatus(now: Status): void {
-  if (now.run !== run) {
+  if (now.run_key !== run) {
     const first = run === "";
-    run = now.run;
+    run = now.run_key;
     if (!first) forgetRun();
   }
   const back = now.learner_error === null && status.peek()?.learner_error !== null;

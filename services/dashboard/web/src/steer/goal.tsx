@@ -1,6 +1,6 @@
 // The goal box: what should it learn, how is that measured, and does it adapt by itself.
 
-import { computed, useSignal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 import { short } from "../format";
 import { command } from "../live/api";
@@ -18,6 +18,10 @@ const MODES = [
 /** Whether a goal is a number and nothing else: nothing is asked or adopted for it. */
 export const onlyMeasures = computed(() => !over.value && status.value !== null && status.value.adapt_mode === "off");
 
+/** What somebody has typed and not sent: a drawer that closes does not lose it. */
+const text = signal("");
+const target = signal("");
+
 export function GoalDrawer() {
   const known = goal.value;
   return (
@@ -31,8 +35,6 @@ export function GoalDrawer() {
 }
 
 function GoalForm() {
-  const text = useSignal("");
-  const target = useSignal("");
   const action = useAction();
   const send = () => {
     const description = text.value.trim();
@@ -41,7 +43,7 @@ function GoalForm() {
       const goalTarget = target.value.trim() === "" ? null : Number(target.value);
       const applied = await command("set_goal", { description, target: goalTarget });
       adaptationChanged();
-      text.value = "";
+      text.value = target.value = "";
       const only = onlyMeasures.value ? "; it is only measured until the run adapts" : "";
       return `${applied.detail || "The goal is set"}${only} (update ${applied.update})`;
     });

@@ -7,7 +7,7 @@ import type { Knob, TaskSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { ApiError, command, get } from "../live/api";
 import { adaptationChanged, goal, status } from "../live/store";
-import { figuresHz, flashes, theme } from "../ui/settings";
+import { figuresHz, flashes, letterKeys, theme } from "../ui/settings";
 import { Button, Choice, Outcome, useAction } from "../ui/parts";
 import { taskDetail } from "./task";
 
@@ -168,6 +168,8 @@ function Knobs() {
   const action = useAction();
   const knobs = taskDetail.value?.knobs ?? [];
   if (knobs.length === 0) return null;
+  // A field that is empty, or holds no number yet, is not 0.
+  const allNumbers = Object.values(ranges.value).every((range) => range.every((end) => end.trim() !== "" && Number.isFinite(Number(end))));
   const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? rangeNow(knob);
   const set = (knob: Knob, end: 0 | 1, value: string) => {
     const range: [string, string] = [...rangeOf(knob)];
@@ -223,7 +225,13 @@ function Knobs() {
         </tbody>
       </table>
       <div class="row">
-        <Button class="primary" steers disabled={Object.keys(ranges.value).length === 0} onClick={send}>
+        <Button
+          class="primary"
+          steers
+          disabled={Object.keys(ranges.value).length === 0 || !allNumbers}
+          title={allNumbers ? "" : "Both ends of a range are numbers"}
+          onClick={send}
+        >
           Change
         </Button>
       </div>
@@ -248,6 +256,10 @@ function Visuals() {
         <label class="check">
           <input type="checkbox" checked={flashes.value} onChange={(event) => (flashes.value = event.currentTarget.checked)} />
           <span>light up ends of episodes</span>
+        </label>
+        <label class="check" title="As G, R, S, F, D, +, − and ?; Space, Esc and the arrows stay">
+          <input type="checkbox" checked={letterKeys.value} onChange={(event) => (letterKeys.value = event.currentTarget.checked)} />
+          <span>keys of a single letter or sign</span>
         </label>
       </div>
     </section>

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 
 import { command } from "../live/api";
 import { status } from "../live/store";
-import { Button, Icon, OnlyLooks, useAction } from "../ui/parts";
+import { Button, Icon, OnlyLooks, OtherToken, useAction } from "../ui/parts";
 
 const SPEEDS = [
   [0.25, "¼×", "A quarter of real time"],
@@ -37,6 +37,7 @@ export function Speed() {
   return (
     <div class="speed">
       <OnlyLooks />
+      <OtherToken />
       <Button
         class="primary pause"
         steers

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { link, onTrial, startAgain, status, tokenProblem } from "../live/store";
+import { link, linkProblem, onTrial, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
@@ -22,7 +22,10 @@ export function Banner() {
 
 function trouble(): string {
   const now = status.value;
-  if (link.value === "lost") return "The dashboard's service does not answer. What you see is the last that was known; it goes on by itself.";
+  if (link.value === "lost") {
+    const problem = linkProblem.value || "The dashboard's service does not answer.";
+    return `${problem} What you see is the last that was known; it goes on by itself.`;
+  }
   if (link.value !== "live" || now === null) return "";
   if (now.state === "failed") return `The run failed: ${now.reason || "see its logs"}`;
   // A run that is over needs neither of them.

@@ -42,8 +42,12 @@ function Open({ name }: { name: DrawerName }) {
   // At once: Esc may come before the next frame.
   useLayoutEffect(() => {
     const before = document.activeElement;
-    box.current?.focus();
+    const element = box.current!;
+    element.focus();
     return () => {
+      const at = document.activeElement;
+      // Who has gone elsewhere meanwhile stays there.
+      if (at !== document.body && !element.contains(at)) return;
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);

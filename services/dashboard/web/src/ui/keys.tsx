@@ -6,9 +6,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { grid, zoom, zoomBy } from "../grid/grid";
 import { maySteer } from "../live/store";
 import { pauseKey } from "../steer/speed";
-import { toggleDrawer } from "./drawer";
+import { drawer, toggleDrawer } from "./drawer";
 import { Button, Icon } from "./parts";
-import { switchTheme } from "./settings";
+import { letterKeys, switchTheme } from "./settings";
 
 export const keysOpen = signal(false);
 
@@ -44,7 +44,11 @@ const ACTIONS: Record<string, () => void> = {
   f: () => toggleDrawer("fleet"),
   d: switchTheme,
   "?": () => (keysOpen.value = true),
+  Escape: () => (drawer.value = null),
 };
+
+/** Here Space scrolls. */
+const SCROLLED = ".drawer, .cards, .chart-list, pre";
 
 export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
@@ -54,6 +58,9 @@ export function listenToKeys(): void {
     if (target.closest("input, textarea, select") !== null || document.querySelector("dialog[open]") !== null) return;
     // Space and Enter press the button that has the focus.
     if (event.key === " " && target.closest("button, summary, a") !== null) return;
+    if (event.key === " " && target.closest(SCROLLED) !== null) return;
+    if (event.key === "Escape" && drawer.value === null) return;
+    if (!letterKeys.value && event.key.length === 1 && event.key !== " ") return;
     const action = ACTIONS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action === undefined) return;
     event.preventDefault();
@@ -79,6 +86,7 @@ function OpenKeys() {
           <Icon name="close" />
         </Button>
       </header>
+      {!letterKeys.value && <p class="note">Keys of a single character are off, but for Space: Set-up, “What you see”.</p>}
       <dl>
         {KEYS.map(([key, what]) => (
           <div key={key}>

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ApiError } from "../live/api";
-import { maySteer, onlyLooks, whyNot } from "../live/store";
+import { logOut, maySteer, onlyLooks, whyNot } from "../live/store";
 
 /** Icons: 16x16, drawn in the colour of the text. */
 const PATHS = {
@@ -77,6 +77,24 @@ export function Outcome({ state }: { state: ReadonlySignal<ActionState> }) {
 /** Says in words why controls are off, beside them. */
 export function OnlyLooks() {
   return onlyLooks.value ? <p class="only-looks" title={whyNot.value}>you can only look</p> : null;
+}
+
+/** The way out of a role that only looks: another token. */
+export function OtherToken() {
+  const action = useAction();
+  if (!onlyLooks.value) return null;
+  const leave = async () => {
+    await logOut();
+    return "";
+  };
+  return (
+    <>
+      <Button class="small" title="Log out, and log in with another token" onClick={() => void action.run(leave)}>
+        Log out
+      </Button>
+      {action.state.value.phase === "failed" && <Outcome state={action.state} />}
+    </>
+  );
 }
 
 export interface ButtonProps {

@@ -37,6 +37,8 @@ export const theme = kept<Theme>("theme", "system", oneOf("system", "dark", "lig
 export const sort = kept<Sort>("sort", "id", oneOf("id", "best", "worst", "newest", "oldest"));
 export const filter = signal<Filter>("all");
 export const flashes = kept("flashes", true, isFlag);
+/** Whether single characters are keys: who speaks to the computer may not want them. */
+export const letterKeys = kept("letterKeys", true, isFlag);
 export const figuresHz = kept<number>("figuresHz", 30, oneOf(5, 15, 30));
 export const xAxis = kept<"steps" | "time">("xAxis", "steps", oneOf("steps", "time"));
 /** Weight of what was before, in the charts' moving average. */

@@ -8,7 +8,7 @@ import { short, whole } from "../format";
 import { grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
-import { mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
+import { link, mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
 import { dark } from "../ui/settings";
 import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -37,7 +37,6 @@ function Open({ envKey }: { envKey: EnvKey }) {
   useEffect(() => {
     dialog.current?.showModal();
     return () => {
-      socket.wantPose(null);
       document.querySelector<HTMLElement>(".grid canvas")?.focus();
     };
   }, []);
@@ -164,6 +163,8 @@ function View({ envKey }: { envKey: EnvKey }) {
       stop();
       viewer.current?.dispose();
       viewer.current = null;
+      // Closed, or gone: another one is wanted after this.
+      socket.wantPose(null);
     };
   }, []);
 
@@ -182,7 +183,8 @@ function View({ envKey }: { envKey: EnvKey }) {
     <div class="view">
       <div class="view-box">
         <canvas ref={canvas} tabIndex={0} role="img" aria-label="The robot in 3D. Drag turns the camera, the wheel zooms." />
-        {loading.value && <p class="veil">Loading…</p>}
+        {loading.value && link.value === "live" && <p class="veil">Loading…</p>}
+        {link.value !== "live" && <p class="veil bad">No connection: this is the last that was seen.</p>}
         {problem.value !== "" && <p class="veil bad">{problem}</p>}
       </div>
       <div class="row">
@@ -232,11 +234,13 @@ function Reset({ envKey }: { envKey: EnvKey }) {
 function State({ envKey }: { envKey: EnvKey }) {
   const env = watchedEnv.value;
   const known = env !== null && env.env_id === envKey.envId ? env : null;
+  const away = link.value !== "live";
   if (known === null) {
-    return <div class="state-pane" tabIndex={0} role="group" aria-label="State">{watchedEnvError.value || "Waiting for its state…"}</div>;
+    return <div class="state-pane" tabIndex={0} role="group" aria-label="State">{away ? "No connection." : watchedEnvError.value || "Waiting for its state…"}</div>;
   }
   return (
-    <div class="state-pane" tabIndex={0} role="group" aria-label="State">
+    <div class={`state-pane ${away ? "stale" : ""}`} tabIndex={0} role="group" aria-label="State">
+      {away && <p class="bad" role="status">No connection: the last that was known.</p>}
       <dl class="numbers-grid">
         <Fact name="return so far" value={short(known.episode_return)} />
         <Fact name="step" value={whole(known.episode_length)} />

@@ -1,0 +1,355 @@
+"""What the page makes of what it is told: a history is real, a run and its news are made up."""
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from dashboard_samples import TASK, make_metrics, make_state
+from live_page import outcome, serve_dashboard, until, wait_for
+
+from websim_dashboard.history import History
+from websim_dashboard.messages import Status
+from websim_dashboard.records import split_records
+
+pytestmark = pytest.mark.timeout(300)
+
+DAY_S = 86_400
+VIEW = "look-at-it-0123456789abcdefghijklmnop"
+CONTROL = "steer-it-0123456789abcdefghijklmnopqr"
+NOBODY = [
+    *("--learner", "http://127.0.0.1:9", "--orchestrator", "http://127.0.0.1:9"),
+    *("--telemetry", "tcp://127.0.0.1:9"),
+]
+KNOB = {"name": "gravity", "description": "", "unit": "", "nominal": 1.0} | {
+    "low": 0.1, "high": 3.0, "hard_low": 0.5, "hard_high": 2.0,
+}  # fmt: skip
+
+
+def make_point(n, **values):
+    return make_metrics(n, **({"value_loss": float(n), "policy_loss": 0.25} | values))
+
+
+def make_evaluation(n, update, **values):
+    """An evaluation's record as the learner's event stream has it."""
+    record = {"kind": "evaluation", "n": n, "update": update, "env_steps": 1000 * update}
+    rest = {"time_unix_s": 1.7e9 + n, "branch": 0, "episodes": 10, "return_std": 0.5}
+    return record | rest | {"length_mean": 9.0, "success_mean": None} | values
+
+
+def keep(place, key, *records):
+    """Write what was heard of a run into a history."""
+    history = History(place / "history.sqlite", keep_days=1e6, keep_points=10_000)
+    points, events = split_records(records)
+    history.add(key, {"run_id": "r1"}, records[-1]["n"], points, events)
+    history.close()
+
+
+LIVE = """
+    window.WebSocket = class {
+        static OPEN = 1;
+        readyState = 1;
+        constructor() {
+            window.live = this;
+            setTimeout(() => {
+                this.onopen();
+                this.tell({type: 'status', status: window.told});
+            });
+            this.timer = setInterval(() => this.tell({type: 'status', status: window.told}), 1000);
+        }
+        tell(message) { this.onmessage({data: JSON.stringify(message)}); }
+        send() {}
+        close() { clearInterval(this.timer); }
+    };
+"""
+
+
+@dataclass
+class Told:
+    """A page, and what it is told."""
+
+    page: object
+    status: dict
+    commands: list = field(default_factory=list)
+
+    def tell(self, **message):
+        self.page.evaluate("(message) => window.live.tell(message)", message)
+
+    def change(self, **values):
+        self.status |= values
+        self.page.evaluate("(status) => { window.told = status; }", self.status)
+        self.tell(type="status", status=self.status)
+
+    def add_point(self, n, **values):
+        [point], _ = split_records([make_point(n, **values)])
+        self.tell(type="metrics", run_key=self.status["run_key"], points=[point.model_dump()])
+
+
+def tell_page(page, url, key):
+    """Open a page that is told of a run in training, whatever the service knows."""
+    training = Status(
+        run="r1", run_key=key, task=TASK["id"], state="training", role="control", num_envs=64,
+        total_steps=9000, steps_per_s=2000.0, session=1,
+        sessions=[{"session": 1, "label": "training r1", "task": TASK["id"], "num_envs": 64}],
+    )  # fmt: skip
+    told = Told(page, training.model_dump())
+
+    def obey(route):
+        told.commands.append(route.request.post_data_json)
+        route.fulfill(json={"kind": "pause", "update": 3, "env_steps": 3000, "detail": ""})
+
+    page.add_init_script(f"window.told = {json.dumps(told.status)}; {LIVE}")
+    # What is drawn is what was measured.
+    page.add_init_script("if (origin !== 'null') localStorage.setItem('websim.smoothing', '0')")
+    page.route("**/api/v1/status", lambda route: route.fulfill(json=told.status))
+    page.route("**/api/v1/run/commands", obey)
+    page.route("**/sessions/1/task", lambda route: route.fulfill(json=TASK | {"knobs": [KNOB]}))
+    page.goto(url)
+    page.locator(".chip.state", has_text="training").wait_for()
+    return told
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The address of a dashboard that has a history of three updates, and nobody to ask."""
+    keep(tmp_path, "one", *(make_point(n) for n in range(1, 4)))
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        yield url
+
+
+@pytest.fixture
+def told(open_alone, alone):
+    return tell_page(open_alone(), alone, "one")
+
+
+def values_of(page, chart):
+    """Return what a chart tells last of its lines."""
+    return page.locator(f'[data-chart="{chart}"] .key b').all_inner_texts()
+
+
+def test_evaluations_of_the_task_that_is_trained_now_are_drawn(open_alone, tmp_path):
+    keep(
+        tmp_path, "one",
+        make_metrics(1), make_evaluation(2, 1, return_mean=1.0, fitness_mean=5.0),
+        make_metrics(3, update=2, branch=1, fitness_mean=2.0),
+        make_evaluation(4, 2, branch=1, return_mean=7.0, fitness_mean=3.0),
+    )  # fmt: skip
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        page = tell_page(open_alone(), url, "one").page
+        wait_for(lambda: values_of(page, "fitness") == ["2.00", "3.00"], "no evaluation is drawn")
+        assert values_of(page, "return") == ["20.0", "7.00"]
+
+
+def test_a_run_begun_anew_under_the_same_name_begins_with_empty_charts(told):
+    page = told.page
+    wait_for(lambda: values_of(page, "loss") == ["3.00", "0.25"], "the old run is not drawn")
+    told.change(run_key="two")
+    page.locator('[data-chart="loss"] .no-data').wait_for()
+    told.add_point(1, value_loss=8.0)
+    wait_for(lambda: values_of(page, "loss") == ["8.00", "0.25"], "the new run is not drawn")
+
+
+def test_a_late_answer_about_the_run_before_is_not_taken_for_this_ones(open_alone, alone):
+    page, held = open_alone(), []
+    for asked in ("metrics", "events"):
+        page.route(f"**/api/v1/{asked}?*", lambda route: held.append(route), times=1)
+    told = tell_page(page, alone, "one")
+    wait_for(lambda: len(held) == 2, "nothing is asked")
+    with page.expect_response(lambda answer: "/metrics?" in answer.url) as news:
+        told.change(run_key="two")
+    assert news.value.json()["run_key"] == "one"
+    for route in held:
+        with page.expect_response(lambda answer, url=route.request.url: answer.url == url):
+            route.continue_()
+    told.add_point(1, value_loss=8.0)
+    wait_for(lambda: values_of(page, "loss") == ["8.00", "0.25"], "the new run is not drawn")
+
+
+def test_a_chart_stays_zoomed_while_points_come(told):
+    page = told.page
+    chart = page.locator('[data-chart="loss"]')
+    chart.locator(".no-data").wait_for(state="detached")
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 40, steps=4)
+    page.mouse.up()
+    everything = chart.get_by_role("button", name="show all")
+    shown = everything.get_attribute("title")
+    # The middle half of 1000 to 3000 steps, to a pixel or two.
+    low, high = (int(each.replace(",", "")) for each in re.findall(r"\d,\d{3}", shown))
+    assert (low, high) == (pytest.approx(1500, abs=20), pytest.approx(2500, abs=20))
+    told.add_point(4, value_loss=40.0)
+    page.mouse.move(5, 5)
+    wait_for(lambda: "0.25" in values_of(page, "loss"), "the chart tells nothing")
+    wait_for(lambda: values_of(page, "loss")[0] == "40.0", "the new point does not come")
+    assert everything.get_attribute("title") == shown
+    everything.click()
+    everything.wait_for(state="detached")
+
+
+RECORD_TEXTS = """
+    window.texts = [];
+    const draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+        window.texts.push(String(text));
+        return draw.call(this, text, ...rest);
+    };
+"""
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "label"), [(3 * DAY_S, r"\d\d? \w{3,4}, \d\d:\d\d"), (3600, r"\d\d:\d\d:\d\d")]
+)
+def test_the_time_axis_tells_the_day_where_there_are_several(open_alone, tmp_path, lasts_s, label):
+    begun_s = 1.7e9
+    keep(tmp_path, "one", make_metrics(1, time_unix_s=begun_s),
+         make_metrics(2, time_unix_s=begun_s + lasts_s))  # fmt: skip
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        page = open_alone()
+        page.add_init_script(RECORD_TEXTS)
+        tell_page(page, url, "one")
+        page.get_by_label("Horizontal axis").select_option("time")
+        until(page, "window.texts.some((text) => text.includes(':'))")
+        told = [text for text in page.evaluate("window.texts") if ":" in text]
+        assert [text for text in told if not re.fullmatch(label, text)] == []
+
+
+def test_no_speed_is_shown_while_nothing_is_stepped(told):
+    speed = told.page.locator('[data-figure="steps/s"]')
+    wait_for(lambda: speed.inner_text() == "2,000", "no speed is shown")
+    told.change(state="paused")
+    wait_for(lambda: speed.inner_text() == "\u2013", "a speed is shown in a pause")
+
+
+def test_space_scrolls_where_there_is_something_to_scroll_and_pauses_elsewhere(told):
+    page = told.page
+    page.keyboard.press("g")
+    page.locator(".drawer").wait_for()
+    page.keyboard.press(" ")
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="detached")
+    page.locator(".chart-list").focus()
+    page.keyboard.press(" ")
+    page.locator(".grid canvas").focus()
+    assert told.commands == []
+    page.keyboard.press(" ")
+    wait_for(lambda: told.commands == [{"kind": "pause"}], "the run is not paused")
+
+
+def test_keys_of_a_single_letter_can_be_turned_off(told):
+    page = told.page
+    page.keyboard.press("s")
+    page.get_by_label("keys of a single letter or sign").uncheck()
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="detached")
+    for key in ("r", "g", "?"):
+        page.keyboard.press(key)
+    page.keyboard.press(" ")
+    wait_for(lambda: told.commands == [{"kind": "pause"}], "the run is not paused")
+    assert page.locator(".drawer, dialog").count() == 0
+
+
+def test_esc_closes_a_drawer_from_wherever_the_focus_is(told):
+    page = told.page
+    page.keyboard.press("g")
+    page.locator(".drawer").wait_for()
+    page.locator(".grid canvas").focus()
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+
+
+def test_a_goal_that_is_typed_is_there_after_other_drawers(told):
+    page = told.page
+    page.keyboard.press("g")
+    page.get_by_label("What should it learn?").fill("run backwards")
+    page.get_by_label("Reached at a fitness of").fill("2.5")
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="detached")
+    page.keyboard.press("f")
+    page.keyboard.press("g")
+    assert page.get_by_label("What should it learn?").input_value() == "run backwards"
+    page.get_by_role("button", name="Set the goal").click()
+    assert "goal is set" in outcome(page)
+    wanted = {"kind": "set_goal", "description": "run backwards", "target": 2.5}
+    assert told.commands == [wanted]
+    assert page.get_by_label("What should it learn?").input_value() == ""
+    assert page.get_by_label("Reached at a fitness of").input_value() == ""
+
+
+def test_a_field_that_was_emptied_is_not_sent_as_a_zero(told):
+    page = told.page
+    page.keyboard.press("s")
+    low = page.get_by_label("gravity, low")
+    change = page.locator(".block", has=low).get_by_role("button", name="Change")
+    low.fill("")
+    assert change.get_attribute("aria-disabled") == "true"
+    change.click(force=True)
+    low.fill("0.5")
+    assert change.get_attribute("aria-disabled") is None
+    change.click()
+    assert "In effect" in outcome(page)
+    assert told.commands == [{"kind": "set_knobs", "knobs": {"gravity": [0.5, 1.0]}}]
+
+
+KNOCKS = """
+    window.knocks = [];
+    window.WebSocket = class {
+        static OPEN = 1;
+        readyState = 0;
+        constructor() {
+            window.knocks.push(performance.now());
+            setTimeout(() => {
+                if (%s) this.onopen();
+                this.onclose({code: 1006, reason: %s});
+            });
+        }
+        send() {}
+        close() {}
+    };
+"""
+
+
+@pytest.mark.parametrize(
+    ("opens", "reason", "said"),
+    [
+        ("false", "", "WebSockets"),
+        ("true", "", "WebSockets"),
+        ("true", "too many pages are open", "too many pages are open"),
+    ],
+    ids=["refused", "closed at once", "full"],
+)
+def test_who_is_not_let_in_is_told_why_and_knocks_ever_more_seldom(
+    open_alone, alone, opens, reason, said
+):
+    page = open_alone()
+    page.clock.install()
+    page.add_init_script(KNOCKS % (opens, json.dumps(reason)))
+    page.goto(alone)
+    wait_for(lambda: page.evaluate("window.knocks.length") == 1, "it does not knock")
+    page.clock.run_for(120_000)
+    page.locator(".banner", has_text=said).wait_for()
+    knocks = page.evaluate("window.knocks")
+    gaps_s = [int((b - a) / 1000) for a, b in itertools.pairwise(knocks)]
+    assert gaps_s[:3] == [0, 0, 1]
+    assert sum(gap_s <= 2 for gap_s in gaps_s) <= 8
+    assert gaps_s[-5:] == [10] * 5
+
+
+def test_a_role_that_looks_is_left_for_another_token(open_alone, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"view {VIEW}\ncontrol {CONTROL}\n")
+    tokens.chmod(0o600)
+    keep(tmp_path, "one", make_metrics(1), make_state(2, "finished"))
+    with serve_dashboard(tmp_path, *NOBODY, "--token-file", str(tokens)) as url:
+        page = open_alone()
+        page.goto(f"{url}/#token={VIEW}")
+        page.locator(".speed", has_text="you can only look").wait_for()
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Token").fill(CONTROL)
+        assert page.context.cookies() == []
+        page.get_by_role("button", name="Open").click()
+        page.locator(".chip.state", has_text="finished").wait_for()
+        assert page.get_by_role("button", name="Log out").count() == 0

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.timeout(120)
 BETWEEN_MS = 200
 """From one frame to the next, as while a learner updates."""
 SCALE_M = 0.001
+BONE_M = 0.02
 SMALL, LARGE = 1024, 1
 Each = float | list[float]
 """Environments whose tiles are drawn as lines, and with their limbs."""
@@ -22,7 +23,7 @@ Each = float | list[float]
 
 @dataclass
 class Projector:
-    """Frames in place of the service's: of robots whose points are all at one place."""
+    """Frames in place of the service's: of robots whose points are above one another."""
 
     scene: dict
     session: int
@@ -52,7 +53,8 @@ class Projector:
         points = np.empty((num_envs, k, 2), "<i2")
         across = np.broadcast_to(np.asarray(right_m), num_envs)[:, None]
         points[..., 0] = ((left + right) / 2 + across) / SCALE_M
-        points[..., 1] = (bottom + top) / 2 / SCALE_M
+        # A bone of no length is not drawn by every browser.
+        points[..., 1] = ((bottom + top) / 2 + BONE_M * np.arange(k)) / SCALE_M
         columns = [
             np.zeros(num_envs, "<f4"),
             np.zeros(num_envs, "<f4"),

@@ -199,7 +199,7 @@ def test_of_one_whose_group_has_ended_it_says_so_and_shows_another(open_page, st
 
 RUN_M_PER_S = 8.0
 POSE_EVERY_MS = 250.0
-POSE, POSE_HEADER = 2, struct.Struct("<BBBBIdIIHHf")
+POSE, POSE_HEADER = 2, struct.Struct("<BBBBIdIIHHfII")
 
 
 def run_away(page):
@@ -212,7 +212,7 @@ def run_away(page):
         def pass_on(message):
             nonlocal first_ms, last_ms
             if isinstance(message, bytes) and message[2] == POSE:
-                *_, seq, time_ms, _, _, geoms, _, _ = POSE_HEADER.unpack_from(message)
+                *_, seq, time_ms, _, _, geoms, _, _, _, _ = POSE_HEADER.unpack_from(message)
                 if time_ms - last_ms < POSE_EVERY_MS:
                     server.send(f'{{"type": "ack", "seq": {seq}}}')
                     return

@@ -18,7 +18,11 @@ from websockets.sync.client import connect
 
 DEADLINE_S = 60.0
 NUM_ENVS = 48
-HEADER = ("magic", "version", "kind", "", "seq", "time_ms", "session", "n", "k", "c", "scale_m")
+HEADER = (
+    *("magic", "version", "kind", "", "seq", "time_ms", "session", "n", "k", "c", "scale_m"),
+    *("first", "count"),
+)
+HEADER_LAYOUT = struct.Struct("<BBBBIdIIHHfII")
 
 
 def get(url):
@@ -85,9 +89,10 @@ def hear(socket, wanted):
         if isinstance(data, str):
             message = json.loads(data)
         else:
-            head = dict(zip(HEADER, struct.unpack_from("<BBBBIdIIHHf", data), strict=True))
+            head = dict(zip(HEADER, HEADER_LAYOUT.unpack_from(data), strict=True))
             socket.send(json.dumps({"type": "ack", "seq": head["seq"]}))
-            message = {"type": ("figures", "pose")[head["kind"] - 1], "body": data[32:], **head}
+            body = data[HEADER_LAYOUT.size :]
+            message = {"type": ("figures", "pose")[head["kind"] - 1], "body": body, **head}
         if wanted(message):
             return message
     raise AssertionError("it was not said")
@@ -112,7 +117,7 @@ def await_stillness(socket, last):
 
 
 def root_x(message):
-    return np.frombuffer(message["body"], "<f4", message["n"])
+    return np.frombuffer(message["body"], "<f4", message["count"])
 
 
 def test_the_status_is_that_of_the_run(url):

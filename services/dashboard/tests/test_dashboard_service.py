@@ -344,7 +344,7 @@ def test_a_reward_cannot_be_checked_where_nothing_is_trained(services, client):
 def test_a_page_hears_status_metrics_events_and_fleet(services, url):
     with open_socket(url) as socket:
         assert hear(socket, "status", lambda m: m["status"]["state"] == "training")
-        assert hear(socket, "fleet")["workers"][0]["worker_id"] == 1
+        assert hear(socket, "fleet", lambda m: m["workers"])["workers"][0]["worker_id"] == 1
         services.records = [make_metrics(1), make_state(2, "paused")]
         [point] = hear(socket, "metrics")["points"]
         assert (point["env_steps"], point["values"]["return_mean"]) == (1000, 10.0)

@@ -287,18 +287,18 @@ def test_an_answer_to_a_question_for_another_goal_is_not_tried_for_the_present_o
 
 def changes_its_mind(make, directory, kill=None):
     """A run in which another goal is set while the winner for the one before waits for a yes."""
+    author = AskedAuthor()
     h = make(
-        directory, adapt="approve", total_steps=40 * STEPS, checkpoint_every_updates=10,
-        author=AskedAuthor(),
+        directory, adapt="approve", total_steps=80 * STEPS, checkpoint_every_updates=10,
+        author=author,
     )  # fmt: skip
     to_the_left = FitnessProgram(
         program="def fitness(state, action):\n    return -state.x\n", accumulate="max"
     )
     other = SetGoal(kind="set_goal", description="go left", fitness=to_the_left)
-    tried = TryReward(kind="try_reward", source=RIGHT, name="right")
     h.at = {
         2: [lambda h: "goal" in kinds(h) or h.send(TO_THE_RIGHT)],
-        6: [lambda h: "candidates" in kinds(h) or h.send(tried)],
+        6: [lambda h: "candidates" in kinds(h) or author.answers(RIGHT)],
         12: [lambda h: kinds(h).count("goal") > 1 or h.send(other)],
     }
     if kill is not None:
@@ -307,7 +307,7 @@ def changes_its_mind(make, directory, kill=None):
 
 
 def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch, tmp_path):
-    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (2_000, 2_000))
     alone = changes_its_mind(make, tmp_path / "alone")
     asked_about = []
     alone.at[11] = [lambda h: asked_about.append(h.run.adaptation.waiting.names)]
@@ -316,11 +316,11 @@ def test_another_goal_ends_what_waits_for_a_yes_in_every_life(make, monkeypatch,
         changes_its_mind(make, tmp_path / "killed", kill=14).go()
     killed = changes_its_mind(make, tmp_path / "killed")
     killed.go()
-    assert asked_about == [("right",)]
+    assert asked_about == [("written",)]
     for h in (alone, killed):
         assert h.run.adaptation.waiting is None
         assert h.run._adapter.policies.proposed == {}
-        assert [e.outcome for e in h.run.adaptation.rewards if e.name == "right"] == ["lost"]
+        assert [e.outcome for e in h.run.adaptation.rewards if e.name == "written"] == ["lost"]
     assert killed.digest() == alone.digest()
 
 

@@ -90,7 +90,7 @@ def test_of_an_environment_that_is_gone_no_pose_is_asked_for(open_page, stack):
     assert wishes[-1] is not None
     train_on(stack, NUM_ENVS // 2)
     page.locator(".popup .ended").wait_for()
-    wait_for(lambda: wishes[-1] is None, "its pose is still asked for")
+    wait_for(lambda: page.evaluate("1") and wishes[-1] is None, "its pose is still asked for")
     train_on(stack, NUM_ENVS)
 
 

@@ -350,21 +350,56 @@ def test_a_goal_in_an_older_journal_that_tells_no_number_is_taken(make):
 TRY = TryReward(kind="try_reward", source=CENTRE, name="centre")
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "begun"), [(TRY, ASK, ["candidates"]), (ASK, TRY, ["ask"])]
-)
-def test_what_is_said_second_in_one_gap_is_refused_and_takes_nothing_from_the_first(
-    make, first, second, begun
-):
+def test_what_is_asked_while_a_reward_is_to_be_tried_is_refused(make):
     h, author = make(total_steps=6 * STEPS)
-    h.at = {3: [sends(first), sends(second)]}
+    h.at = {3: [sends(TRY), sends(ASK)]}
     h.go()
-    done, refused = sorted(h.answers, key=lambda answer: isinstance(answer, UserError))
-    assert done.kind == first.kind
+    tried, refused = sorted(h.answers, key=lambda answer: isinstance(answer, UserError))
+    assert tried.kind == "try_reward"
     assert str(refused) == "an adaptation is under way. Wait for it, or answer what it asks."
-    assert [kind for kind in kinds(h) if kind in ("candidates", "ask")] == begun
-    assert len(author.asked) == (first is ASK)
-    assert h.run.adaptation.adaptations == 1
+    assert "ask" not in kinds(h)
+    assert (author.asked, h.run.adaptation.adaptations) == ([], 1)
+
+
+def test_who_asks_twice_is_told_to_wait(make):
+    h, author = make(total_steps=6 * STEPS)
+    h.at = {3: [sends(ASK)], 4: [sends(ASK)]}
+    h.go()
+    assert str(h.answers[1]) == "candidates are being written. Wait for them."
+    assert len(author.asked) == 1
+
+
+def asked_then_tried(make, directory, *script, kill=None):
+    """A person asks for candidates and tries a reward of their own before these are there."""
+    h, author = make(*script, directory=directory, checkpoint_every_updates=100)
+    h.at = {3: [unless_done(ASK)], 5: [unless_done(TRY)]}
+    if kill is not None:
+        h.at[kill] = [die]
+    return h, author
+
+
+def test_a_reward_of_ones_own_goes_before_what_is_being_written_and_says_so(make, tmp_path):
+    late = wrote(written("right", RIGHT))
+    alone, author = asked_then_tried(make, tmp_path / "alone", (8, late))
+    alone.go()
+    withdrawn = "the question for candidates is withdrawn: a person tries a reward of their own"
+    assert said(alone, "unanswered") == [withdrawn]
+    log = [(row["kind"], row["adaptation"]) for row in alone.run.adaptation_view.rows(0, 99)]
+    assert [row for row in log if row[0] in ("unanswered", "answer", "decision")] == [
+        ("unanswered", 1),
+        ("answer", 2),
+        ("decision", 2),
+    ]
+    # What was written comes too late.
+    assert len(author.asked) == 1
+    assert [entry.name for entry in alone.run.adaptation.rewards] == ["the task's own", "centre"]
+
+    with pytest.raises(Killed):
+        asked_then_tried(make, tmp_path / "killed", kill=7)[0].go()
+    again, _ = asked_then_tried(make, tmp_path / "killed")
+    again.go()
+    assert logged(again, "unanswered")[0]["message"] == withdrawn
+    assert again.digest() == alone.digest()
 
 
 def test_an_environment_and_a_reward_of_one_answer_wait_under_numbers_of_their_own(

@@ -129,14 +129,13 @@ class AdapterCore(abc.ABC):
             )
 
     def _require_idle(self) -> None:
-        """Refuse what would begin an adaptation while another one is not over.
+        """Refuse what would begin an adaptation while the candidates of another one are there.
 
         Raises:
-            UserError: the run does not adapt; or candidates are asked for, to be tried, or wait.
+            UserError: the run does not adapt; or candidates are to be tried, or wait for a yes.
         """
         self._require_on()
-        state = self.state
-        if any(each is not None for each in (state.asked, state.proposal, state.waiting)):
+        if self.state.proposal is not None or self.state.waiting is not None:
             raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
 
     def _checked(self, source: str, *, force: bool) -> Checked:

@@ -119,6 +119,8 @@ class Steered(Unmeasured):
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
         self._require_idle()
+        if self.state.asked is not None:
+            raise UserError("candidates are being written", "Wait for them.")
         self.books.journal("ask", {"reason": reason})
         self._pull(Trigger(kind="manual", what="ask", sentence=reason or "a person asks"))
         return f"adaptation {self.state.adaptations}"

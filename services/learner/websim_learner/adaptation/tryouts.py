@@ -25,12 +25,11 @@ class Tryouts(Environments):
     """Lets candidates be tried, and acts on what came of it."""
 
     def try_reward(self, source: str, name: str) -> str:
-        """Try a person's reward beside the one in force."""
+        """Try a person's reward beside the one in force; it goes before what is being written."""
         self._require_idle()
         checked = self._checked(source, force=True)
-        self.state.adaptations += 1
         candidate = Candidate(name=name, source=source, origin="person")
-        proposal = Proposal(adaptation=self.state.adaptations, candidates=(candidate,))
+        proposal = Proposal(adaptation=self.state.adaptations + 1, candidates=(candidate,))
         self.books.journal("candidates", msgspec.to_builtins(proposal))
         self._take_candidates(proposal)
         return checked.program_id
@@ -38,6 +37,8 @@ class Tryouts(Environments):
     def _take_candidates(self, proposal: Proposal) -> None:
         """Keep candidates; their trial is held before the next update."""
         state = self.state
+        if state.asked is not None and proposal.adaptation > state.adaptations:
+            self._withdraw_question()
         state.asked, state.proposal = None, proposal
         state.adaptations = max(state.adaptations, proposal.adaptation)
         for each in proposal.refused:
@@ -48,6 +49,13 @@ class Tryouts(Environments):
         left_out = caveat(proposal.not_understood, proposal.failures)
         said = f"{proposal.diagnosis or 'candidates'}: {names}"
         self.books.tell("candidates", f"{said}. {left_out}" if left_out else said)
+
+    def _withdraw_question(self) -> None:
+        """Want no answer to what candidates are being written for, and say so."""
+        why = "the question for candidates is withdrawn: a person tries a reward of their own"
+        self.books.row("unanswered", {"path": "/v1/rewards", "kind": "withdrawn", "message": why})
+        self.books.tell("unanswered", why)
+        self._want_no_candidates()
 
     def _follow_proposal(self) -> None:
         """Go towards the ranges that are proposed; no later life does it a second time."""

@@ -1,6 +1,6 @@
 // One chart: uPlot with markers of adaptations, a shared cursor, and what can be taken away of it.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
@@ -17,6 +17,8 @@ import { isEvaluation, type ChartSpec } from "./panels";
 const REDRAW_MS = 400;
 const Y_AXIS_PX = 44;
 const cursors = uPlot.sync("charts");
+/** What part of the horizontal axis is shown, in words; empty: all of it. */
+export const zoomed = signal("");
 
 export function Chart({ spec }: { spec: ChartSpec }) {
   const box = useRef<HTMLDivElement>(null);
@@ -25,8 +27,6 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const last = useSignal<string[]>([]);
   const hover = useSignal<string[] | null>(null);
   const empty = useSignal(true);
-  /** What part of the horizontal axis is shown, in words; empty: all of it. */
-  const zoomed = useSignal("");
 
   const readData = (smoothed = smoothing.peek()): ChartData =>
     chartData(spec, series, events.peek(), xAxis.peek(), smoothed);
@@ -51,8 +51,9 @@ export function Chart({ spec }: { spec: ChartSpec }) {
     plot.current?.destroy();
     const element = box.current!;
     const onCursor = (values: string[] | null) => (hover.value = values);
-    const onZoom = (range: Range | null) => {
-      zoomed.value = range === null ? "" : labels([range.min, range.max], range, byTime).join(" to ");
+    const onZoom = () => {
+      const [range] = cursors.plots.flatMap((each) => zoomOf(each) ?? []);
+      zoomed.value = range === undefined ? "" : labels([range.min, range.max], range, byTime).join(" to ");
     };
     plot.current = new uPlot(options(spec, styles, byTime, element, shown, onCursor, onZoom), readData() as uPlot.AlignedData, element);
   });
@@ -86,11 +87,6 @@ export function Chart({ spec }: { spec: ChartSpec }) {
             </li>
           ))}
         </ul>
-        {zoomed.value !== "" && (
-          <Button class="small" label={`${spec.title}: show all`} title={`This is ${zoomed.value}. Show all (double-click)`} onClick={showAll}>
-            All
-          </Button>
-        )}
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>
             PNG
@@ -133,7 +129,7 @@ function refill(plot: uPlot, data: ChartData): void {
 }
 
 /** Zooming goes for all charts, and so does its end. */
-function showAll(): void {
+export function showAll(): void {
   for (const plot of cursors.plots) plot.setData(plot.data);
 }
 
@@ -155,7 +151,7 @@ function options(
   element: HTMLElement,
   shown: { current: Marker[] },
   onCursor: (values: string[] | null) => void,
-  onZoom: (range: Range | null) => void,
+  onZoom: () => void,
 ): uPlot.Options {
   const colour = (name: string) => styles.getPropertyValue(name).trim();
   const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
@@ -196,7 +192,7 @@ function options(
     ],
     hooks: {
       draw: [(plot) => drawMarkers(plot, shown.current, styles)],
-      setScale: [(plot, axis) => void (axis === "x" && onZoom(zoomOf(plot)))],
+      setScale: [(_, axis) => void (axis === "x" && onZoom())],
       setCursor: [
         (plot) => {
           const at = plot.cursor.idx;

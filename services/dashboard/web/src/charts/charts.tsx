@@ -3,8 +3,8 @@
 import { percent } from "../format";
 import { status } from "../live/store";
 import { markers, smoothing, xAxis } from "../ui/settings";
-import { Choice } from "../ui/parts";
-import { Chart } from "./chart";
+import { Button, Choice } from "../ui/parts";
+import { Chart, showAll, zoomed } from "./chart";
 import { CHARTS } from "./panels";
 
 export function ChartsPanel() {
@@ -13,6 +13,11 @@ export function ChartsPanel() {
       <header class="toolbar">
         <h2>Learning</h2>
         <span class="spring" />
+        {zoomed.value !== "" && (
+          <Button class="small" label="Show all of the curves" title={`This is ${zoomed.value}. Show all (double-click)`} onClick={showAll}>
+            All
+          </Button>
+        )}
         <label class="slider">
           <span>smooth</span>
           <input

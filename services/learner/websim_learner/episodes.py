@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from websim.wire.messages import FIGURE_FIELD
+from websim_learner.adaptation.film import Film
 from websim_learner.fleet import FleetClient, Waiter, num_envs
 
 Float32 = NDArray[np.float32]
@@ -69,6 +71,7 @@ def run_first_episodes(
     fields: Sequence[str] = (),
     keep: bool = False,
     only: int | None = None,
+    film: Film | None = None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
@@ -82,6 +85,7 @@ def run_first_episodes(
         fields: names of the fields to ask for.
         keep: whether steps are kept.
         only: wait for this env alone, and leave other shards alone; None for all.
+        film: takes their figures.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -101,6 +105,9 @@ def run_first_episodes(
         result = waiter.receive(client)
         shard, rows = shards[result.shard], spans[result.shard]
         if result.kind != "reset":
+            if film is not None:
+                counted = shard.running & ~result.invalid
+                film.take(rows, shard.done, result.fields.get(FIGURE_FIELD), counted)
             if keep:
                 kept = {name: result.fields[name].copy() for name in fields}
                 reward, invalid = result.reward.copy(), result.invalid.copy()
@@ -117,7 +124,8 @@ def run_first_episodes(
                 )
         if shard.running.any():
             shard.action = act(result.shard, shard.done, result.obs)
-            client.send(result.shard, shard.action, tuple(fields))
+            filmed = film.fields(shard.done) if film is not None else ()
+            client.send(result.shard, shard.action, (*fields, *filmed))
         else:
             outstanding -= 1
     starts = tuple(rows.start for rows in spans)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from websim_learner.adaptation.film import Clip, Film
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import ComponentTally, Trajectory
 from websim_learner.episodes import Act, FirstEpisodes, run_first_episodes
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.fleet import FleetClient, Waiter, num_envs
 from websim_learner.models import ActionScale, NumpyActor
 from websim_learner.randomness import Stream, generator
 from websim_learner.rewards import Reward
@@ -37,6 +38,8 @@ class Evaluation:
     """Of the reward in force, over the valid transitions of all episodes."""
     trajectories: tuple[Trajectory, ...] = ()
     """Best, worst and median episode by fitness, then others from all over the range."""
+    clip: Clip | None = None
+    """How the median episode begins, where one was filmed."""
 
     @property
     def success_mean(self) -> float | None:
@@ -54,6 +57,7 @@ def evaluate(
     measure: GoalMeasure | None = None,
     reward: Reward | None = None,
     trajectories: int = 0,
+    filmed: bool = False,
 ) -> Evaluation:
     """Let every env of a session do one episode with the mean action.
 
@@ -65,6 +69,7 @@ def evaluate(
         measure: the goal's; None for the task's own fitness.
         reward: the one in force; None for the task's own.
         trajectories: how many episodes to keep whole, at most.
+        filmed: whether to film; where the fleet knows of no figures there is no clip.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -74,6 +79,9 @@ def evaluate(
     scale = ActionScale.of(client.task.action_low, client.task.action_high)
     program = reward if reward is not None and reward.source is not None else None
     fields = _fields(client, measure, program, trajectories)
+    figure, film = client.task.figure, None
+    if filmed and figure is not None:
+        film = Film(client.task, figure, num_envs(client))
     episodes = run_first_episodes(
         client,
         lambda shard, t, obs: scale(actor.mean(obs)),
@@ -81,6 +89,7 @@ def evaluate(
         waiter or Waiter(),
         fields=fields,
         keep=measure is not None or program is not None or trajectories > 0,
+        film=film,
     )
     fitness = episodes.episode_fitness if measure is None else _fitness(episodes, measure)
     sums, components = episodes.episode_return, dict[str, ComponentTally]()
@@ -97,6 +106,7 @@ def evaluate(
             trajectory(episodes, env_id, float(fitness[env_id]), label)
             for env_id, label in chosen(fitness, trajectories)
         ),
+        clip=None if film is None else _median(film, episodes, fitness),
     )
 
 
@@ -172,6 +182,13 @@ def trajectory(episodes: FirstEpisodes, env_id: int, fitness: float, label: str)
         fields={name: np.stack([step.fields[name][row] for step in steps]) for name in names},
         action=np.stack([step.action[row] for step in steps]),
     )
+
+
+def _median(film: Film, episodes: FirstEpisodes, fitness: Float64) -> Clip:
+    """Return the clip of the median episode by fitness (num_envs,)."""
+    env_id, _ = chosen(fitness, 3)[-1]
+    label = f"median of {len(fitness)}"
+    return film.clip(env_id, label, float(episodes.episode_length[env_id]))
 
 
 def _fields(

@@ -17,7 +17,7 @@ from websim_learner.adaptation.film import Clip
 SHELF_NAME = "clips"
 
 MAX_TRIALS = 8
-"""Whose clips are kept; of a contender they take about 30 KB."""
+"""Whose clips are kept; of a contender they take 30 KB at most."""
 
 
 class Clips(msgspec.Struct, frozen=True, kw_only=True):

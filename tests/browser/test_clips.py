@@ -61,8 +61,17 @@ def log_rows() -> list[dict]:
     ]
 
 
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory) -> Iterator[str]:
+    """The address of a dashboard without anybody behind it."""
+    nobody = ("--learner", "http://127.0.0.1:9", "--orchestrator", "http://127.0.0.1:9")
+    place = tmp_path_factory.mktemp("clips")
+    with serve_dashboard(place, *nobody, "--telemetry", "tcp://127.0.0.1:9") as url:
+        yield url
+
+
 @pytest.fixture
-def open_clips(chromium: Browser, tmp_path) -> Iterator:
+def open_clips(chromium: Browser, dashboard: str) -> Iterator:
     """Open the candidates on a page whose learner has such a trial and such clips."""
     pages = []
     waiting = {"adaptation": 1, "what": "reward", "sentence": SENTENCE, "names": CONTENDERS[1:]}
@@ -70,9 +79,8 @@ def open_clips(chromium: Browser, tmp_path) -> Iterator:
     def make(url: str, clips: dict, **options: object) -> Page:
         page = chromium.new_page(viewport={"width": 1440, "height": 900}, **options)
         pages.append(page)
-        known = {"adaptations?": log_rows(), "adaptations/1/clips": clips}
-        for path, answer in known.items():
-            page.route(f"**/api/v1/{path.replace('?', '[?]')}*", _answer(answer))
+        page.route("**/api/v1/adaptations?after=*", _answer(log_rows()))
+        page.route("**/api/v1/adaptations/1/clips", _answer(clips))
         page.route("**/api/v1/goal", _answer(_goal(waiting)))
         page.goto(url)
         page.keyboard.press("r")
@@ -80,11 +88,9 @@ def open_clips(chromium: Browser, tmp_path) -> Iterator:
         page.get_by_label("Candidate stiff", exact=True).wait_for()
         return page
 
-    nobody = ("--learner", "http://127.0.0.1:9", "--orchestrator", "http://127.0.0.1:9")
-    with serve_dashboard(tmp_path, *nobody, "--telemetry", "tcp://127.0.0.1:9") as url:
-        yield partial(make, url)
-        for page in pages:
-            page.close()
+    yield partial(make, dashboard)
+    for page in pages:
+        page.close()
 
 
 def _answer(body):

@@ -3,7 +3,7 @@
 import type { Scene } from "../generated/messages";
 
 /** Figures use more of a tile than the view that would hold every pose of theirs. */
-const FILL = 1.2;
+export const FILL = 1.2;
 const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;

@@ -85,7 +85,7 @@ function Reels({ adaptation, reels }: { adaptation: Adaptation; reels: readonly 
             timeS.value = Number(event.currentTarget.value);
           }}
         />
-        <span class="muted">the {reels[0]!.episode} episodes of each, by fitness, at the end of the trial</span>
+        <span class="muted">Each one's {reels[0]!.episode} episodes, by fitness, at the end of the trial</span>
       </div>
     </section>
   );

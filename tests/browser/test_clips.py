@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 pytestmark = pytest.mark.timeout(120)
 
 CONTENDERS = ["control", "stiff", "loose"]
-FRAMES = 60
+FRAMES = 61
 FIGURE = {
     "plane": "xz", "k": 2, "bones": [[0, 1]], "bone_radii_m": [0.05], "scale_m": 0.001,
     "view_m": [-1.0, 0.0, 1.0, 1.5], "ground_z_m": 0.0,
@@ -38,7 +38,7 @@ CLIPS = {
     "clips": {
         "control": clip(0.1, 1.0),
         "stiff": clip(0.0, 2.0),
-        "loose": clip(0.7, 0.5, frames=20, episode_s=0.95),
+        "loose": clip(0.7, 0.5, frames=21, episode_s=1.0),
     },
 }
 
@@ -133,9 +133,9 @@ def test_they_are_stopped_and_moved_by_the_keyboard_and_say_where_they_are(open_
     page.keyboard.press("End")
     said = page.locator(".reels .numbers")
     assert said.all_inner_texts() == [
-        "2.9 s · 2.9 m",
-        "2.9 s · 5.9 m",
-        "ended after 0.95 s · 0.5 m",
+        "3.0 s · 3.0 m",
+        "3.0 s · 6.0 m",
+        "ended after 1.00 s · 0.5 m",
     ]
     page.keyboard.press("Home")
     assert said.all_inner_texts() == ["0.0 s · 0.0 m"] * 3

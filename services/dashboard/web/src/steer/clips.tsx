@@ -53,6 +53,8 @@ function Reels({ adaptation, reels }: { adaptation: Adaptation; reels: readonly 
     if (!plays.value) return undefined;
     let before = performance.now();
     const timer = window.setInterval(() => {
+      // Who has just stopped them is not moved on before this effect is gone.
+      if (!plays.peek()) return;
       const now = performance.now();
       // A page that was busy or hidden goes on where it was.
       const next = timeS.peek() + Math.min(3 * DRAW_MS, now - before) / 1000;

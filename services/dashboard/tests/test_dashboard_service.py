@@ -175,6 +175,8 @@ def test_curves_and_the_end_are_there_after_a_restart_without_the_learner(servic
 def test_clips_are_the_learners_and_none_while_it_is_away(services, client):
     none = {"task": "", "figure": None, "clips": {}}
     services.clips = {2: none | {"task": "Toy-v0"}}
+    # Answered after a whole turn.
+    assert client.get("/api/v1/status").json()["learner_error"] is None
     assert client.get("/api/v1/adaptations/2/clips").json() == none | {"task": "Toy-v0"}
     assert client.get("/api/v1/adaptations/1/clips").json() == none
     assert client.get("/api/v1/adaptations/0/clips").status_code == 422

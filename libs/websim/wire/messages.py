@@ -14,6 +14,10 @@ PROTOCOL_VERSION = 1
 """Version of the wire protocol, apart from the package's."""
 
 ObsDtype = Literal["float32", "float64"]
+FIGURE_FIELD = "@figure"
+"""Names the key points of an environment's figure among the fields of a step: (n, 1 + 2 points),
+root_x in m, then right and up of each point as `Figures` has them. No program can read it."""
+
 Value = bool | int | float | str | tuple[float, ...]
 """A task parameter's value as it travels."""
 
@@ -61,6 +65,21 @@ class KnobInfo(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class FigureInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How an environment is drawn: key points, and what joins them; as in a task's scene."""
+
+    plane: Literal["xz", "xy", "yz"]
+    k: int
+    """Points."""
+    bones: tuple[tuple[int, int], ...]
+    bone_radii_m: tuple[float, ...]
+    scale_m: float
+    """Metres per unit of the points."""
+    view_m: tuple[float, float, float, float]
+    """Left, bottom, right and top of a picture in which it can move."""
+    ground_z_m: float | None
+
+
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A compiled task: all that a client, a learner or a page needs to know about it."""
 
@@ -82,6 +101,8 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: dict[str, Value] = {}
     content_sha256: str = ""
     knobs: tuple[KnobInfo, ...] = ()
+    figure: FigureInfo | None = None
+    """None: from a worker that does not know FIGURE_FIELD."""
 
     @property
     def action_dim(self) -> int:

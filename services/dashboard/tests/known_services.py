@@ -20,6 +20,7 @@ class KnownServices:
         self.run, self.goal = make_run(), make_goal()
         self.records = []
         self.rows = []
+        self.clips = {}
         self.rewards = {"in_force": "task", "rewards": []}
         self.workers = [make_worker()]
         self.sessions = [make_session(1), make_session(2, label="evaluation of r1")]
@@ -73,6 +74,10 @@ class KnownServices:
         @app.get("/v1/adaptations")
         def adaptations(after: int = 0, limit: int = 1000):
             return [row for row in self.rows if row["n"] > after][:limit]
+
+        @app.get("/v1/adaptations/{number}/clips")
+        def clips(number: int):
+            return self.clips.get(number, {"task": "", "figure": None, "clips": {}})
 
         @app.post("/v1/run/commands")
         async def commands(request: Request):

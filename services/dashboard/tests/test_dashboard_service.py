@@ -195,6 +195,19 @@ def test_curves_and_the_end_are_there_after_a_restart_without_the_learner(servic
         assert rows + client.get("/api/v1/adaptations?after=1000").json() == services.rows
 
 
+def test_clips_are_the_learners_and_none_while_it_is_away(services, client):
+    none = {"task": "", "figure": None, "clips": {}}
+    services.clips = {2: none | {"task": "Toy-v0"}}
+    # Answered after a whole turn.
+    assert client.get("/api/v1/status").json()["learner_error"] is None
+    assert client.get("/api/v1/adaptations/2/clips").json() == none | {"task": "Toy-v0"}
+    assert client.get("/api/v1/adaptations/1/clips").json() == none
+    assert client.get("/api/v1/adaptations/0/clips").status_code == 422
+    services.stop("learner")
+    eventually(lambda: client.get("/api/v1/status").json()["learner_error"])
+    assert client.get("/api/v1/adaptations/2/clips").json() == none
+
+
 def test_goal_and_rewards_are_there_after_a_restart_without_anybody(services, tmp_path):
     place = tmp_path / "kept"
     place.mkdir()

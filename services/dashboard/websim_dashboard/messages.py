@@ -446,6 +446,48 @@ class Rewards(Message):
     rewards: list[Reward]
 
 
+class FigureInfo(Message):
+    """How figures are drawn: what of a scene is needed for it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    plane: Literal["xz", "xy", "yz"]
+    k: int
+    bones: list[list[int]]
+    bone_radii_m: list[float]
+    scale_m: float
+    view_m: list[float]
+    ground_z_m: float | None
+
+
+class Clip(Message):
+    """The first seconds of an episode, as a moving figure; arrays are little-endian, in base64."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    episode: str
+    """Which one of how many."""
+    episode_s: float
+    """How long it was; a shorter one than the clip ended in it."""
+    frame_s: float
+    """Simulated time from frame to frame."""
+    root_x: str
+    """f32 (frames,): where the figure is along the ground, m."""
+    points: str
+    """i16 (frames, k, 2): right of root_x and up, in units of the figure's scale_m."""
+
+
+class Clips(Message):
+    """What contenders look like at the end of a trial: `GET /api/v1/adaptations/N/clips`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    task: str = ""
+    figure: FigureInfo | None = None
+    clips: dict[str, Clip] = {}
+    """By contender, the control first; empty where there are none."""
+
+
 class Applied(Message):
     """A command took effect: answer of `POST /api/v1/run/commands`."""
 

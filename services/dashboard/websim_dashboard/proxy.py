@@ -5,12 +5,13 @@ import json
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.history import History
 from websim_dashboard.learner_feed import LearnerFeed
+from websim_dashboard.messages import Clips
 from websim_dashboard.status import learners_sessions, training_session
 from websim_dashboard.upstream import Unreachable, Upstream
 
@@ -62,6 +63,16 @@ def add_learner_routes(
             return await pass_on(learner, "GET", f"/v1/adaptations?after={after}&limit={limit}")
         rows = await anyio.to_thread.run_sync(history.rows, feed.run_key, after, limit)
         return JSONResponse(rows)
+
+    @app.get("/api/v1/adaptations/{number}/clips", tags=["steering"])
+    async def clips(number: Annotated[int, Path(ge=1)]) -> Response:
+        """Answer what the contenders that were left at the end of a trial look like.
+
+        There are none while the learner is away.
+        """
+        if feed.error is None:
+            return await pass_on(learner, "GET", f"/v1/adaptations/{number}/clips")
+        return JSONResponse(Clips().model_dump())
 
     @app.post("/api/v1/run/commands", tags=["steering"])
     async def command(request: Request) -> Response:

@@ -10,7 +10,7 @@ import numpy as np
 
 from websim.client import EnvironmentState, FleetError, FleetRefused, FleetTimeout, ShardResult
 from websim.client.knobs import as_ranges
-from websim.wire.messages import FieldInfo, KnobInfo, ShardSpan, TaskInfo
+from websim.wire.messages import FIGURE_FIELD, FieldInfo, FigureInfo, KnobInfo, ShardSpan, TaskInfo
 
 TOY = TaskInfo(
     id="Toy-v0",
@@ -26,6 +26,15 @@ TOY = TaskInfo(
     fitness_unit="m",
     content_sha256="0" * 64,
     knobs=(KnobInfo(name="force", nominal=1.0, low=0.0, high=2.0, hard_low=0.5, hard_high=1.0),),
+    figure=FigureInfo(
+        plane="xz",
+        k=2,
+        bones=((0, 1),),
+        bone_radii_m=(0.05,),
+        scale_m=0.001,
+        view_m=(-1.0, 0.0, 1.0, 1.0),
+        ground_z_m=0.0,
+    ),
 )
 
 
@@ -91,6 +100,10 @@ class ToyShard:
         known = {"x": self.x.copy()}
         if "velocity" in fields:
             known["velocity"] = np.stack([self.v, self.v], axis=1)
+        # A stick that stands where the point is, and leans as it moves.
+        top = np.rint(100 * self.v)
+        high, none = np.full_like(top, 500), np.zeros_like(top)
+        known[FIGURE_FIELD] = np.stack([self.x, none, none, top, high], axis=1)
         final_obs = self.obs()[ended]
         returns, lengths = self.returns[ended].copy(), self.lengths[ended].copy()
         fitness = -np.abs(self.x[ended]) - self.distance

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Body, FastAPI, HTTPException, Query, Response
+from fastapi import Body, FastAPI, HTTPException, Path, Query, Response
 
 from websim.service.errors import UserError
+from websim_learner.adaptation.shelf import Clips
 from websim_learner.adaptation.view import AdaptationView, GoalView, RewardsView
 from websim_learner.control import (
     Applied,
@@ -40,10 +41,7 @@ def add_run_routes(
         control: takes commands.
         stream: holds the records.
     """
-    schemas, components = msgspec.json.schema_components(
-        [AnyRecord], ref_template="#/components/schemas/{name}"
-    )
-    events_schema = {"type": "array", "items": schemas[0]}
+    events_schema = {"type": "array", "items": _describe(app, AnyRecord)}
 
     @app.get("/v1/run", tags=["run"])
     def get_run() -> RunStatus:
@@ -90,18 +88,10 @@ def add_run_routes(
         records = stream.after(after, limit)
         return Response(msgspec.json.encode(records), media_type="application/json")
 
-    describe = app.openapi
-
-    def describe_with_records() -> dict[str, Any]:
-        document = describe()
-        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        return document
-
-    app.openapi = describe_with_records  # type: ignore[method-assign]
-
 
 def add_adaptation_routes(app: FastAPI, adaptation: AdaptationView) -> None:
-    """Add `/v1/rewards`, `/v1/goal` and `/v1/adaptations`."""
+    """Add `/v1/rewards`, `/v1/goal`, `/v1/adaptations` and the clips of their trials."""
+    clips_schema = _describe(app, Clips)
 
     @app.get("/v1/rewards", tags=["adaptation"])
     def get_rewards() -> RewardsView:
@@ -120,3 +110,32 @@ def add_adaptation_routes(app: FastAPI, adaptation: AdaptationView) -> None:
     ) -> list[dict[str, Any]]:
         """Answer the rows of the log of adaptations beyond number `after`."""
         return adaptation.rows(after, limit)
+
+    @app.get(
+        "/v1/adaptations/{number}/clips",
+        tags=["adaptation"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {"schema": clips_schema}}}},
+    )
+    def get_clips(number: Annotated[int, Path(ge=1)]) -> Response:
+        """Answer what the contenders that were left at the end of an adaptation's trial look like.
+
+        `clips` is empty where there are none: the trial has not ended, or is one of the older ones.
+        """
+        return Response(adaptation.clips(number), media_type="application/json")
+
+
+def _describe(app: FastAPI, kind: Any) -> Any:  # noqa: ANN401 - a type; its JSON schema
+    """Add what msgspec encodes to the document of an application; return the schema of it."""
+    (schema,), components = msgspec.json.schema_components(
+        [kind], ref_template="#/components/schemas/{name}"
+    )
+    describe = app.openapi
+
+    def describe_it_too() -> dict[str, Any]:
+        document = describe()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        return document
+
+    app.openapi = describe_it_too  # type: ignore[method-assign]
+    return schema

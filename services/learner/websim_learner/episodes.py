@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from websim.wire.messages import FIGURE_FIELD
+from websim_learner.adaptation.film import Film
 from websim_learner.fleet import FleetClient, Waiter, num_envs
 
 Float32 = NDArray[np.float32]
@@ -84,6 +86,7 @@ def run_first_episodes(
     *,
     watcher: StepWatcher | None = None,
     only: int | None = None,
+    film: Film | None = None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
@@ -96,6 +99,7 @@ def run_first_episodes(
         waiter: waits for results; it may stop the whole.
         watcher: sees each step; None: nobody does.
         only: wait for this env alone, and leave other shards alone; None for all.
+        film: takes their figures.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -124,6 +128,9 @@ def run_first_episodes(
                     for _ in range(outstanding - 1):
                         waiter.receive(client)
                     raise
+            if film is not None:
+                counted = shard.running & ~result.invalid
+                film.take(rows, shard.done, result.fields.get(FIGURE_FIELD), counted)
             shard.done += 1
         for k, index in enumerate(result.ended.tolist()):
             if shard.running[index]:
@@ -137,7 +144,8 @@ def run_first_episodes(
         if shard.running.any():
             shard.action = act(result.shard, shard.done, result.obs)
             fields = watcher.fields(result.shard) if watcher is not None else ()
-            client.send(result.shard, shard.action, fields)
+            filmed = film.fields(shard.done) if film is not None else ()
+            client.send(result.shard, shard.action, (*fields, *filmed))
         else:
             outstanding -= 1
     returns, lengths, fitness, success = table

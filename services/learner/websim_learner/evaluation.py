@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from websim_learner.adaptation.film import Clip, Film
 from websim_learner.adaptation.measure import GoalMeasure
 from websim_learner.adaptation.points import ComponentTally, Trajectory
 from websim_learner.adaptation.trend import mean_of
-from websim_learner.episodes import Act, run_first_episodes
-from websim_learner.fleet import FleetClient, Waiter
+from websim_learner.episodes import Act, FirstEpisodes, run_first_episodes
+from websim_learner.fleet import FleetClient, Waiter, num_envs
 from websim_learner.models import ActionScale, NumpyActor
 from websim_learner.randomness import Stream, generator
 from websim_learner.rewards import Reward
@@ -40,6 +41,8 @@ class Evaluation:
     trajectories: tuple[Trajectory, ...] = ()
     """Best, worst and median episode by fitness of those of the first envs, which are recorded,
     then others from all over the range."""
+    clip: Clip | None = None
+    """How the median episode begins, where one was filmed."""
 
     @property
     def fitness_mean(self) -> float | None:
@@ -63,6 +66,7 @@ def evaluate(
     measure: GoalMeasure | None = None,
     reward: Reward | None = None,
     trajectories: int = 0,
+    filmed: bool = False,
 ) -> Evaluation:
     """Let every env of a session do one episode with the mean action.
 
@@ -74,6 +78,7 @@ def evaluate(
         measure: the goal's; None for the task's own fitness.
         reward: the one in force; None for the task's own.
         trajectories: how many episodes to keep, at most, of those that are recorded.
+        filmed: whether to film; where the fleet knows of no figures there is no clip.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -83,12 +88,16 @@ def evaluate(
     scale = ActionScale.of(client.task.action_low, client.task.action_high)
     program = reward if reward is not None and reward.source is not None else None
     watcher = Watcher(client, measure, program, record=trajectories > 0)
+    figure, film = client.task.figure, None
+    if filmed and figure is not None:
+        film = Film(client.task, figure, num_envs(client))
     episodes = run_first_episodes(
         client,
         lambda shard, t, obs: scale(actor.mean(obs)),
         seed,
         waiter or Waiter(),
         watcher=watcher,
+        film=film,
     )
     fitness = episodes.episode_fitness if measure is None else watcher.fitness()
     sums, components = episodes.episode_return, dict[str, ComponentTally]()
@@ -102,6 +111,7 @@ def evaluate(
         episode_reward=sums,
         components=components,
         trajectories=_recorded(watcher.recorder, fitness, trajectories),
+        clip=None if film is None else _median(film, episodes, fitness),
     )
 
 
@@ -170,3 +180,10 @@ def chosen(fitness: Float64, count: int) -> list[tuple[int, str]]:
         (int(ranked[rank]), f"{named[rank]} of {n}" if rank in named else f"rank {n - rank} of {n}")
         for rank in ranks
     ]
+
+
+def _median(film: Film, episodes: FirstEpisodes, fitness: Float64) -> Clip:
+    """Return the clip of the median episode by fitness (num_envs,)."""
+    env_id, _ = chosen(fitness, 3)[-1]
+    label = f"median of {len(fitness)}"
+    return film.clip(env_id, label, float(episodes.episode_length[env_id]))

@@ -18,6 +18,7 @@ from websim_learner.adaptation.books import Books, LazyLog
 from websim_learner.adaptation.chain import LOG_NAME
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.shelf import SHELF_NAME, Shelf
 from websim_learner.adaptation.signals import TriggerSettings
 from websim_learner.adaptation.state import AdaptState
 from websim_learner.adaptation.trial import Trials
@@ -124,6 +125,7 @@ class Run:
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)
         books = Books(self._log, self._ledger, self.adaptation)
+        shelf = Shelf(run_dir.path / SHELF_NAME, self._ledger.warn)
         questions = Questions(run_dir.path.name, author, books)
         trials = Trials(
             config,
@@ -137,12 +139,13 @@ class Run:
             self._waiter,
             lambda: trainer.during_trial(),
             TrialSettings(round_env_steps=ROUND_ENV_STEPS),
+            shelf,
         )
         self._adapter = Adapter(
             self._branches, self._ledger, self.adaptation, books, examiner, trials, questions,
             TriggerSettings(schedule_env_steps=config.adapt_every_steps),
         )  # fmt: skip
-        self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log)
+        self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log, shelf)
         self._ledger.keep_also = self._kept
         self._load_adapter()
         self.status = StatusBoard(

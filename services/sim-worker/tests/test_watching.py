@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from websim.wire.messages import FIGURE_FIELD
 from websim_sim_worker.watching import INVALID, SUCCESS, TERMINATED, TRUNCATED
 
 BALL = """<mujoco>
@@ -97,6 +98,36 @@ def test_after_a_step_points_are_at_most_a_substep_behind(make_shard, random_act
             behind = np.abs(points[row] - expected_points(shard, row)).max()
             # 20 m/s for the 10 ms of a substep.
             assert behind * shard.task.figure.scale_m < 0.2
+
+
+@pytest.mark.parametrize("task", ["HalfCheetah-v5", "Humanoid-v5"])
+def test_a_step_that_asks_for_figures_tells_them_and_has_the_bits_of_one_that_does_not(
+    make_shard, random_actions, task
+):
+    asked, alone = (make_shard(task, 4, max_episode_steps=9) for _ in range(2))
+    for t, action in enumerate(random_actions(asked, 30)):
+        one, other = asked.step(action, (FIGURE_FIELD,) if t % 3 else ()), alone.step(action)
+        assert np.array_equal(one.obs, other.obs)
+        for name, array in alone.snapshot().items():
+            assert np.array_equal(asked.snapshot()[name], array), (t, name)
+        if t % 3 and not len(one.ended):
+            shown = asked.view.figures()
+            figure = one.fields[FIGURE_FIELD]
+            assert np.array_equal(figure[:, 0], shown["root_x"])
+            assert np.array_equal(figure[:, 1:], shown["points"].reshape(4, -1))
+
+
+def test_the_figure_of_an_episodes_last_step_is_where_the_action_led(make_shard):
+    shard = make_shard("HalfCheetah-v5", 2, max_episode_steps=2)
+    qpos = shard.env_state(0).qpos
+    qpos[0] = 123.5
+    shard.set_state(0, qpos, np.zeros(9))
+    still = np.zeros((2, 6), np.float32)
+    shard.step(still, (FIGURE_FIELD,))
+    last = shard.step(still, (FIGURE_FIELD,))
+    assert last.ended.tolist() == [0, 1]
+    assert last.fields[FIGURE_FIELD][0, 0] == pytest.approx(123.5, abs=0.1)
+    assert shard.view.figures()["root_x"][0] == pytest.approx(0.0, abs=0.2)
 
 
 def test_root_x_is_where_the_robot_is_and_points_follow_it(make_shard):

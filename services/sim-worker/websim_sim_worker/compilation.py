@@ -4,7 +4,6 @@ In two halves, so that the trial of a foreign task can give up its powers betwee
 reads files but runs nothing of MuJoCo's, `compile_prepared` runs MuJoCo but reads nothing.
 """
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,14 +70,8 @@ class CompiledTask:
     success: CompiledJudge | None
     offers_contact_forces: bool
     knobs: tuple[Knob, ...]
-
-    @functools.cached_property
-    def figure(self) -> Figure:
-        """How its environments are drawn, many at a time; made when somebody looks."""
-        keyframe = self.reset.keyframe
-        return make_figure(
-            self.model, self.model.qpos0 if keyframe < 0 else self.model.key_qpos[keyframe]
-        )
+    figure: Figure
+    """How its environments are drawn, many at a time."""
 
     @property
     def program_fields(self) -> frozenset[str]:
@@ -121,7 +114,10 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
     reward = compile_text(document.reward, schema, "reward")
     dt_s = model.opt.timestep * settings.frame_skip
     knobs = resolve_knobs(document.knobs, model, settings.parameters, dt_s)
-    info = describe_task(prepared, model, fields, observation, reward, knobs)
+    reset = resolve_reset(document.reset, model, settings.parameters)
+    starts = model.qpos0 if reset.keyframe < 0 else model.key_qpos[reset.keyframe]
+    figure = make_figure(model, starts)
+    info = describe_task(prepared, model, fields, observation, reward, knobs, figure)
     check_info(info, document.id)
     ends = document.terminated
     return CompiledTask(
@@ -130,13 +126,14 @@ def compile_prepared(prepared: PreparedTask) -> CompiledTask:
         frame_skip=settings.frame_skip,
         fields=fields,
         observation=observation,
-        reset=resolve_reset(document.reset, model, settings.parameters),
+        reset=reset,
         reward=reward,
         terminated=compile_text(ends, schema, "terminated") if ends else None,
         fitness=_judge(document.fitness, schema, "fitness", settings),
         success=_judge(document.success, schema, "success", settings) if document.success else None,
         offers_contact_forces=_offers_contact_forces(fields, observation),
         knobs=knobs,
+        figure=figure,
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from websim.programs import Program
 from websim.programs.spell_out import spell_out
 from websim.tasks import AUTOMATIC_FIELDS
-from websim.wire.messages import FieldInfo, TaskInfo
+from websim.wire.messages import FieldInfo, FigureInfo, TaskInfo
 from websim_sim_worker.fields import Field, ObservationPiece
+from websim_sim_worker.figure import Figure
 from websim_sim_worker.knobs import Knob
 from websim_sim_worker.selection import object_name
 
@@ -32,6 +33,7 @@ def describe_task(
     observation: tuple[ObservationPiece, ...],
     reward: Program,
     knobs: tuple[Knob, ...],
+    figure: Figure,
 ) -> TaskInfo:
     """Return what there is to know about a task without its model."""
     document, settings = prepared.document, prepared.settings
@@ -56,6 +58,7 @@ def describe_task(
         parameters=dict(settings.parameters),
         content_sha256=prepared.content_sha256,
         knobs=tuple(knob.info for knob in knobs),
+        figure=_figure_info(figure, model),
     )
 
 
@@ -74,6 +77,27 @@ def _action_names(model: mujoco.MjModel) -> tuple[str, ...]:
         return object_name(model, "joint", int(model.actuator_trnid[index, 0]))
 
     return tuple(name(index) for index in range(model.nu))
+
+
+def _figure_info(figure: Figure, model: mujoco.MjModel) -> FigureInfo:
+    return FigureInfo(
+        plane=figure.plane,
+        k=len(figure.names),
+        bones=figure.bones,
+        bone_radii_m=tuple(round(radius, 5) for radius in figure.radii),
+        scale_m=figure.scale_m,
+        view_m=figure.view,
+        ground_z_m=_ground(model),
+    )
+
+
+def _ground(model: mujoco.MjModel) -> float | None:
+    """Height of the highest level plane of the world, or None where there is none."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    planes = model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)
+    level = planes & (model.geom_bodyid == 0) & (data.geom_xmat[:, 8] > 0.999)
+    return max(data.geom_xpos[level, 2].tolist(), default=None)
 
 
 def _field_infos(fields: Mapping[str, Field], obs_dim: int, nu: int) -> tuple[FieldInfo, ...]:

@@ -29,19 +29,15 @@ _SHAPES = {
 def scene_json(task: CompiledTask) -> bytes:
     """Describe a task's figure and geoms; docs/protocol.md says what is in it."""
     model, figure = task.model, task.figure
+    drawn = task.info.figure
+    assert drawn is not None, "every task that is compiled here has a figure"
     meshes, hfields = _used(model, "mesh"), _used(model, "hfield")
     document = {
         "task": task.info.id,
         "content_sha256": task.info.content_sha256,
-        "plane": figure.plane,
-        "k": len(figure.names),
+        **msgspec.structs.asdict(drawn),
         "point_names": figure.names,
-        "bones": figure.bones,
-        "bone_radii_m": [round(radius, 5) for radius in figure.radii],
-        "scale_m": figure.scale_m,
         "extent_m": figure.extent_m,
-        "view_m": figure.view,
-        "ground_z_m": _ground(model),
         "geoms": [_geom(model, geom, meshes, hfields) for geom in range(model.ngeom)],
         "meshes": [_mesh(model, mesh) for mesh in meshes],
         "hfields": [_hfield(model, hfield) for hfield in hfields],
@@ -95,20 +91,6 @@ def _hfield(model: mujoco.MjModel, hfield: int) -> dict[str, Any]:
         "size_m": model.hfield_size[hfield].tolist(),
         "heights": _base64(model.hfield_data[first : first + rows * columns].astype("<f4")),
     }
-
-
-def _ground(model: mujoco.MjModel) -> float | None:
-    """Height of the highest level plane of the world, or None where there is none."""
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    heights = [
-        float(data.geom_xpos[geom, 2])
-        for geom in range(model.ngeom)
-        if _shape(model, geom) == "plane"
-        and model.geom_bodyid[geom] == 0
-        and data.geom_xmat[geom, 8] > 0.999
-    ]
-    return max(heights, default=None)
 
 
 def _base64(array: npt.NDArray[Any]) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from websim.tasks import TaskError
 from websim.tasks.knobs import Ranges
 from websim.wire.codec import MAX_MESSAGE_BYTES
+from websim.wire.messages import FIGURE_FIELD
 from websim_sim_worker.compilation import CompiledTask
 from websim_sim_worker.episodes import Episodes
 from websim_sim_worker.knob_state import KnobState
@@ -90,6 +91,7 @@ class Shard:
         self._terminated = np.zeros(num_envs, bool)
         self._no_rows = np.zeros(0, np.int32)
         self.view = ShardView(task, self._live, self._episodes)
+        self._table.add(FIGURE_FIELD, *self.view.figure_field())
         room_bytes = MAX_MESSAGE_BYTES - self.answer_bytes
         self._plans = StepPlans(task, self._table, self._observer.reads, room_bytes)
         # Binds what every step needs, so that the first step finds it computed.

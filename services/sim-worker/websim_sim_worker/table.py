@@ -108,9 +108,12 @@ class FieldTable:
             if isinstance(field.made_of, Rate):
                 self.ensure(name)
 
-    def add(self, name: str, values: Floats) -> None:
-        """Make an array that someone else keeps up to date readable as a field."""
+    def add(self, name: str, values: Floats, refresh: Refresh | None = None) -> None:
+        """Make an array readable as a field that someone else keeps up to date, or `refresh`."""
         self.values[name] = values
+        if refresh is not None:
+            self._refreshes[name] = refresh
+            self._order.append(name)
 
     def ensure(self, name: str) -> None:
         """Make a field's array exist, with those it is made of."""

@@ -16,6 +16,7 @@ from websim_sim_worker.episodes import Episodes
 from websim_sim_worker.figure import Figure
 from websim_sim_worker.live import LiveArrays
 from websim_sim_worker.results import Bools, Floats, Ids
+from websim_sim_worker.table import Refresh
 
 Array = npt.NDArray[Any]
 
@@ -76,6 +77,19 @@ class ShardView:
         return self._figures
 
     # --- for the shard
+
+    def figure_field(self) -> tuple[Floats, Refresh]:
+        """The array of FIGURE_FIELD, and what brings it up to date after a step, before resets."""
+        rows = np.zeros((self._live.batch.nsim, 1 + 2 * len(self._task.figure.names)))
+
+        def refresh() -> None:
+            view = self._figure_view()
+            points, rows[:, 0] = view.points()
+            rows[:, 1:] = points.reshape(len(rows), -1)
+            # Who asks once goes on asking: the next step brings what this one had to look up.
+            view.prepare()
+
+        return rows, refresh
 
     def stepped(self) -> None:
         """Note that the engine has stepped all environments."""

@@ -42,7 +42,7 @@ class Contest:
         self,
         make_fork: Callable[[FleetClient, str | None], Branch],
         open_group: Callable[[str], FleetClient],
-        evaluate: Callable[[Branch, Advance], EvalPoint],
+        evaluate: Callable[[str, Branch, Advance], EvalPoint],
         between: Callable[[], None],
     ) -> None:
         """Make ready; nothing is opened yet.
@@ -51,7 +51,8 @@ class Contest:
             make_fork: makes a branch on a session that stands where the incumbent stands, for a
                 reward's source (None: the task's own).
             open_group: opens a session of as many envs as a group has, for the contender named.
-            evaluate: evaluates a fork after its last update, from the same starts each time.
+            evaluate: evaluates the fork of the contender named after its last update, from the
+                same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
         """
         self._make_fork = make_fork
@@ -91,7 +92,7 @@ class Contest:
             if last is None:
                 reasons[name] = self._failed[name]
             else:
-                points[name] = self._evaluate(fork, last)
+                points[name] = self._evaluate(name, fork, last)
         return Round(points, reasons)
 
     def _advance(self, name: str, fork: Branch, updates: int) -> Advance | None:

@@ -69,6 +69,7 @@ class Examiner:
         ranges: Ranges | None = None,
         *,
         judged: bool = False,
+        filmed: bool = False,
     ) -> Evaluation:
         """Evaluate a branch's present policy.
 
@@ -78,6 +79,7 @@ class Examiner:
             most: episodes at most, the first ones of a whole evaluation; None for all of them.
             ranges: of knobs, the others are nominal; None for nominal physics.
             judged: whether the branch's present reward judges the episodes too.
+            filmed: whether its median episode is filmed.
         """
         examine = functools.partial(
             evaluate,
@@ -87,6 +89,7 @@ class Examiner:
             self._waiter,
             measure=self._measure,
             trajectories=trajectories,
+            filmed=filmed,
         )
         if not (judged or trajectories):
             return examine()

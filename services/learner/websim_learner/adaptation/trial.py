@@ -1,6 +1,6 @@
 """The trial of an adaptation's candidates: gate, contest, decision. It adopts nothing itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +16,7 @@ from websim_learner.adaptation.contest import (
 )
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.examiner import Examiner, point_of, stats_of
+from websim_learner.adaptation.film import Clip
 from websim_learner.adaptation.gate import Checked, check_reward, schema_of
 from websim_learner.adaptation.points import EvalPoint, Trajectory
 from websim_learner.adaptation.rows import (
@@ -25,6 +26,7 @@ from websim_learner.adaptation.rows import (
     SchemaValues,
     VerdictValues,
 )
+from websim_learner.adaptation.shelf import Shelf
 from websim_learner.adaptation.state import Candidate
 from websim_learner.adaptation.trend import mean_of
 from websim_learner.adaptation.verdicts import (
@@ -77,6 +79,7 @@ class Trials:
         waiter: Waiter,
         between: Callable[[], None],
         settings: TrialSettings,
+        shelf: Shelf,
     ) -> None:
         """Make ready.
 
@@ -88,6 +91,7 @@ class Trials:
             waiter: waits for it.
             between: called between two updates of a contender; may raise to abandon the trial.
             settings: of trials.
+            shelf: keeps what contenders look like.
         """
         self._config = config
         self._examiner = examiner
@@ -96,6 +100,7 @@ class Trials:
         self._waiter = waiter
         self._between = between
         self._settings = settings
+        self._shelf = shelf
         self._round, self._standing = "", [CONTROL]
         """Which round is under way, and who is in it, for people."""
 
@@ -209,11 +214,19 @@ class Trials:
             fork.take_over(start, fork.reward)
             return fork
 
-        def evaluate(fork: Branch, last: Advance) -> EvalPoint:
+        clips: dict[str, Clip] = {}
+
+        def evaluate(name: str, fork: Branch, last: Advance) -> EvalPoint:
             # The control's is the first point of the incumbent that goes on from there.
-            evaluation = self._examiner.examine(fork, judged=True)
+            evaluation = self._examiner.examine(fork, judged=True, filmed=True)
+            if evaluation.clip is not None:
+                clips[name] = evaluation.clip
             update, steps = self._books.when
             return point_of(evaluation, fork, update, steps, stats_of(last))
+
+        def keep_clips(names: Iterable[str]) -> None:
+            task, filmed = branch.client.task, {n: clips[n] for n in names if n in clips}
+            self._shelf.keep(number, task.id, task.figure, filmed)
 
         most = self.env_steps(branch, 1 + len(candidates))
 
@@ -239,11 +252,13 @@ class Trials:
                 if is_lost(error):
                     raise
                 raise TrialFailed(str(error), contest.env_steps) from None
-            return self._compete(contest, [candidate.name for candidate in candidates])
+            return self._compete(contest, [candidate.name for candidate in candidates], keep_clips)
         finally:
             contest.close()
 
-    def _compete(self, contest: Contest, names: list[str]) -> Outcome:
+    def _compete(
+        self, contest: Contest, names: list[str], keep_clips: Callable[[Iterable[str]], None]
+    ) -> Outcome:
         settings, books = self._held_for(len(names)), self._books
         standing = [CONTROL, *names]
         points: dict[str, EvalPoint | None] = {}
@@ -276,6 +291,9 @@ class Trials:
         if control is None or decision is None:
             why = held.reasons.get(CONTROL, "")
             raise TrialFailed(f"the control group failed: {why}", contest.env_steps)
+        known = {name: point for name, point in points.items() if point is not None}
+        # Who reads of the decision finds them.
+        keep_clips(known)
         books.row(
             "decision",
             DecisionValues(
@@ -283,7 +301,6 @@ class Trials:
             ),
         )
         books.tell("decision", decision.sentence)
-        known = {name: point for name, point in points.items() if point is not None}
         return Outcome(
             decision=decision,
             policies={name: contest.policy(name) for name in standing if name in known},

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from websim_learner.adaptation.books import Books, LazyLog
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.rows import as_values
+from websim_learner.adaptation.shelf import Shelf
 from websim_learner.adaptation.state import AdaptState, Waiting
 from websim_learner.adaptation.trend import mean_of
 
@@ -42,11 +43,14 @@ class GoalView(BaseModel):
 class AdaptationView:
     """Reads an adapter's state for HTTP threads."""
 
-    def __init__(self, state: AdaptState, books: Books, questions: Questions, log: LazyLog) -> None:
+    def __init__(
+        self, state: AdaptState, books: Books, questions: Questions, log: LazyLog, shelf: Shelf
+    ) -> None:
         self._state = state
         self._books = books
         self._questions = questions
         self._log = log
+        self._shelf = shelf
 
     def rewards(self) -> RewardsView:
         """Return all rewards of the run."""
@@ -72,6 +76,10 @@ class AdaptationView:
     def rows(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return rows of adaptations.jsonl beyond number `after`."""
         return self._log.rows(after, limit)
+
+    def clips(self, adaptation: int) -> bytes:
+        """Return what the contenders of a trial look like, as JSON."""
+        return self._shelf.read(adaptation)
 
 
 def _asking(goal: str | None) -> str:

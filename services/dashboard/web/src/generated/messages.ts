@@ -357,6 +357,39 @@ export interface Rewards {
   rewards: Reward[];
 }
 
+/** How figures are drawn: what of a scene is needed for it. */
+export interface FigureInfo {
+  plane: "xz" | "xy" | "yz";
+  k: number;
+  bones: number[][];
+  bone_radii_m: number[];
+  scale_m: number;
+  view_m: number[];
+  ground_z_m: number | null;
+}
+
+/** The first seconds of an episode, as a moving figure; arrays are little-endian, in base64. */
+export interface Clip {
+  /** Which one of how many. */
+  episode: string;
+  /** How long it was; a shorter one than the clip ended in it. */
+  episode_s: number;
+  /** Simulated time from frame to frame. */
+  frame_s: number;
+  /** f32 (frames,): where the figure is along the ground, m. */
+  root_x: string;
+  /** i16 (frames, k, 2): right of root_x and up, in units of the figure's scale_m. */
+  points: string;
+}
+
+/** What contenders look like at the end of a trial: `GET /api/v1/adaptations/N/clips`. */
+export interface Clips {
+  task: string;
+  figure: FigureInfo | null;
+  /** By contender, the control first; empty where there are none. */
+  clips: Record<string, Clip>;
+}
+
 /** A command took effect: answer of `POST /api/v1/run/commands`. */
 export interface Applied {
   kind: string;

@@ -134,7 +134,7 @@ function origin(tiles: Tiles, index: number): { x: number; y: number } {
   return at;
 }
 
-function drawGround({ raster, ratio }: Sheet, picture: BandPicture, tiles: Tiles, palette: Palette): void {
+export function drawGround({ raster, ratio }: Sheet, picture: BandPicture, tiles: Tiles, palette: Palette): void {
   const { tileW, tileH } = tiles.layout;
   const { groundM } = picture.figure;
   const pixel = 1 / ratio;

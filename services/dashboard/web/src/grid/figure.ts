@@ -3,7 +3,7 @@
 import type { Scene } from "../generated/messages";
 
 /** Figures use more of a tile than the view that would hold every pose of theirs. */
-const FILL = 1.2;
+export const FILL = 1.2;
 const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;
@@ -30,7 +30,10 @@ export interface Figure {
   aspect: number;
 }
 
-export function figureOf(scene: Scene): Figure {
+/** What of a scene a figure is made of. */
+export type Drawn = Pick<Scene, "plane" | "bones" | "bone_radii_m" | "view_m" | "ground_z_m">;
+
+export function figureOf(scene: Drawn): Figure {
   const pairs = scene.bones.flatMap(([a, b]) => [a ?? 0, b ?? a ?? 0]);
   const [left = -1, bottom = -1, right = 1, top = 1] = scene.view_m;
   return {
@@ -43,7 +46,7 @@ export function figureOf(scene: Scene): Figure {
 }
 
 /** Puts bones of about the same thickness together. */
-function byThickness(scene: Scene): Limbs[] {
+function byThickness(scene: Drawn): Limbs[] {
   const sorted = scene.bones
     .map((bone, i) => ({ bone, radius: scene.bone_radii_m[i] ?? 0 }))
     .sort((a, b) => a.radius - b.radius);

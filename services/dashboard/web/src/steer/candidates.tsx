@@ -6,6 +6,7 @@ import { short, signed } from "../format";
 import { command } from "../live/api";
 import { adaptationChanged, over } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
+import { chosenName, ClipsOf } from "./clips";
 import { Code, Diff } from "./code";
 import { incumbent } from "./editor";
 import { history, pending } from "./history";
@@ -71,6 +72,7 @@ export function CandidatesPane() {
           </>
         )}
       </dl>
+      <ClipsOf adaptation={adaptation} />
       <PendingAnswer />
       <TrialChart adaptation={adaptation} />
       <div class="candidates">
@@ -121,11 +123,10 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
 /** Approve and reject, where something waits for a yes. */
 export function PendingAnswer() {
   const asked = pending.value;
-  const chosen = useSignal("");
   const action = useAction();
   if (asked === null) return null;
   // What was chosen of an earlier question's candidates is no answer to this one.
-  const name = asked.names.includes(chosen.value) ? chosen.value : asked.names[0] ?? "";
+  const name = asked.names.includes(chosenName.value) ? chosenName.value : asked.names[0] ?? "";
   if (over.value) {
     return (
       <p class="pending">
@@ -147,7 +148,7 @@ export function PendingAnswer() {
       </p>
       <div class="row">
         {asked.names.length > 1 && (
-          <Choice label="Candidate" value={name} options={asked.names.map((each) => [each, each] as const)} onChange={(value) => (chosen.value = value)} />
+          <Choice label="Candidate" value={name} options={asked.names.map((each) => [each, each] as const)} onChange={(value) => (chosenName.value = value)} />
         )}
         <Button class="primary" steers onClick={() => void answer("approve")}>
           Approve

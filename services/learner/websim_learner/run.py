@@ -201,6 +201,14 @@ class Run:
             self.control.close()
             trainer.dismiss()
 
+    def look(self) -> None:
+        """Obey what concerns the wall clock, and tell that the loop turns, while a session opens.
+
+        Raises:
+            RunStopped: the run is to stop.
+        """
+        self._waiter.look()
+
     def close(self) -> None:
         """Give the envs back and write out what is buffered."""
         self.control.close()

@@ -10,6 +10,7 @@ import pytest
 from staging import LAZY, Killed, die, kinds, rows, unless_done
 
 from websim.client import FleetRefused
+from websim.programs.guard import evaluate_guarded
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
 from websim_learner import ledger as ledger_module
@@ -254,6 +255,45 @@ def test_a_run_whose_envs_are_lost_goes_back_by_itself(harness, tmp_path, overla
         "environments 0 to 6 are lost"
     ] * 3
     assert all(client.closed for client in run.clients)
+
+
+def test_a_reward_that_fails_when_another_is_in_force_leaves_that_one_alone(
+    harness, tmp_path, monkeypatch
+):
+    """With overlap a reward judges one rollout after it has given way."""
+    failing = set()
+
+    def guarded(program, fields, action):
+        if program in failing:
+            raise SandboxError("deadline", "it took too long")
+        return evaluate_guarded(program, fields, action)
+
+    monkeypatch.setattr("websim_learner.rewards.evaluate_guarded", guarded)
+
+    def make(name, fails=lambda h: failing.add(h.branch._ahead.reward._program)):
+        run = harness(tmp_path / name, ppo={"overlap": True})
+        lazy, bold = (SetReward(kind="set_reward", source=source) for source in (LAZY, BOLD))
+        run.at = {2: [unless_done(lazy)], 5: [fails, unless_done(bold)]}
+        return run
+
+    alone = make("alone")
+    assert alone.go() == "finished"
+    ids = [row["reward_id"] for row in alone.metrics()]
+    lazy, bold = ids[3], ids[6]
+    assert ids == ["task"] * 3 + [lazy] * 2 + ["task"] + [bold] * 4
+    assert [e.outcome for e in alone.run.adaptation.rewards if e.id in (lazy, bold)] == [
+        "failed",
+        "in_force",
+    ]
+    # A life that does it again, where nothing fails, judges by the same rewards.
+    killed = make("killed")
+    killed.at[6] = [die]
+    with pytest.raises(Killed):
+        killed.go()
+    again = make("killed", fails=lambda h: None)
+    assert again.go() == "finished"
+    assert rows(again) == rows(alone)
+    assert again.result()["weights_sha256"] == alone.result()["weights_sha256"]
 
 
 @pytest.mark.parametrize(

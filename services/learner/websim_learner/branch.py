@@ -164,6 +164,14 @@ class Branch:
         for unused in before - self._rewards():
             unused.close()
 
+    def judge_ahead(self, reward: Reward) -> None:
+        """Judge a rollout that was collected ahead by another reward, and only that."""
+        before = self._rewards()
+        if self._ahead is not None:
+            self._ahead = replace(self._ahead, reward=reward)
+        for unused in {*before, reward} - self._rewards():
+            unused.close()
+
     def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
         """Draw knobs of the envs from ranges, from each one's next episode on.
 
@@ -453,6 +461,7 @@ class Branch:
             clipped_rows=judgement.clipped_rows,
             skipped_steps=collected.timing.skipped_steps,
             reward_failure=failure,
+            failed_id=reward.id if failure else "",
             fallback_source=source if failure else None,
             physics_s=collected.timing.physics_s,
             inference_s=collected.timing.inference_s,

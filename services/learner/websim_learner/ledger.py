@@ -116,6 +116,7 @@ class Ledger:
                 "branch": self._branches.index(branch),
                 "source": advance.fallback_source,
                 "why": advance.reward_failure,
+                "failed": advance.failed_id,
             }
             self._run_dir.append_journal(branch.updates - 1, "set_reward", values)
             own = advance.fallback_source is None

@@ -172,7 +172,7 @@ class Trainer:
             self._adapter.note_advance(advance)
             if advance.reward_failure:
                 source, why = advance.fallback_source, advance.reward_failure
-                self._fall_back(branch, source, why, branch.updates - 1)
+                self._fall_back(branch, advance.failed_id, source, why, branch.updates - 1)
         self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:
@@ -267,7 +267,11 @@ class Trainer:
             case "set_reward":
                 branch, values = self.branches[entry.values["branch"]], entry.values
                 if "why" in values:
-                    self._fall_back(branch, values["source"], values["why"], entry.update)
+                    # Older journals do not say which one failed: it was the one in force.
+                    failed = values.get("failed", branch.reward.id)
+                    if failed != branch.reward.id:
+                        branch.judge_ahead(branch.make_reward(values["source"]))
+                    self._fall_back(branch, failed, values["source"], values["why"], entry.update)
                 else:
                     self._set_reward(branch, branch.make_reward(values["source"]))
             case "trial":
@@ -302,12 +306,17 @@ class Trainer:
         branch.set_reward(reward)
         self._adapter.note_reward()
 
-    def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
+    def _fall_back(
+        self, branch: Branch, failed: str, source: str | None, why: str, update: int
+    ) -> None:
         """Go on by the reward that took over from one that failed, from an update on.
 
-        That update was judged by it already, whatever its rollout was collected for.
+        That update was judged by it already, whatever its rollout was collected for. With overlap
+        the one that failed may have given way to another before: that one goes on.
         """
-        failed = branch.reward.id
+        if failed != branch.reward.id:
+            self._adapter.note_late_failure(failed, why)
+            return
         branch.set_reward(branch.make_reward(source), at_once=True)
         self._adapter.note_failure(failed, why, update)
 

@@ -8,6 +8,7 @@ from unittest.mock import ANY
 import msgspec
 import pytest
 from staging import LAZY, Killed, die, kinds, rows, unless_done
+from toy_fleet import ToyClient
 
 from websim.client import FleetRefused
 from websim.programs.guard import evaluate_guarded
@@ -462,9 +463,20 @@ def test_steps_that_the_fleet_skipped_mark_the_run(harness, tmp_path, overlap):
     [warning] = [record.message for record in records(first, WarningRecord)]
     assert "1 steps of a shard ended one worker after another" in warning
     [entry] = [entry for entry in first.run_dir.journal() if entry.kind == "steps_skipped"]
-    assert (entry.update, entry.values) == (3, {"branch": 0, "steps": 1})
+    assert (entry.update, entry.values) == (3, {"steps": 1, "where": "training"})
     assert live(harness, tmp_path / "run", **options).result()["skipped_steps"] == 1
     assert live(harness, tmp_path / "whole", **options).result()["skipped_steps"] == 0
+
+
+def test_steps_that_an_evaluation_skipped_mark_the_run_too(harness):
+    h = harness(total_steps=4 * 24 * 8)
+    h.run._adapter.examiner._open = lambda num_envs, seed, _task: ToyClient(
+        num_envs, seed, shard_envs=2, skipped=lambda t, shard: t in (5, 6) and shard == 0
+    )
+    assert h.go() == "finished"
+    [entry] = [entry for entry in h.run_dir.journal() if entry.kind == "steps_skipped"]
+    assert entry.values == {"steps": 2, "where": "an evaluation"}
+    assert h.result()["skipped_steps"] == 2
 
 
 def test_the_result_of_a_run_that_goes_on_is_taken_away(harness, tmp_path):

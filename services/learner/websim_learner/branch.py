@@ -215,7 +215,10 @@ class Branch:
             ValueError: the state belongs to a learner of another shape.
         """
         reward = reward or self._reward_of(state.reward_source)
+        scale, same = self.algorithm.return_scale, state.scaled_for == self._scaled_for
+        running, length = scale.running, scale.length
         self.algorithm.load(state.arrays(), self.updates)
+        scale.keep_episodes(length, running if same else None)
         self.algorithm.swap = Swap(**state.swap)
         self._scaled_for = state.scaled_for
         before, self._ahead, self.reward = self._rewards(), None, reward
@@ -250,7 +253,6 @@ class Branch:
                 return False
             state = replace(state, reward_source=None, scaled_for="")
         self.take_over(state)
-        self.algorithm.return_scale.begin_episodes(self.num_envs)
         return True
 
     def _fits(self, former: "Branch") -> bool:

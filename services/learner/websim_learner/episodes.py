@@ -69,6 +69,7 @@ def run_first_episodes(
     fields: Sequence[str] = (),
     keep: bool = False,
     only: int | None = None,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
@@ -82,6 +83,7 @@ def run_first_episodes(
         fields: names of the fields to ask for.
         keep: whether steps are kept.
         only: wait for this env alone, and leave other shards alone; None for all.
+        note_skipped: called in the end with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -92,7 +94,7 @@ def run_first_episodes(
         wanted = np.arange(num_envs(client)) == only
     spans = [slice(s.first_env_id, s.first_env_id + s.num_envs) for s in client.shards]
     shards = [_Shard(wanted[rows].copy()) for rows in spans]
-    outstanding = 0
+    outstanding = skipped = 0
     for index, shard in enumerate(shards):
         if shard.running.any():
             client.send_reset(index, seed)
@@ -100,6 +102,7 @@ def run_first_episodes(
     while outstanding:
         result = waiter.receive(client)
         shard, rows = shards[result.shard], spans[result.shard]
+        skipped += result.skipped
         if result.kind != "reset":
             if keep:
                 kept = {name: result.fields[name].copy() for name in fields}
@@ -120,6 +123,8 @@ def run_first_episodes(
             client.send(result.shard, shard.action, tuple(fields))
         else:
             outstanding -= 1
+    if skipped:
+        note_skipped(skipped)
     starts = tuple(rows.start for rows in spans)
     returns, lengths, fitness, success = table
     steps = tuple(shard.steps for shard in shards)

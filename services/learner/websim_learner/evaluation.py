@@ -62,6 +62,7 @@ def evaluate(
     measure: GoalMeasure | None = None,
     reward: Reward | None = None,
     trajectories: int = 0,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Let every env of a session do one episode with the mean action.
 
@@ -73,6 +74,7 @@ def evaluate(
         measure: the goal's; None for the task's own fitness.
         reward: the one in force; None for the task's own.
         trajectories: how many episodes to keep whole, at most.
+        note_skipped: called with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -89,6 +91,7 @@ def evaluate(
         waiter or Waiter(),
         fields=fields,
         keep=measure is not None or program is not None or trajectories > 0,
+        note_skipped=note_skipped,
     )
     fitness = episodes.episode_fitness if measure is None else _fitness(episodes, measure)
     sums, components = episodes.episode_return, dict[str, ComponentTally]()
@@ -109,7 +112,11 @@ def evaluate(
 
 
 def probe_trajectories(
-    client: FleetClient, seed: int, waiter: Waiter, measure: GoalMeasure | None
+    client: FleetClient,
+    seed: int,
+    waiter: Waiter,
+    measure: GoalMeasure | None,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> tuple[Trajectory, ...]:
     """Return an episode of each of four policies that want nothing, all from the same start.
 
@@ -118,6 +125,7 @@ def probe_trajectories(
         seed: re-keys the session and keys the random actions.
         waiter: waits for results.
         measure: the goal's; None for the task's own fitness.
+        note_skipped: called with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -141,7 +149,10 @@ def probe_trajectories(
     names = tuple(info.name for info in task.fields)
     probes = []
     for label, act in policies.items():
-        episodes = run_first_episodes(client, act, seed, waiter, fields=names, keep=True, only=0)
+        episodes = run_first_episodes(
+            client, act, seed, waiter,
+            fields=names, keep=True, only=0, note_skipped=note_skipped,
+        )  # fmt: skip
         fitness = episodes.episode_fitness if measure is None else _fitness(episodes, measure)
         probes.append(trajectory(episodes, 0, float(fitness[0]), label))
     return tuple(probes)

@@ -5,7 +5,7 @@ The trainer decides when; this writes. Used by the trainer only, in its thread.
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
@@ -32,6 +32,9 @@ from websim_learner.records import (
 )
 from websim_learner.reporting import Reporter
 from websim_learner.run_dir import RunConfig, RunDir, RunResult
+
+Place = Literal["training", "a trial", "an evaluation"]
+"""Where steps may be skipped."""
 
 
 class Ledger:
@@ -128,7 +131,7 @@ class Ledger:
                 "transitions; 0 was learned from instead"
             )
         if advance.skipped_steps:
-            self._mark_skipped(branch, advance.skipped_steps)
+            self.mark_skipped(advance.skipped_steps, "training")
         means: dict[str, Any] = {**branch.statistics.means(), **asdict(advance.stats)}
         self.reporter.publish(
             MetricsRecord(
@@ -159,14 +162,18 @@ class Ledger:
         before, self._told_evaluation_s = self._told_evaluation_s, self.clock.phases["evaluation"]
         return self._told_evaluation_s - before
 
-    def _mark_skipped(self, branch: Branch, steps: int) -> None:
-        """Note that steps were not simulated: no other run has to leave out the same ones."""
+    def mark_skipped(self, steps: int, where: Place) -> None:
+        """Note that steps were not simulated: no other run has to leave out the same ones.
+
+        What a trial or an evaluation finds may decide what is learned from.
+        """
         self.skipped_steps += steps
-        values = {"branch": branch.branch_id, "steps": steps}
-        self._run_dir.append_journal(branch.updates, "steps_skipped", values)
+        values = {"steps": steps, "where": where}
+        self._run_dir.append_journal(self.updates, "steps_skipped", values)
         self.warn(
-            f"{steps} steps of a shard ended one worker after another and were skipped: another "
-            "run need not end in the same weights. The fleet's /v1/sessions has the evidence"
+            f"{steps} steps of a shard ended one worker after another in {where} and were "
+            "skipped: another run need not end in the same weights. The fleet's /v1/sessions has "
+            "the evidence"
         )
 
     def write_checkpoint(self) -> str:

@@ -120,6 +120,7 @@ class Run:
             self._waiter,
             config.eval_episodes,
             config.seed,
+            lambda steps: self._ledger.mark_skipped(steps, "an evaluation"),
         )
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)

@@ -27,6 +27,7 @@ class Examiner:
         waiter: Waiter,
         episodes: int,
         seed: int,
+        note_skipped: Callable[[int], None],
     ) -> None:
         """Make ready.
 
@@ -36,10 +37,12 @@ class Examiner:
             waiter: waits for it.
             episodes: of an evaluation.
             seed: the run's.
+            note_skipped: called with steps of an evaluation that were not simulated.
         """
         self._open = open_evaluation
         self._episodes = episodes
         self._waiter = waiter
+        self._note_skipped = note_skipped
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
         self._clients: dict[tuple[int, bool, str], FleetClient] = {}
         """Sessions by their number of envs, whether their knobs are turned, and another task."""
@@ -87,6 +90,7 @@ class Examiner:
             self._waiter,
             measure=self._measure,
             trajectories=trajectories,
+            note_skipped=self._note_skipped,
         )
         if not (judged or trajectories):
             return examine()
@@ -111,11 +115,16 @@ class Examiner:
                 f"the fitness of {other.id} is in {other.fitness_unit or 'no unit'}, that of "
                 f"{own.id} in {own.fitness_unit or 'no unit'}"
             )
-        return evaluate(client, branch.actor, self._seed, self._waiter, measure=self._measure)
+        return evaluate(
+            client, branch.actor, self._seed, self._waiter,
+            measure=self._measure, note_skipped=self._note_skipped,
+        )  # fmt: skip
 
     def probes(self) -> tuple[Trajectory, ...]:
         """Return what doing nothing, doing anything and doing one thing all the time looks like."""
-        return probe_trajectories(self._session(), self._seed, self._waiter, self._measure)
+        return probe_trajectories(
+            self._session(), self._seed, self._waiter, self._measure, self._note_skipped
+        )
 
     def close(self) -> None:
         """Give the session back."""

@@ -140,7 +140,9 @@ def test_the_state_before_a_command_is_not_taken_for_the_one_after_it(orchestrat
     ask(session, 0)
     [(_, before)] = orchestrator.asked()
     session.send_reset(0)
-    orchestrator.answer(WasReset(session=7, shard=0, epoch=1, seq=1, t=1), obs=np.zeros((2, 1), "f4"))
+    orchestrator.answer(
+        WasReset(session=7, shard=0, epoch=1, seq=1, t=1), obs=np.zeros((2, 1), "f4")
+    )
     assert session.recv(60.0).kind == "reset"
     orchestrator.tell(0, before, 1.0)
     ask(session, 0)

@@ -11,6 +11,7 @@ from toy_fleet import ToyClient
 from websim.client import FleetRefused
 from websim.service.errors import UserError
 from websim_learner import run as run_module
+from websim_learner.adaptation import examiner as examiner_module
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.control import (
     AdoptReward,
@@ -27,6 +28,7 @@ from websim_learner.control import (
     TryReward,
 )
 from websim_learner.fleet import RunStopped
+from websim_learner.records import EvaluationRecord
 
 CENTRE = """
 def reward(state, action):
@@ -120,6 +122,25 @@ def test_steps_that_a_trial_skipped_mark_the_run(make):
     skipped = [e.values for e in h.run_dir.journal() if e.kind == "steps_skipped"]
     assert [each["where"] for each in skipped] == ["training", "a trial", "a trial"]
     assert h.result()["skipped_steps"] == 3
+
+
+def test_what_a_trial_evaluates_is_no_training_time(make, monkeypatch):
+    """One examination of each contender in each of two rounds, besides those of the run."""
+    stood = []
+    examine = examiner_module.evaluate
+
+    def watch(*args, **kwargs):
+        stood.append(h.run._ledger.clock._running_since_s is None)
+        return examine(*args, **kwargs)
+
+    monkeypatch.setattr(examiner_module, "evaluate", watch)
+    h = make()
+    h.at = {3: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    assert h.go() == "finished"
+    evaluations = [r for r in h.run.stream.after(0, 10**6) if isinstance(r, EvaluationRecord)]
+    assert len(stood) >= len(evaluations) + 4
+    assert all(stood)
+    assert h.run._ledger.clock.phases["evaluation"] > 0.0
 
 
 def test_a_trial_whose_envs_cannot_be_turned_gives_them_back(make):

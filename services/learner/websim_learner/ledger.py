@@ -14,6 +14,7 @@ from websim_learner.checkpoint import (
     KEPT_PREFIX,
     PREFIX,
     Checkpoint,
+    DamagedCheckpoint,
     name_of,
     write_checkpoint,
 )
@@ -32,6 +33,7 @@ from websim_learner.records import (
 )
 from websim_learner.reporting import Reporter
 from websim_learner.run_dir import RunConfig, RunDir, RunResult
+from websim_learner.writing import WriteFailed, writing
 
 Place = Literal["training", "a trial", "an evaluation"]
 """Where steps may be skipped."""
@@ -184,6 +186,7 @@ class Ledger:
         Raises:
             RunStopped: the run is to stop.
             FleetError: the state of the envs cannot be had.
+            WriteFailed: the disk is full, or worse.
         """
         name = self._write(PREFIX)
         self.checkpointed = self.updates
@@ -214,7 +217,11 @@ class Ledger:
         counters |= more_counters
         arrays |= more_arrays
         checkpoint = Checkpoint(self.updates, counters, arrays, prefix)
-        write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        try:
+            with writing(self._run_dir.checkpoints / checkpoint.name):
+                write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        except DamagedCheckpoint as damage:
+            raise WriteFailed(self._run_dir.checkpoints / checkpoint.name, str(damage)) from None
         return checkpoint.name
 
     def _position(self) -> int:
@@ -237,36 +244,35 @@ class Ledger:
         examine: Callable[[Branch], Evaluation],
         outlook: Callable[[Evaluation], dict[str, Any]] = lambda _: {},
     ) -> list[Evaluation]:
-        """Evaluate every branch; training time stands meanwhile.
+        """Evaluate every branch.
 
         Args:
-            examine: evaluates one.
+            examine: evaluates one; training time stands meanwhile.
             outlook: returns what an evaluation says beyond itself, by names of its record.
         """
         before = self.state
         evaluations = []
-        with self.clock.evaluating():
-            self.enter("evaluating")
-            for branch in self._branches:
-                evaluation = examine(branch)
-                evaluations.append(evaluation)
-                self.reporter.publish(
-                    EvaluationRecord(
-                        **self._when(),
-                        branch=branch.branch_id,
-                        episodes=len(evaluation.episode_return),
-                        return_mean=float(evaluation.episode_return.mean()),
-                        return_std=float(evaluation.episode_return.std()),
-                        length_mean=float(evaluation.episode_length.mean()),
-                        fitness_mean=evaluation.fitness_mean,
-                        success_mean=evaluation.success_mean,
-                        reward_id=branch.reward.id,
-                        **outlook(evaluation),
-                    )
+        self.enter("evaluating")
+        for branch in self._branches:
+            evaluation = examine(branch)
+            evaluations.append(evaluation)
+            self.reporter.publish(
+                EvaluationRecord(
+                    **self._when(),
+                    branch=branch.branch_id,
+                    episodes=len(evaluation.episode_return),
+                    return_mean=float(evaluation.episode_return.mean()),
+                    return_std=float(evaluation.episode_return.std()),
+                    length_mean=float(evaluation.episode_length.mean()),
+                    fitness_mean=evaluation.fitness_mean,
+                    success_mean=evaluation.success_mean,
+                    reward_id=branch.reward.id,
+                    **outlook(evaluation),
                 )
-            self.evaluated = self.updates
-            failpoint("evaluation.done")
-            self.enter(before)
+            )
+        self.evaluated = self.updates
+        failpoint("evaluation.done")
+        self.enter(before)
         return evaluations
 
     def write_result(self, evaluation: Evaluation) -> None:

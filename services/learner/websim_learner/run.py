@@ -121,6 +121,7 @@ class Run:
             config.eval_episodes,
             config.seed,
             lambda steps: self._ledger.mark_skipped(steps, "an evaluation"),
+            clock.evaluating,
         )
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)
@@ -260,10 +261,10 @@ class Run:
             self._losses = 1 if progress else self._losses + 1
             if self._losses > MAX_LOSSES:
                 raise loss
+            self._begin_life()
         except UserError as error:
             self._ledger.enter("failed", str(error))
             raise
-        self._begin_life()
         self._ledger.warn(f"{loss.message}; going on from update {self._ledger.updates}")
 
     def _put_in_place(self) -> None:

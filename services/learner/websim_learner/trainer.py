@@ -46,6 +46,7 @@ from websim_learner.records import JournalEntry, RunState
 from websim_learner.rewards import Reward
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
+from websim_learner.writing import WriteFailed
 
 AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
 """Commands that touch nothing of what the journal still holds for a later life."""
@@ -111,17 +112,18 @@ class Trainer:
             replay: entries of the journal that are to take effect again, where they did.
 
         Raises:
-            UserError: the fleet is gone, or the envs are (`is_lost`). What the last checkpoint
-                holds is kept.
+            UserError: the fleet is gone, the envs are (`is_lost`), or the disk is full. What the
+                last checkpoint holds is kept.
         """
         self.ledger.ahead = list(replay)
         self._between = self._working = self._over = False
         try:
-            self._train()
-            self._conclude()
-        except RunStopped:
-            self._keep()
-            self.ledger.enter("stopped")
+            try:
+                self._train()
+                self._conclude()
+            except RunStopped:
+                self._keep()
+                self.ledger.enter("stopped")
         except UserError as error:
             if not is_lost(error):
                 self.ledger.enter("failed", str(error))
@@ -392,6 +394,11 @@ class Trainer:
         kind, entries = pending.command.kind, self.ledger.entries
         try:
             detail = self._carry_out(pending)
+        except WriteFailed as error:
+            # Nobody can say how much of it is done, and the run cannot go on.
+            self._between = False
+            pending.answer.set_exception(error)
+            raise
         except UserError as error:
             if isinstance(error, FleetError) and self.ledger.entries > entries:
                 # It is journaled and half done: it is done from the checkpoint before.

@@ -3,10 +3,12 @@
 The trainer decides when; this writes. Used by the trainer only, in its thread.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
+from websim.service.errors import UserError
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
@@ -94,6 +96,11 @@ class Ledger:
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason = state, reason
             self.reporter.publish(StateRecord(**self._when(), state=state, reason=reason))
+
+    def fail(self, error: UserError) -> None:
+        """Note that the run has failed; on a disk that is full even the log may not say so."""
+        with contextlib.suppress(OSError):
+            self.enter("failed", str(error))
 
     def warn(self, message: str) -> None:
         """Tell a person."""

@@ -263,7 +263,7 @@ class Run:
                 raise loss
             self._begin_life()
         except UserError as error:
-            self._ledger.enter("failed", str(error))
+            self._ledger.fail(error)
             raise
         self._ledger.warn(f"{loss.message}; going on from update {self._ledger.updates}")
 

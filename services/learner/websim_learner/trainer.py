@@ -126,7 +126,7 @@ class Trainer:
                 self.ledger.enter("stopped")
         except UserError as error:
             if not is_lost(error):
-                self.ledger.enter("failed", str(error))
+                self.ledger.fail(error)
             raise
         finally:
             self.ledger.clock.halt()

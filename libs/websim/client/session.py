@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ class FleetSession:
         files: Mapping[str, bytes] | None = None,
         keys: str | Path | None = None,
         deadline_s: float = lifecycle.FLEET_DEADLINE_S,
+        while_waiting: Callable[[], object] = lambda: None,
     ) -> None:
         """Open a session.
 
@@ -109,6 +110,8 @@ class FleetSession:
             keys: directory with server.key and client.key_secret of a key set (`websim keys`),
                 where the orchestrator wants keys.
             deadline_s: how long to wait for workers to build the environments.
+            while_waiting: called several times a second until they have; what it raises ends the
+                waiting.
 
         Raises:
             FleetUnavailable: no orchestrator answers at the address, or it does not let us in.
@@ -129,6 +132,8 @@ class FleetSession:
         """Frames that ask a restarted orchestrator for the session, until it answers."""
         self._arrived: deque[ShardResult] = deque()
         self._requests = 1
+        self._unanswered: GetSnapshot | None = None
+        """The question for a snapshot whose answer `snapshot` has not waited for."""
         self._heard_s = self._asked_s = self._waited_s = 0.0
         self._decoder: Decoder[Any] = Decoder(ToClient)
         self._context: zmq.Context[Any] = zmq.Context()
@@ -164,7 +169,7 @@ class FleetSession:
         )
         self._task_files = frames
         try:
-            opened = self._open(encode(self._opening, frames), deadline_s)
+            opened = self._open(encode(self._opening, frames), deadline_s, while_waiting)
         except BaseException:
             self._disconnect()
             raise
@@ -248,16 +253,30 @@ class FleetSession:
         message = RestoreShard(session=self._session, shard=shard, t=side.t + 1)
         self._command(side, message, snapshot)
 
-    def snapshot(self, shard: int) -> dict[str, Array]:
+    def snapshot(
+        self, shard: int, timeout_s: float = lifecycle.FLEET_DEADLINE_S
+    ) -> dict[str, Array]:
         """Return a shard's whole state by name, as copies; nothing is outstanding on it.
 
+        Args:
+            shard: index into `shards`.
+            timeout_s: how long to wait.
+
         Raises:
-            FleetTimeout: no worker answered within the fleet's deadline.
+            FleetTimeout: no worker answered within timeout_s; called again, it goes on waiting
+                for the same answer.
+            FleetUnavailable: the orchestrator is silent.
+            FleetRefused: the fleet refused to, or closed the session.
         """
         self._free(shard)
-        self._requests += 1
-        question = GetSnapshot(session=self._session, shard=shard, request=self._requests)
-        arrays = self._question(question).arrays()
+        question = self._unanswered
+        known = question is not None and question.shard == shard
+        if question is None or not known:
+            self._requests += 1
+            question = GetSnapshot(session=self._session, shard=shard, request=self._requests)
+        self._unanswered = question
+        arrays = self._question(question, timeout_s, asked=known).arrays()
+        self._unanswered = None
         return {name: array.copy() for name, array in arrays.items()}
 
     def recv(self, timeout_s: float = lifecycle.FLEET_DEADLINE_S) -> ShardResult:
@@ -384,6 +403,8 @@ class FleetSession:
 
     def _command(self, side: _ShardSide, message: Message, arrays: Mapping[str, Array]) -> None:
         specs, frames = describe(arrays)
+        # What a snapshot was asked of is about to change.
+        self._unanswered = None
         # A resend must not see what the caller has written into the array since.
         parts = encode(
             msgspec.structs.replace(message, arrays=specs), [frame.tobytes() for frame in frames]
@@ -408,11 +429,18 @@ class FleetSession:
             ):
                 return envelope
 
-    def _question(self, question: GetState | GetSnapshot) -> Envelope[Any]:
-        """Ask, and wait for the answer of the same request."""
-        until_s = time.monotonic() + lifecycle.FLEET_DEADLINE_S
+    def _question(
+        self,
+        question: GetState | GetSnapshot,
+        timeout_s: float = lifecycle.FLEET_DEADLINE_S,
+        *,
+        asked: bool = False,
+    ) -> Envelope[Any]:
+        """Ask, unless that was `asked` already, and wait for the answer of the same request."""
+        until_s = time.monotonic() + timeout_s
         frames = encode(question)
-        self._transmit(frames)
+        if not asked:
+            self._transmit(frames)
         while True:
             envelope = self._take(until_s, again=frames)
             answer = envelope.message
@@ -425,12 +453,15 @@ class FleetSession:
         except zmq.Again:
             return  # not connected just now: what is outstanding is sent again
 
-    def _open(self, parts: list[Any], deadline_s: float) -> SessionOpened:
+    def _open(
+        self, parts: list[Any], deadline_s: float, while_waiting: Callable[[], object]
+    ) -> SessionOpened:
         """Ask until the session is open."""
         started_s = time.monotonic()
         answered = False
         next_ask_s = 0.0
         while True:
+            while_waiting()
             now_s = time.monotonic()
             if not answered and (
                 self._handshakes.final or now_s - started_s > lifecycle.CONNECT_DEADLINE_S

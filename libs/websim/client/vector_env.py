@@ -1,7 +1,7 @@
 """A fleet's environments as a gymnasium.vector.VectorEnv: a Gymnasium user needs nothing else."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def make_vec(
     label: str = "",
     keys: str | Path | None = None,
     knobs: Knobs | None = None,
+    while_waiting: Callable[[], object] = lambda: None,
     **task_overrides: Value,
 ) -> "FleetVectorEnv":
     """Make environments on a fleet.
@@ -55,6 +56,8 @@ def make_vec(
         keys: directory with this side's part of a key set (`websim keys`), for a fleet that wants
             keys.
         knobs: ranges of the task's knobs from the first reset on; see FleetVectorEnv.set_knobs.
+        while_waiting: called several times a second until a running fleet has built them; what it
+            raises ends the waiting.
         **task_overrides: the task's parameters, by Gymnasium's names (reset_noise_scale=0.0).
 
     Raises:
@@ -89,6 +92,7 @@ def make_vec(
             overrides=task_overrides,
             files=files,
             keys=keys,
+            while_waiting=while_waiting,
         )
     except BaseException:
         if private is not None:
@@ -257,9 +261,11 @@ class FleetVectorEnv(VectorEnv[Any, Any, Any]):
         """Wait for the next shard that has an answer; see FleetSession.recv."""
         return self._session.recv(timeout_s)
 
-    def snapshot(self, shard: int) -> dict[str, Array]:
+    def snapshot(
+        self, shard: int, timeout_s: float = lifecycle.FLEET_DEADLINE_S
+    ) -> dict[str, Array]:
         """Return a shard's whole state; see FleetSession.snapshot."""
-        return self._session.snapshot(shard)
+        return self._session.snapshot(shard, timeout_s)
 
     def send_restore(self, shard: int, snapshot: Mapping[str, Array]) -> None:
         """Continue a shard from a snapshot; see FleetSession.send_restore."""

@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from staging import Killed, die
+from toy_fleet import ToyClient
 
+from websim.client import FleetRefused
 from websim.service.errors import UserError
 from websim_learner import run as run_module
+from websim_learner.adaptation import examiner as examiner_module
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.control import (
     AdoptReward,
@@ -19,11 +22,13 @@ from websim_learner.control import (
     Rollback,
     SetAdapt,
     SetGoal,
+    SetKnobs,
     Stop,
     TakeCheckpoint,
     TryReward,
 )
 from websim_learner.fleet import RunStopped
+from websim_learner.records import EvaluationRecord
 
 CENTRE = """
 def reward(state, action):
@@ -109,6 +114,56 @@ def test_a_reward_that_pays_for_an_early_end_is_refused_before_any_training(make
     assert replay_decisions(h.run_dir.path) == 0
     assert "round" not in kinds(h)
     assert outcome_of(h, "impatient") == "refused"
+
+
+def test_steps_that_a_trial_skipped_mark_the_run(make):
+    """The eighth command to a shard, in the run's own session and in those of both contenders."""
+    h = make(client={"shard_envs": 12, "skipped": lambda t, shard: (t, shard) == (8, 0)})
+    h.at = {3: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    assert h.go() == "finished"
+    skipped = [e.values for e in h.run_dir.journal() if e.kind == "steps_skipped"]
+    assert [each["where"] for each in skipped] == ["training", "a trial", "a trial"]
+    assert h.result()["skipped_steps"] == 3
+
+
+def test_what_a_trial_evaluates_is_no_training_time(make, monkeypatch):
+    """One examination of each contender in each of two rounds, besides those of the run."""
+    stood = []
+    examine = examiner_module.evaluate
+
+    def watch(*args, **kwargs):
+        stood.append(h.run._ledger.clock._running_since_s is None)
+        return examine(*args, **kwargs)
+
+    monkeypatch.setattr(examiner_module, "evaluate", watch)
+    h = make()
+    h.at = {3: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    assert h.go() == "finished"
+    evaluations = [r for r in h.run.stream.after(0, 10**6) if isinstance(r, EvaluationRecord)]
+    assert len(stood) >= len(evaluations) + 4
+    assert all(stood)
+    assert h.run._ledger.clock.phases["evaluation"] > 0.0
+
+
+def test_a_trial_whose_envs_cannot_be_turned_gives_them_back(make):
+    h = make()
+    opened = []
+
+    def refuse(*_):
+        raise FleetRefused("no_knob", "there is no knob force")
+
+    def open_group(num_envs, seed, _name):
+        opened.append(ToyClient(num_envs, seed))
+        opened[-1].send_knobs = refuse
+        return opened[-1]
+
+    h.run._adapter._trials._open_group = open_group
+    h.at = {
+        2: [sends(SetKnobs(kind="set_knobs", knobs={"force": 0.5}))],
+        3: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))],
+    }
+    assert h.go() == "finished"
+    assert [client.closed for client in opened] == [True]
 
 
 def test_a_persons_reward_is_tried_beside_a_control_group_and_decided_by_fitness(make):

@@ -145,6 +145,22 @@ def test_returns_come_out_of_a_checkpoint_and_not_for_other_envs():
         assert each.comoment == scale.comoment == pytest.approx(0.25 * 4.0)
 
 
+def test_statistics_of_elsewhere_leave_the_envs_in_their_episodes():
+    """By gamma 0.5, after one step of 2: returns 2 and lengths 1, so 2 is the mean reward."""
+    elsewhere, scale = ReturnScale(2, 0.5), ReturnScale(2, 0.5)
+    no = np.zeros((1, 2), np.bool_)
+    elsewhere.merge(np.array([[2.0, 2.0]]), no, no)
+    scale.moments.load(elsewhere.moments.arrays())
+    scale.keep_episodes(np.array([1.5, 0.0]), np.array([7.0, 0.0]))
+    assert (scale.length.tolist(), scale.running.tolist()) == ([1.5, 0.0], [7.0, 0.0])
+    # 7 was the return by another reward: by the one of the statistics it is about 2 * 1.5.
+    scale.keep_episodes(np.array([1.5, 0.0]), None)
+    assert (scale.length.tolist(), scale.running.tolist()) == ([1.5, 0.0], [3.0, 0.0])
+    nothing = ReturnScale(1, 0.5)
+    nothing.keep_episodes(np.array([1.5]), None)
+    assert nothing.running.tolist() == [0.0]
+
+
 def test_invalid_rewards_leave_no_trace():
     invalid = np.array([[False, False], [True, False]])
     ended = np.zeros_like(invalid)

@@ -8,8 +8,10 @@ from unittest.mock import ANY
 import msgspec
 import pytest
 from staging import LAZY, Killed, die, kinds, rows, unless_done
+from toy_fleet import ToyClient
 
 from websim.client import FleetRefused
+from websim.programs.guard import evaluate_guarded
 from websim.programs.sandbox import SandboxError
 from websim.service.errors import UserError
 from websim_learner import ledger as ledger_module
@@ -256,6 +258,45 @@ def test_a_run_whose_envs_are_lost_goes_back_by_itself(harness, tmp_path, overla
     assert all(client.closed for client in run.clients)
 
 
+def test_a_reward_that_fails_when_another_is_in_force_leaves_that_one_alone(
+    harness, tmp_path, monkeypatch
+):
+    """With overlap a reward judges one rollout after it has given way."""
+    failing = set()
+
+    def guarded(program, fields, action):
+        if program in failing:
+            raise SandboxError("deadline", "it took too long")
+        return evaluate_guarded(program, fields, action)
+
+    monkeypatch.setattr("websim_learner.rewards.evaluate_guarded", guarded)
+
+    def make(name, fails=lambda h: failing.add(h.branch._ahead.reward._program)):
+        run = harness(tmp_path / name, ppo={"overlap": True})
+        lazy, bold = (SetReward(kind="set_reward", source=source) for source in (LAZY, BOLD))
+        run.at = {2: [unless_done(lazy)], 5: [fails, unless_done(bold)]}
+        return run
+
+    alone = make("alone")
+    assert alone.go() == "finished"
+    ids = [row["reward_id"] for row in alone.metrics()]
+    lazy, bold = ids[3], ids[6]
+    assert ids == ["task"] * 3 + [lazy] * 2 + ["task"] + [bold] * 4
+    assert [e.outcome for e in alone.run.adaptation.rewards if e.id in (lazy, bold)] == [
+        "failed",
+        "in_force",
+    ]
+    # A life that does it again, where nothing fails, judges by the same rewards.
+    killed = make("killed")
+    killed.at[6] = [die]
+    with pytest.raises(Killed):
+        killed.go()
+    again = make("killed", fails=lambda h: None)
+    assert again.go() == "finished"
+    assert rows(again) == rows(alone)
+    assert again.result()["weights_sha256"] == alone.result()["weights_sha256"]
+
+
 @pytest.mark.parametrize(
     "command",
     [SetKnobs(kind="set_knobs", knobs={"force": 0.5}), TakeCheckpoint(kind="checkpoint")],
@@ -422,9 +463,20 @@ def test_steps_that_the_fleet_skipped_mark_the_run(harness, tmp_path, overlap):
     [warning] = [record.message for record in records(first, WarningRecord)]
     assert "1 steps of a shard ended one worker after another" in warning
     [entry] = [entry for entry in first.run_dir.journal() if entry.kind == "steps_skipped"]
-    assert (entry.update, entry.values) == (3, {"branch": 0, "steps": 1})
+    assert (entry.update, entry.values) == (3, {"steps": 1, "where": "training"})
     assert live(harness, tmp_path / "run", **options).result()["skipped_steps"] == 1
     assert live(harness, tmp_path / "whole", **options).result()["skipped_steps"] == 0
+
+
+def test_steps_that_an_evaluation_skipped_mark_the_run_too(harness):
+    h = harness(total_steps=4 * 24 * 8)
+    h.run._adapter.examiner._open = lambda num_envs, seed, _task: ToyClient(
+        num_envs, seed, shard_envs=2, skipped=lambda t, shard: t in (5, 6) and shard == 0
+    )
+    assert h.go() == "finished"
+    [entry] = [entry for entry in h.run_dir.journal() if entry.kind == "steps_skipped"]
+    assert entry.values == {"steps": 2, "where": "an evaluation"}
+    assert h.result()["skipped_steps"] == 2
 
 
 def test_the_result_of_a_run_that_goes_on_is_taken_away(harness, tmp_path):

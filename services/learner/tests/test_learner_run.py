@@ -1,5 +1,6 @@
 """Whole runs on the toy task: files, commands, ends, and going on."""
 
+import errno
 import json
 import threading
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from websim.service.errors import UserError
+from websim_learner import checkpoint
 from websim_learner.adaptation.chain import LOG_NAME
 from websim_learner.checkpoint import checkpoint_paths
 from websim_learner.control import (
@@ -331,6 +333,46 @@ def short_patience(stop):
     from websim_learner.fleet import Waiter
 
     return Waiter(stop, patience_s=0.0)
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["goes on", "is told to stop"])
+def test_a_full_disk_fails_the_run_in_one_line_and_keeps_its_checkpoints(
+    harness, monkeypatch, stops
+):
+    write = checkpoint._write_synced
+
+    def full(path, data):
+        if path.parent.name.endswith(("00000002", "00000003")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "_write_synced", full)
+    run = harness()
+    if stops:
+        run.at[2] = [lambda h: setattr(h, "stopped", True)]
+    with pytest.raises(UserError, match=r"cannot write .*update-0+[23]: no space left on device"):
+        run.go()
+    assert run.run.status.read().state == "failed"
+    assert "no space left" in run.run.status.read().reason
+    assert [path.name for path in checkpoint_paths(run.run_dir.checkpoints)] == ["update-00000000"]
+    monkeypatch.undo()
+    assert harness(run.run_dir.path).go() == "finished"
+
+
+def test_a_command_that_cannot_be_journaled_ends_the_run_and_is_told_so(harness, monkeypatch):
+    run = harness()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run.at[5] = [
+        lambda h: h.send(ResetEnv(kind="reset_env", env_id=3)),
+        lambda h: monkeypatch.setattr("websim_learner.run_dir.write_atomic", full),
+    ]
+    with pytest.raises(UserError, match=r"journal\.jsonl: no space left on device"):
+        run.go()
+    assert run.run.status.read().state == "failed"
+    assert "cannot write" in str(run.answers[0])
 
 
 def test_diverged_transitions_are_counted_and_left_out(harness):

@@ -24,8 +24,9 @@ class ScriptedClient:
             raise answer
         return answer
 
-    def snapshot(self, shard):
-        return self.recv(0.0)
+    def snapshot(self, shard, timeout_s):
+        assert timeout_s <= 0.25
+        return self.recv(timeout_s)
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +122,16 @@ def test_a_fleet_that_builds_no_envs_yet_is_asked_again_for_a_session():
         Waiter(patience_s=0.0).open(lambda seed: ScriptedClient(UNAVAILABLE).recv(0.0), 7)
     with pytest.raises(RunStopped):
         Waiter(stop=lambda: True).open(open_session, 7)
+
+
+def test_who_opens_a_session_looks_whether_to_stop_while_it_is_built():
+    looks = iter([False, False, True])
+    waiter = Waiter(stop=lambda: next(looks))
+
+    def open_session(_seed):
+        for _ in range(1000):
+            waiter.look()
+
+    with pytest.raises(RunStopped):
+        waiter.open(open_session, 7)
+    assert next(looks, "none left") == "none left"

@@ -214,7 +214,7 @@ class ToyClient:
 
         self._send(shard, answer)
 
-    def snapshot(self, shard: int) -> dict[str, np.ndarray]:
+    def snapshot(self, shard: int, timeout_s: float = 60.0) -> dict[str, np.ndarray]:
         assert all(shard != other for other, _ in self._outstanding), "shard is busy"
         self._check_presence()
         return self._rows[shard].snapshot()

@@ -23,6 +23,8 @@ class Advance:
     """Episodes that ended by themselves in the rollout, not by the clock."""
     reward_failure: str
     """Why the rollout was judged by another reward than it was collected for; empty if it was."""
+    failed_id: str
+    """Of the reward that it was collected for, and that failed; empty where none did."""
     fallback_source: str | None
     """Of the reward that took over then; None: the task's own."""
     physics_s: float

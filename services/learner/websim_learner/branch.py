@@ -168,6 +168,14 @@ class Branch:
         for unused in before - self._rewards():
             unused.close()
 
+    def judge_ahead(self, reward: Reward) -> None:
+        """Judge a rollout that was collected ahead by another reward, and only that."""
+        before = self._rewards()
+        if self._ahead is not None:
+            self._ahead = replace(self._ahead, reward=reward)
+        for unused in {*before, reward} - self._rewards():
+            unused.close()
+
     def turn_knobs(self, ranges: Mapping[str, tuple[float, float]]) -> None:
         """Draw knobs of the envs from ranges, from each one's next episode on.
 
@@ -211,7 +219,10 @@ class Branch:
             ValueError: the state belongs to a learner of another shape.
         """
         reward = reward or self._reward_of(state.reward_source)
+        scale, same = self.algorithm.return_scale, state.scaled_for == self._scaled_for
+        running, length = scale.running, scale.length
         self.algorithm.load(state.arrays(), self.updates)
+        scale.keep_episodes(length, running if same else None)
         self.algorithm.swap = Swap(**state.swap)
         self._scaled_for = state.scaled_for
         if self._ahead is not None:
@@ -249,7 +260,6 @@ class Branch:
                 return False
             state = replace(state, reward_source=None, scaled_for="")
         self.take_over(state)
-        self.algorithm.return_scale.begin_episodes(self.num_envs)
         return True
 
     def _fits(self, former: "Branch") -> bool:
@@ -467,6 +477,7 @@ class Branch:
             skipped_steps=collected.timing.skipped_steps,
             terminations=int((rollout.terminated & ~rollout.invalid).sum()),
             reward_failure=failure,
+            failed_id=reward.id if failure else "",
             fallback_source=source if failure else None,
             physics_s=collected.timing.physics_s,
             inference_s=collected.timing.inference_s,

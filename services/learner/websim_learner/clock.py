@@ -10,7 +10,7 @@ RECENT_UPDATES = 10
 
 
 class RunClock:
-    """Measures training time: from the first step on; evaluations, pauses, checkpoints left out."""
+    """Measures training time: from the first step on; evaluations and pauses left out."""
 
     def __init__(self) -> None:
         """Start at zero; the clock stands."""

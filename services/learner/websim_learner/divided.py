@@ -125,10 +125,10 @@ class DividedFleet:
             sockets = [socket for part in busy for socket in self.clients[part].sockets]
             wait_for_any(sockets, min(left_s, POLL_S))
 
-    def snapshot(self, shard: int) -> dict[str, NDArray[Any]]:
-        """Return a shard's whole state, as copies."""
+    def snapshot(self, shard: int, timeout_s: float = FLEET_DEADLINE_S) -> dict[str, NDArray[Any]]:
+        """Return a shard's whole state, as copies; FleetTimeout when it did not come in time."""
         part, own = self._places[shard]
-        return self.clients[part].snapshot(own)
+        return self.clients[part].snapshot(own, timeout_s)
 
     def get_state(self, env_id: int) -> EnvironmentState:
         """Return one env's state."""

@@ -87,6 +87,7 @@ def run_first_episodes(
     watcher: StepWatcher | None = None,
     only: int | None = None,
     film: Film | None = None,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
@@ -100,6 +101,7 @@ def run_first_episodes(
         watcher: sees each step; None: nobody does.
         only: wait for this env alone, and leave other shards alone; None for all.
         film: takes their figures.
+        note_skipped: called in the end with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -110,7 +112,7 @@ def run_first_episodes(
         wanted = np.arange(num_envs(client)) == only
     spans = [slice(s.first_env_id, s.first_env_id + s.num_envs) for s in client.shards]
     shards = [_Shard(wanted[rows].copy()) for rows in spans]
-    outstanding = 0
+    outstanding = skipped = 0
     for index, shard in enumerate(shards):
         if shard.running.any():
             client.send_reset(index, seed)
@@ -118,6 +120,7 @@ def run_first_episodes(
     while outstanding:
         result = waiter.receive(client)
         shard, rows = shards[result.shard], spans[result.shard]
+        skipped += result.skipped
         if result.kind != "reset":
             if watcher is not None:
                 seen = {name: result.fields[name] for name in watcher.fields(result.shard)}
@@ -148,5 +151,7 @@ def run_first_episodes(
             client.send(result.shard, shard.action, (*fields, *filmed))
         else:
             outstanding -= 1
+    if skipped:
+        note_skipped(skipped)
     returns, lengths, fitness, success = table
     return FirstEpisodes(returns, lengths, fitness, success)

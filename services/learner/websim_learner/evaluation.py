@@ -67,6 +67,7 @@ def evaluate(
     reward: Reward | None = None,
     trajectories: int = 0,
     filmed: bool = False,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Let every env of a session do one episode with the mean action.
 
@@ -79,6 +80,7 @@ def evaluate(
         reward: the one in force; None for the task's own.
         trajectories: how many episodes to keep, at most, of those that are recorded.
         filmed: whether to film; where the fleet knows of no figures there is no clip.
+        note_skipped: called with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -98,6 +100,7 @@ def evaluate(
         waiter or Waiter(),
         watcher=watcher,
         film=film,
+        note_skipped=note_skipped,
     )
     fitness = episodes.episode_fitness if measure is None else watcher.fitness()
     sums, components = episodes.episode_return, dict[str, ComponentTally]()
@@ -125,7 +128,11 @@ def _recorded(recorder: Recorder | None, fitness: Float64, count: int) -> tuple[
 
 
 def probe_trajectories(
-    client: FleetClient, seed: int, waiter: Waiter, measure: GoalMeasure | None
+    client: FleetClient,
+    seed: int,
+    waiter: Waiter,
+    measure: GoalMeasure | None,
+    note_skipped: Callable[[int], None] = lambda _: None,
 ) -> tuple[Trajectory, ...]:
     """Return an episode of each of four policies that want nothing, all from the same start.
 
@@ -134,6 +141,7 @@ def probe_trajectories(
         seed: re-keys the session and keys the random actions.
         waiter: waits for results.
         measure: the goal's; None for the task's own fitness.
+        note_skipped: called with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
@@ -157,7 +165,9 @@ def probe_trajectories(
     probes = []
     for label, act in policies.items():
         recorder = (watcher := Watcher(client, measure, record=True)).recorder
-        episodes = run_first_episodes(client, act, seed, waiter, watcher=watcher, only=0)
+        episodes = run_first_episodes(
+            client, act, seed, waiter, watcher=watcher, only=0, note_skipped=note_skipped
+        )
         fitness = episodes.episode_fitness if measure is None else watcher.fitness()
         assert recorder is not None
         probes.append(recorder.trajectory(0, float(fitness[0]), label))

@@ -66,8 +66,11 @@ class FleetClient(Protocol):
     def recv(self, timeout_s: float = ...) -> ShardResult:
         """Wait for any shard's result; FleetTimeout when none came in time."""
 
-    def snapshot(self, shard: int) -> dict[str, NDArray[Any]]:
-        """Return a shard's whole state, as copies; nothing is outstanding on it."""
+    def snapshot(self, shard: int, timeout_s: float = ...) -> dict[str, NDArray[Any]]:
+        """Return a shard's whole state, as copies; nothing is outstanding on it.
+
+        FleetTimeout when it did not come in time; asked for again, it may still come.
+        """
 
     def send_restore(self, shard: int, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Put a shard where a snapshot was taken; answered by a "reset" with its observations."""
@@ -88,6 +91,7 @@ def open_session(
     keys: Path | None = None,
     workers: int | None = None,
     label: str = "",
+    while_waiting: Callable[[], object] = lambda: None,
 ) -> FleetVectorEnv:
     """Open a session of a run's task.
 
@@ -99,6 +103,8 @@ def open_session(
         keys: directory of the key set that the fleet uses.
         workers: of the private fleet.
         label: shown to people beside the session.
+        while_waiting: called several times a second until the envs are built; what it raises ends
+            the waiting.
 
     Raises:
         UserError: there is no fleet or no such task file, or it is refused; says what to do.
@@ -113,6 +119,7 @@ def open_session(
             keys=keys,
             workers=workers,
             label=label,
+            while_waiting=while_waiting,
             **overrides,
         )
     except TaskError as error:
@@ -211,10 +218,26 @@ class Waiter:
 
     def snapshot(self, client: FleetClient, shard: int) -> dict[str, NDArray[Any]]:
         """Return a shard's whole state; raises what `receive` raises."""
-        return self._await(lambda: client.snapshot(shard), lambda: client.waiting, STOP_PATIENCE_S)
+        return self._await(
+            lambda: client.snapshot(shard, timeout_s=POLL_S),
+            lambda: client.waiting,
+            STOP_PATIENCE_S,
+        )
+
+    def look(self) -> None:
+        """Look whether the run is to stop; called several times a second while a session opens.
+
+        Raises:
+            RunStopped: it is.
+        """
+        if self._stop():
+            raise RunStopped
 
     def open(self, open_session: Callable[[int], FleetClient], seed: int) -> FleetClient:
-        """Return a session that a function opens with a seed; raises what `receive` raises."""
+        """Return a session that a function opens with a seed; raises what `receive` raises.
+
+        The function may wait for long, and calls `look` meanwhile.
+        """
         return self._await(lambda: open_session(seed), lambda: "it has not built the envs yet", 0.0)
 
     def _await(

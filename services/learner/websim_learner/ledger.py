@@ -3,10 +3,12 @@
 The trainer decides when; this writes. Used by the trainer only, in its thread.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from websim.service.errors import UserError
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
@@ -14,6 +16,7 @@ from websim_learner.checkpoint import (
     KEPT_PREFIX,
     PREFIX,
     Checkpoint,
+    DamagedCheckpoint,
     name_of,
     write_checkpoint,
 )
@@ -32,6 +35,10 @@ from websim_learner.records import (
 )
 from websim_learner.reporting import Reporter
 from websim_learner.run_dir import RunConfig, RunDir, RunResult
+from websim_learner.writing import WriteFailed, writing
+
+Place = Literal["training", "a trial", "an evaluation"]
+"""Where steps may be skipped."""
 
 
 class Ledger:
@@ -90,6 +97,11 @@ class Ledger:
             self.state, self.reason = state, reason
             self.reporter.publish(StateRecord(**self._when(), state=state, reason=reason))
 
+    def fail(self, error: UserError) -> None:
+        """Note that the run has failed; on a disk that is full even the log may not say so."""
+        with contextlib.suppress(OSError):
+            self.enter("failed", str(error))
+
     def warn(self, message: str) -> None:
         """Tell a person."""
         self.reporter.publish(WarningRecord(**self._when(), message=message))
@@ -116,6 +128,7 @@ class Ledger:
                 "branch": self._branches.index(branch),
                 "source": advance.fallback_source,
                 "why": advance.reward_failure,
+                "failed": advance.failed_id,
             }
             self._run_dir.append_journal(branch.updates - 1, "set_reward", values)
             own = advance.fallback_source is None
@@ -127,7 +140,7 @@ class Ledger:
                 "transitions; 0 was learned from instead"
             )
         if advance.skipped_steps:
-            self._mark_skipped(branch, advance.skipped_steps)
+            self.mark_skipped(advance.skipped_steps, "training")
         measured: dict[str, Any] = {
             **branch.statistics.means(),
             **branch.statistics.improvement(),
@@ -162,14 +175,18 @@ class Ledger:
         before, self._told_evaluation_s = self._told_evaluation_s, self.clock.phases["evaluation"]
         return self._told_evaluation_s - before
 
-    def _mark_skipped(self, branch: Branch, steps: int) -> None:
-        """Note that steps were not simulated: no other run has to leave out the same ones."""
+    def mark_skipped(self, steps: int, where: Place) -> None:
+        """Note that steps were not simulated: no other run has to leave out the same ones.
+
+        What a trial or an evaluation finds may decide what is learned from.
+        """
         self.skipped_steps += steps
-        values = {"branch": branch.branch_id, "steps": steps}
-        self._run_dir.append_journal(branch.updates, "steps_skipped", values)
+        values = {"steps": steps, "where": where}
+        self._run_dir.append_journal(self.updates, "steps_skipped", values)
         self.warn(
-            f"{steps} steps of a shard ended one worker after another and were skipped: another "
-            "run need not end in the same weights. The fleet's /v1/sessions has the evidence"
+            f"{steps} steps of a shard ended one worker after another in {where} and were "
+            "skipped: another run need not end in the same weights. The fleet's /v1/sessions has "
+            "the evidence"
         )
 
     def write_checkpoint(self) -> str:
@@ -180,6 +197,7 @@ class Ledger:
         Raises:
             RunStopped: the run is to stop.
             FleetError: the state of the envs cannot be had.
+            WriteFailed: the disk is full, or worse.
         """
         name = self._write(PREFIX)
         self.checkpointed = self.updates
@@ -210,7 +228,11 @@ class Ledger:
         counters |= more_counters
         arrays |= more_arrays
         checkpoint = Checkpoint(self.updates, counters, arrays, prefix)
-        write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        try:
+            with writing(self._run_dir.checkpoints / checkpoint.name):
+                write_checkpoint(self._run_dir.checkpoints, checkpoint)
+        except DamagedCheckpoint as damage:
+            raise WriteFailed(self._run_dir.checkpoints / checkpoint.name, str(damage)) from None
         return checkpoint.name
 
     def _position(self) -> int:
@@ -233,36 +255,35 @@ class Ledger:
         examine: Callable[[Branch], Evaluation],
         outlook: Callable[[Evaluation], dict[str, Any]] = lambda _: {},
     ) -> list[Evaluation]:
-        """Evaluate every branch; training time stands meanwhile.
+        """Evaluate every branch.
 
         Args:
-            examine: evaluates one.
+            examine: evaluates one; training time stands meanwhile.
             outlook: returns what an evaluation says beyond itself, by names of its record.
         """
         before = self.state
         evaluations = []
-        with self.clock.evaluating():
-            self.enter("evaluating")
-            for branch in self._branches:
-                evaluation = examine(branch)
-                evaluations.append(evaluation)
-                self.reporter.publish(
-                    EvaluationRecord(
-                        **self._when(),
-                        branch=branch.branch_id,
-                        episodes=len(evaluation.episode_return),
-                        return_mean=float(evaluation.episode_return.mean()),
-                        return_std=float(evaluation.episode_return.std()),
-                        length_mean=float(evaluation.episode_length.mean()),
-                        fitness_mean=evaluation.fitness_mean,
-                        success_mean=evaluation.success_mean,
-                        reward_id=branch.reward.id,
-                        **outlook(evaluation),
-                    )
+        self.enter("evaluating")
+        for branch in self._branches:
+            evaluation = examine(branch)
+            evaluations.append(evaluation)
+            self.reporter.publish(
+                EvaluationRecord(
+                    **self._when(),
+                    branch=branch.branch_id,
+                    episodes=len(evaluation.episode_return),
+                    return_mean=float(evaluation.episode_return.mean()),
+                    return_std=float(evaluation.episode_return.std()),
+                    length_mean=float(evaluation.episode_length.mean()),
+                    fitness_mean=evaluation.fitness_mean,
+                    success_mean=evaluation.success_mean,
+                    reward_id=branch.reward.id,
+                    **outlook(evaluation),
                 )
-            self.evaluated = self.updates
-            failpoint("evaluation.done")
-            self.enter(before)
+            )
+        self.evaluated = self.updates
+        failpoint("evaluation.done")
+        self.enter(before)
         return evaluations
 
     def write_result(self, evaluation: Evaluation) -> None:

@@ -123,6 +123,19 @@ class ReturnScale:
         self.length: Float64 = np.zeros(num_envs)
         """The same if every reward were 1. Shape: (num_envs,)."""
 
+    def keep_episodes(self, length: Float64, running: Float64 | None) -> None:
+        """Go on with the episodes that the envs are in, under statistics taken over from elsewhere.
+
+        Args:
+            length: of each env's current episode. Shape: (num_envs,).
+            running: the same of its rewards, where they are what the statistics are of; None
+                where those are of another reward, which is taken for its mean so far.
+        """
+        mean_return, mean_length = self.moments.mean
+        mean = mean_return / mean_length if mean_length > 0.0 else 0.0
+        self.length = length
+        self.running = mean * length if running is None else running
+
     def merge(self, reward: Float64, ended: Bool, invalid: Bool) -> None:
         """Add a rollout's rewards, each of shape (T, num_envs), in (t, env_id) order."""
         returns = np.empty((*reward.shape, 2))

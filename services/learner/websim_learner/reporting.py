@@ -1,5 +1,6 @@
 """Where a run's records go: the event stream, metrics.jsonl, TensorBoard, Prometheus, the log."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import get_args
@@ -23,6 +24,7 @@ from websim_learner.records import (
     WarningRecord,
 )
 from websim_learner.run_dir import RunDir
+from websim_learner.writing import writing
 
 log = get_logger("websim_learner")
 
@@ -179,7 +181,9 @@ class Reporter:
     def close(self) -> None:
         """Write out what is buffered."""
         if self._board is not None:
-            self._board.close()
+            # What cannot be written any more has been told of.
+            with contextlib.suppress(OSError):
+                self._board.close()
 
     def _draw_all(self, record: MetricsRecord) -> None:
         for group, attributes in CURVES.items():
@@ -193,7 +197,8 @@ class Reporter:
 
     def _draw(self, name: str, value: float, env_steps: int) -> None:
         if self._board is not None:
-            self._board.add_scalar(name, value, env_steps)
+            with writing(self._run_dir.tensorboard):
+                self._board.add_scalar(name, value, env_steps)
 
 
 def _gauges(record: AnyRecord, prefix: str, names: Mapping[str, str]) -> Iterator[Reading]:

@@ -121,6 +121,8 @@ class Run:
             self._waiter,
             config.eval_episodes,
             config.seed,
+            lambda steps: self._ledger.mark_skipped(steps, "an evaluation"),
+            clock.evaluating,
         )
         self.adaptation = AdaptState(mode=config.adapt)
         self._log = LazyLog(run_dir.path / LOG_NAME)
@@ -204,6 +206,14 @@ class Run:
             self.control.close()
             trainer.dismiss()
 
+    def look(self) -> None:
+        """Obey what concerns the wall clock, and tell that the loop turns, while a session opens.
+
+        Raises:
+            RunStopped: the run is to stop.
+        """
+        self._waiter.look()
+
     def close(self) -> None:
         """Give the envs back and write out what is buffered."""
         self.control.close()
@@ -254,10 +264,10 @@ class Run:
             self._losses = 1 if progress else self._losses + 1
             if self._losses > MAX_LOSSES:
                 raise loss
+            self._begin_life()
         except UserError as error:
-            self._ledger.enter("failed", str(error))
+            self._ledger.fail(error)
             raise
-        self._begin_life()
         self._ledger.warn(f"{loss.message}; going on from update {self._ledger.updates}")
 
     def _put_in_place(self) -> None:

@@ -23,6 +23,7 @@ from websim_learner.control import AdaptMode
 from websim_learner.defaults import PPOSettings
 from websim_learner.failpoints import failpoint
 from websim_learner.records import JournalEntry, MetricsRecord
+from websim_learner.writing import writing
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +187,8 @@ class RunDir:
             "task_info": msgspec.to_builtins(task),
         }
         # json, not msgspec: the bounds of an unbounded action space are written as Infinity.
-        write_atomic(self._config, json.dumps(told, indent=1).encode())
+        with writing(self._config):
+            write_atomic(self._config, json.dumps(told, indent=1).encode())
 
     def read_config(self) -> tuple[RunConfig, TaskInfo]:
         """Read what `write_config` wrote.
@@ -209,7 +211,8 @@ class RunDir:
     def write_result(self, result: RunResult) -> None:
         """Write what came of the run."""
         failpoint("result.before_write")
-        write_atomic(self._result, msgspec.json.format(msgspec.json.encode(result), indent=1))
+        with writing(self._result):
+            write_atomic(self._result, msgspec.json.format(msgspec.json.encode(result), indent=1))
         failpoint("result.after_write")
 
     @property
@@ -224,14 +227,15 @@ class RunDir:
     def append_metrics(self, record: MetricsRecord) -> None:
         """Append a row to metrics.jsonl."""
         failpoint("metrics.before_write")
-        with self._metrics.open("ab") as file:
+        with writing(self._metrics), self._metrics.open("ab") as file:
             file.write(msgspec.json.encode(record) + b"\n")
         failpoint("metrics.after_write")
 
     def rewind_metrics(self, update: int) -> None:
         """Drop the rows of updates that the run is about to do again."""
         rows = [row for row in _lines(self._metrics) if json.loads(row)["update"] <= update]
-        write_atomic(self._metrics, b"".join(row + b"\n" for row in rows))
+        with writing(self._metrics):
+            write_atomic(self._metrics, b"".join(row + b"\n" for row in rows))
 
     def append_journal(self, update: int, kind: str, values: dict[str, Any]) -> JournalEntry:
         """Append an entry to journal.jsonl; it is on disk when this returns."""
@@ -239,7 +243,8 @@ class RunDir:
         lines = [*_lines(self._journal), msgspec.json.encode(entry)]
         # The journal is short: rewriting it whole keeps a cut line out of it for good.
         failpoint("journal.before_write")
-        write_atomic(self._journal, b"".join(line + b"\n" for line in lines))
+        with writing(self._journal):
+            write_atomic(self._journal, b"".join(line + b"\n" for line in lines))
         failpoint("journal.after_write")
         return entry
 

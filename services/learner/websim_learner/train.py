@@ -44,10 +44,17 @@ def train(settings: TrainSettings) -> int:
     name = run_dir.path.name
     bind_log_ids(run=name)
     shutdown: Shutdown | None = None
+    run: Run | None = None
+
+    def while_waiting() -> None:
+        if run is not None:
+            run.look()
 
     def open_labelled(asked: RunConfig, num_envs: int, seed: int, label: str) -> FleetVectorEnv:
         fleet, keys = settings.fleet, settings.keys
-        return open_session(asked, num_envs, seed, fleet=fleet, keys=keys, label=label)
+        return open_session(
+            asked, num_envs, seed, fleet=fleet, keys=keys, label=label, while_waiting=while_waiting
+        )
 
     def open_training(asked: RunConfig, seed: int) -> FleetClient:
         env = open_labelled(asked, asked.num_envs, seed, f"training {name}")

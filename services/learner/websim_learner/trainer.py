@@ -46,6 +46,7 @@ from websim_learner.records import JournalEntry, RunState
 from websim_learner.rewards import Reward
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
+from websim_learner.writing import WriteFailed
 
 AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
 """Commands that touch nothing of what the journal still holds for a later life."""
@@ -111,20 +112,21 @@ class Trainer:
             replay: entries of the journal that are to take effect again, where they did.
 
         Raises:
-            UserError: the fleet is gone, or the envs are (`is_lost`). What the last checkpoint
-                holds is kept.
+            UserError: the fleet is gone, the envs are (`is_lost`), or the disk is full. What the
+                last checkpoint holds is kept.
         """
         self.ledger.ahead = list(replay)
         self._between = self._working = self._over = False
         try:
-            self._train()
-            self._conclude()
-        except RunStopped:
-            self._keep()
-            self.ledger.enter("stopped")
+            try:
+                self._train()
+                self._conclude()
+            except RunStopped:
+                self._keep()
+                self.ledger.enter("stopped")
         except UserError as error:
             if not is_lost(error):
-                self.ledger.enter("failed", str(error))
+                self.ledger.fail(error)
             raise
         finally:
             self.ledger.clock.halt()
@@ -172,7 +174,7 @@ class Trainer:
             self._adapter.note_advance(advance)
             if advance.reward_failure:
                 source, why = advance.fallback_source, advance.reward_failure
-                self._fall_back(branch, source, why, branch.updates - 1)
+                self._fall_back(branch, advance.failed_id, source, why, branch.updates - 1)
         self._between, self._working = True, False
 
     def _do_what_is_due(self) -> None:
@@ -267,7 +269,11 @@ class Trainer:
             case "set_reward":
                 branch, values = self.branches[entry.values["branch"]], entry.values
                 if "why" in values:
-                    self._fall_back(branch, values["source"], values["why"], entry.update)
+                    # Older journals do not say which one failed: it was the one in force.
+                    failed = values.get("failed", branch.reward.id)
+                    if failed != branch.reward.id:
+                        branch.judge_ahead(branch.make_reward(values["source"]))
+                    self._fall_back(branch, failed, values["source"], values["why"], entry.update)
                 else:
                     self._set_reward(branch, branch.make_reward(values["source"]))
             case "trial":
@@ -302,12 +308,17 @@ class Trainer:
         branch.set_reward(reward)
         self._adapter.note_reward()
 
-    def _fall_back(self, branch: Branch, source: str | None, why: str, update: int) -> None:
+    def _fall_back(
+        self, branch: Branch, failed: str, source: str | None, why: str, update: int
+    ) -> None:
         """Go on by the reward that took over from one that failed, from an update on.
 
-        That update was judged by it already, whatever its rollout was collected for.
+        That update was judged by it already, whatever its rollout was collected for. With overlap
+        the one that failed may have given way to another before: that one goes on.
         """
-        failed = branch.reward.id
+        if failed != branch.reward.id:
+            self._adapter.note_late_failure(failed, why)
+            return
         branch.set_reward(branch.make_reward(source), at_once=True)
         self._adapter.note_failure(failed, why, update)
 
@@ -383,6 +394,11 @@ class Trainer:
         kind, entries = pending.command.kind, self.ledger.entries
         try:
             detail = self._carry_out(pending)
+        except WriteFailed as error:
+            # Nobody can say how much of it is done, and the run cannot go on.
+            self._between = False
+            pending.answer.set_exception(error)
+            raise
         except UserError as error:
             if isinstance(error, FleetError) and self.ledger.entries > entries:
                 # It is journaled and half done: it is done from the checkpoint before.

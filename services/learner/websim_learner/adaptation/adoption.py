@@ -183,10 +183,15 @@ class Adoptions(AdapterCore):
             why: for people.
             update: updates that were done before the present reward judged.
         """
-        state, after = self.state, self._branch.reward.id
-        if state.entry(after) is None:
+        after = self._branch.reward.id
+        if self.state.entry(after) is None:
             self._remember_first()
         self._put_in_force(after, "", update)
+        self.note_late_failure(failed, why)
+
+    def note_late_failure(self, failed: str, why: str) -> None:
+        """Take note that a reward failed that is in force no more; what is in force stays."""
+        state, after = self.state, self._branch.reward.id
         state.note(failed, outcome="failed", reason=why)
         values = {"reward_id": after, "undone": failed, "why": why}
         self.books.row("failed", values)

@@ -91,6 +91,10 @@ class Books:
         """Note what came from outside, before it takes effect."""
         self._ledger.journal(kind, values)
 
+    def mark_skipped(self, steps: int) -> None:
+        """Note that steps of a trial were not simulated."""
+        self._ledger.mark_skipped(steps, "a trial")
+
     def tell(
         self,
         event: AdaptationEvent,

@@ -4,6 +4,7 @@ A row is written and on disk before what it tells takes effect. Times of day are
 runs that decide the same write the same bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.rows import plain
+from websim_learner.writing import writing
 
 LOG_NAME = "adaptations.jsonl"
 RESUMED = "resumed"
@@ -66,8 +68,9 @@ class AdaptationLog:
             "prev_sha256": self._rows[-1]["sha256"] if self._rows else FIRST,
         }
         row["sha256"] = _digest(row)
-        self._file.write(_canonical(row) + b"\n")
-        self._sync()
+        with writing(self._path):
+            self._file.write(_canonical(row) + b"\n")
+            self._sync()
         self._rows.append(row)
         return row
 
@@ -95,8 +98,9 @@ class AdaptationLog:
             self.append(RESUMED, update, env_steps, 0, {"position": position})
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; a row that could not be written has been told of."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _sync(self) -> None:
         self._file.flush()

@@ -44,6 +44,7 @@ class Contest:
         open_group: Callable[[str], FleetClient],
         evaluate: Callable[[str, Branch, Advance], EvalPoint],
         between: Callable[[], None],
+        note_skipped: Callable[[int], None],
     ) -> None:
         """Make ready; nothing is opened yet.
 
@@ -54,11 +55,13 @@ class Contest:
             evaluate: evaluates the fork of the contender named after its last update, from the
                 same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
+            note_skipped: called with steps that a fork had to learn without.
         """
         self._make_fork = make_fork
         self._open_group = open_group
         self._evaluate = evaluate
         self._between = between
+        self._note_skipped = note_skipped
         self._forks: dict[str, Branch] = {}
         self._failed: dict[str, str] = {}
         self.env_steps = 0
@@ -104,6 +107,8 @@ class Contest:
             self._between()
             advance = fork.advance(last=done == updates - 1)
             self.env_steps += fork.steps_per_update
+            if advance.skipped_steps:
+                self._note_skipped(advance.skipped_steps)
             if advance.reward_failure:
                 self._failed[name] = advance.reward_failure
             elif not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
@@ -27,6 +28,8 @@ class Examiner:
         waiter: Waiter,
         episodes: int,
         seed: int,
+        note_skipped: Callable[[int], None],
+        timed: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Make ready.
 
@@ -36,10 +39,14 @@ class Examiner:
             waiter: waits for it.
             episodes: of an evaluation.
             seed: the run's.
+            note_skipped: called with steps of an evaluation that were not simulated.
+            timed: keeps the time of an examination apart from training's.
         """
         self._open = open_evaluation
         self._episodes = episodes
         self._waiter = waiter
+        self._note_skipped = note_skipped
+        self._timed = timed
         self._seed = derived_seed(seed, Stream.EVALUATION_SESSION)
         self._clients: dict[tuple[int, bool, str], FleetClient] = {}
         """Sessions by their number of envs, whether their knobs are turned, and another task."""
@@ -81,23 +88,25 @@ class Examiner:
             judged: whether the branch's present reward judges the episodes too.
             filmed: whether its median episode is filmed.
         """
-        examine = functools.partial(
-            evaluate,
-            self._session(most) if ranges is None else self._turned(ranges),
-            branch.actor,
-            self._seed,
-            self._waiter,
-            measure=self._measure,
-            trajectories=trajectories,
-            filmed=filmed,
-        )
-        if not (judged or trajectories):
-            return examine()
-        try:
-            return examine(reward=branch.reward)
-        except RewardFailed:
-            # The next update finds out too, and replaces the reward.
-            return examine()
+        with self._timed():
+            examine = functools.partial(
+                evaluate,
+                self._session(most) if ranges is None else self._turned(ranges),
+                branch.actor,
+                self._seed,
+                self._waiter,
+                measure=self._measure,
+                trajectories=trajectories,
+                filmed=filmed,
+                note_skipped=self._note_skipped,
+            )
+            if not (judged or trajectories):
+                return examine()
+            try:
+                return examine(reward=branch.reward)
+            except RewardFailed:
+                # The next update finds out too, and replaces the reward.
+                return examine()
 
     def examine_elsewhere(self, branch: Branch, task: str) -> Evaluation:
         """Evaluate a branch's present policy in another task, by the same measure.
@@ -105,20 +114,27 @@ class Examiner:
         Raises:
             UserError: there is no such task, or policy and measure do not go with it.
         """
-        client = self._opened(self._episodes, turned=False, task=task)
-        own, other = branch.client.task, client.task
-        if (why := misfit(own, other)) is not None:
-            raise UserError(f"a policy of {own.id} cannot act in {other.id}: {why}")
-        if self._measure is None and own.fitness_unit != other.fitness_unit:
-            raise UserError(
-                f"the fitness of {other.id} is in {other.fitness_unit or 'no unit'}, that of "
-                f"{own.id} in {own.fitness_unit or 'no unit'}"
-            )
-        return evaluate(client, branch.actor, self._seed, self._waiter, measure=self._measure)
+        with self._timed():
+            client = self._opened(self._episodes, turned=False, task=task)
+            own, other = branch.client.task, client.task
+            if (why := misfit(own, other)) is not None:
+                raise UserError(f"a policy of {own.id} cannot act in {other.id}: {why}")
+            if self._measure is None and own.fitness_unit != other.fitness_unit:
+                raise UserError(
+                    f"the fitness of {other.id} is in {other.fitness_unit or 'no unit'}, that of "
+                    f"{own.id} in {own.fitness_unit or 'no unit'}"
+                )
+            return evaluate(
+                client, branch.actor, self._seed, self._waiter,
+                measure=self._measure, note_skipped=self._note_skipped,
+            )  # fmt: skip
 
     def probes(self) -> tuple[Trajectory, ...]:
         """Return what doing nothing, doing anything and doing one thing all the time looks like."""
-        return probe_trajectories(self._session(), self._seed, self._waiter, self._measure)
+        with self._timed():
+            return probe_trajectories(
+                self._session(), self._seed, self._waiter, self._measure, self._note_skipped
+            )
 
     def close(self) -> None:
         """Give the session back."""

@@ -192,8 +192,12 @@ class Trials:
 
         def open_group(seed: int, name: str) -> FleetClient:
             client = self._open_group(group, seed, name)
-            # Contenders live in the incumbent's environments, from their first episodes on.
-            turn_knobs(client, ranges, self._waiter)
+            try:
+                # Contenders live in the incumbent's environments, from their first episodes on.
+                turn_knobs(client, ranges, self._waiter)
+            except BaseException:
+                client.close()
+                raise
             return client
 
         def make_fork(client: FleetClient, source: str | None) -> Branch:
@@ -240,6 +244,7 @@ class Trials:
             lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
             between,
+            self._books.mark_skipped,
         )
         try:
             try:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace as replaced
 from staging import CENTRE, STEPS, Killed, die, unless_done
 
 from websim_learner.adaptation import adapter, probation
+from websim_learner.adaptation.guards import in_doubt
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import (
     MAX_BLOCKS,
@@ -46,6 +48,35 @@ def test_looks_are_frequent_at_first_and_then_ever_rarer():
     assert len(due) == looks_due(300_000) == 23
 
 
+def test_no_look_is_put_off_where_the_last_one_has_shown_what_may_be_a_loss():
+    assert looks_due(200_000) == 19
+    assert looks_due(200_000, doubtful=True) == 25
+    assert looks_due(207_999, doubtful=True) == 25
+    assert looks_due(208_000, doubtful=True) == 26
+
+
+@pytest.mark.parametrize(
+    ("fitness", "doubtful"),
+    [
+        # The mean before is 1; a tenth is what counts, whatever the spread.
+        ((1.0, 0.7), True),
+        ((1.0, 0.82), False),
+        ((0.5, 1.5), False),
+        ((-3.0, 3.0), True),
+    ],
+)
+def test_a_look_that_shows_a_tenth_less_leaves_doubt(fitness, doubtful):
+    settings, before = TriggerSettings(loss_share=0.1), point((1.0, 1.0))
+    assert in_doubt([point(fitness)], before, settings) == doubtful
+    # Only the last look counts, and none where a person judges.
+    assert not in_doubt([point(fitness), point((1.0, 1.0))], before, settings)
+    assert not in_doubt([point(fitness)], before, replaced(settings, by_fitness=False))
+
+
+def test_nothing_that_was_not_looked_at_since_the_adoption_leaves_doubt():
+    assert not in_doubt([], point((1.0, 1.0)), TriggerSettings())
+
+
 @pytest.mark.parametrize(("steps_per_update", "looks"), [(500, 23), (4_000, 23), (100_000, 3)])
 def test_looks_that_fall_due_in_one_update_are_one(steps_per_update, looks):
     ends = range(steps_per_update, 300_001, steps_per_update)
@@ -60,6 +91,10 @@ def test_probation_begins_at_the_adoption_and_ends_in_time():
     assert is_over(BASELINE, by_hand, settings, 40_101)
     assert not is_over(BASELINE, adopted, settings, 50_100)
     assert not is_over(None, adopted, settings, 10**9)
+
+
+def point(fitness):
+    return replaced(BASELINE, fitness=fitness)
 
 
 def blocks_of(updates):
@@ -112,7 +147,7 @@ def evaluated_at(h):
 def test_a_policy_that_falls_in_training_is_looked_at_at_once_in_every_life(
     harness, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(adapter, "looks_due", lambda steps: 0)
+    monkeypatch.setattr(adapter, "looks_due", lambda steps, *, doubtful: 0)
     monkeypatch.setattr(probation, "LOOK_EVERY_STEPS", 2 * STEPS)
 
     def life(directory, kill=None):

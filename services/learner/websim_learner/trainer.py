@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
-from websim_learner.adaptation.adapter import PROBATION_EPISODES, Adapter
+from websim_learner.adaptation.adapter import Adapter
 from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.adaptation.measure import MeasureFailed
@@ -185,7 +185,7 @@ class Trainer:
             return
         due = _due(updates, stage.eval_every(adapting=self._adapter.adapting))
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
-            most = None if due else PROBATION_EPISODES
+            most = None if due else self._adapter.look_episodes
             evaluation = self._evaluate(most)
             # What a signal cuts short from here on is decided anew from the checkpoint before.
             self._between = False

@@ -10,7 +10,7 @@ import msgspec
 
 from websim_learner.adaptation.examiner import point_of, stats_of
 from websim_learner.adaptation.goal import Goal
-from websim_learner.adaptation.guards import peak_of
+from websim_learner.adaptation.guards import in_doubt, peak_of
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.outlook import outlook
 from websim_learner.adaptation.probation import (
@@ -30,7 +30,7 @@ from websim_learner.advance import Advance
 from websim_learner.evaluation import Evaluation
 
 PROBATION_EPISODES = 10
-"""Of a look at a policy on probation: losses that count show in as many."""
+"""Of a look at a policy on probation where the one before has shown no loss."""
 
 
 class Adapter(Steered):
@@ -61,8 +61,19 @@ class Adapter(Steered):
         if self.state.mode == "off" or baseline is None:
             return False
         now = self._ledger.env_steps - adopted_at(baseline, self.state.triggers)
-        due = looks_due(now) > looks_due(now - self._branch.steps_per_update)
+        before, doubtful = now - self._branch.steps_per_update, self._doubtful
+        due = looks_due(now, doubtful=doubtful) > looks_due(before, doubtful=doubtful)
         return due or falls_more(self.state.falls)
+
+    @property
+    def look_episodes(self) -> int | None:
+        """Episodes of a look that is due; None: as many as an evaluation has."""
+        return None if self._doubtful else PROBATION_EPISODES
+
+    @property
+    def _doubtful(self) -> bool:
+        baseline = self.state.baseline
+        return baseline is not None and in_doubt(self.state.points, baseline, self._settings)
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""

@@ -45,6 +45,17 @@ def peak_of(points: Sequence[EvalPoint]) -> EvalPoint | None:
     return max(whole, key=lambda p: mean_of(p.fitness), default=None)
 
 
+def in_doubt(points: Sequence[EvalPoint], baseline: EvalPoint, settings: TriggerSettings) -> bool:
+    """Return whether the last evaluation since the adoption shows a loss that counts, if it is one.
+
+    Few episodes do not tell a loss from chance, so the next look is soon, and has them all.
+    """
+    if not points or not settings.by_fitness:
+        return False
+    lost = -settings.loss_share * abs(mean_of(baseline.fitness))
+    return _change(baseline, points[-1], settings).mean < lost
+
+
 def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
     """Return the slope of mean fitness over the last window; None: too few evaluations."""
     return _slope([(p.env_steps, mean_of(p.fitness)) for p in points], settings)

@@ -31,9 +31,14 @@ Blocks = list[tuple[int, int]]
 whole from LOOK_EVERY_STEPS on: one update, or several small ones."""
 
 
-def looks_due(steps: int) -> int:
-    """Return how many looks are due so many env steps after an adoption."""
-    if steps <= OFTEN_STEPS:
+def looks_due(steps: int, *, doubtful: bool = False) -> int:
+    """Return how many looks are due so many env steps after an adoption.
+
+    Args:
+        steps: since the adoption.
+        doubtful: whether the last look has shown what may be a loss: then none is put off.
+    """
+    if doubtful or steps <= OFTEN_STEPS:
         return max(steps, 0) // LOOK_EVERY_STEPS
     often = OFTEN_STEPS // LOOK_EVERY_STEPS
     return int(often * (1.0 + math.log(steps / OFTEN_STEPS)))

@@ -106,7 +106,7 @@ OFF = SetAdapt(kind="set_adapt", mode="off")
 
 def in_the_trial(h, call, do):
     """Do something when a trial has come to a call of what it does between two updates."""
-    original, calls = h.run._trainer.during_trial, []
+    original, calls = h.run._trainer.orders.during_trial, []
 
     def watched():
         calls.append(1)
@@ -114,7 +114,7 @@ def in_the_trial(h, call, do):
             do(h)
         original()
 
-    h.run._trainer.during_trial = watched
+    h.run._trainer.orders.during_trial = watched
 
 
 def approves(h):

@@ -247,7 +247,7 @@ def stop_in_the_trial(h):
     def stop():
         raise RunStopped
 
-    h.run._trainer.during_trial = stop
+    h.run._trainer.orders.during_trial = stop
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def knows_no_behaviour(h):
 
 
 def fails_in_the_trial(h):
-    original, calls = h.run._trainer.during_trial, []
+    original, calls = h.run._trainer.orders.during_trial, []
 
     def watched():
         calls.append(1)
@@ -106,7 +106,7 @@ def fails_in_the_trial(h):
             fails(h)
         original()
 
-    h.run._trainer.during_trial = watched
+    h.run._trainer.orders.during_trial = watched
 
 
 TRIED = TryReward(kind="try_reward", source=RIGHT, name="right")

@@ -426,7 +426,7 @@ def test_a_run_stopped_during_a_trial_holds_it_anew(make, tmp_path):
 
     first = make(tmp_path / "stopped")
     first.at = {6: [sends(command)]}
-    original = first.run._trainer.during_trial
+    original = first.run._trainer.orders.during_trial
     calls = []
 
     def stop_in_the_middle():
@@ -435,7 +435,7 @@ def test_a_run_stopped_during_a_trial_holds_it_anew(make, tmp_path):
             raise RunStopped
         original()
 
-    first.run._trainer.during_trial = stop_in_the_middle
+    first.run._trainer.orders.during_trial = stop_in_the_middle
     first.go()
     again = make(tmp_path / "stopped")
     again.go()
@@ -446,7 +446,7 @@ def test_a_run_is_ended_during_a_trial(make):
     h = make()
     command = TryReward(kind="try_reward", source=CENTRE, name="centre")
     h.at = {6: [sends(command)]}
-    original = h.run._trainer.during_trial
+    original = h.run._trainer.orders.during_trial
     calls = []
 
     def stop_soon():
@@ -455,7 +455,7 @@ def test_a_run_is_ended_during_a_trial(make):
             h.send(Stop(kind="stop"))
         original()
 
-    h.run._trainer.during_trial = stop_soon
+    h.run._trainer.orders.during_trial = stop_soon
     assert h.go() == "finished"
     assert h.branch.updates == 6
 
@@ -472,7 +472,7 @@ def test_a_run_is_ended_during_a_trial(make):
 def test_commands_during_a_trial_are_answered_before_it_ends(make, command, says):
     h = make(total_steps=30 * STEPS)
     h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
-    original = h.run._trainer.during_trial
+    original = h.run._trainer.orders.during_trial
     calls = []
 
     def send_soon():
@@ -481,7 +481,7 @@ def test_commands_during_a_trial_are_answered_before_it_ends(make, command, says
             h.send(command)
         original()
 
-    h.run._trainer.during_trial = send_soon
+    h.run._trainer.orders.during_trial = send_soon
     assert h.go() == "finished"
     assert calls[-1] >= 2, "answered within the trial"
     answer = h.answers[1]

@@ -266,7 +266,7 @@ def test_a_trial_is_paused_and_refuses_other_envs_meanwhile(harness, monkeypatch
     centre = "def reward(state, action):\n    return 2.0 - np.abs(state.x)\n"
     run = harness(adapt="auto", total_steps=40 * STEPS)
     run.at = {6: [sends(TryReward(kind="try_reward", source=centre, name="centre"))]}
-    original, calls, seen = run.run._trainer.during_trial, [], []
+    original, calls, seen = run.run._trainer.orders.during_trial, [], []
 
     def pause_in_the_middle():
         calls.append(1)
@@ -276,7 +276,7 @@ def test_a_trial_is_paused_and_refuses_other_envs_meanwhile(harness, monkeypatch
         if len(calls) == 5:
             run.send(SetNumEnvs(kind="set_num_envs", num_envs=48))
 
-    run.run._trainer.during_trial = pause_in_the_middle
+    run.run._trainer.orders.during_trial = pause_in_the_middle
     assert run.go() == "finished"
     assert [(s.state, s.num_envs) for s in seen] == [("paused", 24)]
     assert "a trial is under way" in str(run.answers[-1])

@@ -69,7 +69,7 @@ def try_unless_done(harness):
 def test_a_change_during_a_trial_is_refused_in_a_line(adapting, command):
     run = adapting(total_steps=40 * STEPS, reward_source=FAST)
     run.at = {6: [sends(TRY)]}
-    original, calls, during = run.run._trainer.during_trial, [], []
+    original, calls, during = run.run._trainer.orders.during_trial, [], []
 
     def send_in_the_middle():
         calls.append(1)
@@ -78,7 +78,7 @@ def test_a_change_during_a_trial_is_refused_in_a_line(adapting, command):
         during.append((run.branch.num_envs, run.branch.client.task.id))
         original()
 
-    run.run._trainer.during_trial = send_in_the_middle
+    run.run._trainer.orders.during_trial = send_in_the_middle
     assert run.go() == "finished"
     assert len(calls) > 5
     assert set(during) == {(24, "Toy-v0")}
@@ -90,13 +90,13 @@ def test_a_change_during_a_trial_is_refused_in_a_line(adapting, command):
 def test_a_trial_after_a_change_is_held_on_groups_of_the_present_envs(adapting):
     run = adapting(total_steps=40 * STEPS)
     run.at = {4: [sends(envs(96))], 5: [sends(task("Heavy-v0"))], 6: [sends(TRY)]}
-    original, groups = run.run._trainer.during_trial, set()
+    original, groups = run.run._trainer.orders.during_trial, set()
 
     def watched():
         original()
         groups.add((run.clients[-1].shards[-1].first_env_id, run.clients[-1].task.id))
 
-    run.run._trainer.during_trial = watched
+    run.run._trainer.orders.during_trial = watched
     assert run.go() == "finished"
     assert "decision" in {row["kind"] for row in run.run.adaptation_view.rows(0, 1000)}
     # The evaluation session has five envs in shards of two, a group 96 in shards of seven.

@@ -139,7 +139,7 @@ class Run:
                 else open_training(stages.config, seed)
             ),
             self._waiter,
-            lambda: trainer.during_trial(),
+            lambda: trainer.orders.during_trial(),
             TrialSettings(round_env_steps=ROUND_ENV_STEPS),
             shelf,
         )
@@ -204,7 +204,7 @@ class Run:
             return "stopped"
         finally:
             self.control.close()
-            trainer.dismiss()
+            trainer.orders.dismiss()
 
     def look(self) -> None:
         """Obey what concerns the wall clock, and tell that the loop turns, while a session opens.
@@ -231,13 +231,13 @@ class Run:
     def _heed(self) -> bool:
         """Obey what concerns the wall clock; return whether the run is to stop."""
         if self._trainer is not None:
-            self._trainer.obey()
+            self._trainer.orders.obey()
         return self._beat()
 
     def _attend(self) -> bool:
         """As `_heed`; return whether the run must not be held up just now."""
         stop = self._heed()
-        return stop or self._trainer is None or self._trainer.hurried
+        return stop or self._trainer is None or self._trainer.orders.hurried
 
     @contextmanager
     def _resting(self) -> Iterator[None]:

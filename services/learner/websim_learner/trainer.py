@@ -6,53 +6,28 @@ update at which it takes effect, before it does, and a resumed run applies it th
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Sequence
 
 from websim.client import FleetError
 from websim.service.errors import UserError
 from websim_learner.adaptation.adapter import Adapter
-from websim_learner.adaptation.commands import carry_out
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.tryouts import TrialAbandoned
 from websim_learner.branch import Branch
 from websim_learner.changes import Changes
 from websim_learner.control import (
-    MAX_PENDING,
-    Applied,
-    ClockCommand,
     Control,
-    Pause,
-    Pending,
-    ResetEnv,
-    Resume,
-    RunOver,
-    SetAdapt,
-    SetNumEnvs,
-    SetReward,
-    SetSpeed,
-    SetTask,
-    Stop,
-    TakeCheckpoint,
-    TakesEffectLater,
 )
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
 from websim_learner.fleet import RunStopped, is_lost
 from websim_learner.ledger import Ledger
+from websim_learner.orders import Orders, Place
 from websim_learner.pace import Pace
 from websim_learner.records import JournalEntry, RunState
-from websim_learner.rewards import Reward
 from websim_learner.run_dir import RunConfig
 from websim_learner.stages import Stages
-from websim_learner.writing import WriteFailed
-
-AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
-"""Commands that touch nothing of what the journal still holds for a later life."""
-
-PAUSE_POLL_S = 0.2
-"""How often a paused run looks whether it is to go on or to stop."""
 
 
 class Trainer:
@@ -90,20 +65,14 @@ class Trainer:
         self._stages = stages
         self._changes = adapter.tasks = Changes(config, stages, ledger, adapter)
         self._pace = pace
-        self._control = control
         self._examiner = examiner
         self._adapter = adapter
-        self._deferred: list[Pending] = []
-        """Commands that came during an update or a trial, and wait for a place to take effect."""
         self._stop = stop
-        self._over = False
-        self._working = False
-        """Whether an update, an evaluation or a trial is under way, which a pause may hold up."""
-        self._tending = False
-        """Whether that may be a trial."""
-        self._between = False
-        """Whether all branches stand between two updates, where a checkpoint can be taken, and
-        nothing that was decided there is half done."""
+        self._place = Place()
+        self.orders = Orders(
+            control, self._place, branches, self._changes, pace, ledger, adapter, stop
+        )
+        """Commands from outside."""
 
     def run(self, replay: Sequence[JournalEntry] = ()) -> RunState:
         """Train to the end; return "finished", or "stopped" when the process was told to stop.
@@ -116,7 +85,7 @@ class Trainer:
                 last checkpoint holds is kept.
         """
         self.ledger.ahead = list(replay)
-        self._between = self._working = self._over = False
+        self._place.between = self._place.working = self._place.over = False
         try:
             try:
                 self._train()
@@ -133,11 +102,6 @@ class Trainer:
             self._examiner.close()
         return self.ledger.state
 
-    def dismiss(self) -> None:
-        """Tell those whose commands wait that the run is over."""
-        while self._deferred:
-            self._deferred.pop(0).answer.set_exception(RunOver())
-
     def _train(self) -> None:
         ledger = self.ledger
         for branch in self.branches:
@@ -146,7 +110,7 @@ class Trainer:
                     "the envs are not quite where they were: another version of the task or of "
                     "MuJoCo? What follows is not what an undisturbed run would have done"
                 )
-        self._between = True
+        self._place.between = True
         self._adapter.begin(self._config.goal, self._config.target)
         failpoint("run.restored")
         ledger.enter("running")
@@ -161,12 +125,12 @@ class Trainer:
     @property
     def _ended(self) -> bool:
         """Whether a person ends the run, or its steps are done: a trial may take the last ones."""
-        return self._over or self.ledger.env_steps >= self.ledger.total_steps
+        return self._place.over or self.ledger.env_steps >= self.ledger.total_steps
 
     def _advance(self) -> None:
         """Let every branch do one update."""
-        self._between = False
-        self._working = True
+        self._place.between = False
+        self._place.working = True
         for branch in self.branches:
             last = branch.env_steps + branch.steps_per_update >= self._config.total_steps
             advance = branch.advance(last, self._adapter.spare)
@@ -175,7 +139,7 @@ class Trainer:
             if advance.reward_failure:
                 source, why = advance.fallback_source, advance.reward_failure
                 self._fall_back(branch, advance.failed_id, source, why, branch.updates - 1)
-        self._between, self._working = True, False
+        self._place.between, self._place.working = True, False
 
     def _do_what_is_due(self) -> None:
         """Evaluate and write a checkpoint, where it is time and not done yet."""
@@ -188,9 +152,9 @@ class Trainer:
             most = None if due else self._adapter.look_episodes
             evaluation = self._evaluate(most)
             # What a signal cuts short from here on is decided anew from the checkpoint before.
-            self._between = False
+            self._place.between = False
             self._adapter.note_evaluation(evaluation, whole=due)
-            self._between = True
+            self._place.between = True
         ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
@@ -199,7 +163,7 @@ class Trainer:
 
     def _keep(self) -> None:
         """Write a last checkpoint, if the envs can still be asked where they are."""
-        if self._between:
+        if self._place.between:
             with contextlib.suppress(RunStopped, FleetError):
                 self.ledger.write_checkpoint()
 
@@ -214,7 +178,7 @@ class Trainer:
         """Evaluate all branches, by so many episodes; return what came of the first."""
         kept, before = self._adapter.trajectories, self.ledger.state
         self._adapter.lose_measure_again()
-        self._working = True
+        self._place.working = True
         try:
             return self.ledger.evaluate(
                 lambda each: self._examiner.examine(each, kept, most),
@@ -228,7 +192,7 @@ class Trainer:
                 lambda made: self._adapter.outlook(made, whole=most is None),
             )[0]
         finally:
-            self._working = False
+            self._place.working = False
 
     def _between_updates(self) -> None:
         """Apply what is to take effect now; while paused, wait here."""
@@ -237,16 +201,16 @@ class Trainer:
         if self._stop():
             raise RunStopped
         while True:
-            while (pending := self._next_command()) is not None:
-                self._apply(pending)
+            while (pending := self.orders.next()) is not None:
+                self.orders.apply(pending)
             if self._pace.paused:
-                self._wait_out_pause()
-            if self._over:
+                self.orders.wait_out_pause()
+            if self._place.over:
                 return
             with contextlib.suppress(TrialAbandoned):
                 self._tend()
             # What came in a trial takes effect here too, and a reward among it is tried here.
-            if self._ended or not (self._deferred or self._pace.paused):
+            if self._ended or not (self.orders.waiting or self._pace.paused):
                 return
 
     def _catch_up(self) -> None:
@@ -255,7 +219,7 @@ class Trainer:
         while ahead and ahead[0].update <= updates:
             entry = ahead[0]
             if entry.kind == "stop":
-                self._over = True
+                self._place.over = True
             elif entry.update == updates:
                 self._apply_again(entry)
             # A signal in the midst of it leaves it to the next life.
@@ -275,7 +239,7 @@ class Trainer:
                         branch.judge_ahead(branch.make_reward(values["source"]))
                     self._fall_back(branch, failed, values["source"], values["why"], entry.update)
                 else:
-                    self._set_reward(branch, branch.make_reward(values["source"]))
+                    self.orders.set_reward(branch, branch.make_reward(values["source"]))
             case "trial":
                 self._tend(again=True)
             case "reset_env":
@@ -303,11 +267,6 @@ class Trainer:
             )
         self._adapter.replay(entry.kind, entry.values)
 
-    def _set_reward(self, branch: Branch, reward: Reward) -> None:
-        """Judge by a person's reward from the next rollout on; the adapter's books say so too."""
-        branch.set_reward(reward)
-        self._adapter.note_reward()
-
     def _fall_back(
         self, branch: Branch, failed: str, source: str | None, why: str, update: int
     ) -> None:
@@ -327,175 +286,16 @@ class Trainer:
 
         `again` says that the journal holds the end of that trial already.
         """
-        self._working = self._tending = True
+        self._place.working = self._place.tending = True
         try:
             held = self._adapter.tend(listen=not self.ledger.ahead)
         finally:
-            self._working = self._tending = False
+            self._place.working = self._place.tending = False
         if held:
             if not again:
                 # What follows at this update comes after the trial in every life.
                 self.ledger.journal("trial", {})
             self.ledger.write_checkpoint()
-
-    @property
-    def hurried(self) -> bool:
-        """Whether nothing may be held up: a command waits for a place to take effect."""
-        return not self._working or bool(self._deferred)
-
-    def obey(self) -> None:
-        """Let what came and concerns the wall clock take effect now; the rest waits."""
-        while len(self._deferred) < MAX_PENDING:
-            pending = self._control.take()
-            if pending is None:
-                return
-            if isinstance(pending.command, ClockCommand):
-                self._apply(pending)
-            else:
-                self._deferred.append(pending)
-
-    def during_trial(self) -> None:
-        """Obey between two updates of a contender.
-
-        A trial takes minutes, and nobody waits that long for an answer: what does not touch its
-        outcome is done at once, everything else is refused.
-
-        Raises:
-            RunStopped: the process is to stop.
-            TrialAbandoned: the run is to end.
-        """
-        self._pace.rest()
-        if self._stop():
-            raise RunStopped
-        while self._tending and self._deferred:
-            if isinstance(self._deferred[0].command, Stop):
-                raise TrialAbandoned
-            pending = self._deferred.pop(0)
-            if isinstance(pending.command, TakeCheckpoint | SetAdapt):
-                self._apply(pending)
-            else:
-                pending.answer.set_exception(_trial_is_held(self._adapter.books.adapting))
-
-    def _next_command(self, timeout_s: float = 0.0) -> Pending | None:
-        return self._deferred.pop(0) if self._deferred else self._control.take(timeout_s)
-
-    def _wait_out_pause(self) -> None:
-        with self.ledger.clock.stopped():
-            self.ledger.enter("paused")
-            while self._pace.paused and not self._over:
-                if self._stop():
-                    raise RunStopped
-                if (pending := self._next_command(PAUSE_POLL_S)) is not None:
-                    self._apply(pending)
-        self.ledger.enter("running")
-
-    def _apply(self, pending: Pending) -> None:
-        """Let a command take effect, or tell its sender why it cannot."""
-        kind, entries = pending.command.kind, self.ledger.entries
-        try:
-            detail = self._carry_out(pending)
-        except WriteFailed as error:
-            # Nobody can say how much of it is done, and the run cannot go on.
-            self._between = False
-            pending.answer.set_exception(error)
-            raise
-        except UserError as error:
-            if isinstance(error, FleetError) and self.ledger.entries > entries:
-                # It is journaled and half done: it is done from the checkpoint before.
-                self._between = False
-                pending.answer.set_exception(_is_half_done(error))
-                raise
-            pending.answer.set_exception(error)
-            return
-        except RunStopped:
-            # It may be journaled and not done, likewise.
-            self._between = False
-            pending.answer.set_exception(RunOver())
-            raise
-        self.ledger.note_command(kind, detail)
-        update, env_steps = self.ledger.updates, self.ledger.env_steps
-        applied = Applied(kind=kind, update=update, env_steps=env_steps, detail=detail)
-        pending.answer.set_result(applied)
-
-    def _carry_out(self, pending: Pending) -> str:
-        """Do what a command says; return what came of it."""
-        ahead = self.ledger.ahead
-        if ahead and not isinstance(pending.command, AT_ANY_TIME):
-            # What is new comes after what the journal still holds.
-            raise _is_catching_up(ahead[-1].update)
-        match pending.command:
-            case Pause():
-                self._pace.paused = True
-            case Resume():
-                self._pace.paused = False
-            case SetSpeed(speed=speed):
-                return self._set_speed(speed)
-            case SetNumEnvs(num_envs=num_envs):
-                return self._changes.set_num_envs(num_envs)
-            case SetTask(task=task, num_envs=num_envs):
-                if num_envs is None:
-                    return self._changes.set_task(task)
-                return self._changes.set_other_task(task, num_envs)
-            case Stop():
-                self.ledger.journal("stop", {})
-                self._over, self._pace.paused = True, False
-            case SetReward(source=source, branch=index):
-                if not 0 <= index < len(self.branches):
-                    raise UserError(f"there is no branch {index}", "Branch 0 always exists.")
-                self._adapter.require_off()
-                reward = self.branches[index].make_reward(source)
-                values = {"branch": index, "source": source, "reward_id": reward.id}
-                self.ledger.journal("set_reward", values)
-                self._set_reward(self.branches[index], reward)
-                return reward.id
-            case ResetEnv(env_id=env_id):
-                return self._reset_env(env_id)
-            case TakeCheckpoint():
-                self.ledger.journal("checkpoint", {})
-                return self.ledger.write_checkpoint()
-            case adapt:
-                return carry_out(self._adapter, adapt)
-        return ""
-
-    def _reset_env(self, env_id: int) -> str:
-        """End an env's episode with its next step."""
-        branch = self.branches[0]
-        if env_id >= branch.num_envs:
-            raise UserError(
-                f"there is no environment {env_id}", f"They are 0 to {branch.num_envs - 1}."
-            )
-        self.ledger.journal("reset_env", {"env_id": env_id})
-        branch.reset_env(env_id)
-        return f"environment {env_id}"
-
-    def _set_speed(self, speed: float | None) -> str:
-        """Go on at a speed from the next step on."""
-        if speed is not None and not (math.isfinite(speed) and speed > 0.0):
-            raise UserError(
-                f"{speed:g} is no speed", "1 is real time, 0.25 a quarter; null is full speed."
-            )
-        self._pace.speed = speed
-        self.ledger.clock.measure_anew()
-        return "as fast as it goes" if speed is None else f"{speed:g} times real time"
-
-
-def _trial_is_held(what: str) -> UserError:
-    remedy = "Send it again when the trial has ended; `websim goal` tells."
-    return UserError(f"a trial is under way ({what})", remedy)
-
-
-def _is_half_done(error: FleetError) -> TakesEffectLater:
-    return TakesEffectLater(
-        f"the fleet failed while it took effect: {error.message}",
-        "Do not send it again: it is journaled, and takes effect when the run goes on.",
-    )
-
-
-def _is_catching_up(update: int) -> UserError:
-    return UserError(
-        f"the run was interrupted and is doing again what it did up to update {update:,}",
-        "Send it again when it has passed that update.",
-    )
 
 
 def _due(updates: int, every: int) -> bool:

@@ -269,6 +269,17 @@ def test_fitness_lost_on_probation():
     assert find([make_point(1, 91.0), make_point(2, 91.0)], baseline=baseline) is None
 
 
+def test_one_loss_is_enough_where_a_person_overruled_what_the_reward_prefers():
+    baseline, overruled = make_point(0, 100.0), TriggerState(overruled=True)
+    trigger = find([make_point(1, 85.0)], baseline=baseline, state=overruled)
+    assert (trigger.what, trigger.numbers["change_mean"]) == ("fitness_lost", pytest.approx(-15.0))
+    assert find([make_point(1, 91.0)], baseline=baseline, state=overruled) is None
+    # Changes 10, 10, 10, -150: it may be chance.
+    shaken = tuple(b + d for b, d in zip(baseline.fitness, (10, 10, 10, -150), strict=True))
+    point = msgspec.structs.replace(make_point(1), fitness=shaken)
+    assert find([point], baseline=baseline, state=overruled) is None
+
+
 def test_a_look_at_fewer_episodes_is_held_against_the_same_ones():
     baseline = make_point(0, 100.0)
     two = msgspec.structs.replace(make_point(1), fitness=(70.0, 71.0))

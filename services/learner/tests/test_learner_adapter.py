@@ -277,6 +277,11 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     assert back["values"]["why"].startswith("Since the adoption fitness changed by -")
     assert back["env_steps"] - 20 * STEPS <= 300_000
     assert h.branch.reward.id == "task"
+    # It was known for suspect, and is no longer.
+    triggers = [row["values"] for row in rows(h) if row["kind"] == "trigger"]
+    (lost,) = [each for each in triggers if each["trigger"]["what"] == "fitness_lost"]
+    assert lost["state"]["overruled"]
+    assert not h.run.adaptation.triggers.overruled
 
 
 def test_a_reward_adopted_by_force_stays_while_no_fitness_is_lost(make, tmp_path):
@@ -301,6 +306,9 @@ def test_a_reward_adopted_by_force_stays_while_no_fitness_is_lost(make, tmp_path
     again = run(tmp_path / "again", force=True, later=adopt)
     assert again.digest() == forced.digest()
     assert again.branch.reward.id == forced.branch.reward.id
+    # All its looks are whole ones.
+    assert forced.run.adaptation.triggers.overruled
+    assert forced.run._adapter.look_episodes is None
     older = run(tmp_path / "older", force=True, later={"source": FAR})
     assert older.branch.reward.id == "task"
 

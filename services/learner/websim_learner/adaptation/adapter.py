@@ -73,7 +73,10 @@ class Adapter(Steered):
     @property
     def _doubtful(self) -> bool:
         baseline = self.state.baseline
-        return baseline is not None and in_doubt(self.state.points, baseline, self._settings)
+        if baseline is None:
+            return False
+        overruled = self.state.triggers.overruled
+        return overruled or in_doubt(self.state.points, baseline, self._settings)
 
     def note_advance(self, advance: Advance) -> None:
         """Take note of an update of the incumbent."""
@@ -223,10 +226,11 @@ class Adapter(Steered):
                 source = values["source"]
                 # It has passed the gate of its time, whatever the present one says.
                 preferred = self._verdict(source).preference if source else None
-                if values.get("forced", False):
+                forced = values.get("forced", False)
+                if forced:
                     # Older journals do not say so: there, what was overruled spoke once more.
                     preferred = None
-                self._adopt_source(source, preferred)
+                self._adopt_source(source, preferred, overruled=forced)
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":

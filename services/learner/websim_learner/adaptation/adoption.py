@@ -39,13 +39,15 @@ class Adoptions(AdapterCore):
                 )
             checked = self._checked(source, force=force)
             forced = not checked.accepted
-            # A preference that a person overrules takes nothing back; lost fitness does.
+            # A preference that a person overrules takes nothing back; lost fitness does, and soon.
             preferred = None if forced else checked.preference
         source = None if reward == TASK_REWARD_ID else source
         self.books.journal("adopt", {"source": source, "forced": forced})
-        return self._judged(lambda: self._adopt_source(source, preferred))
+        return self._judged(lambda: self._adopt_source(source, preferred, overruled=forced))
 
-    def _adopt_source(self, source: str | None, preferred: Preference | None) -> str:
+    def _adopt_source(
+        self, source: str | None, preferred: Preference | None, *, overruled: bool
+    ) -> str:
         """Go on with the present policy under another reward."""
         before = self._branch.policy_state()
         baseline = self._baseline()
@@ -54,7 +56,7 @@ class Adoptions(AdapterCore):
         reward.close()
         policy = replace(before, reward_source=source)
         self._adopt(policy, baseline, preferred, "a person adopts it")
-        self._begin_probation()
+        self._begin_probation(overruled=overruled)
         return self._branch.reward.id
 
     def _remember_by_hand(self, reward: Reward) -> None:

@@ -197,12 +197,16 @@ class AdapterCore(abc.ABC):
             self.bank.add(trajectory)
         return point_of(evaluation, branch, update, env_steps, self.state.stats)
 
-    def _begin_probation(self) -> None:
-        """Let the guards hold lost fitness against what a person adopted."""
+    def _begin_probation(self, *, overruled: bool = False) -> None:
+        """Let the guards hold lost fitness against what a person adopted.
+
+        Args:
+            overruled: whether its preference spoke against it.
+        """
         state, env_steps = self.state, self._ledger.env_steps
         count = state.triggers.adaptations
         after = after_adaptation(state.triggers, env_steps, adopted=True)
-        state.triggers = msgspec.structs.replace(after, adaptations=count)
+        state.triggers = msgspec.structs.replace(after, adaptations=count, overruled=overruled)
 
     def _wait(self, waiting: Waiting) -> None:
         self.state.waiting = msgspec.structs.replace(waiting, before=self.state.waiting)

@@ -84,6 +84,8 @@ def _fitness_lost(
     changes = [_change(baseline, point, settings) for point in recent]
     slow, fast = -settings.loss_share * abs(before), -settings.loss_share_at_once * abs(before)
     at_once = changes[-1].high < fast
+    # What its preference spoke against needs no second proof.
+    at_once = at_once or (state.overruled and changes[-1].mean < slow and changes[-1].high < 0.0)
     in_a_row = len(changes) == settings.losses_in_a_row and all(c.high < slow for c in changes)
     if at_once or in_a_row:
         last = changes[-1]

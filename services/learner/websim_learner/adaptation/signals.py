@@ -62,6 +62,8 @@ class TriggerState(msgspec.Struct, frozen=True, kw_only=True):
     """When the last one ended."""
     adopted_env_steps: int | None = None
     """When the reward in force was adopted; None: not by an adaptation."""
+    overruled: bool = False
+    """A person adopted it although it prefers worse behaviour: less is needed to take it back."""
     reached: bool = False
     """The target was reached and told, and fitness has not fallen since."""
     told: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ def after_adaptation(
         adaptations=state.adaptations + (1 if answered else 0),
         last_end_env_steps=env_steps,
         adopted_env_steps=env_steps if adopted else state.adopted_env_steps,
+        overruled=state.overruled and not adopted,
         told=() if adopted else state.told,
     )
 
@@ -113,13 +116,13 @@ def after_adaptation(
 def after_rollback(state: TriggerState, env_steps: int) -> TriggerState:
     """Return the state after a rollback: no adaptation of its own, but it cools down."""
     return msgspec.structs.replace(
-        state, last_end_env_steps=env_steps, adopted_env_steps=None, told=()
+        state, last_end_env_steps=env_steps, adopted_env_steps=None, overruled=False, told=()
     )
 
 
 def without_adoption(state: TriggerState) -> TriggerState:
     """Return the state after another reward came into force that nothing was measured for."""
-    return msgspec.structs.replace(state, adopted_env_steps=None, told=())
+    return msgspec.structs.replace(state, adopted_env_steps=None, overruled=False, told=())
 
 
 def after_restored(state: TriggerState) -> TriggerState:
@@ -130,4 +133,6 @@ def after_restored(state: TriggerState) -> TriggerState:
 
 def after_goal(state: TriggerState) -> TriggerState:
     """Return the state after the goal changed: its target is not reached yet."""
-    return msgspec.structs.replace(state, adopted_env_steps=None, reached=False, told=())
+    return msgspec.structs.replace(
+        state, adopted_env_steps=None, overruled=False, reached=False, told=()
+    )

@@ -90,7 +90,7 @@ def test_a_thousand_flipped_bits_are_a_thousand_times_noticed(tmp_path, harness)
     path = tmp_path / "update-00000002"
     shutil.copytree(run.run_dir.checkpoints / path.name, path)
     files = sorted(path.iterdir())
-    assert len(files) == 10
+    assert len(files) == 11
     rng = np.random.default_rng(0)
     for flip in range(1000):
         file = files[flip % len(files)]

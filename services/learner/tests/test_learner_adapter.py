@@ -284,6 +284,18 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     assert not h.run.adaptation.triggers.overruled
 
 
+def test_a_run_that_has_only_begun_to_adapt_judges_a_reward_by_how_it_moves_now(make):
+    h = make(adapt="off", total_steps=24 * STEPS, eval_every_updates_adapting=100)
+    ends_early = "def reward(state, action):\n    return np.abs(state.x) - 3.0\n"
+    adopt = AdoptReward(kind="adopt_reward", reward=ends_early, force=False)
+    h.at = {20: [sends(SetAdapt(kind="set_adapt", mode="auto")), sends(adopt)]}
+    h.go()
+    assert "Ranks" in str(h.answers[1])
+    assert '"best of' in str(h.answers[1])
+    # What was looked at for that is no part of the run: only what is adopted is.
+    assert not h.run._adapter.bank.has_own
+
+
 def test_a_reward_adopted_by_force_stays_while_no_fitness_is_lost(make, tmp_path):
     # So small steps that nothing changes, and too few evaluations for a trend.
     options = {"total_steps": 36 * STEPS, "ppo": {"learning_rate": 1e-9}}

@@ -225,7 +225,9 @@ class Adapter(Steered):
             case "adopt":
                 source = values["source"]
                 # It has passed the gate of its time, whatever the present one says.
-                preferred = self._verdict(source).preference if source else None
+                preferred = None
+                if source:
+                    preferred = self._verdict(source, untried=True).preference
                 forced = values.get("forced", False)
                 if forced:
                     # Older journals do not say so: there, what was overruled spoke once more.

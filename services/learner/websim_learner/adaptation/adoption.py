@@ -37,7 +37,7 @@ class Adoptions(AdapterCore):
                 raise UserError(
                     f"there is no reward {reward[:60]}", "`websim rewards list` lists them."
                 )
-            checked = self._checked(source, force=force)
+            checked = self._checked(source, force=force, untried=True)
             forced = not checked.accepted
             # A preference that a person overrules takes nothing back; lost fitness does, and soon.
             preferred = None if forced else checked.preference

@@ -31,6 +31,7 @@ from websim_learner.adaptation.state import (
 from websim_learner.adaptation.trial import Trials
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
 from websim_learner.branch import Branch
+from websim_learner.evaluation import Evaluation
 from websim_learner.ledger import Ledger
 
 TRAJECTORIES = 3
@@ -76,6 +77,8 @@ class AdapterCore(abc.ABC):
         """Whether the bank holds behaviours that want nothing."""
         self._trying = False
         """Whether candidates are at the gate or in their trial."""
+        self._evaluated: tuple[tuple[str, ...], Evaluation] | None = None
+        """What the last evaluation outside of the run's own was of, and what came of it."""
         self._branches = branches
         self._ledger = ledger
         self._trials = trials
@@ -138,21 +141,29 @@ class AdapterCore(abc.ABC):
         if self.state.proposal is not None or self.state.waiting is not None:
             raise UserError("an adaptation is under way", "Wait for it, or answer what it asks.")
 
-    def _checked(self, source: str, *, force: bool) -> Checked:
+    def _checked(self, source: str, *, force: bool, untried: bool = False) -> Checked:
         """Let a reward pass the gate; `force` overrides what it prefers, nothing else.
+
+        Args:
+            source: its text.
+            force: whether a person insists.
+            untried: whether no trial follows.
 
         Raises:
             UserError: it is refused; says why.
         """
-        checked = self._verdict(source)
+        checked = self._verdict(source, untried=untried)
         if not checked.accepted and not (force and checked.tier == "preference"):
             remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
             raise UserError(f"the reward is refused: {checked.message}", remedy)
         return checked
 
-    def _verdict(self, source: str) -> Checked:
-        """Return what the gate says of a reward."""
+    def _verdict(self, source: str, *, untried: bool = False) -> Checked:
+        """Return what the gate says of a reward; without a trial it is all that is said."""
         known, gamma = self._known_behaviours(), self._branch.settings.gamma
+        if untried and self.state.goal.by_fitness and not self.bank.has_own:
+            # A run that has only begun to adapt has shown nothing yet: how it moves now does.
+            known = [*known, *self._evaluate_now().trajectories]
         return check_reward(source, self.task, known, self.bank.trajectories, gamma=gamma)
 
     def _known_behaviours(self) -> list[Trajectory]:
@@ -187,15 +198,23 @@ class AdapterCore(abc.ABC):
         Whoever says yes waits for the swap, so nothing is measured anew that is known.
         """
         whole = [point for point in self.state.points if point.whole]
-        return whole[-1] if whole else self._look(self._branch)
+        return whole[-1] if whole else self._look()
 
-    def _look(self, branch: Branch) -> EvalPoint:
-        """Evaluate a branch now."""
+    def _look(self) -> EvalPoint:
+        """Evaluate the incumbent now, and keep what it shows."""
         update, env_steps = self.books.when
-        evaluation = self.examiner.examine(branch, self.trajectories)
+        evaluation, self._evaluated = self._evaluate_now(), None
         for trajectory in evaluation.trajectories:
             self.bank.add(trajectory)
-        return point_of(evaluation, branch, update, env_steps, self.state.stats)
+        return point_of(evaluation, self._branch, update, env_steps, self.state.stats)
+
+    def _evaluate_now(self) -> Evaluation:
+        """Evaluate the incumbent, unless that was done for this very policy: it comes out alike."""
+        branch, goal = self._branch, self.state.goal
+        what = (branch.weights_sha256(), branch.reward.id, self.task.id, str(goal.n))
+        if self._evaluated is None or self._evaluated[0] != what:
+            self._evaluated = what, self.examiner.examine(branch, self.trajectories)
+        return self._evaluated[1]
 
     def _begin_probation(self, *, overruled: bool = False) -> None:
         """Let the guards hold lost fitness against what a person adopted.

@@ -180,6 +180,11 @@ class TrajectoryBank:
         """Probes, then the others from the oldest to the newest."""
         return [*self._probes, *self._others]
 
+    @property
+    def has_own(self) -> bool:
+        """Whether there are others than probes."""
+        return bool(self._others)
+
     def add(self, trajectory: Trajectory, *, probe: bool = False) -> None:
         """Take a trajectory in; an empty one, or one of unknown fitness, is left out.
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from staging import Killed, die
@@ -92,6 +93,19 @@ def test_a_run_asks_for_a_change_by_the_clock_where_it_is_told_to(make):
     assert (first["trigger"]["kind"], first["env_steps"]) == ("schedule", 1_536)
     assert "1,536 steps since the last adaptation" in first["trigger"]["sentence"]
     assert replay_decisions(h.run_dir.path) == 0
+
+
+def spend(h):
+    """Let a run have had all the adaptations that it may have."""
+    state = h.run.adaptation
+    state.triggers = msgspec.structs.replace(state.triggers, adaptations=8)
+
+
+def test_a_guard_asks_for_nothing_once_the_cap_is_reached(make):
+    h = make(ppo={"init_log_std": -4.0, "learning_rate": 1e-5})
+    h.at = {1: [spend]}
+    h.go()
+    assert kinds(h) == []
 
 
 @pytest.mark.parametrize(("log_std", "what"), [(-3.0, []), (-4.0, ["entropy"])])
@@ -564,3 +578,12 @@ def test_a_reward_that_leads_away_from_the_best_policy_twice_gives_way(make):
     h.go()
     told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
     assert told[:3] == ["restored", "restored", "answer"]
+
+
+def test_it_is_put_back_again_and_again_where_no_adaptation_is_left(make):
+    h = make(total_steps=40 * STEPS, eval_episodes=40)
+    h.at = {update: [ruin] for update in range(17, 33)} | {1: [spend]}
+    h.go()
+    told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
+    assert told[:2] == ["restored", "restored"]
+    assert "answer" not in told

@@ -127,16 +127,14 @@ class Steered(Unmeasured):
 
     def _pull(self, trigger: Trigger) -> None:
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
-        if trigger.what == "collapsed":
-            times = self._restore_peak(trigger.sentence)
-            # Once may be chance; a reward that leads away from the same place again is at fault.
-            if times == 1 or (times is not None and not self._may_ask):
-                return
+        # Once may be chance; a reward that leads away from the same place again is at fault.
+        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence) == 1:
+            return
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence)
         elif trigger.kind == "target_reached":
             self._make_harder(trigger.numbers["target"], trigger.sentence)
-        else:
+        elif trigger.kind != "guard" or self._may_ask:
             self.state.adaptations += 1
             self.state.asked = trigger
             self.books.adapting = f"candidates are being written: {trigger.sentence}"

@@ -248,10 +248,8 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
     assert digests["learned"] != digests["before"]
     assert digests["after"] == digests["before"]
     assert h.branch.reward.id == "task"
-    assert [row["kind"] for row in rows(h) if row["kind"] != "trigger"] == [
-        "adopted",
-        "rolled_back",
-    ]
+    decided = [(row["kind"], row["values"]["by"]) for row in rows(h) if row["kind"] != "trigger"]
+    assert decided == [("adopted", "person"), ("rolled_back", "person")]
 
 
 def test_who_takes_back_what_is_taken_back_already_is_told_so(make):
@@ -287,7 +285,7 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
     h.go()
     back = next(row for row in rows(h) if row["kind"] == "rolled_back")
-    assert back["values"]["reward_id"] == "task"
+    assert (back["values"]["reward_id"], back["values"]["by"]) == ("task", "guard")
     assert back["values"]["why"].startswith("Since the adoption fitness changed by -")
     assert back["env_steps"] - 20 * STEPS <= 300_000
     assert h.branch.reward.id == "task"

@@ -20,7 +20,7 @@ class LazyLog:
     """The log, made when the first row is written: a run that does not adapt has none."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._log: AdaptationLog | None = None
 
     def open(self) -> None:
@@ -32,8 +32,8 @@ class LazyLog:
         Raises:
             UserError: a row is broken or was changed.
         """
-        if self._path.exists():
-            self._log = AdaptationLog(self._path)
+        if self.path.exists():
+            self._log = AdaptationLog(self.path)
 
     @property
     def position(self) -> int:
@@ -45,7 +45,7 @@ class LazyLog:
     ) -> None:
         """Write a row; it is on disk then."""
         if self._log is None:
-            self._log = AdaptationLog(self._path)
+            self._log = AdaptationLog(self.path)
         self._log.append(kind, update, env_steps, adaptation, values)
 
     def holds(self, kind: str, name: str, value: str) -> bool:

@@ -128,6 +128,11 @@ def test_what_the_measure_of_a_goal_leaves_out_is_shown_with_it(learner, capsys,
         ("unanswered", {"message": "reward-gen does not answer"}, "reward-gen does not answer"),
         ("rejected", {"adaptation": 2, "why": "a person says no"}, "#2: a person says no"),
         (
+            "rolled_back",
+            {"reward_id": "task", "why": "fitness fell", "by": "guard"},
+            "task is in force: fitness fell [guard]",
+        ),
+        (
             "difficulty",
             {"values": [0.25, 2.0], "asked": 1.5, "advice": "harder"},
             "harder: of 1.5 asked, it reached 0.25, 2",

@@ -27,7 +27,10 @@ def goal(
     learner: Learner = LEARNER_URL,
     token_file: TokenFile = None,
 ) -> int:
-    """Show what a running learner is for, or set another goal."""
+    """Show what a running learner is for, or set another goal.
+
+    A run that was started without --adapt adapts from its first goal on.
+    """
     from websim.local.steer import Steer
 
     steer = Steer(learner, token_file)

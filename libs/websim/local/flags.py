@@ -78,7 +78,7 @@ Adapt = Annotated[
     str | None,
     typer.Option(
         "--adapt",
-        show_default="auto with --goal, else off",
+        show_default="auto with a goal, else off",
         help="Adapt training by itself (auto), after your yes (approve), or not (off).",
     ),
 ]

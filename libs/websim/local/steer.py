@@ -313,7 +313,9 @@ def in_a_line(row: Row) -> str:
             text = f"the run went on from row {values['position']}"
         case _:
             return ""
-    return f"{head} {text}"
+    # Rows of earlier versions do not tell who decided.
+    by = f" [{values['by']}]" if "by" in values else ""
+    return f"{head} {text}{by}"
 
 
 def _left_out(values: Row) -> str:

@@ -40,9 +40,17 @@ class DryRun:
     scales: dict[str, Scale]
     """Of the total (named "total") and of each component, over finite ordinary inputs."""
     constant: bool
-    """True when the total does not depend on the inputs: allowed, but worth a warning."""
+    """True when the total does not depend on the inputs: of a reward nothing can be learned."""
     nonfinite_share: dict[str, float]
     """Share of rows that are not finite, by kind of input: normal, zero, nan, ..."""
+
+    @property
+    def unchanging(self) -> str:
+        """What is wrong with a total that is constant, for its author."""
+        return (
+            f"the total is {self.scales['total'].mean:.4g} whatever the state and the action are, "
+            "so nothing can be learned from it; let it depend on a field"
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class KnownServices:
         self.records = []
         self.rows = []
         self.clips = {}
+        self.replay = {"rows": 0, "decisions": [], "problem": ""}
         self.rewards = {"in_force": "task", "rewards": []}
         self.workers = [make_worker()]
         self.sessions = [make_session(1), make_session(2, label="evaluation of r1")]
@@ -74,6 +75,10 @@ class KnownServices:
         @app.get("/v1/adaptations")
         def adaptations(after: int = 0, limit: int = 1000):
             return [row for row in self.rows if row["n"] > after][:limit]
+
+        @app.get("/v1/adaptations/replay")
+        def replay():
+            return self.replay
 
         @app.get("/v1/adaptations/{number}/clips")
         def clips(number: int):

@@ -208,6 +208,13 @@ def test_clips_are_the_learners_and_none_while_it_is_away(services, client):
     assert client.get("/api/v1/adaptations/2/clips").json() == none
 
 
+def test_decisions_are_made_again_by_the_learner(services, client):
+    services.replay = {"rows": 2, "decisions": [], "problem": "row 2 was changed"}
+    assert client.get("/api/v1/adaptations/replay").json() == services.replay
+    services.stop("learner")
+    assert client.get("/api/v1/adaptations/replay").status_code == 502
+
+
 def test_goal_and_rewards_are_there_after_a_restart_without_anybody(services, tmp_path):
     place = tmp_path / "kept"
     place.mkdir()

@@ -488,6 +488,34 @@ class Clips(Message):
     """By contender, the control first; empty where there are none."""
 
 
+class DecisionAgain(Message):
+    """A decision of the run, made again from its row of the log."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    n: int
+    """Of the row."""
+    adaptation: int
+    kind: str
+    decided: str
+    """As the log has it."""
+    again: str
+    """As it comes out now."""
+    same: bool
+
+
+class Replay(Message):
+    """All decisions of the run, made again: `GET /api/v1/adaptations/replay`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    rows: int
+    """Of the log."""
+    decisions: list[DecisionAgain] = []
+    problem: str = ""
+    """Why they cannot be made again; empty where they can."""
+
+
 class Applied(Message):
     """A command took effect: answer of `POST /api/v1/run/commands`."""
 

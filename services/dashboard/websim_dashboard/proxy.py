@@ -18,6 +18,9 @@ from websim_dashboard.upstream import Unreachable, Upstream
 CONFLICT = 409
 BAD_GATEWAY = 502
 
+REPLAY_TIMEOUT_S = 40.0
+"""How long decisions may take that are made again: the learner gives up after 30 s."""
+
 
 def add_learner_routes(
     app: FastAPI, learner: Upstream, feed: LearnerFeed, history: History
@@ -63,6 +66,11 @@ def add_learner_routes(
             return await pass_on(learner, "GET", f"/v1/adaptations?after={after}&limit={limit}")
         rows = await anyio.to_thread.run_sync(history.rows, feed.run_key, after, limit)
         return JSONResponse(rows)
+
+    @app.get("/api/v1/adaptations/replay", tags=["steering"])
+    async def replay() -> Response:
+        """Answer the decisions of the run, made again from its log alone, and how they compare."""
+        return await pass_on(learner, "GET", "/v1/adaptations/replay", timeout_s=REPLAY_TIMEOUT_S)
 
     @app.get("/api/v1/adaptations/{number}/clips", tags=["steering"])
     async def clips(number: Annotated[int, Path(ge=1)]) -> Response:
@@ -135,11 +143,15 @@ def add_reset_route(
 
 
 async def pass_on(
-    upstream: Upstream, method: str, path: str, body: bytes | None = None
+    upstream: Upstream,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    timeout_s: float | None = None,
 ) -> Response:
     """Return the answer of a service as it came, or 502 and why there is none."""
     try:
-        answer = await upstream.ask(method, path, body)
+        answer = await upstream.ask(method, path, body, timeout_s)
     except Unreachable as error:
         return JSONResponse({"detail": str(error)}, BAD_GATEWAY)
     return Response(answer.body, answer.status, media_type="application/json")

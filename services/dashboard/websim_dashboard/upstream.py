@@ -53,13 +53,22 @@ class Upstream:
             trust_env=False,
         )
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, timeout_s: float | None = None
+    ) -> Answer:
         """Return whatever it answers.
+
+        Args:
+            method: GET or POST.
+            path: what is asked.
+            body: JSON, if any.
+            timeout_s: how long the answer may take; None: as its method usually may.
 
         Raises:
             Unreachable: it does not.
         """
-        timeout_s = COMMAND_TIMEOUT_S if method == "POST" else TIMEOUT_S
+        if timeout_s is None:
+            timeout_s = COMMAND_TIMEOUT_S if method == "POST" else TIMEOUT_S
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = await self._client.request(

@@ -3,6 +3,7 @@
 On the toy, with an author whose answers come at the updates that a test names.
 """
 
+import hashlib
 import json
 
 import pytest
@@ -24,7 +25,15 @@ from websim_learner.adaptation.answers import (
 from websim_learner.adaptation.author import Answered, AuthorFailed
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.adaptation.signals import TriggerState, after_adaptation
-from websim_learner.control import Approve, Ask, Reject, SetGoal, TryReward
+from websim_learner.control import (
+    Approve,
+    Ask,
+    FitnessProgram,
+    Reject,
+    SetAdapt,
+    SetGoal,
+    TryReward,
+)
 
 BACKWARDS = SetGoal(kind="set_goal", description="run backwards while juggling", target=0.5)
 ASK = Ask(kind="ask", reason="stuck")
@@ -45,7 +54,7 @@ MEASURED = GoalAnswer(
     provider="library",
     failures=(Failure(provider="claude", kind="refusal", message="the model declined"),),
     usage=Usage(attempts=1, usd=0.25),
-    exchanges=(Exchange(model="m", prompt="asked", response="said"),),
+    exchanges=(Exchange(model="m", system="the rules", prompt="asked", response="said"),),
 )
 
 
@@ -260,7 +269,9 @@ def test_a_no_and_its_reason_are_in_the_log_and_reach_the_next_author(make, monk
     h.at = {2: [sends(BACKWARDS)], 8: [sends(no)], 10: [sends(ASK)]}
     h.go()
     why = "a person says no: it drags a leg"
-    assert logged(h, "rejected") == [{"adaptation": 1, "what": "reward", "why": why}]
+    assert logged(h, "rejected") == [
+        {"adaptation": 1, "what": "reward", "by": "person", "why": why}
+    ]
     (remembered,) = author.asked[2][1]["memory"]
     assert (remembered["name"], remembered["outcome"]) == ("right", "lost")
     assert remembered["reason"] == why
@@ -305,11 +316,93 @@ def test_the_question_for_a_goals_measure_is_in_the_log_with_its_answer(make):
     (exchange,) = logged(h, "exchange")
     assert exchange["question"] == json.loads(json.dumps(author.asked[0][1]))
     assert exchange["answer"]["program"] == MEASURED.program
+    told = hashlib.sha256(b"the rules").hexdigest()
     assert exchange["exchanges"] == [
         {"model": "m", "prompt": "asked", "response": "said", "stop_reason": ""}
+        | {"system_sha256": told}
     ]
+    assert logged(h, "prompt") == [{"sha256": told, "text": "the rules"}]
     assert exchange["usage"]["usd"] == 0.25
     assert replay_decisions(h.run_dir.path) == 0
+
+
+def test_what_an_author_is_told_every_time_is_in_the_log_once(make):
+    answered = Answered("/v1/goals", MEASURED)
+    h, _ = make((4, answered), (8, answered))
+    h.at = {2: [sends(BACKWARDS)], 6: [sends(BACKWARDS)]}
+    h.go()
+    assert len(logged(h, "exchange")) == 2
+    assert len(logged(h, "prompt")) == 1
+
+
+def test_the_log_says_whose_measure_a_goal_has(make):
+    h, _ = make((4, Answered("/v1/goals", MEASURED)))
+    h.at = {2: [sends(BACKWARDS)]}
+    h.go()
+    assert [each["by"] for each in logged(h, "goal")] == ["author"]
+    h, _ = make((4, Answered("/v1/goals", MEASURED)), adapt="approve")
+    h.at = {2: [sends(BACKWARDS)], 5: [sends(Approve(kind="approve", adaptation=1))]}
+    h.go()
+    assert [each["by"] for each in logged(h, "goal")] == ["person"]
+
+
+OWN = SetGoal(
+    kind="set_goal",
+    description="go left",
+    fitness=FitnessProgram(program="def fitness(state, action):\n    return -state.x\n"),
+)
+
+
+def modes(h, command):
+    """Return whether the run adapts before a command and after it."""
+    seen = []
+    h.at = {
+        2: [lambda h: seen.append(h.run.adaptation.mode), sends(command)],
+        4: [lambda h: seen.append(h.run.adaptation.mode)],
+    }
+    h.go()
+    return seen
+
+
+@pytest.mark.parametrize("command", [OWN, BACKWARDS], ids=["measured", "in words"])
+def test_a_run_of_which_nobody_said_if_it_adapts_does_so_from_its_first_goal_on(make, command):
+    h, author = make((3, Answered("/v1/goals", MEASURED)), adapt="off", adapts_with_goal=True)
+    assert modes(h, command) == ["off", "auto"]
+    assert h.answers[0].detail.endswith("; the run adapts from now on")
+    # Candidates are asked for as soon as it is known how the goal is measured.
+    assert [path for path, _ in author.asked][-1] == "/v1/rewards"
+
+
+def test_a_goal_turns_nothing_on_that_was_turned_off(make):
+    h, _ = make(adapt="off")
+    assert modes(h, OWN) == ["off", "off"]
+    assert h.answers[0].detail == "the goal is set; it is only measured until the run adapts"
+    off, _ = make(adapt="off", adapts_with_goal=True)
+    said = SetAdapt(kind="set_adapt", mode="off")
+    off.at = {1: [sends(said)], 2: [sends(OWN)]}
+    off.go()
+    assert off.run.adaptation.mode == "off"
+
+
+@pytest.mark.parametrize("command", [OWN, BACKWARDS], ids=["measured", "in words"])
+def test_a_goal_turns_adapting_on_in_every_life_of_a_run(make, tmp_path, command):
+    answers = (3, Answered("/v1/goals", MEASURED)), (20, wrote(written("centre", CENTRE)))
+    off = {"adapt": "off", "adapts_with_goal": True, "checkpoint_every_updates": 100}
+
+    def begin(name):
+        h, _ = make(*answers, directory=tmp_path / name, **off)
+        h.at = {2: [unless_done(command)]}
+        return h
+
+    alone, killed = begin("alone"), begin("killed")
+    alone.go()
+    killed.at[10] = [die]
+    with pytest.raises(Killed):
+        killed.go()
+    again = begin("killed")
+    again.go()
+    assert again.run.adaptation.mode == "auto"
+    assert again.digest() == alone.digest()
 
 
 def measured_after_a_yes(make, directory, *script, kill=None):

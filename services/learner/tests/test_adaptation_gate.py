@@ -51,3 +51,19 @@ def test_steps_whose_fields_are_no_numbers_are_held_against_nobody(toy_task):
     assert check_reward(
         reward("1.0 - np.square(state.x)"), toy_task, (), diverged, gamma=0.99
     ).accepted
+
+
+@pytest.mark.parametrize("body", ["0.0 * state.x", "3.0 + 0.0 * state.x"])
+def test_a_reward_that_is_the_same_everywhere_is_refused(toy_task, body):
+    for recordings in ((), FAR):
+        checked = check_reward(reward(body), toy_task, FAR, recordings, gamma=0.99)
+        assert (checked.accepted, checked.tier) == (False, "dry_run")
+        assert "whatever the state and the action are" in checked.message
+
+
+def test_a_reward_that_pays_where_recordings_go_is_no_constant(toy_task):
+    """Made-up positions are standard normal, and never at 8; FAR has some up to 9."""
+    body = reward("np.where(state.x > 8.0, 1.0, 0.0)")
+    near = [recorded([0.1, 0.2])]
+    assert not check_reward(body, toy_task, (), near, gamma=0.99).accepted
+    assert check_reward(body, toy_task, (), FAR, gamma=0.99).accepted

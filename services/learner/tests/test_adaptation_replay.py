@@ -4,9 +4,13 @@ import math
 
 import msgspec
 import pytest
+from fastapi.testclient import TestClient
 
 from websim.programs import ProgramSchema, compile_program
 from websim.service.errors import UserError
+from websim.service.http import make_app
+from websim_learner.adaptation import view as view_module
+from websim_learner.adaptation.books import LazyLog
 from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog
 from websim_learner.adaptation.points import ComponentTally, EvalPoint
 from websim_learner.adaptation.preference import Preference, Ranked, judge
@@ -23,8 +27,11 @@ from websim_learner.adaptation.rows import (
     from_values,
 )
 from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
+from websim_learner.adaptation.state import AdaptState
 from websim_learner.adaptation.triggers import find_trigger
 from websim_learner.adaptation.verdicts import TrialSettings, decide, halve
+from websim_learner.adaptation.view import AdaptationView
+from websim_learner.api import add_adaptation_routes
 
 SOURCE = "def reward(state, action):\n    return state.x\n"
 SCHEMA = SchemaValues(fields={"x": 0}, action_dim=1)
@@ -278,3 +285,55 @@ def test_values_come_back_as_they_were_written(values):
 def test_values_of_another_kind_are_refused():
     with pytest.raises(msgspec.ValidationError):
         from_values(as_values(round_row()[1]), DecisionValues)
+
+
+@pytest.fixture
+def view(tmp_path):
+    """What HTTP threads are told of the log in tmp_path."""
+    log = LazyLog(tmp_path / LOG_NAME)
+    made = AdaptationView(AdaptState(), None, None, log, None)
+    return lambda: (log.open(), made)[1]
+
+
+def http_of(view):
+    app = make_app("learner", "0")
+    add_adaptation_routes(app, view)
+    return TestClient(app, base_url="http://127.0.0.1")
+
+
+def test_decisions_come_out_again_over_http(write, view):
+    write(decision_row(), round_row(stay=["b"]), ("adopted", {"a": 1}))
+    told = http_of(view()).get("/v1/adaptations/replay").json()
+    assert (told["rows"], told["problem"]) == (3, "")
+    assert [(each["n"], each["kind"], each["same"]) for each in told["decisions"]] == [
+        (1, "decision", True),
+        (2, "round", False),
+    ]
+    assert (told["decisions"][1]["decided"], told["decisions"][1]["again"]) == (
+        "round 1: b of 3 stay",
+        "a of 3 stay",
+    )
+
+
+def test_a_run_without_a_log_has_decided_nothing(view):
+    assert view().replay().model_dump() == {"rows": 0, "decisions": [], "problem": ""}
+
+
+def test_a_log_that_was_changed_meanwhile_is_told_of(write, view, tmp_path):
+    write(decision_row(), round_row())
+    opened = view()
+    path = tmp_path / LOG_NAME
+    path.write_bytes(path.read_bytes().replace(b'"env_steps":9000', b'"env_steps":9001', 1))
+    assert "row 1 was changed after it was written" in opened.replay().problem
+
+
+def test_decisions_are_made_again_for_one_caller_at_a_time_and_not_for_ever(
+    write, view, monkeypatch
+):
+    write(decision_row())
+    opened = view()
+    http = http_of(opened)
+    with opened._replaying:
+        assert http.get("/v1/adaptations/replay").status_code == 503
+    monkeypatch.setattr(view_module, "REPLAY_S", -1.0)
+    assert "there was time for 0 of 1 rows" in http.get("/v1/adaptations/replay").json()["problem"]

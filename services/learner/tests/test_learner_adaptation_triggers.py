@@ -131,15 +131,28 @@ def test_the_schedule_counts_from_the_last_end():
     assert find(points, state=state, now=10**9) is None
 
 
-def test_cool_down_and_cap_silence_all_but_guards():
+LOUD = series([1.0] * 4, value_loss=[1.0, 1.0, 1.0, 11.0])
+
+
+def test_the_cool_down_silences_all_but_guards():
     cooling = TriggerState(last_end_env_steps=0)
     assert find(series(FLAT), state=cooling, now=99_999) is None
     assert find(series(FLAT), state=cooling, now=100_000).kind == "stagnation"
+    assert find(LOUD, state=cooling).what == "value_loss"
+
+
+def test_the_cap_silences_what_would_ask_for_another_reward_guards_too():
+    spent, left = TriggerState(adaptations=8), TriggerState(adaptations=7)
+    for points, what in [(series(FLAT), "stagnation"), (LOUD, "value_loss")]:
+        assert find(points, state=left).what == what
+        assert find(points, state=spent) is None
+
+
+def test_what_takes_back_or_puts_back_is_bound_by_no_cap():
     spent = TriggerState(adaptations=8)
-    assert find(series(FLAT), state=spent) is None
-    loud = series([1.0] * 4, value_loss=[1.0, 1.0, 1.0, 11.0])
-    assert find(loud, state=cooling).what == "value_loss"
-    assert find(loud, state=spent).what == "value_loss"
+    assert find(LOUD, baseline=make_point(0, 1.0), state=spent).what == "value_loss"
+    lost = series([1.0, 5.0, 5.0, 3.9, 3.9])
+    assert find(lost, state=spent).what == "collapsed"
 
 
 def test_a_loss_that_is_next_to_nothing_does_not_explode():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from staging import Killed, die
@@ -92,6 +93,19 @@ def test_a_run_asks_for_a_change_by_the_clock_where_it_is_told_to(make):
     assert (first["trigger"]["kind"], first["env_steps"]) == ("schedule", 1_536)
     assert "1,536 steps since the last adaptation" in first["trigger"]["sentence"]
     assert replay_decisions(h.run_dir.path) == 0
+
+
+def spend(h):
+    """Let a run have had all the adaptations that it may have."""
+    state = h.run.adaptation
+    state.triggers = msgspec.structs.replace(state.triggers, adaptations=8)
+
+
+def test_a_guard_asks_for_nothing_once_the_cap_is_reached(make):
+    h = make(ppo={"init_log_std": -4.0, "learning_rate": 1e-5})
+    h.at = {1: [spend]}
+    h.go()
+    assert kinds(h) == []
 
 
 @pytest.mark.parametrize(("log_std", "what"), [(-3.0, []), (-4.0, ["entropy"])])
@@ -234,10 +248,8 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
     assert digests["learned"] != digests["before"]
     assert digests["after"] == digests["before"]
     assert h.branch.reward.id == "task"
-    assert [row["kind"] for row in rows(h) if row["kind"] != "trigger"] == [
-        "adopted",
-        "rolled_back",
-    ]
+    decided = [(row["kind"], row["values"]["by"]) for row in rows(h) if row["kind"] != "trigger"]
+    assert decided == [("adopted", "person"), ("rolled_back", "person")]
 
 
 def test_who_takes_back_what_is_taken_back_already_is_told_so(make):
@@ -273,7 +285,7 @@ def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(m
     h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
     h.go()
     back = next(row for row in rows(h) if row["kind"] == "rolled_back")
-    assert back["values"]["reward_id"] == "task"
+    assert (back["values"]["reward_id"], back["values"]["by"]) == ("task", "guard")
     assert back["values"]["why"].startswith("Since the adoption fitness changed by -")
     assert back["env_steps"] - 20 * STEPS <= 300_000
     assert h.branch.reward.id == "task"
@@ -584,3 +596,12 @@ def test_a_reward_that_leads_away_from_the_best_policy_twice_gives_way(make):
     h.go()
     told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
     assert told[:3] == ["restored", "restored", "answer"]
+
+
+def test_it_is_put_back_again_and_again_where_no_adaptation_is_left(make):
+    h = make(total_steps=40 * STEPS, eval_episodes=40)
+    h.at = {update: [ruin] for update in range(17, 33)} | {1: [spend]}
+    h.go()
+    told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
+    assert told[:2] == ["restored", "restored"]
+    assert "answer" not in told

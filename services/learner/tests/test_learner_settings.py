@@ -286,6 +286,17 @@ def test_streams_do_not_overlap_and_repeat():
     assert derived_seed(1, Stream.TRAINING_SESSION) != derived_seed(1, Stream.EVALUATION_SESSION)
 
 
+@pytest.mark.parametrize(
+    ("argv", "follows"),
+    [([], True), (["--adapt", "off"], False), (["--adapt", "approve"], False),
+     (["--goal", "hop"], False)],
+)  # fmt: skip
+def test_a_goal_that_comes_later_turns_adapting_on_where_nobody_said_a_word(
+    tmp_path, argv, follows
+):
+    assert configure(tmp_path, *argv).adapts_with_goal == follows
+
+
 def test_a_run_that_adapts_may_do_so_by_the_clock(tmp_path):
     assert configure(tmp_path, "--adapt", "auto").adapt_every_steps == 0
     asked = ("--adapt-every-steps", "200000")

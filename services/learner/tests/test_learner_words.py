@@ -122,7 +122,7 @@ def test_a_no_leaves_the_goal_as_it_was(make, claude):
     assert of_kind(h, "goal") == []
     (rejected,) = of_kind(h, "rejected")
     why = "a person says no: not that"
-    assert rejected["values"] == {"adaptation": 1, "what": "goal", "why": why}
+    assert rejected["values"] == {"adaptation": 1, "what": "goal", "by": "person", "why": why}
 
 
 def test_in_auto_mode_the_measure_holds_at_once_and_rewards_are_tried(make, claude):

@@ -8,7 +8,7 @@ from fastapi import Body, FastAPI, HTTPException, Path, Query, Response
 
 from websim.service.errors import UserError
 from websim_learner.adaptation.shelf import Clips
-from websim_learner.adaptation.view import AdaptationView, GoalView, RewardsView
+from websim_learner.adaptation.view import AdaptationView, GoalView, ReplayView, RewardsView
 from websim_learner.control import (
     Applied,
     Command,
@@ -90,7 +90,7 @@ def add_run_routes(
 
 
 def add_adaptation_routes(app: FastAPI, adaptation: AdaptationView) -> None:
-    """Add `/v1/rewards`, `/v1/goal`, `/v1/adaptations` and the clips of their trials."""
+    """Add `/v1/rewards`, `/v1/goal`, `/v1/adaptations`, their replay, and clips of trials."""
     clips_schema = _describe(app, Clips)
 
     @app.get("/v1/rewards", tags=["adaptation"])
@@ -110,6 +110,17 @@ def add_adaptation_routes(app: FastAPI, adaptation: AdaptationView) -> None:
     ) -> list[dict[str, Any]]:
         """Answer the rows of the log of adaptations beyond number `after`."""
         return adaptation.rows(after, limit)
+
+    @app.get("/v1/adaptations/replay", tags=["adaptation"])
+    def get_replay() -> ReplayView:
+        """Make every decision of the run again from its log alone; answer how they compare.
+
+        It takes up to half a minute; 503 while another one is under way.
+        """
+        try:
+            return adaptation.replay()
+        except BlockingIOError:
+            raise HTTPException(503, "decisions are being checked already; ask again") from None
 
     @app.get(
         "/v1/adaptations/{number}/clips",

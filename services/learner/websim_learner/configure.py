@@ -53,6 +53,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         if kept.eval_every_updates_adapting is None:
             # A run from before there was such a setting goes on as it began.
             config = msgspec.structs.replace(config, eval_every_updates_adapting=None)
+        if not kept.adapts_with_goal:
+            config = msgspec.structs.replace(config, adapts_with_goal=False)
         others = [
             name
             for name in RunConfig.__struct_fields__
@@ -164,6 +166,7 @@ def _asked(settings: TrainSettings) -> RunConfig:
         ppo=ppo,
         reward_source=_reward_source(settings),
         adapt=adapt,
+        adapts_with_goal=settings.adapt is None and adapt == "off",
         goal=settings.goal,
         target=settings.target,
         adapt_every_steps=_adapt_every_steps(settings, adapt),

@@ -42,6 +42,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     reward_source: str | None = None
     """The reward program the run started with; None is the task's own reward."""
     adapt: AdaptMode = "off"
+    adapts_with_goal: bool = False
+    """Whether a goal that is set later turns adapting on: nobody has said if the run adapts."""
     goal: str | None = None
     """What the run is for, in words; None: the task's own purpose."""
     target: float | None = None

@@ -52,7 +52,7 @@ class TrainSettings(ServiceSettings):
     """Train on the reward program in this file, not on the task's own reward."""
     adapt: AdaptMode | None = None
     """Whether the run adapts its own training: auto, approve (nothing is adopted without a yes) or
-    off; off when not given, or auto with --goal."""
+    off; when not given off until a goal is set, by --goal or later, and auto from then on."""
     goal: str | None = Field(None, min_length=1, max_length=MAX_GOAL)
     """What the run is for, in words; the task's own purpose when not given."""
     target: float | None = Field(None, allow_inf_nan=False)

@@ -64,7 +64,9 @@ def test_good_candidates_come_back_checked(api, generator):
     assert first.verdict.components == ("speed", "effort")
     assert first.provenance.message_id == "msg_01"
     assert answer.usage.output_tokens == 900
-    assert json.loads(answer.exchanges[0].prompt)["request"]["goal"] == "run forward"
+    (exchange,), (request,) = answer.exchanges, api.requests
+    assert json.loads(exchange.prompt)["request"]["goal"] == "run forward"
+    assert exchange.system == "\n\n".join(block["text"] for block in request["system"])
 
 
 def test_a_refused_candidate_goes_back_once_with_the_gates_message(api, generator):

@@ -155,6 +155,8 @@ class Exchange(Answer):
     """One prompt and its response, for the log of who decided what on which grounds."""
 
     model: str
+    system: str
+    """What comes before every prompt: the rules and the task."""
     prompt: str
     response: str
     stop_reason: str

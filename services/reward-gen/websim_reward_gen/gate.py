@@ -106,11 +106,7 @@ def _number_issues(program: Program, trial: DryRun) -> Iterable[IssueView]:
     scale = trial.scales["total"]
     reads = bool(program.fields) or program.reads_action
     if trial.constant and (program.kind == "reward" or not reads):
-        yield _issue(
-            "unchanging",
-            f"the total is {scale.mean:.4g} whatever the state and the action are, so nothing can "
-            "be learned from it; let it depend on a field",
-        )
+        yield _issue("unchanging", trial.unchanging)
     elif program.kind not in BOOLEAN_KINDS and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
         yield _issue(
             "scale",

@@ -5,6 +5,7 @@ import { goal, link, over, status } from "./live/store";
 import { chosenAdaptation, OUTCOME_LOOKS, PendingAnswer } from "./steer/candidates";
 import { AdaptChoice, onlyMeasures } from "./steer/goal";
 import { history } from "./steer/history";
+import { checkDecisions } from "./steer/replay";
 import type { Adaptation, Step } from "./steer/log";
 import { rewardsTab } from "./steer/rewards";
 import { drawer } from "./ui/drawer";
@@ -76,7 +77,19 @@ function GoalCard() {
         <Button onClick={() => (drawer.value = "goal")}>
           <Icon name="goal" /> {over.value ? "Show" : "Change"}
         </Button>
-        {idle && <AdaptChoice run={action.run} modes={MODES} />}
+        {idle ? (
+          <AdaptChoice run={action.run} modes={MODES} />
+        ) : (
+          history.value.adaptations.length > 0 && (
+            <Button
+              class="small"
+              title="Make every decision again from the log alone, and compare"
+              onClick={() => void action.run(checkDecisions, "makes every decision again")}
+            >
+              Check decisions
+            </Button>
+          )
+        )}
       </div>
     </div>
   );

@@ -210,12 +210,14 @@ class Adapter(Steered):
                 number = values.get("adaptation", 0)
                 self.state.adaptations = max(self.state.adaptations, number)
                 self.examiner.set_goal(goal, self._branch.client.task)
-                self._begin_goal(goal)
+                self._adapt_with_goal(values.get("adapts", False))
+                self._begin_goal(goal, values.get("by", "person"))
             case "goal_asked":
                 # It is asked anew when the journal is behind, unless that holds what came of it.
                 self.state.asked_goal = values["description"]
                 self.state.goal_target = values["target"]
                 self.questions.forget()
+                self._adapt_with_goal(values.get("adapts", False))
             case "goal_refused":
                 self._refuse_goal(values["message"])
             case "ask":
@@ -236,7 +238,7 @@ class Adapter(Steered):
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":
-                self._roll_back("a person takes it back")
+                self._roll_back("a person takes it back", "person")
             case "approve":
                 self._approve(values["name"], compared=values.get("compared", False))
             case "reject":
@@ -246,6 +248,6 @@ class Adapter(Steered):
                 self._reject(number, what, values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
-                self._turn(ranges, values["difficulty"], "a person turns them")
+                self._turn(ranges, values["difficulty"], "a person turns them", "person")
             case "adapt_mode":
                 self._set_mode(values["mode"], values.get("trying", False))

@@ -9,6 +9,7 @@ from websim_learner.adaptation.core import AdapterCore
 from websim_learner.adaptation.guards import peak_of
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
+from websim_learner.adaptation.rows import By
 from websim_learner.adaptation.signals import after_restored, after_rollback, without_adoption
 from websim_learner.adaptation.state import MAX_POINTS, RewardEntry
 from websim_learner.adaptation.trend import mean_of
@@ -55,7 +56,7 @@ class Adoptions(AdapterCore):
         self._remember_by_hand(reward)
         reward.close()
         policy = replace(before, reward_source=source)
-        self._adopt(policy, baseline, preferred, "a person adopts it")
+        self._adopt(policy, baseline, preferred, "a person adopts it", "person")
         self._begin_probation(overruled=overruled)
         return self._branch.reward.id
 
@@ -67,7 +68,12 @@ class Adoptions(AdapterCore):
             ))  # fmt: skip
 
     def _adopt(
-        self, policy: PolicyState, baseline: EvalPoint, preferred: Preference | None, why: str
+        self,
+        policy: PolicyState,
+        baseline: EvalPoint,
+        preferred: Preference | None,
+        why: str,
+        by: By,
     ) -> None:
         state = self.state
         before = self._branch.reward.id
@@ -81,7 +87,9 @@ class Adoptions(AdapterCore):
             # Where a person judges there is no probation: no number overrules their yes.
             state.baseline, state.preference = baseline, preferred
         fitness = mean_of(baseline.fitness)
-        values = {"reward_id": after, "before": before, "why": why, "fitness": fitness}
+        values = {
+            "reward_id": after, "before": before, "by": by, "why": why, "fitness": fitness
+        }  # fmt: skip
         self.books.row("adopted", values)
         self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
 
@@ -107,9 +115,9 @@ class Adoptions(AdapterCore):
                 f"{reward[:60]} is not in force, {in_force} is", "See `websim rewards list`."
             )
         self.books.journal("rollback", {})
-        return self._roll_back("a person takes it back")
+        return self._roll_back("a person takes it back", "person")
 
-    def _roll_back(self, why: str) -> str:
+    def _roll_back(self, why: str, by: By) -> str:
         state = self.state
         undone = self._branch.reward.id
         self.policies.roll_back(self._branch)
@@ -120,7 +128,7 @@ class Adoptions(AdapterCore):
         state.baseline = state.preference = None
         state.points = []
         state.triggers = after_rollback(state.triggers, self._ledger.env_steps)
-        values = {"reward_id": after, "undone": undone, "why": why}
+        values = {"reward_id": after, "undone": undone, "by": by, "why": why}
         self.books.row("rolled_back", values)
         self.books.tell("rolled_back", f"{undone} is taken back, {after} is in force: {why}")
         return after
@@ -154,7 +162,10 @@ class Adoptions(AdapterCore):
         again = msgspec.structs.replace(best, update=update, env_steps=env_steps)
         state.points = [*state.points, again][-MAX_POINTS:]
         state.triggers = after_restored(state.triggers)
-        values = {"peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness), "why": why}
+        values = {
+            "peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness),
+            "by": "guard", "why": why,
+        }  # fmt: skip
         self.books.row("restored", values)
         told = f"the policy of {best.env_steps:,} steps is put back: {why}"
         self.books.tell("restored", told, **values)

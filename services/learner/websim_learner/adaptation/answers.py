@@ -112,6 +112,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt and its response, for the log of who decided what on which grounds."""
 
     model: str
+    system: str = ""
+    """What comes before every prompt: the same for all of a task."""
     prompt: str
     response: str
     stop_reason: str = ""

@@ -1,5 +1,6 @@
 """What the adapter writes down: the hash-chained log, the journal, and words for people."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from websim_learner.adaptation.state import AdaptState
 from websim_learner.ledger import Ledger
 from websim_learner.records import AdaptationEvent, AdaptationRecord
 
+MAX_PROMPT = 65_536
+"""Characters of a system prompt that the log keeps; reward-gen's have some 10,000."""
+
 
 class LazyLog:
     """The log, made when the first row is written: a run that does not adapt has none."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._log: AdaptationLog | None = None
 
     def open(self) -> None:
@@ -28,8 +32,8 @@ class LazyLog:
         Raises:
             UserError: a row is broken or was changed.
         """
-        if self._path.exists():
-            self._log = AdaptationLog(self._path)
+        if self.path.exists():
+            self._log = AdaptationLog(self.path)
 
     @property
     def position(self) -> int:
@@ -41,8 +45,13 @@ class LazyLog:
     ) -> None:
         """Write a row; it is on disk then."""
         if self._log is None:
-            self._log = AdaptationLog(self._path)
+            self._log = AdaptationLog(self.path)
         self._log.append(kind, update, env_steps, adaptation, values)
+
+    def holds(self, kind: str, name: str, value: str) -> bool:
+        """Return whether a row of a kind has a value, in whatever life it was written."""
+        rows = self.rows(0, self.position)
+        return any(row["kind"] == kind and row["values"].get(name) == value for row in rows)
 
     def rows(self, after: int, limit: int) -> list[Row]:
         """Return rows with n > `after`, at most `limit`."""
@@ -86,6 +95,17 @@ class Books:
         plain = as_values(values) if isinstance(values, msgspec.Struct) else values
         self._log.append(kind, update, env_steps, self._adaptation, plain)
         self.state.log_rows = self._log.position
+
+    def note_prompt(self, text: str) -> str:
+        """Keep what an author is told with every question in a row "prompt", once a run.
+
+        Returns:
+            The SHA-256 of the whole text; of a longer one its first MAX_PROMPT characters are kept.
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if not self._log.holds("prompt", "sha256", digest):
+            self.row("prompt", {"sha256": digest, "text": text[:MAX_PROMPT]})
+        return digest
 
     def journal(self, kind: str, values: dict[str, Any]) -> None:
         """Note what came from outside, before it takes effect."""

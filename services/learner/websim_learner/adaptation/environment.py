@@ -26,7 +26,7 @@ from websim_learner.adaptation.curriculum import (
 from websim_learner.adaptation.examiner import point_of
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.rows import DifficultyValues, EnvironmentValues
+from websim_learner.adaptation.rows import By, DifficultyValues, EnvironmentValues
 from websim_learner.adaptation.state import Waiting
 from websim_learner.adaptation.triggers import progress
 from websim_learner.evaluation import Evaluation
@@ -56,9 +56,9 @@ class Environments(Adoptions):
             wanted = ranges_at(knobs, difficulty)
         ranges = as_ranges(knobs, wanted)
         self.books.journal("knobs", {"ranges": ranges, "difficulty": difficulty})
-        return self._turn(ranges, difficulty, "a person turns them")
+        return self._turn(ranges, difficulty, "a person turns them", "person")
 
-    def _turn(self, ranges: Ranges, difficulty: float | None, why: str) -> str:
+    def _turn(self, ranges: Ranges, difficulty: float | None, why: str, by: By) -> str:
         state = self.state
         for branch in self._branches:
             branch.turn_knobs(ranges)
@@ -67,7 +67,7 @@ class Environments(Adoptions):
             state.difficulty = difficulty
         state.at_difficulty = []
         text = f"difficulty {state.difficulty:g}" if difficulty is not None else _in_words(ranges)
-        values = {"ranges": dict(ranges), "difficulty": difficulty, "why": why}
+        values = {"ranges": dict(ranges), "difficulty": difficulty, "by": by, "why": why}
         self.books.row("knobs", values)
         self.books.tell("knobs", f"{text}: {why}", **values)
         return text
@@ -143,15 +143,15 @@ class Environments(Adoptions):
             text = f"{share:.0%} of the environments get {task}" if share else f"no more of {task}"
             self._ask_for(f"{text}: {why}", task=task, share=share)
         else:
-            self._give(task, share, why)
+            self._give(task, share, why, "curriculum")
 
-    def _give(self, task: str, share: float, why: str) -> str:
+    def _give(self, task: str, share: float, why: str, by: By) -> str:
         self.state.at_difficulty = []
         try:
             text = self.tasks.give(task, share)
         except UserError as error:
             return self._refused(task, error)
-        values = {"others": dict(self.tasks.others), "why": why}
+        values = {"others": dict(self.tasks.others), "by": by, "why": why}
         self.books.row("tasks", values)
         self.books.tell("tasks", f"{text}: {why}", **values)
         return text
@@ -191,7 +191,8 @@ class Environments(Adoptions):
     def _change(self, ranges: Ranges, difficulty: float | None, why: str) -> None:
         """Turn knobs, or ask for a yes."""
         if not self._asks_first:
-            self._turn(ranges, difficulty, why)
+            # Only whoever writes names ranges without a difficulty.
+            self._turn(ranges, difficulty, why, "author" if difficulty is None else "curriculum")
             return
         text = _in_words(ranges) if difficulty is None else f"difficulty {difficulty:g}"
         self._ask_for(f"{text}: {why}", ranges=dict(ranges), difficulty=difficulty)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from websim.programs import ProgramError, ProgramSchema, compile_program
-from websim.programs.dryrun import ROWS, dry_run
+from websim.programs.dryrun import ROWS, DryRun, dry_run
 from websim.programs.guard import REWARD_LIMIT
 from websim.programs.risks import riskiest
 from websim.programs.sandbox import SandboxedProgram, SandboxError
@@ -89,7 +89,7 @@ def check_reward(
             scale = trial.scales.get("total")
             if not problem and scale and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
                 problem = f"the total is beyond {REWARD_LIMIT:g} on ordinary inputs; scale it"
-            problem = problem or _problem_on(recorded, confined)
+            problem = problem or _problem_on(recorded, confined, trial)
             if problem:
                 return Checked(
                     accepted=False,
@@ -114,10 +114,11 @@ def check_reward(
     )
 
 
-def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram) -> str:
+def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram, trial: DryRun) -> str:
     """Return what is wrong with a reward's numbers over recorded steps; empty: nothing.
 
-    Steps whose own fields are no numbers, where an engine diverged, are held against nobody.
+    Steps whose own fields are no numbers, where an engine diverged, are held against nobody. What
+    made-up inputs are too small to meet, recorded ones may: then its total is no constant.
     """
     totals = [np.zeros(0)]
     for each in recorded:
@@ -132,4 +133,6 @@ def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram) -> st
         return f"the total is NaN or infinite for {bad} of {len(total)} recorded steps; {remedy}"
     if len(total) and max(abs(total.mean()), total.std()) > REWARD_LIMIT:
         return f"the total is beyond {REWARD_LIMIT:g} on recorded steps; scale it"
+    if trial.constant and (total == total[:1]).all():
+        return trial.unchanging
     return ""

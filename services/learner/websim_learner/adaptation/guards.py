@@ -1,4 +1,4 @@
-"""Guards: signs that learning breaks or that a reward is hacked. They speak at any time, once."""
+"""Guards: signs that learning breaks or that a reward is hacked. Each speaks once a change."""
 
 import math
 import statistics

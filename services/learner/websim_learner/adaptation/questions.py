@@ -4,9 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
-from websim_learner.adaptation.answers import GoalAnswer, RewardAnswer
+from websim_learner.adaptation.answers import Exchange, GoalAnswer, RewardAnswer
 from websim_learner.adaptation.author import Author, AuthorFailed
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.curriculum import Ranges
@@ -188,9 +190,15 @@ class Questions:
             "not_understood": body.not_understood,
             "failures": body.failures,
             "usage": body.usage,
-            "exchanges": body.exchanges,
+            "exchanges": [self._noted(each) for each in body.exchanges],
         }
         self._books.row("exchange", {**shared, **more})
+
+    def _noted(self, exchange: Exchange) -> dict[str, Any]:
+        """Return an exchange as the log has it: its system prompt is there once."""
+        values = msgspec.structs.asdict(exchange)
+        system = values.pop("system")
+        return values | {"system_sha256": self._books.note_prompt(system) if system else ""}
 
     def _failed(self, failed: AuthorFailed, state: AdaptState) -> Proposal | GoalRefused | None:
         """Return what comes of a question without an answer.

@@ -5,7 +5,8 @@ do not lead to.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,8 +58,7 @@ def replay_decisions(run_dir: Path) -> int:
         UserError: there is no log, or it was changed.
     """
     rows = read_rows(run_dir / LOG_NAME)
-    verify(rows)
-    replayed = [again for row in rows if (again := _replay(row)) is not None]
+    replayed = decide_again(rows)
     print(f"{'row':>5}  {'adaptation':>10}  {'kind':<9} {'same':<4} decided")
     for item in replayed:
         print(
@@ -74,6 +74,29 @@ def replay_decisions(run_dir: Path) -> int:
             )
             return 1
     return 0
+
+
+def decide_again(rows: Sequence[Row], until_s: float = math.inf) -> list[Replayed]:
+    """Return the decisions of a log, made again, in order.
+
+    Args:
+        rows: all of the log.
+        until_s: when to give up, by the monotonic clock.
+
+    Raises:
+        UserError: the log was changed, a row cannot be read, or there is no time.
+    """
+    verify(rows)
+    replayed = []
+    for row in rows:
+        if time.monotonic() > until_s:
+            raise UserError(
+                f"there was time for {row['n'] - 1:,} of {len(rows):,} rows",
+                "`websim replay-decisions RUN` takes its time.",
+            )
+        if (again := _replay(row)) is not None:
+            replayed.append(again)
+    return replayed
 
 
 def _replay(row: Row) -> Replayed | None:

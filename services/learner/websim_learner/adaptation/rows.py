@@ -19,6 +19,12 @@ from websim_learner.adaptation.verdicts import Decision, TrialSettings
 
 T = TypeVar("T")
 
+By = Literal["person", "trial", "guard", "curriculum", "author", "run"]
+"""Who decided what a row tells of: a person's word or yes, what a trial measured, a guard, what is
+mastered or too hard, whoever writes rewards and measures, or the run where its measure failed. It
+is the value "by" of the rows adopted, rolled_back, restored, rejected, knobs, tasks and goal; those
+of earlier versions have none."""
+
 LANGUAGE = "language"
 """`refused_by` of a program that the compiler refuses, for which it can be asked again."""
 

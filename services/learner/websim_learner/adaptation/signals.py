@@ -22,7 +22,8 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_env_steps: int = 100_000
     """After an adaptation ended only guards speak, and a target that is reached."""
     max_adaptations: int = 8
-    """Per run; after them too."""
+    """Per run, those that a person asks for counted in. After them a run asks for no candidates: it
+    takes back, puts back and makes harder."""
     reached_in_a_row: int = 2
     """Evaluations at the target that make it reached."""
     success_target: float = 0.95

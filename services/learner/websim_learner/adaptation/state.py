@@ -104,6 +104,8 @@ class AdaptState(msgspec.Struct, kw_only=True):
     """Everything the adapter goes on from, but for policies and trajectories."""
 
     mode: AdaptMode = "off"
+    follows_goal: bool = False
+    """Whether the next goal turns adapting on, which nobody has said a word about."""
     goal: Goal = Goal()
     asked: Trigger | None = None
     """What candidates are being written for."""

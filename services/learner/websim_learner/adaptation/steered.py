@@ -9,7 +9,7 @@ from websim.service.errors import UserError
 from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.rows import YesValues
+from websim_learner.adaptation.rows import By, YesValues
 from websim_learner.adaptation.signals import Trigger
 from websim_learner.adaptation.state import Waiting
 from websim_learner.adaptation.unmeasured import Unmeasured
@@ -32,13 +32,26 @@ class Steered(Unmeasured):
         """
         if not description.strip():
             raise UserError("the goal is empty", "Say in words what is to be learned.")
+        adapts = self.state.follows_goal
         if measure is not None:
-            self._apply_goal(measure)
-            return "the goal is set"
-        self._ask_goal(description, target)
-        # No kill before the answer makes a person say it twice.
-        self.books.journal("goal_asked", {"description": description, "target": target})
-        return "asking how it is measured"
+            told = "the goal is set"
+            self._apply_goal(measure, "person", adapts=adapts)
+        else:
+            told = "asking how it is measured"
+            self._ask_goal(description, target)
+            # No kill before the answer makes a person say it twice.
+            asked = {"description": description, "target": target, "adapts": adapts}
+            self.books.journal("goal_asked", asked)
+            self._adapt_with_goal(adapts)
+        if adapts:
+            return f"{told}; the run adapts from now on"
+        only = self.state.mode == "off"
+        return f"{told}; it is only measured until the run adapts" if only else told
+
+    def _adapt_with_goal(self, adapts: bool) -> None:
+        """Adapt from now on, where a goal turns that on."""
+        if adapts:
+            self._set_mode("auto", trying=False)
 
     def _ask_goal(self, description: str, target: float | None) -> None:
         self.questions.ask_goal(description, self._branch.client.task)
@@ -61,7 +74,7 @@ class Steered(Unmeasured):
                 adaptation=self.state.adaptations, what="goal", sentence=sentence, goal=goal
             ))  # fmt: skip
             return
-        self._apply_goal(goal)
+        self._apply_goal(goal, "author")
 
     def _refuse_goal(self, message: str) -> None:
         """Go on for the goal there is: whoever was asked does not take the one in words."""
@@ -70,26 +83,30 @@ class Steered(Unmeasured):
         self.books.row("unanswered", {"path": "/v1/goals", "kind": "refused", "message": told})
         self.books.tell("unanswered", told)
 
-    def _apply_goal(self, goal: Goal) -> None:
+    def _apply_goal(self, goal: Goal, by: By, *, adapts: bool = False) -> None:
         """Judge by another goal from now on; results so far stay with theirs."""
         goal = msgspec.structs.replace(goal, n=self.state.goal.n + 1)
         self.examiner.set_goal(goal, self._branch.client.task)
         # Its measure may have waited under a number, since an answer that is in no journal.
-        number = {"adaptation": self.state.adaptations}
-        self.books.journal("goal", msgspec.to_builtins(goal) | number)
-        self._begin_goal(goal)
+        more = {"adaptation": self.state.adaptations, "by": by, "adapts": adapts}
+        self.books.journal("goal", msgspec.to_builtins(goal) | more)
+        self._adapt_with_goal(adapts)
+        self._begin_goal(goal, by)
 
-    def _begin_goal(self, goal: Goal, what: str = "goal") -> None:
+    def _begin_goal(self, goal: Goal, by: By, what: str = "goal") -> None:
         """Go on for a goal; what was asked, to be tried or proposed for the one before is void.
 
-        `what` was changed, for people.
+        Args:
+            goal: with its measure.
+            by: whose measure it is, or who has said yes to it.
+            what: was changed, for people.
         """
         state = self.state
         state.waiting = None
         self._answered("", f"the {what} was changed before a person chose")
         self._want_no_candidates()
         state.asked_goal = None
-        self._judge_by(goal)
+        self._judge_by(goal, by)
         words = goal.description or "the task as it is"
         self.books.tell("goal", f'goal: "{words}", {goal.in_words}')
         if state.mode != "off" and goal.kind != "task":
@@ -114,7 +131,7 @@ class Steered(Unmeasured):
         measure = f"the own fitness of {branch.client.task.id}"
         goal = Goal(n=state.goal.n + 1, fitness_description=measure)
         self.examiner.change_task(goal, branch.client.task)
-        self._begin_goal(goal, "task")
+        self._begin_goal(goal, "person", "task")
 
     def ask(self, reason: str) -> str:
         """Ask for candidates now."""
@@ -127,16 +144,14 @@ class Steered(Unmeasured):
 
     def _pull(self, trigger: Trigger) -> None:
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
-        if trigger.what == "collapsed":
-            times = self._restore_peak(trigger.sentence)
-            # Once may be chance; a reward that leads away from the same place again is at fault.
-            if times == 1 or (times is not None and not self._may_ask):
-                return
+        # Once may be chance; a reward that leads away from the same place again is at fault.
+        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence) == 1:
+            return
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
-            self._roll_back(trigger.sentence)
+            self._roll_back(trigger.sentence, "guard")
         elif trigger.kind == "target_reached":
             self._make_harder(trigger.numbers["target"], trigger.sentence)
-        else:
+        elif trigger.kind != "guard" or self._may_ask:
             self.state.adaptations += 1
             self.state.asked = trigger
             self.books.adapting = f"candidates are being written: {trigger.sentence}"
@@ -152,7 +167,7 @@ class Steered(Unmeasured):
         """Say yes to what waits."""
         waiting = self._waiting(adaptation)
         if waiting.goal is not None:
-            self._apply_goal(waiting.goal)
+            self._apply_goal(waiting.goal, "person")
             return "the goal is set"
         if waiting.what == "environment":
             self.books.journal("approve", {"adaptation": adaptation, "name": ""})
@@ -179,8 +194,8 @@ class Steered(Unmeasured):
             self.state.waiting = waiting.before
             why = "a person says yes"
             if waiting.task:
-                return self._give(waiting.task, waiting.share, why)
-            return self._turn(waiting.ranges, waiting.difficulty, why)
+                return self._give(waiting.task, waiting.share, why, "person")
+            return self._turn(waiting.ranges, waiting.difficulty, why, "person")
         policy, why = self.policies.proposed[chosen], "a person says yes"
         baseline = self._baseline()
         tried = waiting.points.get(chosen) if waiting is not None and compared else None
@@ -193,7 +208,7 @@ class Steered(Unmeasured):
             why += "; the policy goes on from where it is by now"
             policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
         self._answered(chosen, "a person chose otherwise")
-        self._adopt(policy, baseline, None, why)
+        self._adopt(policy, baseline, None, why, "person")
         self._begin_probation()
         return self._branch.reward.id
 
@@ -227,7 +242,8 @@ class Steered(Unmeasured):
     def _reject(self, adaptation: int, what: str, reason: str) -> None:
         why = f"a person says no{': ' + reason if reason else ''}"
         self._answered("", why)
-        self.books.row("rejected", {"adaptation": adaptation, "what": what, "why": why})
+        values = {"adaptation": adaptation, "what": what, "by": "person", "why": why}
+        self.books.row("rejected", values)
         self.books.tell("rejected", why)
 
     def set_mode(self, mode: Any) -> str:  # noqa: ANN401 - AdaptMode, checked by its sender
@@ -250,4 +266,4 @@ class Steered(Unmeasured):
             # The environment was changed before the trial, under the former mode; a life that
             # replays this before it does so here.
             self._follow_proposal()
-        self.state.mode = mode
+        self.state.mode, self.state.follows_goal = mode, False

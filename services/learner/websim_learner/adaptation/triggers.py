@@ -35,13 +35,16 @@ def find_trigger(
         settings: of the run.
         env_steps: training env steps of the run now.
     """
+    spent = state.adaptations >= settings.max_adaptations
     for guard in guards(points, baseline, preference, state, settings, env_steps):
-        if guard.what not in state.told:
+        # What puts something back costs no adaptation; any other guard asks for candidates.
+        puts_back = baseline is not None or guard.what == "collapsed"
+        if guard.what not in state.told and (puts_back or not spent):
             return guard
     # Harder before different: that needs no new reward, and is told once.
     if (reached := _target_reached(points, target, state, settings)) is not None:
         return reached
-    if state.adaptations >= settings.max_adaptations:
+    if spent:
         return None
     ended = state.last_end_env_steps
     if ended is not None and env_steps - ended < settings.cooldown_env_steps:

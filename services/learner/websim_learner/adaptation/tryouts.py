@@ -152,7 +152,7 @@ class Tryouts(Environments):
             adopted = True
             self._adopt(
                 outcome.policies[winner], outcome.points[CONTROL], verdicts[winner].preference,
-                decision.sentence,
+                decision.sentence, "trial",
             )  # fmt: skip
         self._end(sentence, adopted)
         if control is not None and not adopted:

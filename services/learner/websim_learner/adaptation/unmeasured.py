@@ -4,6 +4,7 @@ import msgspec
 
 from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.measure import MeasureFailed
+from websim_learner.adaptation.rows import By, as_values
 from websim_learner.adaptation.signals import after_goal
 from websim_learner.adaptation.tryouts import Tryouts
 
@@ -52,10 +53,10 @@ class Unmeasured(Tryouts):
         goal = msgspec.structs.replace(state.goal.without_measure(why), n=state.goal.n + 1)
         self.examiner.set_goal(goal, self._branch.client.task)
         state.measure_lost_at, _ = self.books.when
-        self._judge_by(goal)
+        self._judge_by(goal, "run")
         self.books.tell("goal", f'goal: "{goal.description}", {goal.trouble}')
 
-    def _judge_by(self, goal: Goal) -> None:
+    def _judge_by(self, goal: Goal, by: By) -> None:
         """Forget what was seen by another measure, and what was made of it."""
         state = self.state
         state.goal, state.points, state.at_difficulty = goal, [], []
@@ -63,4 +64,4 @@ class Unmeasured(Tryouts):
         state.triggers = after_goal(state.triggers)
         self.bank.clear()
         self._probed = False
-        self.books.row("goal", goal)
+        self.books.row("goal", as_values(goal) | {"by": by})

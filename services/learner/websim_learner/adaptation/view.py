@@ -1,16 +1,24 @@
 """How a run's adaptation stands, for people and pages; it only looks."""
 
 import math
+import threading
+import time
 from typing import Any
 
 from pydantic import BaseModel
 
+from websim.service.errors import UserError
 from websim_learner.adaptation.books import Books, LazyLog
+from websim_learner.adaptation.chain import Row, read_rows
 from websim_learner.adaptation.questions import Questions
+from websim_learner.adaptation.replay import decide_again
 from websim_learner.adaptation.rows import as_values
 from websim_learner.adaptation.shelf import Shelf
 from websim_learner.adaptation.state import AdaptState, Waiting
 from websim_learner.adaptation.trend import mean_of
+
+REPLAY_S = 30.0
+"""How long making decisions again may take: training goes on beside it, in the same process."""
 
 
 class RewardsView(BaseModel):
@@ -40,6 +48,30 @@ class GoalView(BaseModel):
     """Ranges of the knobs that were turned, which episodes draw from."""
 
 
+class DecisionView(BaseModel):
+    """One decision, made again from its row of the log."""
+
+    n: int
+    """Of the row."""
+    adaptation: int
+    kind: str
+    decided: str
+    """As the log has it, for people."""
+    again: str
+    """As it comes out now, for people."""
+    same: bool
+
+
+class ReplayView(BaseModel):
+    """All decisions of a run, made again from its log alone."""
+
+    rows: int
+    """Of the log, whose chain holds where there is no problem."""
+    decisions: list[DecisionView] = []
+    problem: str = ""
+    """Why they cannot be made again, for people: the log was changed, or there was no time."""
+
+
 class AdaptationView:
     """Reads an adapter's state for HTTP threads."""
 
@@ -51,6 +83,7 @@ class AdaptationView:
         self._questions = questions
         self._log = log
         self._shelf = shelf
+        self._replaying = threading.Lock()
 
     def rewards(self) -> RewardsView:
         """Return all rewards of the run."""
@@ -77,9 +110,43 @@ class AdaptationView:
         """Return rows of adaptations.jsonl beyond number `after`."""
         return self._log.rows(after, limit)
 
+    def replay(self) -> ReplayView:
+        """Make all decisions again from the file of the log; one caller at a time.
+
+        Raises:
+            BlockingIOError: somebody else has that done just now.
+        """
+        if not self._replaying.acquire(blocking=False):
+            raise BlockingIOError
+        try:
+            return _replayed(self._log)
+        finally:
+            self._replaying.release()
+
     def clips(self, adaptation: int) -> bytes:
         """Return what the contenders of a trial look like, as JSON."""
         return self._shelf.read(adaptation)
+
+
+def _replayed(log: LazyLog) -> ReplayView:
+    if not log.position:
+        return ReplayView(rows=0)
+    rows: list[Row] = []
+    try:
+        rows = read_rows(log.path)
+        replayed = decide_again(rows, time.monotonic() + REPLAY_S)
+    except UserError as error:
+        return ReplayView(rows=len(rows), problem=str(error))
+    return ReplayView(
+        rows=len(rows),
+        decisions=[
+            DecisionView(
+                n=each.row["n"], adaptation=each.row["adaptation"], kind=each.row["kind"],
+                decided=each.decided, again=each.again, same=each.same,
+            )
+            for each in replayed
+        ],
+    )  # fmt: skip
 
 
 def _asking(goal: str | None) -> str:

@@ -136,7 +136,11 @@ class ClaudeClient:
     def exchange(self, question: Question, text: str, stop_reason: str) -> Exchange:
         """Return a question with its answer, for the log."""
         return Exchange(
-            model=self.model, prompt=question.user, response=text, stop_reason=stop_reason
+            model=self.model,
+            system="\n\n".join(question.system),
+            prompt=question.user,
+            response=text,
+            stop_reason=stop_reason,
         )
 
     def _connect(self) -> anthropic.AsyncAnthropic:

@@ -390,6 +390,28 @@ export interface Clips {
   clips: Record<string, Clip>;
 }
 
+/** A decision of the run, made again from its row of the log. */
+export interface DecisionAgain {
+  /** Of the row. */
+  n: number;
+  adaptation: number;
+  kind: string;
+  /** As the log has it. */
+  decided: string;
+  /** As it comes out now. */
+  again: string;
+  same: boolean;
+}
+
+/** All decisions of the run, made again: `GET /api/v1/adaptations/replay`. */
+export interface Replay {
+  /** Of the log. */
+  rows: number;
+  decisions: DecisionAgain[];
+  /** Why they cannot be made again; empty where they can. */
+  problem: string;
+}
+
 /** A command took effect: answer of `POST /api/v1/run/commands`. */
 export interface Applied {
   kind: string;

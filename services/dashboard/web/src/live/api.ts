@@ -16,8 +16,8 @@ export class ApiError extends Error {
   }
 }
 
-export function get<T>(path: string): Promise<T> {
-  return request<T>(path, {}, DEADLINE_MS);
+export function get<T>(path: string, deadlineMs = DEADLINE_MS): Promise<T> {
+  return request<T>(path, {}, deadlineMs);
 }
 
 export function post<T>(path: string, body?: unknown, deadlineMs = DEADLINE_MS): Promise<T> {

@@ -44,8 +44,7 @@ function GoalForm() {
       const applied = await command("set_goal", { description, target: goalTarget });
       adaptationChanged();
       text.value = target.value = "";
-      const only = onlyMeasures.value ? "; it is only measured until the run adapts" : "";
-      return `${applied.detail || "The goal is set"}${only} (update ${applied.update})`;
+      return `${applied.detail || "The goal is set"} (update ${applied.update})`;
     });
   };
   return (

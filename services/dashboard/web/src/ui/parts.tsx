@@ -44,14 +44,14 @@ export interface ActionState {
 /** A button that acts on the live system: it says when that has taken effect, or why it did not. */
 export function useAction(): {
   state: ReadonlySignal<ActionState>;
-  run: (act: () => Promise<string>) => Promise<void>;
+  run: (act: () => Promise<string>, busy?: string) => Promise<void>;
 } {
   const state = useSignal<ActionState>({ phase: "idle", text: "" });
   const timer = useRef(0);
   useEffect(() => () => window.clearTimeout(timer.current), []);
-  const run = async (act: () => Promise<string>) => {
+  const run = async (act: () => Promise<string>, busy = "waits for the update under way") => {
     window.clearTimeout(timer.current);
-    state.value = { phase: "busy", text: "waits for the update under way" };
+    state.value = { phase: "busy", text: busy };
     try {
       state.value = { phase: "done", text: await act() };
       timer.current = window.setTimeout(() => (state.value = { phase: "idle", text: "" }), 8000);

@@ -229,7 +229,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_learner_episode_fitness",
         "gauge",
-        "Mean fitness of the last 100 training episodes, in the task's unit.",
+        "Mean fitness of the last 100 training episodes by the task's own measure, in its unit.",
     ),
     Metric(
         "websim_learner_episode_success_ratio",
@@ -266,7 +266,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "websim_learner_evaluation_fitness",
         "gauge",
-        "Mean fitness of the last evaluation, in the task's unit.",
+        "Mean fitness of the last evaluation by the goal's measure, or the task's without one.",
     ),
     Metric(
         "websim_learner_evaluation_reward_return",

@@ -81,6 +81,39 @@ def test_a_run_that_does_not_adapt_has_no_log(make):
     assert off.result()["env_steps"] == 12 * STEPS
 
 
+def test_each_update_tells_the_goals_fitness_apart_from_the_tasks(make, tmp_path):
+    """The toy's own fitness, -|x| - distance, is below 0; the goal's, the greatest |x|, above.
+
+    Evaluated after 4, 8 and 12 updates; a life that begins after 5 knows what was found after 4.
+    """
+    away = FitnessProgram(
+        program="def fitness(state, action):\n    return np.abs(state.x)\n", accumulate="max"
+    )
+    h = make(tmp_path / "run", checkpoint_every_updates=1, total_steps=12 * STEPS)
+    h.at = {2: [sends(SetGoal(kind="set_goal", description="go away", fitness=away))], 6: [die]}
+    with pytest.raises(Killed):
+        h.go()
+    again = make(tmp_path / "run", checkpoint_every_updates=1, total_steps=12 * STEPS)
+    again.go()
+    path = again.run_dir.path / "metrics.jsonl"
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["update"] for row in told] == list(range(1, 13))
+    assert [row["goal_fitness_mean"] for row in told[:2]] == [None, None]
+    records = [r for r in again.run.stream.after(0, 10**6) if isinstance(r, EvaluationRecord)]
+    at_8 = next(record for record in records if record.update == 8)
+    assert at_8.fitness_mean > 0
+    assert told[5]["goal_fitness_mean"] == told[4]["goal_fitness_mean"] > 0
+    assert {row["goal_fitness_mean"] for row in told[8:12]} == {at_8.fitness_mean}
+    correlations = {row["reward_fitness_correlation"] for row in told[8:12]}
+    assert correlations == {at_8.reward_fitness_correlation}
+    assert -1 <= at_8.reward_fitness_correlation <= 1
+    assert all(row["fitness_mean"] < 0 for row in told[8:12])
+    status = again.run.status.read()
+    assert status.fitness_mean < 0 < status.goal_fitness_mean
+    assert status.goal_fitness_mean == status.evaluation.fitness_mean
+    assert status.reward_fitness_correlation == status.evaluation.reward_fitness_correlation
+
+
 def triggers_of(h):
     return [row["values"] for row in rows(h) if row["kind"] == "trigger"]
 

@@ -120,5 +120,5 @@ class Changes:
         self._ledger.clock.measure_anew()
         if not same_task:
             self._adapter.change_task()
-            self._ledger.reporter.forget()
+            self._ledger.forget()
         return kept

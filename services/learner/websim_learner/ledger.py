@@ -37,6 +37,9 @@ from websim_learner.reporting import Reporter
 from websim_learner.run_dir import RunConfig, RunDir, RunResult
 from websim_learner.writing import WriteFailed, writing
 
+UNJUDGED: dict[str, float | None] = {"goal_fitness_mean": None, "reward_fitness_correlation": None}
+"""What the last evaluation found, by names of MetricsRecord, before there is one."""
+
 Place = Literal["training", "a trial", "an evaluation"]
 """Where steps may be skipped."""
 
@@ -61,6 +64,8 @@ class Ledger:
         """Updates done when the last that was due was done, evaluations above all."""
         self.checkpointed: int | None = None
         """Updates done when the last checkpoint was taken."""
+        self.judged = UNJUDGED
+        """What the last evaluation found, by names of MetricsRecord."""
         self.skipped_steps = 0
         """Steps of a shard that were learned without; they mark the run."""
         self.entries = 0
@@ -145,6 +150,7 @@ class Ledger:
             **branch.statistics.means(),
             **branch.statistics.improvement(),
             **asdict(advance.stats),
+            **self.judged,
         }
         self.reporter.publish(
             MetricsRecord(
@@ -169,6 +175,11 @@ class Ledger:
                 **measured,
             )
         )
+
+    def forget(self) -> None:
+        """Forget how well the policy does: another one begins, with a task of its own."""
+        self.judged = UNJUDGED
+        self.reporter.forget()
 
     def _new_evaluation_s(self) -> float:
         """Return what evaluations took since this was asked last."""
@@ -222,6 +233,7 @@ class Ledger:
             "evaluated": self.evaluated,
             "attended": self.attended,
             "skipped_steps": self.skipped_steps,
+            "judged": self.judged,
             "branches": [branch.counters() for branch in self._branches],
         }
         more_counters, more_arrays = self.keep_also()
@@ -248,6 +260,7 @@ class Ledger:
         self.evaluated = int(counters.get("evaluated", 0))
         self.attended = counters.get("attended")
         self.skipped_steps = int(counters.get("skipped_steps", 0))
+        self.judged = UNJUDGED | counters.get("judged", {})
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
 
     def evaluate(
@@ -267,6 +280,11 @@ class Ledger:
         for branch in self._branches:
             evaluation = examine(branch)
             evaluations.append(evaluation)
+            beyond = outlook(evaluation)
+            self.judged = {
+                "goal_fitness_mean": evaluation.fitness_mean,
+                "reward_fitness_correlation": beyond.get("reward_fitness_correlation"),
+            }
             self.reporter.publish(
                 EvaluationRecord(
                     **self._when(),
@@ -278,7 +296,7 @@ class Ledger:
                     fitness_mean=evaluation.fitness_mean,
                     success_mean=evaluation.success_mean,
                     reward_id=branch.reward.id,
-                    **outlook(evaluation),
+                    **beyond,
                 )
             )
         self.evaluated = self.updates

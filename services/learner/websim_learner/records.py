@@ -89,6 +89,8 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     """Mean over the last 100 episodes of the task's own reward; None before the first ends."""
     length_mean: float | None
     fitness_mean: float | None
+    """Likewise, by the task's own measure: training episodes know no goal, so under a goal such
+    as "run backwards" it may fall while goal_fitness_mean rises."""
     success_mean: float | None
     episodes: int
     """Episodes ended so far."""
@@ -134,6 +136,12 @@ class MetricsRecord(Record, frozen=True, kw_only=True, tag="metrics"):
     reward_return_mean: float | None = None
     """Mean over the last 100 episodes of the sum of the reward learned from; None before one has
     ended that this reward has judged from its start."""
+    goal_fitness_mean: float | None = None
+    """Of the last evaluation, by the goal's measure, or the task's where the goal has none; None
+    before the first, and where it was a finite number in no episode."""
+    reward_fitness_correlation: float | None = None
+    """Of the last evaluation, with that fitness; None before the first, where too little is
+    known, and where the run does not adapt."""
 
 
 class StateRecord(Record, frozen=True, kw_only=True, tag="state"):
@@ -162,7 +170,8 @@ class EvaluationRecord(Record, frozen=True, kw_only=True, tag="evaluation"):
     return_std: float
     length_mean: float
     fitness_mean: float | None
-    """Over the episodes in which it is a finite number; None where it is in none."""
+    """By the goal's measure, or the task's where the goal has none, over the episodes in which it
+    is a finite number; None where it is in none."""
     success_mean: float | None
     reward_id: str = ""
     """The reward in force."""

@@ -37,6 +37,7 @@ CURVES = {
         "return_mean", "return_std", "length_mean", "fitness_mean", "success_mean",
         "reward_return_mean",
     ),
+    "judged": ("goal_fitness_mean", "reward_fitness_correlation"),
     "learning": (
         "policy_loss", "value_loss", "entropy_nats", "kl_nats", "clip_fraction", "gradient_norm",
         "explained_variance", "learning_rate", "epochs", "action_std", "reward_mean",
@@ -121,7 +122,7 @@ class Reporter:
         """Forget how well the policy does: another one begins, with a task of its own."""
         self.evaluation = None
         if self.latest is not None:
-            unknown = dict.fromkeys((*CURVES["episode"], *IMPROVEMENT))
+            unknown = dict.fromkeys((*CURVES["episode"], *CURVES["judged"], *IMPROVEMENT))
             self.latest = msgspec.structs.replace(self.latest, **unknown)
 
     def publish(self, record: AnyRecord) -> None:

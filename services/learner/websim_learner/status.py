@@ -39,7 +39,8 @@ class EvaluationStatus(BaseModel):
     return_mean: float
     return_std: float
     fitness_mean: float | None
-    """None where it is a finite number in no episode."""
+    """By the goal's measure, or the task's where the goal has none; null where it is a finite
+    number in no episode."""
     reward_return_mean: float | None = None
     """By the reward in force; like the next ones null where the run does not adapt."""
     fitness_slope_per_million: float | None = None
@@ -86,6 +87,7 @@ class RunStatus(BaseModel):
     """Over the last 100 training episodes; null before the first has ended."""
     length_mean: float | None = None
     fitness_mean: float | None = None
+    """By the task's own measure; goal_fitness_mean is the goal's."""
     success_mean: float | None = None
     improvement_per_million: float | None = None
     """Theil-Sen slope of the return per million env steps; null before enough is known."""
@@ -97,6 +99,10 @@ class RunStatus(BaseModel):
     """Over the last 100 training episodes that the reward learned from has judged whole."""
     reward_mean: float | None = None
     """Mean reward per transition of the last rollout."""
+    goal_fitness_mean: float | None = None
+    """Of the last evaluation, as MetricsRecord has it; a resumed run still knows it."""
+    reward_fitness_correlation: float | None = None
+    """Likewise."""
     reward_id: str
     branches: int
     evaluation: EvaluationStatus | None = None
@@ -169,6 +175,8 @@ class StatusBoard:
             improvement_low_per_million=latest.improvement_low_per_million if latest else None,
             improvement_high_per_million=latest.improvement_high_per_million if latest else None,
             branches=len(self._branches),
+            goal_fitness_mean=ledger.judged["goal_fitness_mean"],
+            reward_fitness_correlation=ledger.judged["reward_fitness_correlation"],
             evaluation=None
             if evaluation is None
             else EvaluationStatus(

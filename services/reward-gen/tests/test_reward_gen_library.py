@@ -138,6 +138,50 @@ PAID = [
     ("Pusher-v5", "push the cylinder to the goal", {"goal_distance": 0.1}, {"goal_distance": 0.5}),
 ]
 
+STEP = {"joint_velocities": (3, 0, 0, -3, 0, 0)}
+"""Two legs that swing against each other; both thighs come first of three joints."""
+HOP = {"joint_velocities": (3, 0, 0, 3, 0, 0)}
+ANT_TROT = {"joint_velocities": (-3, 0, 3, 0, 3, 0, -3, 0)}
+"""Hips come first of two joints; clockwise is forward on the left, counterclockwise on the right.
+Legs 1 and 3, at opposite corners, swing forward, and 2 and 4 back."""
+ANT_PACE = {"joint_velocities": (-3, 0, -3, 0, 3, 0, 3, 0)}
+UP = {"torso_rise": 0.2}
+SPARED, EVEN = (0.0,) * 3 + (3.0,) * 3, (3.0,) * 6
+HUMAN_SPARED = (3.0,) * 3 + (0.0,) * 4 + (3.0,) * 10
+
+GAITS = [
+    # gait, task, a state that shows it, one that does not
+    ("trot", "HalfCheetah-v5", STEP, HOP),
+    ("trot", "Walker2d-v5", STEP, HOP),
+    ("trot", "Ant-v5", ANT_TROT, ANT_PACE),
+    (
+        "trot",
+        "Humanoid-v5",
+        {"joint_velocities": (*(0,) * 5, 3, 0, 0, 0, -3, *(0,) * 7)},
+        {"joint_velocities": (*(0,) * 5, 3, 0, 0, 0, 3, *(0,) * 7)},
+    ),
+    ("gallop", "HalfCheetah-v5", {"pitch_velocity": -2.0}, {"pitch_velocity": 0.5}),
+    ("gallop", "Hopper-v5", {"pitch_velocity": 2.0}, {"pitch_velocity": 0.5}),
+    ("gallop", "Walker2d-v5", {"pitch_velocity": 2.0}, {"pitch_velocity": 0.5}),
+    ("gallop", "Ant-v5", {"torso_rotation": (0, 2, 0)}, {"torso_rotation": (2, 0, 2)}),
+    ("gallop", "Humanoid-v5", {"torso_rotation": (0, 2, 0)}, {"torso_rotation": (2, 0, 2)}),
+    *[
+        ("skip", task, UP, {"torso_rise": -0.1})
+        for task in ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
+    ],
+    ("march", "Walker2d-v5", {"joint_angles": (0, 0, 0, -1, 0, 0)}, {"joint_angles": -0.5}),
+    (
+        "march",
+        "Humanoid-v5",
+        {"joint_angles": (*(0,) * 5, -1, 0, 0, 0, 0, *(0,) * 7)},
+        {"joint_angles": -0.5},
+    ),
+    ("limp", "HalfCheetah-v5", {"joint_velocities": SPARED[::-1]}, {"joint_velocities": EVEN}),
+    ("limp", "Walker2d-v5", {"joint_velocities": SPARED}, {"joint_velocities": EVEN}),
+    ("limp", "Ant-v5", {"joint_velocities": (0, 0, *(3,) * 6)}, {"joint_velocities": (3,) * 8}),
+    ("limp", "Humanoid-v5", {"joint_velocities": HUMAN_SPARED}, {"joint_velocities": (3,) * 17}),
+]
+
 MEASURES = [
     # task, words, kind, accumulate; then a state that measures more than another
     ("HalfCheetah-v5", "run forward as fast as possible", "task", "", None, None),
@@ -400,6 +444,41 @@ def test_a_goal_is_measured_by(name, words, kind, accumulate, more, less):
     assert measure.accumulate == accumulate
     program = compile_program(measure.program, task.schema_, "fitness")
     assert evaluate(program, task, more) > evaluate(program, task, less)
+
+
+@pytest.mark.parametrize(
+    ("gait", "name", "shown", "plain"), GAITS, ids=[f"{c[0]}-{c[1]}" for c in GAITS]
+)
+def test_a_gait_is_rewarded_measured_and_avoided_and_passes_the_gate(gait, name, shown, plain):
+    """At 1 m/s: the whole of it is a gain while the gait is seen, and nothing while it is not."""
+    task = bundled_tasks()[name]
+    well = {"x_velocity": 1.0}
+    for names, value in {"healthy": 1.0, "torso_orientation": (1, 0, 0, 0)}.items():
+        well |= {names: value} if names in task.columns else {}
+    wanted, _ = compose_request(task, f"{gait} forward")
+    avoided, _ = compose_request(task, f"run forward, never {gait}")
+    measure, seen = measure_goal(GoalRequest(task=task, description=f"{gait} forward"))
+
+    assert (wanted.missing, avoided.missing, seen.not_understood) == ((), (), ())
+    assert len(wanted.drafts) >= 4
+    for draft in wanted.drafts:
+        program = compile_program(draft.program, task.schema_)
+        assert dry_run(program, num_rows=8).issues == ()
+        assert evaluate(program, task, well | shown) > evaluate(program, task, well | plain)
+    for draft in avoided.drafts:
+        program = compile_program(draft.program, task.schema_)
+        assert evaluate(program, task, well | shown) < evaluate(program, task, well | plain)
+    fitness = compile_program(measure.program, task.schema_, "fitness")
+    assert evaluate(fitness, task, well | shown) == 1.0
+    assert evaluate(fitness, task, well | plain) == 0.0
+
+
+def test_legs_are_known_by_the_task_and_not_guessed_from_a_number_of_joints():
+    mine = bundled_tasks()["HalfCheetah-v5"].model_copy(update={"id": "my-cheetah"})
+
+    assert compose_request(mine, "trot forward")[0].missing == (
+        "trot (this task has no field for the swing of two legs)",
+    )
 
 
 def test_no_lens_pays_for_falling_over_where_a_term_is_a_loss():

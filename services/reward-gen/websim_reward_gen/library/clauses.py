@@ -13,6 +13,7 @@ from websim_reward_gen.library.targets import (
     with_target,
 )
 from websim_reward_gen.library.wishes import (
+    GAITS,
     MOTIONS,
     PLAIN,
     SLOW_SPEED,
@@ -175,17 +176,18 @@ def _motion_wishes(
     directions = [] if "flip" in kinds else [p for p in parts if p.tag == "direction"]
     sides = [] if "spin" in kinds else [p for p in parts if p.tag == "side"]
     moves = [part for part in parts if part.tag == "move"]
+    gaits = [part for part in parts if part.tag in GAITS and not part.negated]
     paces = [part for part in parts if part.tag in ("fast", "slow")]
-    halts = all(part.negated for part in moves)
+    halts = all(part.negated for part in moves) and not gaits
     # "run with less spinning" still asks for a run, "never go above 1 m height" for no standstill.
     if any(
         (wish.kind in _ABSORBS_MOTION and (halts or not (wish.avoid or wish in amidst)))
         or (wish.kind == "height" and moves and halts)
         for wish in plain
     ):
-        moves, paces = [], paces if directions or sides else []
+        moves, gaits, paces = [], [], paces if directions or sides else []
     earlier = [wish for wish in before if wish.kind in MOTIONS]
-    if not (moves or directions or sides):
+    if not (moves or directions or sides or gaits):
         if earlier and paces:
             before[:] = [_paced(each, paces) if each is earlier[0] else each for each in before]
             return []
@@ -203,7 +205,12 @@ def _motion_wishes(
     wishes += [Wish("sideways", said(part), part.value, avoid=part.negated) for part in sides[:2]]
     if not wishes:
         # In circles or near a place one goes on whichever way.
-        wishes = [Wish("roam" if amidst and moves else "move", said() or "speed")]
+        wishes = [
+            Wish(
+                "roam" if amidst and (moves or gaits) else "move",
+                said() or ("forward" if gaits else "speed"),
+            )
+        ]
     return [wish if wish.avoid else _paced(wish, paces) for wish in wishes]
 
 

@@ -17,7 +17,7 @@ from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-3"
+MODEL = "library-4"
 """Changes with what the library answers."""
 
 _DEFAULTS = (

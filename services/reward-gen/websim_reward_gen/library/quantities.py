@@ -12,8 +12,9 @@ from websim_reward_gen.library.conditions import (
     posture,
     within,
 )
+from websim_reward_gen.library.gaits import gait_of
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.library.wishes import GAITS, Wish
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ def _measure(wish: Wish, robot: Robot) -> Measure | None:
         case "balance":
             state = "upright" if wish.sign > 0 else "fallen"
             return share(balance(wish, robot), f"share of a full episode spent {state}")
+        case kind if kind in GAITS:
+            gait = gait_of(wish, robot)
+            shown = f"{gait.expression} > {gait.least:.6g}"
+            return share(shown, f"share of a full episode with this: {gait.purpose}")
         case "center":
             return _center(wish, start_distance(robot))
         case _:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from websim_reward_gen.bodies import TaskBody
+from websim_reward_gen.library.legs import Legs, legs_of
 
 _VERTICAL_AXIS = 2
 
@@ -48,6 +49,8 @@ class Robot:
     """m along x from the start or the rail's middle."""
     side_position: str | None
     """m along y from the start."""
+    legs: Legs | None
+    """What its legs do; None where the fields do not tell whose the joints are."""
     cart: bool
     """On a rail along x: left is towards negative x."""
 
@@ -93,6 +96,7 @@ class Robot:
             push_distance=column("goal_distance"),
             position=column("x_position", "cart_position"),
             side_position=column("y_position"),
+            legs=legs_of(task.id, columns),
             cart=cart,
         )
 

@@ -11,9 +11,10 @@ from websim_reward_gen.library.columns import (
     signed,
     start_distance,
 )
+from websim_reward_gen.library.gaits import gait_terms
 from websim_reward_gen.library.postures import height_terms, jump_terms, stand_terms, tilt_terms
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.library.wishes import GAITS, Wish
 
 MUCH_SPEED = 4.0
 """A high speed for a robot of a metre or so, in m/s."""
@@ -231,4 +232,5 @@ _RULES = {
     "center": _center,
     "straight": _straight,
     "joints": _joints,
+    **dict.fromkeys(GAITS, gait_terms),
 }

@@ -26,7 +26,15 @@ Kind = Literal[
     "center",
     "straight",
     "joints",
+    "trot",
+    "gallop",
+    "skip",
+    "march",
+    "limp",
 ]
+
+GAITS: frozenset[str] = frozenset({"trot", "gallop", "skip", "march", "limp"})
+"""Ways of going: who wishes for one wishes to go, too."""
 
 MOTIONS: frozenset[Kind] = frozenset({"move", "sideways", "roam"})
 
@@ -48,6 +56,11 @@ PLAIN: dict[str, Kind] = {
     "center": "center",
     "straight": "straight",
     "joints": "joints",
+    "trot": "trot",
+    "gallop": "gallop",
+    "skip": "skip",
+    "march": "march",
+    "limp": "limp",
 }
 """What the phrases of a tag wish for."""
 

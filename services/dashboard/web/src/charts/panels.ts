@@ -43,8 +43,8 @@ export const CHARTS: readonly ChartSpec[] = [
     spread: true,
   },
   { id: "fitness", title: "Fitness", unit: "", lines: [
-    { metric: "fitness_mean", label: "training", colour: first },
-    { metric: "eval:fitness_mean", label: "evaluation", colour: second },
+    { metric: "fitness_mean", label: "training, by the task", colour: first },
+    { metric: "eval:fitness_mean", label: "evaluation, by the goal", colour: second },
   ] },
   { id: "reward", title: "Reward learned from", unit: "per step", lines: [{ metric: "reward_mean", label: "mean", colour: first }] },
   { id: "length", title: "Episode length", unit: "steps", lines: [{ metric: "length_mean", label: "mean", colour: first }] },

@@ -57,6 +57,14 @@ def test_states_have_the_pages_names(services, client, state, shown):
     assert eventually(lambda: client.get("/api/v1/status").json()["state"] == shown)
 
 
+def test_fitness_is_the_last_evaluations_where_the_goal_has_a_measure_of_its_own(services, client):
+    services.run = make_run(fitness_mean=2.5, evaluation={"env_steps": 2000, "fitness_mean": -3.5})
+    assert eventually(lambda: client.get("/api/v1/status").json()["fitness_mean"] == 2.5)
+    own = {"n": 1, "description": "run backwards", "kind": "program", "unit": "m/s"}
+    services.goal = make_goal(goal=own)
+    assert eventually(lambda: client.get("/api/v1/status").json()["fitness_mean"] == -3.5)
+
+
 @pytest.mark.parametrize("what", ["goal", "reward", "environment"])
 def test_what_waits_for_a_yes_is_in_the_status(services, client, what):
     shown = {"adaptation": 4, "what": what, "sentence": "try it?", "names": ["a"]}

@@ -108,6 +108,7 @@ class Status(Message):
     return_mean: float | None = None
     length_mean: float | None = None
     fitness_mean: float | None = None
+    """Of training episodes; of the last evaluation where the goal has a measure of its own."""
     fitness_unit: str = ""
     success_mean: float | None = None
     num_envs: int = 0

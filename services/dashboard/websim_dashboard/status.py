@@ -1,7 +1,7 @@
 """How everything stands, made of what learner and orchestrator said last; pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from websim.service.tokens import Role
 from websim_dashboard.bottleneck import describe_bottleneck
@@ -59,6 +59,9 @@ def make_status(
         values["reason"] = learner.error
     if learner.goal is not None:
         values |= _goal_values(learner.goal)
+    if _measured_by_goal(learner.goal):
+        # Training episodes tell the task's own fitness; evaluations are measured by the goal.
+        values["fitness_mean"] = (run.get("evaluation") or {}).get("fitness_mean")
     return Status(
         **values,
         run=learner.run_name,
@@ -110,7 +113,12 @@ def _goal_values(goal: Goal) -> dict[str, Any]:
     }
 
 
+def _measured_by_goal(goal: Goal | None) -> TypeGuard[Goal]:
+    """Whether fitness is another than the task's own."""
+    return goal is not None and goal.goal.get("kind", "task") != "task"
+
+
 def _fitness_unit(goal: Goal | None, task: TaskDetail | None) -> str:
-    if goal is not None and goal.goal.get("kind", "task") != "task":
+    if _measured_by_goal(goal):
         return str(goal.goal.get("unit", ""))
     return "" if task is None else task.fitness_unit

@@ -6,20 +6,27 @@ const MINUS = "\u2212";
 export function short(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
+  if (size === 0) return "0";
   const sign = value < 0 ? MINUS : "";
   if (size >= 999_500_000) return `${sign}${digits(size / 1e9)}B`;
   if (size >= 999_500) return `${sign}${digits(size / 1e6)}M`;
   if (size >= 9_999.5) return `${sign}${digits(size / 1e3)}k`;
   if (size >= 99.95) return `${sign}${Math.round(size).toLocaleString("en")}`;
-  if (size >= 0.001 || size === 0) return `${sign}${digits(size)}`;
+  if (size >= 0.001) return `${sign}${digits(size)}`;
   return `${sign}${size.toExponential(1).replace("-", MINUS)}`;
 }
 
 function digits(size: number): string {
   if (size >= 99.95) return size.toFixed(0);
   if (size >= 9.995) return size.toFixed(1);
-  if (size >= 0.1 || size === 0) return size.toFixed(2);
+  if (size >= 0.1) return size.toFixed(2);
   return size.toPrecision(2);
+}
+
+/** With so many places behind the point: "−0.3". */
+export function fixed(value: number, places: number): string {
+  const text = Math.abs(value).toFixed(places);
+  return value < 0 && Number(text) !== 0 ? `${MINUS}${text}` : text;
 }
 
 /** With its sign: "+7.28". */

@@ -1,7 +1,7 @@
 // The first thing seen: which run, how it stands, and the wheel.
 
 import { middle, percent, short, whole } from "./format";
-import { link, onTrial, status } from "./live/store";
+import { link, measuredByGoal, onTrial, status } from "./live/store";
 import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
 import { keysOpen } from "./ui/keys";
@@ -55,7 +55,7 @@ export function TopBar() {
           <Figure name="steps/s" value={now?.state === "training" ? short(now.steps_per_s) : "–"} title={now?.state === "training" ? "" : "Nothing is stepped just now"} />
         )}
         <Figure name="return" value={short(now?.return_mean)} title="Of the task's own reward, mean over the last 100 episodes" />
-        <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title="Of the last training episodes, by the task's own measure; evaluations go by the goal's" />
+        <Figure name="fitness" value={`${short(now?.fitness_mean)}${now?.fitness_mean == null ? "" : unit}`} title={`What the run is judged by, ${measuredByGoal.value ? "in its last evaluation" : "mean over the last 100 episodes"}`} />
         <Figure name="workers" value={now === null ? "–" : String(now.workers)} wide />
       </dl>
       <Speed />

@@ -5,12 +5,12 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
 import { clock, dayAndClock, short, spansDays } from "../format";
-import { events, onTrial, series, seriesVersion, status } from "../live/store";
+import { events, measuredByGoal, onTrial, series, seriesVersion, status } from "../live/store";
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
 import { observeSize } from "../ui/resize";
-import { asCsv, chartData, type ChartData } from "./data";
-import { markersOf, type Marker } from "./markers";
+import { asCsv, breaks, chartData, untilGoal, type ChartData } from "./data";
+import { goalsOf, markersOf, type Marker } from "./markers";
 import { isEvaluation, type ChartSpec } from "./panels";
 
 /** Charts are redrawn at most so often while points stream in. */
@@ -28,8 +28,11 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const hover = useSignal<string[] | null>(null);
   const empty = useSignal(true);
 
-  const readData = (smoothed = smoothing.peek()): ChartData =>
-    chartData(spec, series, events.peek(), xAxis.peek(), smoothed);
+  const readData = (smoothed = smoothing.peek()): ChartData => {
+    const data = chartData(spec, series, events.peek(), xAxis.peek(), smoothed);
+    if (spec.id !== "fitness" || !measuredByGoal.peek()) return data;
+    return untilGoal(data, goalsOf(events.peek(), xAxis.peek())[0] ?? -Infinity);
+  };
 
   useEffect(() => {
     const element = box.current!;
@@ -60,7 +63,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
 
   const timer = useRef(0);
   useSignalEffect(() => {
-    void [seriesVersion.value, events.value, smoothing.value, markers.value, xAxis.value, dark.value];
+    void [seriesVersion.value, events.value, measuredByGoal.value, smoothing.value, markers.value, xAxis.value, dark.value];
     if (timer.current !== 0) return;
     timer.current = window.setTimeout(() => {
       timer.current = 0;
@@ -161,7 +164,12 @@ function options(
     label: line.label,
     stroke: colour(line.colour),
     width: isEvaluation(line) ? 1.2 : 1.6,
-    spanGaps: true,
+    // Between points there are those of other lines; only another measure parts two.
+    spanGaps: spec.id !== "fitness",
+    gaps: (plot, at) =>
+      breaks(plot.data[0], plot.data[at]!, goalsOf(events.peek(), byTime ? "time" : "steps")).map(
+        (ends) => ends.map((x) => plot.valToPos(x, "x", true)) as [number, number],
+      ),
     // A single point makes no line; evaluations are few, and each is seen.
     points: { show: isEvaluation(line) || isAlone, size: 5, fill: colour(line.colour) },
   }));

@@ -61,6 +61,20 @@ function merged(xs: readonly number[], evaluations: readonly Evaluation[]): numb
   return [...new Set([...xs, ...evaluations.map((each) => each.x)])].sort((a, b) => a - b);
 }
 
+/** The fitness that training tells is the task's own: it ends where another goal begins. */
+export function untilGoal([x, training = [], ...rest]: ChartData, goal: number): ChartData {
+  return [x, training.map((value, i) => (x[i]! > goal ? null : value)), ...rest];
+}
+
+/** From the last point before each of some places to the first one after it: what is measured otherwise is not joined. */
+export function breaks(x: ArrayLike<number>, column: ArrayLike<number | null | undefined>, places: readonly number[]): [number, number][] {
+  const known = Array.from(x).filter((_, i) => typeof column[i] === "number");
+  return places.flatMap((place) => {
+    const after = known.findIndex((each) => each > place);
+    return after > 0 ? [[known[after - 1]!, known[after]!] as [number, number]] : [];
+  });
+}
+
 /** Values at `xs`, as a column over all of `x`; null between. */
 function onto(x: readonly number[], xs: readonly number[], values: readonly (number | null)[]): (number | null)[] {
   if (x.length === xs.length) return [...values];

@@ -25,10 +25,17 @@ const COMMANDS: Record<string, string> = {
   set_knobs: "k",
 };
 
+const placeOf = (event: TimelineEvent, xAxis: "steps" | "time") => (xAxis === "steps" ? event.env_steps : event.time_unix_s);
+
+/** Where fitness began to be measured otherwise. */
+export function goalsOf(events: readonly TimelineEvent[], xAxis: "steps" | "time"): number[] {
+  return events.filter((each) => each.kind === "adaptation" && each.values["event"] === "goal").map((each) => placeOf(each, xAxis));
+}
+
 export function markersOf(events: readonly TimelineEvent[], xAxis: "steps" | "time"): Marker[] {
   const found: Marker[] = [];
   for (const event of events) {
-    const x = xAxis === "steps" ? event.env_steps : event.time_unix_s;
+    const x = placeOf(event, xAxis);
     if (event.kind === "adaptation") {
       const look = LOOKS[String(event.values["event"])];
       if (look !== undefined) found.push({ x, ...look });

@@ -43,14 +43,14 @@ export const CHARTS: readonly ChartSpec[] = [
     spread: true,
   },
   { id: "fitness", title: "Fitness", unit: "", lines: [
-    { metric: "fitness_mean", label: "training, by the task", colour: first },
-    { metric: "eval:fitness_mean", label: "evaluation, by the goal", colour: second },
+    { metric: "fitness_mean", label: "training", colour: first },
+    { metric: "eval:fitness_mean", label: "evaluation", colour: second },
   ] },
   { id: "reward", title: "Reward learned from", unit: "per step", lines: [{ metric: "reward_mean", label: "mean", colour: first }] },
   { id: "length", title: "Episode length", unit: "steps", lines: [{ metric: "length_mean", label: "mean", colour: first }] },
   { id: "speed", title: "Steps per second", unit: "env steps/s", lines: [{ metric: "steps_per_s", label: "training", colour: first }], foot: "time split" },
   { id: "reward-return", title: "Return by the reward learned from", unit: "", lines: [
-    { metric: "reward_return_mean", label: "last 100 episodes", colour: first },
+    { metric: "reward_return_mean", label: "training", colour: first },
     { metric: "eval:reward_return_mean", label: "evaluation", colour: second },
   ] },
   { id: "improvement", title: "Improvement of the return", unit: "per million steps", lines: [

@@ -21,6 +21,9 @@ export function ramp(dark: boolean): string[] {
   });
 }
 
+/** Of the way to where the range should be, taken at each look (once a second): calm, and within an episode's growth. */
+const PACE = 0.3;
+
 /** Range of values that the ramp spans; follows the data calmly. */
 export class ColourRange {
   low = 0;
@@ -33,7 +36,7 @@ export class ColourRange {
     if (finite.length === 0) return;
     const low = finite[Math.floor(0.05 * (finite.length - 1))]!;
     const high = finite[Math.ceil(0.95 * (finite.length - 1))]!;
-    const pace = this.known ? 0.05 : 1;
+    const pace = this.known ? PACE : 1;
     this.low += pace * (low - this.low);
     this.high += pace * (high - this.high);
     this.known = true;

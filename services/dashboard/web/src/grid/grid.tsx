@@ -35,9 +35,14 @@ export function zoomBy(direction: 1 | -1): void {
   zoom.value = ZOOMS[Math.min(ZOOMS.length - 1, Math.max(0, at + direction))]!;
 }
 
-/** "trial of NAME: bounded" -> "bounded", and how it fared in the last round of the trial under way. */
+/** "trial of NAME: bounded" -> "bounded"; of another session "". */
+export function contenderOf(session: SessionSummary): string {
+  return isTrial(session) ? session.label.split(": ").slice(1).join(": ") : "";
+}
+
+/** Whose environments a band has, and how it fared in the last round of the trial under way. */
 function bandLabel(session: SessionSummary): string {
-  const contender = isTrial(session) ? session.label.split(": ").slice(1).join(": ") : "";
+  const contender = contenderOf(session);
   const name = contender || session.label || `session ${session.session}`;
   const parts = [name];
   const adaptation = history.value.adaptations.at(-1);

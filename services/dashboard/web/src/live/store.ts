@@ -56,6 +56,9 @@ export const whyNot = computed(() => {
   return "";
 });
 
+/** Fitness is another than the task's own: training episodes do not tell it. */
+export const measuredByGoal = computed(() => !["task", undefined].includes(goal.value?.goal["kind"] as string | undefined));
+
 /** The learner names the groups of a trial so, and then what is tried. */
 const TRIAL = "trial of ";
 export const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);

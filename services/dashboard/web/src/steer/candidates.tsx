@@ -33,9 +33,11 @@ export function CandidatesPane() {
     return <Empty>No adaptation so far. Set a goal, or ask for candidates, and they appear here side by side.</Empty>;
   }
   const look = OUTCOME_LOOKS[adaptation.outcome];
+  // What waits for a yes says the decision itself.
+  const decision = adaptation.decision === pending.value?.sentence ? "" : adaptation.decision;
   return (
     <div class="adaptation">
-      <div class="row">
+      <div class="row of-which">
         <Choice
           label="Adaptation"
           visibleLabel
@@ -59,10 +61,10 @@ export function CandidatesPane() {
             <dd>{adaptation.diagnosis}</dd>
           </>
         )}
-        {adaptation.decision !== "" && (
+        {decision !== "" && (
           <>
             <dt>Decision</dt>
-            <dd>{adaptation.decision}</dd>
+            <dd>{decision}</dd>
           </>
         )}
         {adaptation.note !== "" && adaptation.note !== adaptation.decision && (
@@ -74,12 +76,12 @@ export function CandidatesPane() {
       </dl>
       <ClipsOf adaptation={adaptation} />
       <PendingAnswer />
-      <TrialChart adaptation={adaptation} />
       <div class="candidates">
         {adaptation.candidates.map((candidate) => (
           <CandidateCard key={candidate.name} adaptation={adaptation} candidate={candidate} />
         ))}
       </div>
+      <TrialChart adaptation={adaptation} />
     </div>
   );
 }
@@ -108,14 +110,14 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
           {won && adaptation.gain !== null && <b> gain {signed(adaptation.gain)}, at least {signed(adaptation.gainLow)}</b>}
         </p>
       )}
-      <Button class="small" pressed={diffed.value} onClick={() => (diffed.value = !diffed.value)}>
-        {diffed.value ? "Program" : "Difference to the reward in force"}
-      </Button>
       {diffed.value ? (
         <Diff before={incumbent.value} after={candidate.source} label={`Difference of ${candidate.name} to the reward in force`} />
       ) : (
         <Code source={candidate.source} label={`Program of ${candidate.name}`} />
       )}
+      <Button class="small" pressed={diffed.value} onClick={() => (diffed.value = !diffed.value)}>
+        {diffed.value ? "Program" : "Difference to the reward in force"}
+      </Button>
     </article>
   );
 }

@@ -3,7 +3,7 @@
 import { signal, useComputed, useSignal, type ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { short } from "../format";
+import { fixed, short } from "../format";
 import type { Clips } from "../generated/messages";
 import { readPalette } from "../grid/draw";
 import { ApiError, get } from "../live/api";
@@ -117,7 +117,7 @@ function ReelFigure({ reel, timeS, adaptation }: { reel: Reel; timeS: ReadonlySi
   }, [reel, timeS, colour]);
   const said = useComputed(() => {
     const now = Math.min(timeS.value, reel.lengthS);
-    const way = reel.goes ? ` · ${wayAt(reel, now).toFixed(1)} m` : "";
+    const way = reel.goes ? ` · ${fixed(wayAt(reel, now), 1)} m` : "";
     const isOver = reel.endedAfterS !== null && timeS.value > reel.lengthS;
     return isOver ? `ended after ${short(reel.endedAfterS)} s${way}` : `${now.toFixed(1)} s${way}`;
   });

@@ -1,7 +1,7 @@
 // Programs as coloured text, and the difference of two.
 
 import { diffLines } from "./diff";
-import { highlight, type Piece } from "./highlight";
+import { highlightLines, type Piece } from "./highlight";
 
 export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
   return (
@@ -11,11 +11,23 @@ export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
   );
 }
 
+/** A line that does not fit goes on below, further in than it begins. */
+function indentOf(pieces: readonly Piece[]): Record<string, string> {
+  const [first] = pieces;
+  const spaces = first?.kind === "" ? first.text.search(/\S|$/) : 0;
+  return { "--indent": `${spaces}ch` };
+}
+
 export function Code({ source, label }: { source: string; label: string }) {
   return (
     <pre class="code" tabIndex={0} role="region" aria-label={label}>
       <code>
-        <Pieces pieces={highlight(source)} />
+        {highlightLines(source.trimEnd()).map((pieces, i) => (
+          <span key={i} class="code-line" style={indentOf(pieces)}>
+            <Pieces pieces={pieces} />
+            {"\n"}
+          </span>
+        ))}
       </code>
     </pre>
   );
@@ -29,14 +41,17 @@ export function Diff({ before, after, label }: { before: string; after: string; 
   if (lines.every((line) => line.kind === "same")) return <p class="empty">No difference to the reward in force.</p>;
   return (
     <pre class="code diff" tabIndex={0} role="region" aria-label={label}>
-      {lines.map((line, i) => (
-        <span key={i} class={`diff-line ${line.kind}`}>
-          <span class="sign" aria-hidden="true">{SIGNS[line.kind]}</span>
-          <span class="sr-only">{WORDS[line.kind]}</span>
-          <Pieces pieces={highlight(line.text)} />
-          {"\n"}
-        </span>
-      ))}
+      {lines.map((line, i) => {
+        const [pieces = []] = highlightLines(line.text);
+        return (
+          <span key={i} class={`code-line diff-line ${line.kind}`} style={indentOf(pieces)}>
+            <span class="sign" aria-hidden="true">{SIGNS[line.kind]}</span>
+            <span class="sr-only">{WORDS[line.kind]}</span>
+            <Pieces pieces={pieces} />
+            {"\n"}
+          </span>
+        );
+      })}
     </pre>
   );
 }

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import type { Env, Scene } from "../generated/messages";
 import { short, whole } from "../format";
-import { grid, opened } from "../grid/grid";
+import { contenderOf, grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
 import { link, mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
@@ -61,7 +61,9 @@ function Open({ envKey }: { envKey: EnvKey }) {
     >
       <header>
         <h2>Environment {envKey.envId}</h2>
-        <span class="muted">{taskName(session?.task ?? "")}</span>
+        {session !== undefined && (
+          <span class="muted">{[contenderOf(session), taskName(session.task)].filter(Boolean).join("  ·  ")}</span>
+        )}
         <span class="spring" />
         {!ended && (
           <>

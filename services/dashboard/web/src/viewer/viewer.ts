@@ -5,11 +5,12 @@ import {
   Color,
   DirectionalLight,
   DynamicDrawUsage,
-  GridHelper,
+  Float32BufferAttribute,
   HemisphereLight,
   InstancedMesh,
   LineBasicMaterial,
   Line,
+  LineSegments,
   Matrix4,
   Mesh,
   MeshBasicMaterial,
@@ -167,12 +168,7 @@ export class Viewer {
   private layGround(): void {
     const plane = new Mesh(new PlaneGeometry(GROUND_M, GROUND_M), this.paints.ground);
     plane.position.z = -0.002;
-    const lines = new GridHelper(GROUND_M, GROUND_M);
-    lines.rotation.x = Math.PI / 2;
-    // Its own has the colours in its corners.
-    lines.material.dispose();
-    lines.material = this.paints.grid;
-    this.ground.add(plane, lines);
+    this.ground.add(plane, new LineSegments(metreLines(), this.paints.grid));
     this.world.add(this.ground);
   }
 
@@ -237,4 +233,16 @@ export class Viewer {
     const { x, y } = this.controls.target;
     this.ground.position.set(Math.round(x), Math.round(y), this.groundM);
   }
+}
+
+/** Lines a metre apart in pieces a metre long: of a line that goes on behind the camera, renderers without a GPU draw nothing. */
+function metreLines(): BufferGeometry {
+  const half = GROUND_M / 2;
+  const ends: number[] = [];
+  for (let across = -half; across <= half; across++) {
+    for (let along = -half; along < half; along++) {
+      ends.push(across, along, 0, across, along + 1, 0, along, across, 0, along + 1, across, 0);
+    }
+  }
+  return new BufferGeometry().setAttribute("position", new Float32BufferAttribute(ends, 3));
 }

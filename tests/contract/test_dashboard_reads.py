@@ -11,11 +11,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from websim_dashboard import messages
+from websim_dashboard import checks, messages
 from websim_dashboard.status import STATES
 from websim_learner import control, records, status
 from websim_learner.adaptation import state, view
 from websim_orchestrator import api, scene_view, task_view
+from websim_reward_gen import answers
 
 PAIRS = [
     (messages.Worker, api.WorkerView),
@@ -34,6 +35,8 @@ PAIRS = [
     (messages.Rewards, view.RewardsView),
     (messages.Reward, state.RewardEntry),
     (messages.Applied, control.Applied),
+    (checks.GateVerdict, answers.Verdict),
+    (messages.CheckMessage, answers.IssueView),
 ]
 
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Annotated
 
-import anyio.to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
 from websim_dashboard.access import (
@@ -16,7 +15,7 @@ from websim_dashboard.access import (
     session_of,
 )
 from websim_dashboard.broadcast import Broadcast
-from websim_dashboard.checks import check_reward
+from websim_dashboard.checks import Checker
 from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.history import History
 from websim_dashboard.learner_feed import LearnerFeed
@@ -80,7 +79,7 @@ def add_access_routes(app: FastAPI, sessions: Sessions) -> None:
 
 
 def add_status_routes(
-    app: FastAPI, broadcast: Broadcast, learner: LearnerFeed, fleet: FleetFeed
+    app: FastAPI, broadcast: Broadcast, learner: LearnerFeed, fleet: FleetFeed, checker: Checker
 ) -> None:
     """Add the status, and what depends on the running task."""
 
@@ -97,7 +96,10 @@ def add_status_routes(
 
     @app.post("/api/v1/rewards/check", tags=["steering"])
     async def check(body: RewardCheckRequest) -> RewardCheck:
-        """Say what the language says to a reward program; it is not run."""
+        """Say what the language and, where it accepts, reward-gen's gate say to a reward program.
+
+        Only the gate runs it, in reward-gen's sandbox; `judged_by` says whether it did.
+        """
         session = body.session
         if session is None:
             await fleet.fresh(STATUS_AGE_S)
@@ -105,7 +107,7 @@ def add_status_routes(
         if session is None:
             raise HTTPException(409, "no task is being trained, so there are no fields to check by")
         detail = await _task(fleet, session)
-        return await anyio.to_thread.run_sync(check_reward, body.source, detail)
+        return await checker.check(body.source, detail)
 
 
 def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> None:

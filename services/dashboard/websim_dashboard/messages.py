@@ -387,16 +387,20 @@ class CheckMessage(Message):
     """Class of the refusal, as in docs/programs.md."""
     message: str
     """What is wrong and what is allowed instead."""
+    tier: Literal["schema", "language", "dry_run"] = "language"
+    """dry_run: it was tried on made-up states; docs/rewards.md."""
 
 
 class RewardCheck(Message):
-    """What the language's check says; the program has not been run."""
+    """What the language says of a program and, where it accepts it, reward-gen's gate."""
 
     ok: bool
     id: str | None = None
     """The program's id, when it is accepted."""
     messages: list[CheckMessage]
     components: list[str]
+    judged_by: Literal["language", "gate"] = "language"
+    """language: reward-gen was not asked, or gave no answer in time; the program was not run."""
 
 
 class Goal(Message):

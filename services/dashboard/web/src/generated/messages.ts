@@ -310,15 +310,19 @@ export interface CheckMessage {
   reason: string;
   /** What is wrong and what is allowed instead. */
   message: string;
+  /** dry_run: it was tried on made-up states; docs/rewards.md. */
+  tier: "schema" | "language" | "dry_run";
 }
 
-/** What the language's check says; the program has not been run. */
+/** What the language says of a program and, where it accepts it, reward-gen's gate. */
 export interface RewardCheck {
   ok: boolean;
   /** The program's id, when it is accepted. */
   id: string | null;
   messages: CheckMessage[];
   components: string[];
+  /** language: reward-gen was not asked, or gave no answer in time; the program was not run. */
+  judged_by: "language" | "gate";
 }
 
 /** What the run is for, what is going on, and what waits for a yes: `GET /api/v1/goal`. */

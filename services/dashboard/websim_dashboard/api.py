@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 
 from websim_dashboard.access import (
     SESSION_S,
@@ -28,6 +28,7 @@ from websim_dashboard.messages import (
     Status,
     TaskDetail,
     TimelineEvent,
+    TrialPoint,
 )
 from websim_dashboard.sessions import Sessions
 from websim_dashboard.status import training_session
@@ -133,6 +134,11 @@ def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> 
         Those of the kinds named, joined by commas, or all.
         """
         return history.events(learner.run_key, _listed(kinds), after)
+
+    @app.get("/api/v1/adaptations/{number}/curves", tags=["history"])
+    def curves(number: Annotated[int, Path(ge=1)]) -> list[TrialPoint]:
+        """Answer how the contenders of a trial did while they trained, as far as it is kept."""
+        return history.trial(learner.run_key, number)
 
 
 def _listed(names: str) -> list[str]:

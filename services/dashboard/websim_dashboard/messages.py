@@ -199,6 +199,22 @@ class TimelineEvent(Message):
     """The learner's record, without what is above."""
 
 
+class TrialPoint(Message):
+    """How a contender of a trial did, when its fork had trained for so many steps."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    number: int
+    adaptation: int
+    contender: str
+    trial_env_steps: int
+    """It replaces what came before it and is not before it: a trial may be held anew."""
+    return_mean: float | None
+    """Mean over the last 100 episodes of its group, by the task's own reward."""
+    fitness_mean: float | None
+    """Of the same, in the task's unit."""
+
+
 # --- fleet ----------------------------------------------------------------------------------------
 
 
@@ -546,6 +562,14 @@ class EventMessage(Message):
     event: TimelineEvent
 
 
+class TrialMessage(Message):
+    """Points of a trial's curves that are new."""
+
+    type: Literal["trial"] = "trial"
+    run_key: str
+    points: list[TrialPoint]
+
+
 class FleetMessage(Message):
     """Once a second."""
 
@@ -569,7 +593,13 @@ class ErrorMessage(Message):
 
 
 ServerMessage = Annotated[
-    StatusMessage | MetricsMessage | EventMessage | FleetMessage | EnvMessage | ErrorMessage,
+    StatusMessage
+    | MetricsMessage
+    | EventMessage
+    | TrialMessage
+    | FleetMessage
+    | EnvMessage
+    | ErrorMessage,
     Field(discriminator="type"),
 ]
 

@@ -15,7 +15,7 @@ export type GeomType = "plane" | "hfield" | "sphere" | "capsule" | "ellipsoid" |
 
 export type Role = "view" | "control";
 
-export type ServerMessage = StatusMessage | MetricsMessage | EventMessage | FleetMessage | EnvMessage | ErrorMessage;
+export type ServerMessage = StatusMessage | MetricsMessage | EventMessage | TrialMessage | FleetMessage | EnvMessage | ErrorMessage;
 
 export type ClientMessage = Subscribe | Ack;
 
@@ -159,6 +159,19 @@ export interface TimelineEvent {
   adaptation: number;
   /** The learner's record, without what is above. */
   values: Record<string, unknown>;
+}
+
+/** How a contender of a trial did, when its fork had trained for so many steps. */
+export interface TrialPoint {
+  number: number;
+  adaptation: number;
+  contender: string;
+  /** It replaces what came before it and is not before it: a trial may be held anew. */
+  trial_env_steps: number;
+  /** Mean over the last 100 episodes of its group, by the task's own reward. */
+  return_mean: number | null;
+  /** Of the same, in the task's unit. */
+  fitness_mean: number | null;
 }
 
 /** A sim worker. */
@@ -436,6 +449,13 @@ export interface EventMessage {
   type: "event";
   run_key: string;
   event: TimelineEvent;
+}
+
+/** Points of a trial's curves that are new. */
+export interface TrialMessage {
+  type: "trial";
+  run_key: string;
+  points: TrialPoint[];
 }
 
 /** Once a second. */

@@ -70,7 +70,7 @@ export function Speed() {
         ))}
       </span>
       {speed !== null && reached > 0 && (
-        <span class="muted numbers" title="Simulated seconds of each environment per second, over the last updates">
+        <span class="muted numbers reached" title="Simulated seconds of each environment per second, over the last updates">
           {reached.toFixed(reached < 1 ? 2 : 1)}× reached
         </span>
       )}

@@ -85,7 +85,7 @@ export function componentChart(metrics: readonly string[]): ChartSpec | null {
   const names = metrics.filter((name) => name.startsWith(COMPONENT)).sort();
   if (names.length === 0) return null;
   const lines = names.map((metric, i) => ({ metric, label: metric.slice(COMPONENT.length), colour: colours[i % colours.length]! }));
-  return { id: "components", title: "Shares of the reward's components", unit: "share", lines };
+  return { id: "components", title: "Shares of the reward's components", unit: "", lines };
 }
 
 /** All metrics that the charts are made of; a name that ends in * stands for all that begin so. */

@@ -246,7 +246,10 @@ def test_every_service_gets_its_part_and_no_more(tmp_path):
 
 @pytest.mark.parametrize(
     ("asker", "asked"),
-    [("learner", {"reward-gen"}), ("dashboard", {"orchestrator", "learner"})],
+    [
+        ("learner", {"reward-gen"}),
+        ("dashboard", {"orchestrator", "learner", "reward-gen"}),
+    ],
 )
 def test_the_token_of_a_service_is_good_where_it_has_something_to_command(tmp_path, asker, asked):
     make_keys_by_service(tmp_path / "keys")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import struct
 
 import numpy as np
@@ -15,6 +16,7 @@ from live_page import (
     soonest,
     stand_still,
     stats,
+    tell_status,
     train_on,
     wait_for,
     wait_for_robot,
@@ -36,12 +38,22 @@ def test_a_click_opens_it_moving_and_esc_gives_the_focus_back(open_page, heard):
     before = wait_for_robot(page)
     wait_for(lambda: robot(page).tobytes() != before.tobytes(), "the robot does not move")
     assert "return so far" in dialog.inner_text()
-    page.get_by_text("Reward of this step").wait_for()
+    page.get_by_role("heading", name=re.compile("^Reward of this step")).wait_for()
     assert "forward" in page.locator(".components").inner_text()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"
     assert heard.errors == []
+
+
+def test_where_the_run_learns_from_another_reward_the_tasks_own_is_called_so(open_page):
+    page = open_page()
+    tell_status(page, reward_id="p_0123456789abcdef")
+    page.reload()
+    drawn(page, 1)
+    click_a_robot(page)
+    own = re.compile("^Task's own reward of this step")
+    page.get_by_role("heading", name=own).wait_for()
 
 
 def test_without_a_connection_nothing_is_shown_as_live(open_page, stack):

@@ -1,5 +1,6 @@
 """Rewards are written, checked while typing, adopted and taken back, while training goes on."""
 
+import json
 import urllib.request
 
 import pytest
@@ -48,20 +49,40 @@ def test_a_wrong_edit_shows_its_line_and_training_goes_on(open_page, heard):
     assert heard.errors == []
 
 
+def test_what_a_trial_run_of_a_reward_shows_is_told_at_its_line(open_page):
+    page = open_page()
+    editor = open_editor(page)
+    editor.fill("def reward(state, action):\n    return np.log(state.x_velocity)\n")
+    page.locator(".gate").get_by_text("Line 2").wait_for()
+    assert "np.log needs x > 0" in page.locator(".editor .lens").inner_text()
+    editor.fill("def reward(state, action):\n    return 1e6 * state.x_velocity\n")
+    page.locator(".gate").get_by_text("beyond 1000").wait_for()
+    try_it = page.get_by_role("button", name="Try it beside the present one")
+    assert try_it.get_attribute("aria-disabled") == "true"
+
+
+def test_without_the_gate_the_languages_word_is_said_to_be_no_more(open_page):
+    page = open_page()
+    verdict = {"ok": True, "id": "p_1", "messages": [], "components": [], "judged_by": "language"}
+    page.route("**/api/v1/rewards/check", lambda route: route.fulfill(json=verdict))
+    open_editor(page).fill(RIGHT)
+    page.get_by_text("The language accepts it. Language only.").wait_for()
+
+
 def test_the_tasks_own_reward_can_be_gone_on_from(open_page):
     page = open_page()
     editor = open_editor(page)
     wait_for(lambda: "healthy_reward = 1.0" in editor.input_value(), "the task's reward is shown")
     own = editor.input_value()
     editor.fill(own.replace("healthy_reward = 1.0", "healthy_reward = 0.5"))
-    page.get_by_text("The language accepts it: forward, healthy, ctrl_cost").wait_for()
+    page.get_by_text("The gate accepts it: forward, healthy, ctrl_cost").wait_for()
 
 
 def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(open_page):
     page = open_page()
     editor = open_editor(page)
     editor.fill(RIGHT)
-    page.get_by_text("The language accepts it: effort").wait_for()
+    page.get_by_text("The gate accepts it: effort").wait_for()
     page.get_by_role("button", name="Difference to the reward in force").click()
     page.locator(".diff-line.added").first.wait_for()
     page.get_by_label("even if it prefers worse behaviour").check()
@@ -99,7 +120,7 @@ def test_text_of_a_reward_is_never_html(open_page, heard):
     page = open_page()
     editor = open_editor(page)
     editor.fill(HOSTILE)
-    page.get_by_text("The language accepts it").wait_for()
+    page.get_by_text("The gate accepts it").wait_for()
     page.get_by_role("button", name="Difference to the reward in force").click()
     page.locator(".diff-line.added").first.wait_for()
     assert page.locator(".drawer img, .drawer script").count() == 0
@@ -117,7 +138,10 @@ def test_a_goal_waits_for_a_yes_and_is_rejected(open_page, stack):
         page.get_by_role("button", name="Set the goal").click()
         pending = page.locator(".drawer .pending", has_text="run backwards")
         pending.wait_for(timeout=60_000)
-        pending.get_by_role("button", name="Reject").click()
+        pending.get_by_label("Why not").fill("it should hop")
+        with page.expect_request("**/api/v1/run/commands") as sent:
+            pending.get_by_role("button", name="Reject").click()
+        assert sent.value.post_data_json["reason"] == "it should hop"
         pending.wait_for(state="detached", timeout=60_000)
     finally:
         send(stack, "set_adapt", mode="off")
@@ -198,3 +222,61 @@ def test_where_a_person_judges_no_number_is_shown(open_page, stack, kind, shown)
     card.wait_for()
     assert ("fitness 3.00 (control 1.00)" in card.inner_text()) is shown
     assert (page.locator(".drawer figure.trial").count() > 0) is shown
+
+
+def lines_of(page, label):
+    """Vertical places of each contender's curve in a chart of a trial."""
+    chart = page.get_by_role("img", name=label)
+    chart.wait_for()
+    groups = chart.locator("g[data-contender]")
+    found = {}
+    for i in range(groups.count()):
+        points = groups.nth(i).locator("polyline").get_attribute("points").split()
+        name = groups.nth(i).get_attribute("data-contender")
+        found[name] = [float(each.split(",")[1]) for each in points]
+    return found
+
+
+def trial_point(n, contender, steps, fitness):
+    return {
+        "number": n, "adaptation": 1, "contender": contender, "trial_env_steps": steps,
+        "return_mean": 10.0 * fitness, "fitness_mean": fitness,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("task", "Fitness of the contenders while they train"),
+        ("none", "Return of the contenders while they train"),
+    ],
+)
+def test_curves_of_a_trial_are_drawn_while_it_goes_on(open_page, stack, kind, label):
+    page = open_page("about:blank", live=False)
+    live = []
+
+    def meet(route):
+        route.connect_to_server().on_message(route.send)
+        live.append(route)
+
+    candidate = {"name": "direct", "source": "", "origin": "library", "hypothesis": ""}
+    told = [("goal", 0, {"kind": kind}), ("answer", 1, {"candidates": [candidate]})]
+    rows = [
+        {"n": n, "update": 0, "env_steps": 0, "adaptation": number, "kind": name, "values": values}
+        for n, (name, number, values) in enumerate(told, 1)
+    ]
+    known = [trial_point(1, "control", 100, 1.0), trial_point(2, "direct", 100, 1.0)]
+    page.route_web_socket("**/api/v1/live", meet)
+    page.route("**/api/v1/adaptations?after=0&*", lambda route: route.fulfill(json=rows))
+    page.route("**/api/v1/adaptations/1/curves", lambda route: route.fulfill(json=known))
+    page.goto(stack.url)
+    page.keyboard.press("r")
+    page.get_by_role("tab", name="Candidates").click()
+    wait_for(lambda: len(lines_of(page, label)["direct"]) == 1, "the points that are known")
+    run_key = page.evaluate("fetch('api/v1/status').then(a => a.json()).then(s => s.run_key)")
+    news = [trial_point(3, "direct", 200, 3.0), trial_point(4, "control", 200, 2.0)]
+    live[-1].send(json.dumps({"type": "trial", "run_key": run_key, "points": news}))
+    wait_for(lambda: len(lines_of(page, label)["control"]) == 2, "the points that are new")
+    control, direct = (lines_of(page, label)[name] for name in ("control", "direct"))
+    # From 1 to 3 over the height between 10 and 82: the control ends half way up.
+    assert (control, direct) == ([82.0, 46.0], [82.0, 10.0])

@@ -228,6 +228,22 @@ def test_no_speed_is_shown_while_nothing_is_stepped(told):
     wait_for(lambda: speed.inner_text() == "\u2013", "a speed is shown in a pause")
 
 
+def test_the_speed_that_is_reached_is_shown_where_one_is_set(told):
+    reached = told.page.locator(".speed .reached")
+    told.change(speed=1.0, real_time_factor=0.7)
+    wait_for(lambda: reached.inner_text() == "0.70\u00d7 reached", "the factor is not shown")
+    told.change(speed=None)
+    reached.wait_for(state="detached")
+
+
+def test_the_shares_of_the_rewards_components_are_drawn_and_follow_the_reward(told):
+    key = told.page.locator('[data-chart="components"] .key li')
+    wait_for(lambda: key.all_inner_texts() == ["control 0.25", "forward 0.75"], "no shares")
+    told.add_point(4, component_shares={"effort": 0.5, "forward": 0.5})
+    shares = ["effort 0.50", "forward 0.50"]
+    wait_for(lambda: key.all_inner_texts() == shares, "another reward has other components")
+
+
 def test_space_scrolls_where_there_is_something_to_scroll_and_pauses_elsewhere(told):
     page = told.page
     page.keyboard.press("g")

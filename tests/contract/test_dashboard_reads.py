@@ -11,11 +11,13 @@ import pytest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from websim_dashboard import messages
+from websim_dashboard import checks, messages
+from websim_dashboard.records import trial_points
 from websim_dashboard.status import STATES
 from websim_learner import control, records, status
 from websim_learner.adaptation import state, view
 from websim_orchestrator import api, scene_view, task_view
+from websim_reward_gen import answers
 
 PAIRS = [
     (messages.Worker, api.WorkerView),
@@ -34,6 +36,8 @@ PAIRS = [
     (messages.Rewards, view.RewardsView),
     (messages.Reward, state.RewardEntry),
     (messages.Applied, control.Applied),
+    (checks.GateVerdict, answers.Verdict),
+    (messages.CheckMessage, answers.IssueView),
 ]
 
 
@@ -56,6 +60,28 @@ def test_the_dashboard_reads_what_is_written(reader, writer):
     for name in known.keys() & written.keys():
         if "enum" in written[name]:
             assert set(written[name]["enum"]) <= set(known[name].get("enum", written[name]["enum"]))
+
+
+def test_a_point_of_a_trial_arrives_as_it_is_told():
+    told = records.TrialRecord(
+        n=7,
+        update=6,
+        env_steps=1152,
+        adaptation=1,
+        contender="control",
+        trial_env_steps=480,
+        return_mean=2.5,
+        fitness_mean=None,
+    )
+    [point] = trial_points([msgspec.to_builtins(told)], pytest.fail)
+    assert point.model_dump() == {
+        "number": 7,
+        "adaptation": 1,
+        "contender": "control",
+        "trial_env_steps": 480,
+        "return_mean": 2.5,
+        "fitness_mean": None,
+    }
 
 
 def test_every_state_of_a_run_has_a_name_on_the_page():

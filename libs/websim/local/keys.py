@@ -32,7 +32,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
 
 ASKS: Mapping[str, tuple[str, ...]] = {
     "learner": ("reward-gen",),
-    "dashboard": ("orchestrator", "learner"),
+    "dashboard": ("orchestrator", "learner", "reward-gen"),
 }
 """Whose HTTP a service commands: with one token of its own, which is good at these alone."""
 

@@ -141,6 +141,7 @@ class Run:
         argv += ["--telemetry", self._fleet.telemetry_address]
         argv += ["--history", str(self.directory / DASHBOARD / "history.sqlite")]
         argv += [] if options.keys is None else ["--keys", str(options.keys)]
+        argv += [] if options.reward_gen is None else ["--reward-gen", options.reward_gen]
         argv += log_arguments(self.directory / "logs", DASHBOARD)
         # Training goes on without anybody watching.
         return ChildSpec(DASHBOARD, tuple(argv), DASHBOARD_STAGE, needed=False)

@@ -75,6 +75,13 @@ def make_state(n, state, **overrides):
     return record | {"state": state, "reason": ""} | overrides
 
 
+def make_trial(n, steps, contender="control", **overrides):
+    """A point of a trial's curves as the learner's event stream has it."""
+    record = {"kind": "trial", "n": n, "update": 6, "env_steps": 6000, "time_unix_s": 1.7e9}
+    point = {"adaptation": 1, "contender": contender, "trial_env_steps": steps}
+    return record | point | {"return_mean": 2.0 * steps, "fitness_mean": None} | overrides
+
+
 def make_worker(worker_id=1, **overrides):
     return {
         "worker_id": worker_id,

@@ -1,4 +1,6 @@
-"""A learner and an orchestrator whose answers are known, on real HTTP; they can be taken away."""
+"""A learner, an orchestrator and a reward-gen whose answers are known, on real HTTP; they can be
+taken away. The reward-gen is there once it is started.
+"""
 
 import contextlib
 import threading
@@ -28,11 +30,15 @@ class KnownServices:
         self.task = TASK
         self.commands = []
         self.paths = []
+        self.verdict = {"accepted": True, "tier": "dry_run", "issues": []}
+        self.checks = []
+        self.judges = threading.Event()
+        self.judges.set()
         self.started = threading.Event()
         self.tells_records = threading.Event()
         self.tells_records.set()
         self._servers = {}
-        self._ports = {"learner": 0, "orchestrator": 0}
+        self._ports = {"learner": 0, "orchestrator": 0, "reward-gen": 0}
         self.start("learner")
         self.start("orchestrator")
 
@@ -40,7 +46,8 @@ class KnownServices:
         return f"http://127.0.0.1:{self._ports[name]}"
 
     def start(self, name):
-        app = self._learner() if name == "learner" else self._orchestrator()
+        makers = {"learner": self._learner, "orchestrator": self._orchestrator}
+        app = makers.get(name, self._reward_gen)()
         self._servers[name] = serve_http(app, "127.0.0.1", self._ports[name])
         self._ports[name] = int(self._servers[name].url.rsplit(":", 1)[1])
 
@@ -115,6 +122,17 @@ class KnownServices:
         @app.post("/v1/sessions/{session}/envs/{env_id}/reset")
         def reset(session: int, env_id: int):
             return {}
+
+        return app
+
+    def _reward_gen(self):
+        app = self._noting()
+
+        @app.post("/v1/checks")
+        def checks(body: dict):
+            self.checks.append(body)
+            self.judges.wait(HELD_S)
+            return {"verdict": self.verdict, "weights": {}}
 
         return app
 

@@ -19,7 +19,13 @@ DEADLINE_S = 20.0
 
 @contextlib.contextmanager
 def serve_dashboard(
-    services, place: Path, *, token_file=None, page=None, telemetry="tcp://127.0.0.1:9"
+    services,
+    place: Path,
+    *,
+    token_file=None,
+    page=None,
+    telemetry="tcp://127.0.0.1:9",
+    reward_gen=None,
 ):
     history = History(place / "history.sqlite", keep_days=30.0, keep_points=10_000)
     service = Service(
@@ -30,6 +36,7 @@ def serve_dashboard(
         None,
         "0",
         page or place / "no-page",
+        None if reward_gen is None else Upstream("reward-gen", reward_gen),
     )
     server = serve_http(service.app, "127.0.0.1", 0, token_file, SessionCheck, Guard)
     try:

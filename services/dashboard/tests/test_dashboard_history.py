@@ -8,11 +8,12 @@ import sys
 import time
 
 import pytest
-from dashboard_samples import make_metrics, make_run, make_state
+from dashboard_samples import make_metrics, make_run, make_state, make_trial
 
 from websim.service.errors import UserError
 from websim_dashboard.history import DAY_S, MAX_EVENTS, History
-from websim_dashboard.records import split_records
+from websim_dashboard.records import split_records, trial_points
+from websim_dashboard.trials import KEPT_TRIALS
 
 RUN = "/runs/r1"
 
@@ -28,7 +29,8 @@ def open_history(path, keep_days=30.0, keep_points=1000):
 
 def add(history, *records, run=RUN):
     points, events = split_records(records)
-    history.add(run, make_run(run_dir=run), records[-1]["n"], points, events)
+    trials = trial_points(records)
+    history.add(run, make_run(run_dir=run), records[-1]["n"], points, events, trials)
 
 
 def test_points_and_events_are_there_when_it_is_opened_again(path):
@@ -49,6 +51,51 @@ def test_points_and_events_are_there_when_it_is_opened_again(path):
     assert history.last_status(RUN)["env_steps"] == 3000
     assert history.latest_run() == (RUN, "r1")
     history.close()
+
+
+def test_a_name_that_ends_in_a_star_means_all_that_begin_so(path):
+    history = open_history(path)
+    add(history, make_metrics(1))
+    [branch] = history.series(RUN, "r1", ["component:*", "policy_loss"], 0, 100).branches
+    assert list(branch.values) == ["component:control", "component:forward", "policy_loss"]
+    history.close()
+
+
+def curve(history, contender, adaptation=1):
+    points = history.trial(RUN, adaptation)
+    return [(p.trial_env_steps, p.return_mean) for p in points if p.contender == contender]
+
+
+def test_a_trial_that_is_held_anew_replaces_what_it_told_before(path):
+    history = open_history(path)
+    add(history, make_trial(1, 100), make_trial(2, 200), make_trial(3, 100, "bold"))
+    add(history, make_trial(1_000_000_001, 100, return_mean=-1.0))
+    assert curve(history, "control") == [(100, -1.0)]
+    assert curve(history, "bold") == [(100, 200.0)]
+    assert history.trial(RUN, 2) == history.trial("/runs/r2", 1) == []
+    history.close()
+
+    again = open_history(path)
+    add(again, make_trial(1_000_000_002, 200, fitness_mean=0.5))
+    assert curve(again, "control") == [(100, -1.0), (200, 400.0)]
+    again.close()
+
+
+def test_the_curves_of_the_newest_trials_are_kept(path):
+    history = open_history(path)
+    add(history, *(make_trial(n, 100, adaptation=n) for n in range(1, KEPT_TRIALS + 3)))
+    kept = [n for n in range(1, KEPT_TRIALS + 3) if curve(history, "control", n)]
+    assert kept == list(range(3, KEPT_TRIALS + 3))
+    history.close()
+
+
+def test_a_point_of_a_trial_that_cannot_be_read_is_told_and_left_out():
+    said = []
+    broken = make_trial(1, 100) | {"trial_env_steps": "many"}
+    [point] = trial_points([broken, make_trial(2, 200), make_metrics(3)], said.append)
+    assert (point.number, point.trial_env_steps, point.fitness_mean) == (2, 200, None)
+    assert len(said) == 1
+    assert "trial" in said[0]
 
 
 def test_only_what_is_named_and_new_is_answered(path):

@@ -4,7 +4,15 @@ import json
 import time
 
 import pytest
-from dashboard_samples import TASK, make_goal, make_metrics, make_run, make_session, make_state
+from dashboard_samples import (
+    TASK,
+    make_goal,
+    make_metrics,
+    make_run,
+    make_session,
+    make_state,
+    make_trial,
+)
 from known_services import KnownServices
 from running import eventually, hear, open_client, open_socket, serve_dashboard
 
@@ -284,6 +292,21 @@ def test_a_run_begun_anew_in_the_same_directory_has_curves_of_its_own(services, 
     status = client.get("/api/v1/status").json()
     assert status["run"] == series["run"] == "r1"
     assert status["run_key"] == series["run_key"] == told["run_key"] != before
+
+
+def test_how_contenders_do_is_told_while_they_train_and_kept(services, url, client):
+    with open_socket(url) as socket:
+        hear(socket, "status")
+        services.records = [make_trial(1, 100), make_trial(2, 100, "bold", fitness_mean=0.5)]
+        told = hear(socket, "trial")
+    assert told["run_key"] == client.get("/api/v1/status").json()["run_key"]
+    kept = client.get("/api/v1/adaptations/1/curves").json()
+    assert kept == told["points"]
+    assert [(each["contender"], each["fitness_mean"]) for each in kept] == [
+        ("control", None),
+        ("bold", 0.5),
+    ]
+    assert client.get("/api/v1/adaptations/2/curves").json() == []
 
 
 def test_an_evaluation_tells_the_branch_that_it_is_of(services, client):

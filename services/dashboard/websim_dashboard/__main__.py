@@ -50,6 +50,11 @@ def run(argv: list[str]) -> int:
         settings.telemetry,
         keys,
         version("websim-dashboard"),
+        reward_gen=(
+            None
+            if settings.reward_gen is None
+            else Upstream("reward-gen", settings.reward_gen, token)
+        ),
     )
     if not (DIRECTORY / "index.html").is_file():
         log.warning("the page is not built: `make setup` builds it; the API works without it")

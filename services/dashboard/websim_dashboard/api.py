@@ -4,8 +4,7 @@ import asyncio
 import time
 from typing import Annotated
 
-import anyio.to_thread
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 
 from websim_dashboard.access import (
     SESSION_S,
@@ -16,7 +15,7 @@ from websim_dashboard.access import (
     session_of,
 )
 from websim_dashboard.broadcast import Broadcast
-from websim_dashboard.checks import check_reward
+from websim_dashboard.checks import Checker
 from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.history import History
 from websim_dashboard.learner_feed import LearnerFeed
@@ -29,6 +28,7 @@ from websim_dashboard.messages import (
     Status,
     TaskDetail,
     TimelineEvent,
+    TrialPoint,
 )
 from websim_dashboard.sessions import Sessions
 from websim_dashboard.status import training_session
@@ -80,7 +80,7 @@ def add_access_routes(app: FastAPI, sessions: Sessions) -> None:
 
 
 def add_status_routes(
-    app: FastAPI, broadcast: Broadcast, learner: LearnerFeed, fleet: FleetFeed
+    app: FastAPI, broadcast: Broadcast, learner: LearnerFeed, fleet: FleetFeed, checker: Checker
 ) -> None:
     """Add the status, and what depends on the running task."""
 
@@ -97,7 +97,10 @@ def add_status_routes(
 
     @app.post("/api/v1/rewards/check", tags=["steering"])
     async def check(body: RewardCheckRequest) -> RewardCheck:
-        """Say what the language says to a reward program; it is not run."""
+        """Say what the language and, where it accepts, reward-gen's gate say to a reward program.
+
+        Only the gate runs it, in reward-gen's sandbox; `judged_by` says whether it did.
+        """
         session = body.session
         if session is None:
             await fleet.fresh(STATUS_AGE_S)
@@ -105,7 +108,7 @@ def add_status_routes(
         if session is None:
             raise HTTPException(409, "no task is being trained, so there are no fields to check by")
         detail = await _task(fleet, session)
-        return await anyio.to_thread.run_sync(check_reward, body.source, detail)
+        return await checker.check(body.source, detail)
 
 
 def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> None:
@@ -131,6 +134,11 @@ def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> 
         Those of the kinds named, joined by commas, or all.
         """
         return history.events(learner.run_key, _listed(kinds), after)
+
+    @app.get("/api/v1/adaptations/{number}/curves", tags=["history"])
+    def curves(number: Annotated[int, Path(ge=1)]) -> list[TrialPoint]:
+        """Answer how the contenders of a trial did while they trained, as far as it is kept."""
+        return history.trial(learner.run_key, number)
 
 
 def _listed(names: str) -> list[str]:

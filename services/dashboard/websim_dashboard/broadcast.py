@@ -20,6 +20,8 @@ from websim_dashboard.messages import (
     Status,
     StatusMessage,
     TimelineEvent,
+    TrialMessage,
+    TrialPoint,
 )
 from websim_dashboard.status import make_status, training_session
 from websim_dashboard.upstream import Unreachable, Upstream
@@ -46,6 +48,7 @@ class Broadcast:
         self._news = asyncio.Event()
         learner.turned = self._news.set
         learner.arrived = self._tell_records
+        learner.tried = self._tell_trial
         fleet.turned = self._tell_fleet
 
     async def status(self, role: str) -> Status:
@@ -113,6 +116,11 @@ class Broadcast:
             self._hub.broadcast(_json(MetricsMessage(run_key=key, points=list(points))))
         for event in events:
             self._hub.broadcast(_json(EventMessage(run_key=key, event=event)))
+
+    def _tell_trial(self, points: Sequence[TrialPoint]) -> None:
+        if points and self._hub.viewers:
+            key = self._learner.run_key
+            self._hub.broadcast(_json(TrialMessage(run_key=key, points=list(points))))
 
     def _tell_fleet(self) -> None:
         self._hub.resize(self._fleet.sessions)

@@ -21,8 +21,10 @@ from websim_dashboard.messages import (
     MetricPoint,
     MetricSeries,
     TimelineEvent,
+    TrialPoint,
 )
 from websim_dashboard.tables import TABLES, TAKE_BACK, THIN_OUT, VERSION
+from websim_dashboard.trials import add_trial_points, read_trial_points
 
 MAX_EVENTS = 1000
 """Events in one answer."""
@@ -75,7 +77,7 @@ class History:
             stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
             before_s = time.time() - keep_days * DAY_S
             for (run,) in self._db.execute(stale, (before_s,)).fetchall():
-                for table in ("points", "events", "adaptations", "answers", "runs"):
+                for table in ("points", "events", "trials", "adaptations", "answers", "runs"):
                     self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
     def latest_run(self) -> tuple[str, str] | None:
@@ -105,6 +107,7 @@ class History:
         last: int,
         points: Sequence[MetricPoint],
         events: Sequence[TimelineEvent],
+        trials: Sequence[TrialPoint] = (),
     ) -> None:
         """Take in new records of a run, all of them or none.
 
@@ -113,7 +116,8 @@ class History:
             status: how it stands; its `run_id` is what people call it.
             last: number of the newest record.
             points: metrics among them.
-            events: the rest.
+            events: what happened.
+            trials: points of trials' curves.
 
         Raises:
             sqlite3.Error: the file cannot be written just now; add them again later.
@@ -128,7 +132,8 @@ class History:
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
                 ((run, e.number, e.model_dump_json()) for e in events),
             )
-            self.rows_written += len(points) + len(events)
+            add_trial_points(self._db, run, trials)
+            self.rows_written += len(points) + len(events) + len(trials)
             self._thin_out(run, len(points) - taken_back)
 
     def _add_point(self, run: str, point: MetricPoint) -> int:
@@ -166,6 +171,11 @@ class History:
                 (run, after, json.dumps(wanted), MAX_EVENTS),
             ).fetchall()
         return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
+
+    def trial(self, run: str, adaptation: int) -> list[TrialPoint]:
+        """Return the curves of one adaptation's trial, in the order in which they were told."""
+        with self._lock:
+            return read_trial_points(self._db, run, adaptation)
 
     def last_row(self, run: str) -> int:
         """Return the number of the newest row of a run's log of adaptations; 0 for none."""
@@ -226,7 +236,7 @@ class History:
         Args:
             run: what the run is known by.
             name: what people call it.
-            names: which metrics; none means all.
+            names: which metrics; one that ends in * is of all that begin so; none means all.
             after: number of the last point already known.
             max_points: of one branch; where there are more, evenly spread ones and the newest.
         """
@@ -244,7 +254,7 @@ class History:
             ).fetchone()
         kept = [row for row in rows if (row[6] - 1) % -(-row[7] // max_points) == 0]
         known = {} if newest is None else json.loads(newest[1])
-        wanted = set(names) or None
+        wanted = tuple(names)
         return MetricSeries(
             run=name,
             run_key=run,
@@ -267,7 +277,7 @@ class History:
 
 
 def _columns(
-    rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: set[str] | None
+    rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: tuple[str, ...]
 ) -> list[BranchSeries]:
     by_branch = defaultdict(list)
     for row in rows:
@@ -275,7 +285,9 @@ def _columns(
     branches = []
     for branch, members in by_branch.items():
         values = [json.loads(row[5]) for row in members]
-        names = {name for each in values for name in each if wanted is None or name in wanted}
+        names = {name for each in values for name in each}
+        if wanted:
+            names = {name for name in names if any(_is_meant(name, each) for each in wanted)}
         branches.append(
             BranchSeries(
                 branch=branch,
@@ -287,3 +299,7 @@ def _columns(
             )
         )
     return branches
+
+
+def _is_meant(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted

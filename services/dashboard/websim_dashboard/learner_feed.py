@@ -11,8 +11,14 @@ from pydantic import ValidationError
 from websim.service.logs import get_logger
 from websim_dashboard.feed import Feed
 from websim_dashboard.history import History
-from websim_dashboard.messages import Goal, MetricPoint, TaskDetail, TimelineEvent
-from websim_dashboard.records import split_records
+from websim_dashboard.messages import (
+    Goal,
+    MetricPoint,
+    TaskDetail,
+    TimelineEvent,
+    TrialPoint,
+)
+from websim_dashboard.records import split_records, trial_points
 from websim_dashboard.run_status import check_run, key_of
 from websim_dashboard.upstream import Upstream
 
@@ -46,6 +52,8 @@ class LearnerFeed(Feed):
             lambda points, events: None
         )
         """Called with what is new."""
+        self.tried: Callable[[Sequence[TrialPoint]], None] = lambda points: None
+        """Called with new points of a trial's curves."""
         self._upstream = upstream
         self._history = history
         self._reader = f"dashboard-{os.getpid()}"
@@ -93,14 +101,17 @@ class LearnerFeed(Feed):
         if not records:
             return 0
         points, events = split_records(records, log.warning)
+        trials = trial_points(records, log.warning)
         last = int(records[-1]["n"])
-        if not await self._keep(self._history.add, self.run_key, status, last, points, events):
+        kept = self._history.add, self.run_key, status, last, points, events, trials
+        if not await self._keep(*kept):
             return 0
         self._last = last
         self._note_states(events)
         if any(event.kind in ("adaptation", "command", "state") for event in events):
             self._goal_due = 0
         self.arrived(points, events)
+        self.tried(trials)
         return len(records)
 
     async def _read_log(self) -> int:

@@ -200,6 +200,22 @@ class TimelineEvent(Message):
     """The learner's record, without what is above."""
 
 
+class TrialPoint(Message):
+    """How a contender of a trial did, when its fork had trained for so many steps."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    number: int
+    adaptation: int
+    contender: str
+    trial_env_steps: int
+    """It replaces what came before it and is not before it: a trial may be held anew."""
+    return_mean: float | None
+    """Mean over the last 100 episodes of its group, by the task's own reward."""
+    fitness_mean: float | None
+    """Of the same, in the task's unit."""
+
+
 # --- fleet ----------------------------------------------------------------------------------------
 
 
@@ -388,16 +404,20 @@ class CheckMessage(Message):
     """Class of the refusal, as in docs/programs.md."""
     message: str
     """What is wrong and what is allowed instead."""
+    tier: Literal["schema", "language", "dry_run"] = "language"
+    """dry_run: it was tried on made-up states; docs/rewards.md."""
 
 
 class RewardCheck(Message):
-    """What the language's check says; the program has not been run."""
+    """What the language says of a program and, where it accepts it, reward-gen's gate."""
 
     ok: bool
     id: str | None = None
     """The program's id, when it is accepted."""
     messages: list[CheckMessage]
     components: list[str]
+    judged_by: Literal["language", "gate"] = "language"
+    """language: reward-gen was not asked, or gave no answer in time; the program was not run."""
 
 
 class Goal(Message):
@@ -571,6 +591,14 @@ class EventMessage(Message):
     event: TimelineEvent
 
 
+class TrialMessage(Message):
+    """Points of a trial's curves that are new."""
+
+    type: Literal["trial"] = "trial"
+    run_key: str
+    points: list[TrialPoint]
+
+
 class FleetMessage(Message):
     """Once a second."""
 
@@ -594,7 +622,13 @@ class ErrorMessage(Message):
 
 
 ServerMessage = Annotated[
-    StatusMessage | MetricsMessage | EventMessage | FleetMessage | EnvMessage | ErrorMessage,
+    StatusMessage
+    | MetricsMessage
+    | EventMessage
+    | TrialMessage
+    | FleetMessage
+    | EnvMessage
+    | ErrorMessage,
     Field(discriminator="type"),
 ]
 

@@ -1,17 +1,19 @@
 """The learner's records as points of curves and events of the timeline; pure."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
-from websim_dashboard.messages import EventKind, MetricPoint, TimelineEvent
+from pydantic import ValidationError
+
+from websim_dashboard.messages import EventKind, MetricPoint, TimelineEvent, TrialPoint
 
 PLACES = frozenset({"n", "kind", "update", "env_steps", "time_unix_s", "branch"})
 """What a point has beside its values."""
 
 KINDS = frozenset(get_args(EventKind))
 
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 def split_records(
@@ -37,6 +39,26 @@ def split_records(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             report(f"a record of the learner cannot be read and is left out: {error!r}")
     return points, events
+
+
+def trial_points(
+    records: Iterable[Record], report: Callable[[str], None] = lambda _: None
+) -> list[TrialPoint]:
+    """Return how contenders of trials did, among a learner's records.
+
+    Args:
+        records: as `GET /v1/events` answers them.
+        report: called with a line for people for each one that cannot be read, and is left out.
+    """
+    points: list[TrialPoint] = []
+    for record in records:
+        if record.get("kind") != "trial":
+            continue
+        try:
+            points.append(TrialPoint.model_validate(record | {"number": record["n"]}))
+        except (KeyError, ValidationError) as error:
+            report(f"a point of a trial cannot be read and is left out: {error!r}")
+    return points
 
 
 def _point(record: Record) -> MetricPoint:

@@ -14,6 +14,7 @@ from websim.service.metrics import Reading, make_registry
 from websim.wire.curve import PeerKeys
 from websim_dashboard.api import add_access_routes, add_history_routes, add_status_routes
 from websim_dashboard.broadcast import Broadcast
+from websim_dashboard.checks import Checker
 from websim_dashboard.fleet_feed import FleetFeed
 from websim_dashboard.history import History
 from websim_dashboard.hub import Hub
@@ -49,9 +50,23 @@ class Service:
         keys: PeerKeys | None,
         release: str,
         page: Path = DIRECTORY,
+        reward_gen: Upstream | None = None,
     ) -> None:
-        """Put them together; they run while the application is served."""
+        """Put them together; they run while the application is served.
+
+        Args:
+            learner: trains the run that is shown.
+            orchestrator: has the environments that are shown.
+            history: keeps what was heard of runs.
+            telemetry: address of the orchestrator's telemetry.
+            keys: for the telemetry of a fleet that has keys.
+            release: of this package.
+            page: directory of the built page.
+            reward_gen: judges rewards that are typed; None: only the language does.
+        """
         self._upstreams = {"learner": learner, "orchestrator": orchestrator}
+        if reward_gen is not None:
+            self._upstreams["reward-gen"] = reward_gen
         self._history = history
         self._telemetry = telemetry, keys
         self._reader: TelemetryReader | None = None
@@ -66,7 +81,8 @@ class Service:
         add_health(self.app, alive=self._pulse.alive, ready=lambda: None, registry=registry)
         sessions = Sessions()
         add_access_routes(self.app, sessions)
-        add_status_routes(self.app, self._broadcast, self.learner, self.fleet)
+        checker = Checker(reward_gen)
+        add_status_routes(self.app, self._broadcast, self.learner, self.fleet, checker)
         add_history_routes(self.app, history, self.learner)
         add_learner_routes(self.app, learner, self.learner, history)
         add_fleet_routes(self.app, orchestrator)

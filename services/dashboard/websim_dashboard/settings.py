@@ -20,8 +20,11 @@ class DashboardSettings(ServiceSettings):
     """HTTP of the orchestrator."""
     telemetry: str = Field("tcp://127.0.0.1:5557", max_length=500)
     """Where the orchestrator tells what environments look like."""
+    reward_gen: str | None = Field(None, max_length=500)
+    """HTTP of reward-gen, whose gate judges what is typed; without it only the language does."""
     upstream_token_file: Path | None = None
-    """Bearer tokens for learner and orchestrator (`websim keys`); --token-file when not given."""
+    """Bearer tokens for learner, orchestrator and reward-gen (`websim keys`); --token-file when
+    not given."""
     keys: Path | None = None
     """Directory of the fleet's key set, of which this takes a client's part."""
     history: Path = Path("runs/dashboard/history.sqlite")

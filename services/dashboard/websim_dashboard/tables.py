@@ -17,6 +17,10 @@ CREATE INDEX IF NOT EXISTS points_by_number ON points (run, number);
 CREATE TABLE IF NOT EXISTS events (
     run TEXT, number INTEGER, event TEXT NOT NULL, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS trials (
+    run TEXT, adaptation INTEGER, contender TEXT, trial_env_steps INTEGER, number INTEGER NOT NULL,
+    point TEXT NOT NULL, PRIMARY KEY (run, adaptation, contender, trial_env_steps)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS adaptations (
     run TEXT, number INTEGER, "row" TEXT NOT NULL, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
@@ -37,3 +41,11 @@ DELETE FROM points WHERE run = ? AND (branch, update_) IN (
 
 TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
 """Delete what came before a point and is not before it: the run went back behind that."""
+
+TAKE_BACK_TRIAL = """
+DELETE FROM trials WHERE run = ? AND adaptation = ? AND contender = ? AND trial_env_steps >= ?
+"""
+"""Delete what a trial that is held anew tells once more."""
+
+FORGET_TRIALS = "DELETE FROM trials WHERE run = ? AND adaptation <= ?"
+"""Delete curves of old trials; what came of them stays in the log."""

@@ -1,4 +1,4 @@
-"""HTTP to the services behind: learner and orchestrator."""
+"""HTTP to the services behind: learner, orchestrator and reward-gen."""
 
 from collections import Counter
 from collections.abc import Mapping

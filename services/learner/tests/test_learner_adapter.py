@@ -12,6 +12,7 @@ from toy_fleet import ToyClient
 from websim.client import FleetRefused
 from websim.service.errors import UserError
 from websim_learner import run as run_module
+from websim_learner.adaptation import contest
 from websim_learner.adaptation import examiner as examiner_module
 from websim_learner.adaptation.replay import replay_decisions
 from websim_learner.control import (
@@ -29,7 +30,7 @@ from websim_learner.control import (
     TryReward,
 )
 from websim_learner.fleet import RunStopped
-from websim_learner.records import EvaluationRecord
+from websim_learner.records import EvaluationRecord, TrialRecord
 
 CENTRE = """
 def reward(state, action):
@@ -225,6 +226,37 @@ def test_a_persons_reward_is_tried_beside_a_control_group_and_decided_by_fitness
     # Steps of the trial are steps of the run.
     assert h.result()["env_steps"] >= 24 * STEPS
     assert h.branch.updates < 24
+
+
+def curves_of(h):
+    """Training steps and returns of each contender of the first trial, as they were told."""
+    curves = {}
+    for record in h.run.stream.after(0, 10**6):
+        if isinstance(record, TrialRecord):
+            assert record.adaptation == 1
+            point = (record.trial_env_steps, record.return_mean)
+            curves.setdefault(record.contender, []).append(point)
+    return curves
+
+
+def test_how_contenders_do_is_told_after_each_of_their_updates(make):
+    h = make()
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    h.go()
+    curves = curves_of(h)
+    # Two rounds of two updates of 24 envs and 10 steps; in the first of all no episode ends.
+    assert set(curves) == {"control", "centre"}
+    for points in curves.values():
+        assert [steps for steps, _ in points] == [480, 720, 960]
+    assert curves["control"] != curves["centre"]
+
+
+def test_a_long_round_is_told_in_few_points_the_last_among_them(make, monkeypatch):
+    monkeypatch.setattr(contest, "TOLD_PER_ROUND", 1)
+    h = make()
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    h.go()
+    assert [steps for steps, _ in curves_of(h)["control"]] == [480, 960]
 
 
 @pytest.mark.parametrize(("update", "held"), [(14, True), (15, False)])
@@ -505,6 +537,7 @@ def test_a_run_stopped_during_a_trial_holds_it_anew(make, tmp_path):
     again = make(tmp_path / "stopped")
     again.go()
     assert again.digest() == alone.digest()
+    assert curves_of(again) == curves_of(alone) != {}
 
 
 def test_a_run_is_ended_during_a_trial(make):

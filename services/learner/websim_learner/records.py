@@ -212,6 +212,23 @@ class AdaptationRecord(Record, frozen=True, kw_only=True, tag="adaptation"):
     values: dict[str, Any] = {}
 
 
+class TrialRecord(Record, frozen=True, kw_only=True, tag="trial"):
+    """How a contender does while it trains in a trial.
+
+    A trial that is held anew, after a kill, is told anew; nothing that is decided reads it.
+    """
+
+    adaptation: int
+    contender: str
+    """Its name; "control" is the incumbent's fork."""
+    trial_env_steps: int
+    """Training env steps of its fork so far."""
+    return_mean: float | None
+    """Mean over the last 100 episodes of its group, by the task's own reward."""
+    fitness_mean: float | None
+    """Of the same, in the task's unit."""
+
+
 AnyRecord = (
     MetricsRecord
     | StateRecord
@@ -220,6 +237,7 @@ AnyRecord = (
     | CommandRecord
     | WarningRecord
     | AdaptationRecord
+    | TrialRecord
 )
 
 

@@ -1,6 +1,7 @@
 """What the adapter writes down: the hash-chained log, the journal, and words for people."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from websim_learner.adaptation.chain import AdaptationLog, Row
 from websim_learner.adaptation.rows import as_values
 from websim_learner.adaptation.state import AdaptState
 from websim_learner.ledger import Ledger
-from websim_learner.records import AdaptationEvent, AdaptationRecord
+from websim_learner.records import AdaptationEvent, AdaptationRecord, TrialRecord
 
 MAX_PROMPT = 65_536
 """Characters of a system prompt that the log keeps; reward-gen's have some 10,000."""
@@ -131,6 +132,32 @@ class Books:
                 event=event,
                 message=message,
                 values=values,
+            )
+        )
+
+    def tell_curve(
+        self, adaptation: int, contender: str, steps: int, means: Mapping[str, float | None]
+    ) -> None:
+        """Tell how a contender does, once one of its episodes has ended.
+
+        Args:
+            adaptation: whose trial it is.
+            contender: its name.
+            steps: training env steps of its fork so far.
+            means: of its training episodes, as EpisodeStatistics has them.
+        """
+        if means["return_mean"] is None:
+            return
+        update, env_steps = self.when
+        self._ledger.reporter.publish(
+            TrialRecord(
+                update=update,
+                env_steps=env_steps,
+                adaptation=adaptation,
+                contender=contender,
+                trial_env_steps=steps,
+                return_mean=means["return_mean"],
+                fitness_mean=means["fitness_mean"],
             )
         )
 

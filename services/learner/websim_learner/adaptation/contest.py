@@ -21,6 +21,9 @@ from websim_learner.policy_state import PolicyState
 CONTROL = "control"
 """Name of the incumbent's fork."""
 
+TOLD_PER_ROUND = 50
+"""How often it is told how a contender does, in a round of many updates."""
+
 MIN_GROUP_ENVS = 16
 """A group is never smaller: a batch of fewer says nothing."""
 
@@ -45,6 +48,7 @@ class Contest:
         evaluate: Callable[[str, Branch, Advance], EvalPoint],
         between: Callable[[], None],
         note_skipped: Callable[[int], None],
+        tell: Callable[[str, Branch, int], None] = lambda _name, _fork, _steps: None,
     ) -> None:
         """Make ready; nothing is opened yet.
 
@@ -56,12 +60,14 @@ class Contest:
                 same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
             note_skipped: called with steps that a fork had to learn without.
+            tell: called now and then with the contender named and its training steps so far.
         """
         self._make_fork = make_fork
         self._open_group = open_group
         self._evaluate = evaluate
         self._between = between
         self._note_skipped = note_skipped
+        self._tell = tell
         self._forks: dict[str, Branch] = {}
         self._failed: dict[str, str] = {}
         self.env_steps = 0
@@ -101,6 +107,7 @@ class Contest:
     def _advance(self, name: str, fork: Branch, updates: int) -> Advance | None:
         """Train one contender; return its last update, or None if it failed."""
         advance: Advance | None = None
+        every = math.ceil(updates / TOLD_PER_ROUND)
         for done in range(updates):
             if name in self._failed:
                 return None
@@ -113,6 +120,8 @@ class Contest:
                 self._failed[name] = advance.reward_failure
             elif not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):
                 self._failed[name] = "its losses are not finite numbers"
+            elif (done + 1) % every == 0 or done == updates - 1:
+                self._tell(name, fork, fork.updates * fork.steps_per_update)
         return None if name in self._failed else advance
 
     def policy(self, name: str) -> PolicyState:

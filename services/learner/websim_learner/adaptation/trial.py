@@ -239,12 +239,16 @@ class Trials:
             done = f"{contest.env_steps:,} of at most {most:,} steps"
             self._books.adapting = f"{self._round}, {done}: {', '.join(self._standing)}"
 
+        def tell(name: str, fork: Branch, steps: int) -> None:
+            self._books.tell_curve(number, name, steps, fork.statistics.means())
+
         contest = Contest(
             make_fork,
             lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
             between,
             self._books.mark_skipped,
+            tell,
         )
         try:
             try:

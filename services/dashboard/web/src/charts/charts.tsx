@@ -1,13 +1,22 @@
 // The charts' panel: how they are shown, the charts, and what training waits for.
 
+import { computed } from "@preact/signals";
+
 import { percent } from "../format";
-import { status } from "../live/store";
+import { series, seriesVersion, status } from "../live/store";
 import { markers, smoothing, xAxis } from "../ui/settings";
 import { Button, Choice } from "../ui/parts";
 import { Chart, showAll, zoomed } from "./chart";
-import { CHARTS } from "./panels";
+import { CHARTS, componentChart } from "./panels";
+
+/** Metrics of the newest point, joined: charts whose lines depend on them change with the names alone. */
+const metrics = computed(() => {
+  void seriesVersion.value;
+  return series.newest.join("\n");
+});
 
 export function ChartsPanel() {
+  const components = componentChart(metrics.value.split("\n"));
   return (
     <section class="panel charts" aria-label="Learning curves">
       <header class="toolbar">
@@ -47,6 +56,11 @@ export function ChartsPanel() {
             {spec.foot === "time split" && <TimeSplitBar />}
           </div>
         ))}
+        {components !== null && (
+          <div class="cell">
+            <Chart key={components.lines.map((line) => line.metric).join()} spec={components} />
+          </div>
+        )}
       </div>
     </section>
   );

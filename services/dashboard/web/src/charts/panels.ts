@@ -77,8 +77,20 @@ export const CHARTS: readonly ChartSpec[] = [
   ] },
 ];
 
-/** All metrics that the charts are made of. */
+const COMPONENT = "component:";
+const colours = [first, second, third, "--line-4", "--line-5", "--line-6"];
+
+/** The chart of the reward's components, whose names are those of the newest point. */
+export function componentChart(metrics: readonly string[]): ChartSpec | null {
+  const names = metrics.filter((name) => name.startsWith(COMPONENT)).sort();
+  if (names.length === 0) return null;
+  const lines = names.map((metric, i) => ({ metric, label: metric.slice(COMPONENT.length), colour: colours[i % colours.length]! }));
+  return { id: "components", title: "Shares of the reward's components", unit: "", lines };
+}
+
+/** All metrics that the charts are made of; a name that ends in * stands for all that begin so. */
 export const METRICS: readonly string[] = [
   "return_std",
+  `${COMPONENT}*`,
   ...CHARTS.flatMap((spec) => spec.lines.filter((line) => !isEvaluation(line)).map((line) => line.metric)),
 ];

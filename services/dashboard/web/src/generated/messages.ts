@@ -15,7 +15,7 @@ export type GeomType = "plane" | "hfield" | "sphere" | "capsule" | "ellipsoid" |
 
 export type Role = "view" | "control";
 
-export type ServerMessage = StatusMessage | MetricsMessage | EventMessage | FleetMessage | EnvMessage | ErrorMessage;
+export type ServerMessage = StatusMessage | MetricsMessage | EventMessage | TrialMessage | FleetMessage | EnvMessage | ErrorMessage;
 
 export type ClientMessage = Subscribe | Ack;
 
@@ -159,6 +159,19 @@ export interface TimelineEvent {
   adaptation: number;
   /** The learner's record, without what is above. */
   values: Record<string, unknown>;
+}
+
+/** How a contender of a trial did, when its fork had trained for so many steps. */
+export interface TrialPoint {
+  number: number;
+  adaptation: number;
+  contender: string;
+  /** It replaces what came before it and is not before it: a trial may be held anew. */
+  trial_env_steps: number;
+  /** Mean over the last 100 episodes of its group, by the task's own reward. */
+  return_mean: number | null;
+  /** Of the same, in the task's unit. */
+  fitness_mean: number | null;
 }
 
 /** A sim worker. */
@@ -310,15 +323,19 @@ export interface CheckMessage {
   reason: string;
   /** What is wrong and what is allowed instead. */
   message: string;
+  /** dry_run: it was tried on made-up states; docs/rewards.md. */
+  tier: "schema" | "language" | "dry_run";
 }
 
-/** What the language's check says; the program has not been run. */
+/** What the language says of a program and, where it accepts it, reward-gen's gate. */
 export interface RewardCheck {
   ok: boolean;
   /** The program's id, when it is accepted. */
   id: string | null;
   messages: CheckMessage[];
   components: string[];
+  /** language: reward-gen was not asked, or gave no answer in time; the program was not run. */
+  judged_by: "language" | "gate";
 }
 
 /** What the run is for, what is going on, and what waits for a yes: `GET /api/v1/goal`. */
@@ -454,6 +471,13 @@ export interface EventMessage {
   type: "event";
   run_key: string;
   event: TimelineEvent;
+}
+
+/** Points of a trial's curves that are new. */
+export interface TrialMessage {
+  type: "trial";
+  run_key: string;
+  points: TrialPoint[];
 }
 
 /** Once a second. */

@@ -29,6 +29,11 @@ export class SeriesStore {
     return this.branches.get(this.branch);
   }
 
+  /** Names of what the newest point of the branch that is trained has. */
+  get newest(): string[] {
+    return [...(this.columns?.values ?? [])].filter(([, column]) => (column.at(-1) ?? null) !== null).map(([name]) => name);
+  }
+
   load(series: readonly BranchSeries[], last: number): void {
     const known = this.last;
     let newest = known;

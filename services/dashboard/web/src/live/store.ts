@@ -19,6 +19,7 @@ import { type LogRow } from "../steer/log";
 import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";
+import { addTrialPoints, forgetTrials } from "./trials";
 
 export type Link = "connecting" | "live" | "lost" | "login";
 
@@ -301,6 +302,10 @@ function receive(message: ServerMessage): void {
       addEvents([message.event]);
       if (message.event.kind === "adaptation" || message.event.kind === "command") adaptationChanged();
       break;
+    case "trial":
+      if (message.run_key !== run) break;
+      addTrialPoints(message.points);
+      break;
     case "fleet":
       workers.value = message.workers;
       break;
@@ -334,6 +339,7 @@ function forgetRun(): void {
     seriesVersion.value += 1;
     events.value = [];
     logRows.value = [];
+    forgetTrials();
     goal.value = null;
     rewards.value = null;
   });

@@ -16,6 +16,9 @@ import { colourOf, TrialChart } from "./trial";
 /** Number of the adaptation that is looked at; null: the last one. */
 export const chosenAdaptation = signal<number | null>(null);
 
+/** Characters that the learner takes of a reason. */
+const MAX_REASON = 400;
+
 export const OUTCOME_LOOKS = {
   running: { glyph: "…", class: "info", text: "under way" },
   adopted: { glyph: "▲", class: "good", text: "adopted" },
@@ -126,6 +129,7 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
 export function PendingAnswer() {
   const asked = pending.value;
   const action = useAction();
+  const reason = useSignal("");
   if (asked === null) return null;
   // What was chosen of an earlier question's candidates is no answer to this one.
   const name = asked.names.includes(chosenName.value) ? chosenName.value : asked.names[0] ?? "";
@@ -138,8 +142,9 @@ export function PendingAnswer() {
   }
   const answer = (kind: "approve" | "reject") =>
     action.run(async () => {
-      const values = kind === "approve" ? { adaptation: asked.adaptation, name } : { adaptation: asked.adaptation };
-      const applied = await command(kind, values);
+      const said = kind === "approve" ? { name } : { reason: reason.value.trim() };
+      const applied = await command(kind, { adaptation: asked.adaptation, ...said });
+      reason.value = "";
       adaptationChanged();
       return `${kind === "approve" ? "Approved" : "Rejected"} at update ${applied.update}`;
     });
@@ -158,6 +163,10 @@ export function PendingAnswer() {
         <Button steers onClick={() => void answer("reject")}>
           Reject
         </Button>
+        <label class="field inline" title="Optional. It is told to the author of the next candidates">
+          <span>Why not</span>
+          <input value={reason.value} maxLength={MAX_REASON} onInput={(event) => (reason.value = event.currentTarget.value)} />
+        </label>
       </div>
       <Outcome state={action.state} />
     </div>

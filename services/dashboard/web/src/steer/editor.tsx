@@ -125,7 +125,10 @@ export function Editor() {
         )}
         {fresh?.ok && problem.value === "" && (
           <p class="good">
-            ✓ The language accepts it{fresh.components.length > 0 ? `: ${fresh.components.join(", ")}` : ""}.
+            ✓ The {fresh.judged_by} accepts it{fresh.components.length > 0 ? `: ${fresh.components.join(", ")}` : ""}.
+            {fresh.judged_by === "language" && (
+              <span class="muted" title="reward-gen, whose gate tries a reward on made-up states, does not answer"> Language only.</span>
+            )}
           </p>
         )}
         {messages.map((each, i) => (

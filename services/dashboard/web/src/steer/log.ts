@@ -53,7 +53,11 @@ export interface Adaptation {
   /** Of the reward it brought into force. */
   rewardId: string | null;
   note: string;
+  /** How the goal at its time is measured: by the task's fitness, a program of its own, or not at all. */
+  measure: Measure;
 }
+
+export type Measure = "task" | "program" | "none";
 
 /** Something a person or a guard did beside the loop. */
 export interface Step {
@@ -80,9 +84,9 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
   const found = new Map<number, Adaptation>();
   const steps: Step[] = [];
   let trigger: { kind: string; sentence: string } | null = null;
-  let byPerson = false;
+  let measure: Measure = "task";
   for (const row of standing(rows)) {
-    if (row.kind === "goal") byPerson = row.values["kind"] === "none";
+    if (row.kind === "goal") measure = row.values["kind"] as Measure;
     if (row.kind === "trigger") {
       trigger = row.values["trigger"] as { kind: string; sentence: string } | null;
       continue;
@@ -96,11 +100,11 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
     if (row.adaptation === 0) continue;
     let adaptation = found.get(row.adaptation);
     if (adaptation === undefined) {
-      adaptation = begin(row, trigger);
+      adaptation = begin(row, trigger, measure);
       trigger = null;
       found.set(row.adaptation, adaptation);
     }
-    fill(adaptation, row, byPerson);
+    fill(adaptation, row, measure === "none");
   }
   for (const adaptation of found.values()) {
     if (adaptation.outcome === "waiting" && adaptation.number !== pending) adaptation.outcome = "answered";
@@ -179,7 +183,7 @@ function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
   }
 }
 
-function begin(row: LogRow, trigger: { kind: string; sentence: string } | null): Adaptation {
+function begin(row: LogRow, trigger: { kind: string; sentence: string } | null, measure: Measure): Adaptation {
   const feedback = row.kind === "question" ? (row.values["feedback"] as Record<string, unknown>) : {};
   // A change of the environment that success asks for has no trigger of its own.
   const otherwise = row.values["what"] === "environment" ? "environment" : "manual";
@@ -200,7 +204,15 @@ function begin(row: LogRow, trigger: { kind: string; sentence: string } | null):
     outcome: "running",
     rewardId: null,
     note: "",
+    measure,
   };
+}
+
+/** Steps of each round's end, as the settings of a trial have them. */
+function roundSteps(settings: unknown): number[] {
+  let steps = 0;
+  const known = (settings ?? {}) as { round_env_steps?: number[] };
+  return (known.round_env_steps ?? []).map((each) => (steps += each));
 }
 
 function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
@@ -245,6 +257,7 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
       }
       adaptation.outcome = "running";
       adaptation.decision = "";
+      adaptation.roundSteps = roundSteps(values["settings"]);
       adaptation.rounds.push({
         round: numberOf(values["round"]) ?? adaptation.rounds.length + 1,
         fitness,
@@ -254,15 +267,13 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
     }
     case "decision": {
       const decision = (values["decision"] ?? {}) as Record<string, unknown>;
-      const settings = (values["settings"] ?? {}) as Record<string, unknown>;
       adaptation.decision = text(decision["sentence"]) ?? "";
       adaptation.winner = text(decision["winner"]);
       adaptation.promoted = decision["promote"] === true;
       adaptation.gain = numberOf(decision["gain_mean"]);
       adaptation.gainLow = numberOf(decision["gain_low"]);
       adaptation.outcome = "kept";
-      let steps = 0;
-      adaptation.roundSteps = ((settings["round_env_steps"] ?? []) as number[]).map((each) => (steps += each));
+      adaptation.roundSteps = roundSteps(values["settings"]);
       break;
     }
     case "waiting":

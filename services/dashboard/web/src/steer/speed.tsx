@@ -31,6 +31,7 @@ export function Speed() {
   const action = useAction();
   const paused = status.value?.state === "paused";
   const speed = asked.value === undefined ? status.value?.speed ?? null : asked.value;
+  const reached = status.value?.real_time_factor ?? 0;
   useEffect(() => void (asked.value = undefined), [status.value?.speed]);
   pauseKey.value = () => togglePause(action.run);
   const { phase, text } = action.state.value;
@@ -68,6 +69,11 @@ export function Speed() {
           </Button>
         ))}
       </span>
+      {speed !== null && reached > 0 && (
+        <span class="muted numbers reached" title="Simulated seconds of each environment per second, over the last updates">
+          {reached.toFixed(reached < 1 ? 2 : 1)}× reached
+        </span>
+      )}
       {phase !== "idle" && (
         <span class={`toast ${phase}`} role="status">
           {{ busy: "…", done: "✓", failed: "!" }[phase]} {text}

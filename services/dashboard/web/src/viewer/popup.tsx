@@ -8,7 +8,7 @@ import { short, whole } from "../format";
 import { contenderOf, grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
-import { link, mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
+import { isTrial, link, mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
 import { dark } from "../ui/settings";
 import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -22,6 +22,9 @@ export const prefetchViewer = (): void => {
 };
 
 const MAX_FIELD_COLUMNS = 12;
+
+/** What the learner calls the task's own reward. */
+const TASKS_OWN = "task";
 
 export function Popup() {
   const key = opened.value;
@@ -278,13 +281,16 @@ function Fact({ name, value }: { name: string; value: string }) {
 
 /** Reward of the last step, as the task's own reward gives it, and what it is made of. */
 function Components({ env }: { env: Env }) {
+  const now = status.value;
+  const tried = now?.sessions.find((each) => each.session === env.session);
+  const own = now?.reward_id === TASKS_OWN && (tried === undefined || !isTrial(tried));
   const components = Object.entries(env.reward_components);
   if (env.reward === null && components.length === 0) return null;
   const largest = Math.max(1e-9, ...components.map(([, value]) => Math.abs(value)));
   return (
     <>
       <h3>
-        Reward of this step <b>{short(env.reward)}</b>
+        {own ? "Reward of this step" : "Task's own reward of this step"} <b>{short(env.reward)}</b>
       </h3>
       <ul class="components">
         {components.map(([name, value]) => (

@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from websim_dashboard import binary, messages
+from websim_dashboard import binary, log_rows, messages
 
 HEAD = """\
-// Generated from services/dashboard/websim_dashboard/messages.py by `make docs`: do not edit.
+// Generated from messages.py and log_rows.py of services/dashboard/websim_dashboard by `make docs`: do not edit.
 
 """
 
@@ -32,7 +32,8 @@ NAMES = {"string": "string", "number": "number", "integer": "number", "boolean":
 
 def messages_page() -> str:
     """Return web/src/generated/messages.ts."""
-    models = [each for each in vars(messages).values() if _is_message(each)]
+    declared = [*vars(messages).values(), *vars(log_rows).values()]
+    models = list(dict.fromkeys(each for each in declared if _is_message(each)))
     _, document = models_json_schema([(each, "serialization") for each in models])
     definitions = document["$defs"]
     parts = [f"export const {name} = {value:g};\n" for name, value in CONSTANTS.items()]
@@ -48,8 +49,8 @@ def _is_message(value: object) -> bool:
     return (
         inspect.isclass(value)
         and issubclass(value, BaseModel)
-        and value.__module__ == messages.__name__
-        and value is not messages.Message
+        and value.__module__ in (messages.__name__, log_rows.__name__)
+        and value not in (messages.Message, log_rows.Told)
     )
 
 

@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from websim_dashboard import messages
+from websim_dashboard import log_rows, messages
 from websim_dashboard.status import STATES
 from websim_learner import control, records, status
-from websim_learner.adaptation import state, view
+from websim_learner.adaptation import goal, points, rows, signals, state, verdicts, view
 from websim_orchestrator import api, scene_view, task_view
 
 PAIRS = [
@@ -34,6 +34,18 @@ PAIRS = [
     (messages.Rewards, view.RewardsView),
     (messages.Reward, state.RewardEntry),
     (messages.Applied, control.Applied),
+    # Values of rows of the log, by kind; "waiting" is above.
+    (log_rows.GoalRow, goal.Goal),
+    (log_rows.TriggerRow, rows.TriggerValues),
+    (log_rows.TriggerTold, signals.Trigger),
+    (log_rows.AnswerRow, state.Proposal),
+    (log_rows.CandidateTold, state.Candidate),
+    (log_rows.VerdictRow, rows.VerdictValues),
+    (log_rows.RoundRow, rows.RoundValues),
+    (log_rows.FitnessTold, points.EvalPoint),
+    (log_rows.DecisionRow, rows.DecisionValues),
+    (log_rows.RoundsTold, verdicts.TrialSettings),
+    (log_rows.DecisionTold, verdicts.Decision),
 ]
 
 

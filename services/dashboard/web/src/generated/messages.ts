@@ -1,4 +1,4 @@
-// Generated from services/dashboard/websim_dashboard/messages.py by `make docs`: do not edit.
+// Generated from messages.py and log_rows.py of services/dashboard/websim_dashboard by `make docs`: do not edit.
 
 export const MAGIC = 87;
 export const VERSION = 2;
@@ -477,4 +477,90 @@ export interface Subscribe {
 export interface Ack {
   type: "ack";
   seq: number;
+}
+
+/** A row of the log; `values` depends on the kind (docs/adaptation.md). */
+export interface LogRow {
+  n: number;
+  kind: string;
+  update: number;
+  env_steps: number;
+  adaptation: number;
+  values: Record<string, unknown>;
+}
+
+/** Values of a row "goal". */
+export interface GoalRow {
+  description: string;
+  /** "none": a person judges. */
+  kind: string;
+  fitness_description: string;
+}
+
+/** Why something is to be changed. */
+export interface TriggerTold {
+  kind: string;
+  sentence: string;
+}
+
+/** Values of a row "trigger". */
+export interface TriggerRow {
+  trigger: TriggerTold | null;
+}
+
+/** A reward that is to be tried. */
+export interface CandidateTold {
+  name: string;
+  source: string;
+  origin: string;
+  hypothesis: string;
+}
+
+/** Values of a row "answer". */
+export interface AnswerRow {
+  candidates: CandidateTold[];
+  diagnosis: string;
+  /** Why there are no candidates, where there are none. */
+  reason: string;
+}
+
+/** Values of a row "verdict". */
+export interface VerdictRow {
+  name: string;
+  accepted: boolean;
+  program_id: string | null;
+  reason: string;
+}
+
+/** An evaluation's fitness by episode; "nan", "inf" and "-inf" are no numbers of JSON. */
+export interface FitnessTold {
+  fitness: (number | string)[];
+}
+
+/** Values of a row "round". */
+export interface RoundRow {
+  round: number;
+  /** Of every contender, the control included; null: it failed. */
+  results: Record<string, FitnessTold | null>;
+  stay: string[];
+}
+
+/** How long the rounds of a trial are. */
+export interface RoundsTold {
+  round_env_steps: number[];
+}
+
+/** The end of a trial. */
+export interface DecisionTold {
+  promote: boolean;
+  winner: string | null;
+  gain_mean: number | string | null;
+  gain_low: number | string | null;
+  sentence: string;
+}
+
+/** Values of a row "decision". */
+export interface DecisionRow {
+  settings: RoundsTold;
+  decision: DecisionTold;
 }

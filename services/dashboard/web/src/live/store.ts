@@ -7,6 +7,7 @@ import type {
   Access,
   Env,
   Goal,
+  LogRow,
   MetricSeries,
   Rewards,
   ServerMessage,
@@ -15,7 +16,6 @@ import type {
   TimelineEvent,
   Worker,
 } from "../generated/messages";
-import { type LogRow } from "../steer/log";
 import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";

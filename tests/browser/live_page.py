@@ -25,6 +25,10 @@ NUM_ENVS = 64
 MANY_ENVS = 1024
 """As many as a page is to show at once, at least."""
 
+DIALOG = "dialog.popup[open]"
+ROBOT = f"{DIALOG} .view-box:not(:has(.veil))"
+"""The pop-up, and its picture once it shows something."""
+
 COMMAND_S = 90.0
 """A command takes effect when the update under way has ended; its sender is told after a minute."""
 

@@ -1,7 +1,7 @@
 """What the page reads of the rows of a run's log of adaptations: sources of its types.
 
 The service passes rows on as they come, with all that they hold; these declare the values that the
-page makes its history of, by kind of row. `make docs` writes them into web/src/generated/messages.ts.
+page makes its history of, by kind. `make docs` writes them into web/src/generated/messages.ts.
 """
 
 from typing import Any

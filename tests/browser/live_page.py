@@ -33,6 +33,17 @@ COMMAND_S = 90.0
 """A command takes effect when the update under way has ended; its sender is told after a minute."""
 
 
+RECORD_TEXTS = """
+    window.texts = [];
+    const draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+        window.texts.push(String(text));
+        return draw.call(this, text, ...rest);
+    };
+"""
+"""Has a page note in `window.texts` what it writes onto canvases."""
+
+
 @dataclass
 class Stack:
     """A running `websim up`."""

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the dashboard's page into its Python package, or checks its types: `build_page.sh build|check`; lists what
-# is in it: `build_page.sh sbom`.
+# is in it: `build_page.sh sbom`. Where it cannot be built, `build` warns, since all else works, and `release` fails:
+# what is passed on to others has a page.
 # Takes the machine's Node or, without a recent one, a Node from PyPI. Called by the Makefile, which
 # decides when; repeating it is harmless.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kind=${1:?usage: scripts/build_page.sh build|check}
+kind=${1:?usage: scripts/build_page.sh build|release|check|sbom}
 venv=$(realpath "${VENV:-.venv}")
 cd services/dashboard/web
 
@@ -46,12 +47,12 @@ fi
 case $kind in
     sbom) "${npm[@]}" sbom --sbom-format cyclonedx --omit dev ;;
     check) node node_modules/typescript/bin/tsc --noEmit ;;
-    build)
+    build | release)
         echo "building the dashboard's page" >&2
         node node_modules/vite/bin/vite.js build --logLevel error || give_up "see above"
         ;;
     *)
-        echo "error: build_page.sh knows build, check and sbom, not '$kind'" >&2
+        echo "error: build_page.sh knows build, release, check and sbom, not '$kind'" >&2
         exit 2
         ;;
 esac

@@ -14,8 +14,15 @@ site_packages() {
     "$1/bin/python" -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 }
 
+VENV=$venv scripts/build_page.sh release
 "$venv/bin/python" -m pip --disable-pip-version-check wheel -qq --no-deps \
     --no-build-isolation --wheel-dir "$root/wheels" ./libs ./services/*
+
+page=websim_dashboard/page/index.html
+"$venv/bin/python" -m zipfile --list "$root"/wheels/websim_dashboard-*.whl | grep "^$page " >/dev/null || {
+    echo "error: the dashboard's wheel does not carry $page" >&2
+    exit 1
+}
 
 # check <distribution> <import package> <modules that must not come along>...
 check() {

@@ -3,7 +3,8 @@
 Run it by hand: `python tests/bench/bench_page.py [TASK]`. The ways take turns within one run of
 `websim up` on 1,024 environments; figures are medians over the rounds of each round's ratio to its
 unwatched block: of env steps per second of training time (evaluations excluded), and of the CPU
-time that the stack's processes take per env step, which others on the machine disturb less. A page
+time that the stack's processes take per env step, which others on the machine disturb less; and
+what of a core the dashboard's own process takes, which is all there is while nobody looks. A page
 elsewhere is a socket that takes and acknowledges all figures: drawing is another machine's work.
 """
 
@@ -45,6 +46,8 @@ class Block:
     """Env steps per second of training time."""
     cpu_s: float
     """CPU seconds of all processes of the stack per million env steps."""
+    dashboard_cores: float
+    """CPU seconds of the dashboard's process per second of wall-clock."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class Stack:
         """CPU seconds of its processes so far."""
         times = [each.cpu_times() for each in self.process.children(recursive=True)]
         return float(sum(each.user + each.system for each in times))
+
+    def dashboard_cpu_s(self) -> float:
+        """CPU seconds of the dashboard's process so far."""
+        [dashboard] = [
+            each for each in self.process.children() if "websim_dashboard" in each.cmdline()
+        ]
+        times = dashboard.cpu_times()
+        return float(times.user + times.system)
 
 
 def main() -> None:
@@ -81,9 +92,11 @@ def main() -> None:
         more = spread([own.cpu_s / unwatched.cpu_s - 1.0 for own, unwatched in pairs])
         speed = statistics.median(each.steps_per_s for each in measured)
         cpu_s = statistics.median(each.cpu_s for each in measured)
+        dashboard = statistics.median(each.dashboard_cores for each in measured)
         print(
             f"{name:17} {speed:8,.0f} env steps/s, lost {lost}; "
-            f"stack {cpu_s:.1f} CPU s/M steps, {more} more"
+            f"stack {cpu_s:.1f} CPU s/M steps, {more} more; "
+            f"the dashboard itself {dashboard:.4f} of a core"
         )
 
 
@@ -95,11 +108,16 @@ def spread(ratios: list[float]) -> str:
 def measure(stack: Stack) -> Block:
     """Let the stack train for the next block."""
     first, first_cpu_s = last_row(stack.metrics), stack.cpu_s()
+    began_s, dashboard_s = time.monotonic(), stack.dashboard_cpu_s()
     time.sleep(BLOCK_S)
+    spent_s = stack.dashboard_cpu_s() - dashboard_s
+    dashboard_cores = spent_s / (time.monotonic() - began_s)
     last, last_cpu_s = last_row(stack.metrics), stack.cpu_s()
     env_steps = last["env_steps"] - first["env_steps"]
     return Block(
-        env_steps / (last["wall_s"] - first["wall_s"]), (last_cpu_s - first_cpu_s) / env_steps * 1e6
+        env_steps / (last["wall_s"] - first["wall_s"]),
+        (last_cpu_s - first_cpu_s) / env_steps * 1e6,
+        dashboard_cores,
     )
 
 

@@ -1,8 +1,8 @@
-"""How soon the page moves and a pause takes effect, and how many pictures a second it draws.
+"""How soon the page reacts, and how many pictures a second it draws.
 
 Run it by hand, on a machine that does nothing else: `python tests/bench/bench_reactions.py [TASK]`.
 A `websim up` of 1,024 environments trains while a browser on the same machine watches it; figures
-are medians and ranges. `tests/browser` holds the same ways to limits that a busy machine keeps.
+are medians and ranges. `tests/browser` holds the best of a few times to the same limits.
 """
 
 import statistics
@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from conftest import CHROMIUM, FLAGS
 from live_page import (
+    DIALOG,
     MANY_ENVS,
+    ROBOT,
     drawn,
     picture,
     reaction_ms,
@@ -33,6 +35,7 @@ SETTLE_S = 5.0
 
 MOVES_AFTER_S = 3.0
 PAUSED_AFTER_MS = 250.0
+OPENED_AFTER_MS = 500.0
 PICTURES_PER_S = 24.0
 """The targets; the last is of a whole run, in whose evaluations nothing moves."""
 
@@ -51,12 +54,19 @@ def main() -> None:
             time.sleep(SETTLE_S)
             seconds = [pictures_of_a_second(page) for _ in range(int(WATCHED_S))]
             paused = [paused_after_ms(page) for _ in range(TIMES)]
+            page.context.close()
+            dialogs, robots = (
+                [opened_after_ms(browser, stack.url, what) for _ in range(TIMES)]
+                for what in (DIALOG, ROBOT)
+            )
         finally:
             browser.close()
             stop_stack(stack)
     print(f"{task}, {MANY_ENVS:,} environments, a browser on the same machine")
     print(f"moves after {told(opened)} s of opening; target {MOVES_AFTER_S:g}")
     print(f"paused after {told(paused)} ms; target {PAUSED_AFTER_MS:g}")
+    print(f"pop-up open after {told(dialogs)} ms; target {OPENED_AFTER_MS:g}")
+    print(f"its robot seen after {told(robots)} ms; target {OPENED_AFTER_MS:g}")
     shown = [count for count, _ in seconds]
     print(
         f"{statistics.mean(shown):.1f} pictures a second drawn ({min(shown)} to {max(shown)}), of "
@@ -95,6 +105,16 @@ def paused_after_ms(page: Page) -> float:
     took_ms = reaction_ms(page, lambda: page.keyboard.press(" "), ".chip.state", "paused")
     page.keyboard.press(" ")
     told.get_by_text("training").wait_for()
+    return took_ms
+
+
+def opened_after_ms(browser: Browser, url: str, what: str) -> float:
+    """Click a robot on a page that has never shown one in 3D; return after how long it did so."""
+    page = open_page(browser, url)
+    drawn(page, MANY_ENVS)
+    place = {"x": 100.0, "y": 100.0}
+    took_ms = reaction_ms(page, lambda: page.locator(".grid canvas").click(position=place), what)
+    page.context.close()
     return took_ms
 
 

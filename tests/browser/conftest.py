@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -85,7 +86,10 @@ def heard() -> Heard:
 
 @contextlib.contextmanager
 def opener(chromium: Browser, own_url: str, heard: Heard) -> Iterator[OpenPage]:
-    """Open pages, each in a browser context of its own; `live=False` waits for no picture."""
+    """Open pages, each in a browser context of its own; `live=False` waits for no picture.
+
+    Whatever a test does with them, they ask nobody but services of this machine.
+    """
     contexts = []
 
     def make(
@@ -98,6 +102,7 @@ def opener(chromium: Browser, own_url: str, heard: Heard) -> Iterator[OpenPage]:
         page.on("console", lambda m: heard.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: heard.errors.append(str(error)))
         page.on("request", lambda request: heard.urls.append(request.url))
+        page.on("websocket", lambda socket: heard.urls.append(socket.url))
         page.goto(url or own_url)
         if live:
             drawn(page, 1)
@@ -108,6 +113,7 @@ def opener(chromium: Browser, own_url: str, heard: Heard) -> Iterator[OpenPage]:
     finally:
         for context in contexts:
             context.close()
+    assert {urlsplit(url).hostname for url in heard.urls} <= {"127.0.0.1"}, heard.urls
 
 
 @pytest.fixture
@@ -117,10 +123,10 @@ def open_page(chromium: Browser, stack: Stack, heard: Heard) -> Iterator[OpenPag
 
 
 @pytest.fixture
-def open_alone(chromium: Browser, heard: Heard) -> Iterator[Callable[[], Page]]:
+def open_alone(chromium: Browser, heard: Heard) -> Iterator[OpenPage]:
     """Open an empty page, for a test that starts what it looks at."""
     with opener(chromium, "about:blank", heard) as make:
-        yield lambda: make(live=False)
+        yield lambda **options: make(live=False, **options)
 
 
 @pytest.fixture(scope="module")

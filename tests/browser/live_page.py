@@ -25,8 +25,23 @@ NUM_ENVS = 64
 MANY_ENVS = 1024
 """As many as a page is to show at once, at least."""
 
+DIALOG = "dialog.popup[open]"
+ROBOT = f"{DIALOG} .view-box:not(:has(.veil))"
+"""The pop-up, and its picture once it shows something."""
+
 COMMAND_S = 90.0
 """A command takes effect when the update under way has ended; its sender is told after a minute."""
+
+
+RECORD_TEXTS = """
+    window.texts = [];
+    const draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+        window.texts.push(String(text));
+        return draw.call(this, text, ...rest);
+    };
+"""
+"""Has a page note in `window.texts` what it writes onto canvases."""
 
 
 @dataclass

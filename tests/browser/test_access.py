@@ -2,6 +2,7 @@
 
 import pytest
 from live_page import child_pids, drawn, serve_dashboard
+from reach import axe_findings, not_reached_by_tab
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,6 +36,8 @@ def test_who_has_no_token_sees_a_form_and_nothing_else(open_page, guarded):
     page = open_page(guarded, live=False)
     page.get_by_label("Token").wait_for()
     assert page.locator("canvas").count() == 0
+    assert axe_findings(page) == []
+    assert not_reached_by_tab(page) == []
     log_in(page, "not-a-token-0123456789abcdefghijklmnop")
     page.locator(".login .bad", has_text="token").wait_for()
 

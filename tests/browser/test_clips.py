@@ -1,13 +1,14 @@
 """Clips of a trial's contenders are played side by side, for a person to judge by eye."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import pytest
-from live_page import picture, serve_dashboard, wait_for
-from playwright.sync_api import Browser, Page
+from live_page import picture, serve_dashboard, settle, wait_for
+from playwright.sync_api import Page
+from reach import axe_findings, not_reached_by_tab, scrolls_sideways
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,14 +72,12 @@ def dashboard(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_clips(chromium: Browser, dashboard: str) -> Iterator:
+def open_clips(open_alone: Callable[..., Page], dashboard: str) -> Callable[..., Page]:
     """Open the candidates on a page whose learner has such a trial and such clips."""
-    pages = []
     waiting = {"adaptation": 1, "what": "reward", "sentence": SENTENCE, "names": CONTENDERS[1:]}
 
     def make(url: str, clips: dict, **options: object) -> Page:
-        page = chromium.new_page(viewport={"width": 1440, "height": 900}, **options)
-        pages.append(page)
+        page = open_alone(**options)
         page.route("**/api/v1/adaptations?after=*", _answer(log_rows()))
         page.route("**/api/v1/adaptations/1/clips", _answer(clips))
         page.route("**/api/v1/goal", _answer(_goal(waiting)))
@@ -88,9 +87,7 @@ def open_clips(chromium: Browser, dashboard: str) -> Iterator:
         page.get_by_label("Candidate stiff", exact=True).wait_for()
         return page
 
-    yield partial(make, dashboard)
-    for page in pages:
-        page.close()
+    return partial(make, dashboard)
 
 
 def _answer(body):
@@ -179,12 +176,36 @@ def test_who_asks_for_less_motion_sees_them_stand_until_they_are_started(open_cl
 
 def test_the_one_that_is_chosen_by_its_clip_is_approved(open_clips):
     page = open_clips(CLIPS)
+    commands = []
+
+    def obey(route):
+        commands.append(route.request.post_data_json)
+        route.fulfill(json={"kind": "approve", "update": 7, "env_steps": 7000, "detail": ""})
+
+    page.route("**/api/v1/run/commands", obey)
     page.get_by_role("button", name="Choose loose").click()
-    assert (
-        page.get_by_label("Waits for your answer").get_by_label("Candidate").input_value()
-        == "loose"
-    )
+    answer = page.get_by_role("dialog").get_by_label("Waits for your answer")
+    assert answer.get_by_label("Candidate").input_value() == "loose"
     assert page.get_by_role("button", name="Choose control").count() == 0
+    answer.get_by_role("button", name="Approve").click()
+    answer.get_by_text("✓ Approved at update 7").wait_for()
+    assert commands == [{"kind": "approve", "adaptation": 1, "name": "loose"}]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_everybody_can_use_the_candidates(open_clips, scheme):
+    page = open_clips(CLIPS, color_scheme=scheme)
+    page.locator(".reels canvas").nth(2).wait_for()
+    settle(page)
+    assert axe_findings(page) == []
+    assert not_reached_by_tab(page, ".drawer") == []
+
+
+def test_on_a_phone_nothing_of_them_has_to_be_moved_sideways(open_clips):
+    page = open_clips(CLIPS, width=390, height=844)
+    page.locator(".reels canvas").nth(2).wait_for()
+    settle(page)
+    assert scrolls_sideways(page, ".drawer") == []
 
 
 @pytest.mark.parametrize(

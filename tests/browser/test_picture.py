@@ -23,8 +23,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("many_envs")]
 FILM_PER_S = 24
 """Pictures a second that look like a movement."""
 
-MAX_MOVING_S = 5.0
-"""3 s are promised on a machine that does nothing else: `tests/bench/bench_reactions.py`."""
+MAX_MOVING_S = 3.0
 
 
 def test_a_moving_picture_of_all_environments_within_seconds_of_opening(
@@ -42,7 +41,7 @@ def test_a_moving_picture_of_all_environments_within_seconds_of_opening(
         page.close()
         return took_s
 
-    took_s = soonest(MAX_MOVING_S, open_until_it_moves)
+    took_s = soonest(MAX_MOVING_S, open_until_it_moves, tries=10)
     record_property("moving_after_s", took_s)
     assert took_s < MAX_MOVING_S
     assert heard.errors == []
@@ -166,7 +165,7 @@ def test_a_film_of_all_environments_while_they_train(many, stack, record_propert
         whole = stats(many)["drawnEnvs"] == MANY_ENVS
         return took_ms / pictures if pictures and whole else math.inf
 
-    took_ms = soonest(1000 / FILM_PER_S, ms_per_picture, tries=15)
+    took_ms = soonest(1000 / FILM_PER_S, ms_per_picture)
     record_property("pictures_per_s", 1000 / took_ms)
     assert took_ms <= 1000 / FILM_PER_S
     wait_for(lambda: get(stack, "status")["env_steps"] > before, "it does not train")

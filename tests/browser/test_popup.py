@@ -8,7 +8,9 @@ import struct
 import numpy as np
 import pytest
 from live_page import (
+    DIALOG,
     NUM_ENVS,
+    ROBOT,
     drawn,
     picture,
     reaction_ms,
@@ -106,15 +108,18 @@ def test_of_an_environment_that_is_gone_no_pose_is_asked_for(open_page, stack):
     train_on(stack, NUM_ENVS)
 
 
-def test_it_opens_at_once(open_page, record_property):
+@pytest.mark.parametrize("what", [DIALOG, ROBOT], ids=["the dialog", "the robot in it"])
+def test_it_opens_at_once(open_page, record_property, what):
+    page = open_page()
+
     def open_ms() -> float:
-        page = open_page()
-        took_ms = reaction_ms(page, lambda: click_a_robot(page), "dialog.popup[open]")
-        page.close()
+        took_ms = reaction_ms(page, lambda: click_a_robot(page), what)
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
         return took_ms
 
-    took_ms = soonest(MAX_OPENING_MS, open_ms)
-    record_property("dialog_after_ms", took_ms)
+    took_ms = soonest(MAX_OPENING_MS, open_ms, tries=10)
+    record_property("opened_after_ms", took_ms)
     assert took_ms < MAX_OPENING_MS
 
 

@@ -2,34 +2,21 @@
 
 import gzip
 import re
-from pathlib import Path
 
 import pytest
 from live_page import settle
+from reach import ROOT, axe_findings, not_reached_by_tab, scrolls_sideways
 
 pytestmark = pytest.mark.timeout(300)
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "services/dashboard/web/node_modules/axe-core/axe.min.js"
 PAGE = ROOT / "services/dashboard/websim_dashboard/page"
 MAX_FIRST_LOAD_BYTES = 250_000
-
-
-def axe_findings(page):
-    answer = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        (each["id"], each["impact"], [node["target"] for node in each["nodes"]][:3])
-        for each in answer["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_axe_finds_nothing_serious(shared_page, scheme):
     page = shared_page
     page.emulate_media(color_scheme=scheme)
-    # evaluate() is not held to the page's policy, a script element would be.
-    page.evaluate(AXE.read_text())
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     assert axe_findings(page) == []
     for key in ("g", "r", "s", "f"):
@@ -47,22 +34,7 @@ def test_axe_finds_nothing_serious(shared_page, scheme):
 
 
 def test_everything_is_reached_by_tab(shared_page):
-    page = shared_page
-    wanted = page.evaluate(
-        """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
-            .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
-    )
-    page.evaluate("window.reached = new Set()")
-    for _ in range(wanted + 5):
-        page.keyboard.press("Tab")
-        page.evaluate("window.reached.add(document.activeElement)")
-    reached = page.evaluate(
-        """() => [...document.querySelectorAll('button, select, input, canvas, [tabindex="0"]')]
-            .filter(each => each.tabIndex >= 0 && each.checkVisibility())
-            .filter(each => !window.reached.has(each))
-            .map(each => each.outerHTML.slice(0, 120))"""
-    )
-    assert reached == []
+    assert not_reached_by_tab(shared_page) == []
 
 
 def test_the_key_list_opens_and_closes(shared_page):
@@ -86,12 +58,22 @@ def test_nothing_is_wider_than_the_screen(shared_page, width, height):
     assert sizes[0] <= width
     if width >= 1024:
         assert sizes[1] <= height, "the first screen needs no scrolling"
-    page.keyboard.press("r")
-    page.get_by_role("dialog").wait_for()
+    for key in ("g", "r", "s", "f"):
+        page.keyboard.press(key)
+        is_not_wider(page, ".drawer", width)
+    page.locator(".grid canvas").click(position={"x": 100, "y": 100})
+    page.wait_for_selector(".popup .fields")
+    is_not_wider(page, ".popup", width)
+
+
+def is_not_wider(page, opened, width):
+    """Look at what was opened, and close it."""
+    page.locator(opened).wait_for()
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert scrolls_sideways(page, opened) == []
     page.keyboard.press("Escape")
-    page.get_by_role("dialog").wait_for(state="detached")
+    page.locator(opened).wait_for(state="detached")
 
 
 def test_dark_and_light_by_key_and_kept(open_page):

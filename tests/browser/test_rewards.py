@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 import pytest
-from live_page import drawn, outcome, send, tell_status, wait_for
+from live_page import RECORD_TEXTS, drawn, outcome, send, tell_status, until, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -78,8 +78,11 @@ def test_the_tasks_own_reward_can_be_gone_on_from(open_page):
     page.get_by_text("The gate accepts it: forward, healthy, ctrl_cost").wait_for()
 
 
-def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(open_page):
-    page = open_page()
+def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(open_page, stack):
+    page = open_page("about:blank", live=False)
+    page.add_init_script(RECORD_TEXTS)
+    page.goto(stack.url)
+    drawn(page, 1)
     editor = open_editor(page)
     editor.fill(RIGHT)
     page.get_by_text("The gate accepts it: effort").wait_for()
@@ -92,6 +95,8 @@ def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(o
     card.wait_for()
     assert "adopted" in card.inner_text()
     assert page.locator(".timeline .card.step.bad").count() == 0
+    until(page, "window.texts.includes('▲')")
+    assert "▼" not in page.evaluate("window.texts")
     page.get_by_role("tab", name="All rewards").click()
     in_force = page.locator(".reward-list .in-force")
     in_force.get_by_text("by hand", exact=True).wait_for()
@@ -105,6 +110,7 @@ def test_a_right_one_is_adopted_lands_on_timeline_and_charts_and_is_taken_back(o
     card = page.locator(".timeline .card.step.bad").first
     card.wait_for()
     assert "a person takes it back" in card.inner_text()
+    until(page, "window.texts.includes('▼')")
     in_force.get_by_text("the task's own", exact=True).wait_for()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from dashboard_samples import TASK, make_metrics, make_state
-from live_page import outcome, serve_dashboard, until, wait_for
+from live_page import RECORD_TEXTS, outcome, serve_dashboard, until, wait_for
 
 from websim_dashboard.history import History
 from websim_dashboard.messages import Status
@@ -194,14 +194,101 @@ def test_a_chart_stays_zoomed_while_points_come(told):
     everything.wait_for(state="detached")
 
 
-RECORD_TEXTS = """
-    window.texts = [];
-    const draw = CanvasRenderingContext2D.prototype.fillText;
-    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-        window.texts.push(String(text));
-        return draw.call(this, text, ...rest);
-    };
-"""
+def make_change(n, kind, **values):
+    place = {"update": n, "env_steps": 1000 * n, "time_unix_s": 1.7e9 + n, "branch": 0}
+    return {"kind": kind, "n": n, "message": "", "detail": "", **place, **values}
+
+
+def test_charts_mark_what_was_changed(open_alone, tmp_path):
+    glyphs = {"▲", "▼", "◎", "?", "n", "d"}
+    changes = [
+        *(make_change(n, "adaptation", event=event)
+          for n, event in enumerate(["adopted", "rolled_back", "goal", "trigger", "round"], 2)),
+        make_change(7, "command", command="set_num_envs"),
+        make_change(8, "command", command="set_difficulty"),
+        make_change(9, "command", command="pause"),
+    ]  # fmt: skip
+    keep(tmp_path, "one", make_point(1), *changes, make_point(10))
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        page = open_alone()
+        page.add_init_script(RECORD_TEXTS)
+        tell_page(page, url, "one")
+        wait_for(lambda: glyphs <= set(page.evaluate("window.texts")), "changes are not marked")
+        others = {text for text in page.evaluate("window.texts") if not re.search(r"\d", text)}
+        assert others == glyphs, "nothing else is marked"
+        page.get_by_label("markers").uncheck()
+        page.wait_for_timeout(1000)
+        page.evaluate("window.texts.length = 0")
+        page.get_by_label("Horizontal axis").select_option("time")
+        until(page, "window.texts.length > 0")
+        page.wait_for_timeout(1000)
+        assert not glyphs & set(page.evaluate("window.texts"))
+
+
+def test_a_chart_tells_where_the_pointer_is(told):
+    page = told.page
+    chart = page.locator('[data-chart="loss"]')
+    wait_for(lambda: values_of(page, "loss")[0] == "3.00", "the history is not drawn")
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
+    # The second of three points.
+    chart.locator(".key", has_text="2,000 steps").wait_for()
+    assert values_of(page, "loss")[0] == "2.00"
+    page.mouse.move(5, 5)
+    chart.locator(".place").wait_for(state="detached")
+
+
+@pytest.mark.parametrize(
+    ("chart", "written"),
+    [("loss", ["Losses", "value", "policy"]), ("fitness", ["Fitness m/s", "training"])],
+)
+def test_a_saved_picture_names_its_lines_and_unit(open_alone, alone, chart, written):
+    page = open_alone()
+    page.add_init_script(RECORD_TEXTS)
+    told = tell_page(page, alone, "one")
+    told.change(fitness_unit="m/s")
+    figure = page.locator(f'[data-chart="{chart}"]')
+    figure.hover()
+    page.evaluate("window.texts.length = 0")
+    with page.expect_download():
+        figure.get_by_role("button", name="download picture").click()
+    assert set(written) <= set(page.evaluate("window.texts"))
+
+
+def test_the_line_of_very_many_evaluations_keeps_its_beginning(told):
+    """2,001 are one more than a page keeps: every other one goes, never the first or the last."""
+    page = told.page
+    page.evaluate(
+        """(run_key) => {
+            for (let n = 1; n <= 2001; n++) window.live.tell({type: 'event', run_key, event: {
+                number: n + 10, kind: 'evaluation', update: n, env_steps: 1000 * n, time_unix_s: n,
+                title: '', detail: '', adaptation: 0, values: {branch: 0, fitness_mean: n}}});
+        }""",
+        told.status["run_key"],
+    )
+    wait_for(lambda: values_of(page, "fitness")[1] == "2,001", "the last one is not drawn")
+    chart = page.locator('[data-chart="fitness"]')
+    chart.hover()
+    with page.expect_download() as download:
+        chart.get_by_role("button", name="download values").click()
+    rows = [row.split(",") for row in download.value.path().read_text().splitlines()[1:]]
+    drawn = [int(steps) // 1000 for steps, _, evaluation in rows if evaluation]
+    assert drawn == list(range(1, 2002, 2))
+
+
+def test_the_timeline_tells_the_gain_of_what_was_not_enough(open_alone, alone):
+    decision = {"promote": False, "winner": "stiff", "sentence": "It may be chance."}
+    gains = {"gain_mean": 0.5, "gain_low": -0.25, "confidence": 0.95}
+    values = {"settings": {"round_env_steps": [1000]}, "decision": decision | gains}
+    row = {"n": 1, "update": 1, "env_steps": 1000, "adaptation": 1, "kind": "decision"}
+    page = open_alone()
+    page.route(
+        "**/api/v1/adaptations?*", lambda route: route.fulfill(json=[row | {"values": values}])
+    )
+    tell_page(page, alone, "one")
+    effect = page.locator(".timeline .card .effect")
+    wait_for(lambda: effect.all_inner_texts() == ["+0.50"], "no gain is told")
+    assert "not enough" in effect.get_attribute("title")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from websim_dashboard import checks, messages
+from websim_dashboard import checks, log_rows, messages
 from websim_dashboard.records import trial_points
 from websim_dashboard.status import STATES
 from websim_learner import control, records, status
-from websim_learner.adaptation import state, view
+from websim_learner.adaptation import goal, points, rows, signals, state, verdicts, view
 from websim_orchestrator import api, scene_view, task_view
 from websim_reward_gen import answers
 
@@ -38,6 +38,18 @@ PAIRS = [
     (messages.Applied, control.Applied),
     (checks.GateVerdict, answers.Verdict),
     (messages.CheckMessage, answers.IssueView),
+    # Values of rows of the log, by kind; "waiting" is above.
+    (log_rows.GoalRow, goal.Goal),
+    (log_rows.TriggerRow, rows.TriggerValues),
+    (log_rows.TriggerTold, signals.Trigger),
+    (log_rows.AnswerRow, state.Proposal),
+    (log_rows.CandidateTold, state.Candidate),
+    (log_rows.VerdictRow, rows.VerdictValues),
+    (log_rows.RoundRow, rows.RoundValues),
+    (log_rows.FitnessTold, points.EvalPoint),
+    (log_rows.DecisionRow, rows.DecisionValues),
+    (log_rows.RoundsTold, verdicts.TrialSettings),
+    (log_rows.DecisionTold, verdicts.Decision),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from dashboard_samples import make_metrics, make_run, make_state, make_trial
 
 from websim.service.errors import UserError
+from websim_dashboard import history as module
 from websim_dashboard.history import DAY_S, MAX_EVENTS, History
 from websim_dashboard.records import split_records, trial_points
 from websim_dashboard.trials import KEPT_TRIALS
@@ -23,8 +24,8 @@ def path(tmp_path):
     return tmp_path / "deep" / "history.sqlite"
 
 
-def open_history(path, keep_days=30.0, keep_points=1000):
-    return History(path, keep_days=keep_days, keep_points=keep_points)
+def open_history(path, keep_days=30.0, keep_points=1000, clock=time.time):
+    return History(path, keep_days=keep_days, keep_points=keep_points, clock=clock)
 
 
 def add(history, *records, run=RUN):
@@ -109,15 +110,54 @@ def test_only_what_is_named_and_new_is_answered(path):
     history.close()
 
 
+def make_command(n):
+    return make_state(n, "paused") | {"kind": "command", "command": "set_task", "detail": ""}
+
+
+def make_evaluation(n):
+    told = {"return_mean": 1.0, "return_std": 0.0, "fitness_mean": None, "episodes": 1}
+    return make_state(n, "paused") | {"kind": "evaluation"} | told
+
+
+def test_each_kind_of_event_has_a_bound_of_its_own_in_an_answer(path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_EVENTS", 4)
+    history = open_history(path)
+    evaluations = [make_evaluation(n) for n in range(1, 11)]
+    add(history, *evaluations, *(make_command(n) for n in range(11, 17)))
+    told = [(event.kind, event.number) for event in history.events(RUN, [], 0)]
+    # Ten are three times four at most: each third, the newest among them.
+    assert told[:4] == [("evaluation", n) for n in (1, 4, 7, 10)]
+    assert told[4:] == [("command", n) for n in (13, 14, 15, 16)]
+    assert [event.number for event in history.events(RUN, ["evaluation"], 7)] == [8, 9, 10]
+    history.close()
+
+
+def test_old_events_are_dropped_kind_by_kind_and_evaluations_grow_coarser(path, monkeypatch):
+    monkeypatch.setattr(module, "KEEP_EVENTS", 4)
+    history = open_history(path)
+    for n in range(1, 6):
+        add(history, make_evaluation(n))
+    for n in range(6, 11):
+        add(history, make_command(n))
+    # The fifth of a kind is one too many: of the oldest two, one evaluation, and both commands go.
+    told = [event.number for event in history.events(RUN, [], 0)]
+    assert told == [1, 3, 4, 5, 8, 9, 10]
+    history.close()
+    history = open_history(path)
+    add(history, make_evaluation(11))
+    assert [event.number for event in history.events(RUN, ["evaluation"], 0)] == [1, 4, 5, 11]
+    history.close()
+
+
 def test_events_of_other_kinds_leave_those_asked_for_their_place(path):
     history = open_history(path)
-    states = [make_state(n, "paused") for n in range(2, MAX_EVENTS + 2)]
-    command = make_state(1, "paused") | {"kind": "command", "command": "set_task", "detail": ""}
-    add(history, command, *states)
+    states = [make_state(n, "paused") for n in range(2, MAX_EVENTS + 3)]
+    add(history, make_command(1), *states)
     asked = history.events(RUN, ["evaluation", "command"], 0)
     assert [event.title for event in asked] == ["set task"]
     assert history.events(RUN, ["command"], 1) == []
-    assert [event.number for event in history.events(RUN, [], 0)] == [each["n"] for each in states]
+    numbers = [event.number for event in history.events(RUN, [], 0)]
+    assert numbers == [1, *range(3, MAX_EVENTS + 3)]
     history.close()
 
 
@@ -183,6 +223,23 @@ def test_runs_not_heard_of_for_long_are_forgotten(path):
     assert history.series(RUN, "r1", [], 0, 100).branches == []
     assert history.events(RUN, [], 0) == []
     assert history.latest_run()[0] == "/runs/r2"
+    history.close()
+
+
+def test_they_are_forgotten_once_a_day_while_it_is_open(path):
+    now_s = 1.7e9
+    history = open_history(path, keep_days=30.0, clock=lambda: now_s)
+    add(history, make_metrics(1), make_state(2, "running"))
+
+    def known_after(days):
+        nonlocal now_s
+        now_s = 1.7e9 + days * DAY_S
+        add(history, make_metrics(1), run="/runs/r2")
+        return history.last_number(RUN)
+
+    assert [known_after(days) for days in (29.5, 30.25, 30.75)] == [2, 2, 0]
+    assert history.events(RUN, [], 0) == []
+    assert history.last_number("/runs/r2") == 1
     history.close()
 
 

@@ -129,9 +129,10 @@ def add_history_routes(app: FastAPI, history: History, learner: LearnerFeed) -> 
         kinds: Annotated[str, Query(max_length=MAX_NAMES)] = "",
         after: Annotated[int, Query(ge=0)] = 0,
     ) -> list[TimelineEvent]:
-        """Answer the newest events of the run beyond number `after`, oldest first.
+        """Answer the run's events beyond number `after`, oldest first: at most 1000 of a kind.
 
-        Those of the kinds named, joined by commas, or all.
+        Those of the kinds named, joined by commas, or all. Where there are more, the newest; of
+        evaluations evenly spread ones and the newest.
         """
         return history.events(learner.run_key, _listed(kinds), after)
 

@@ -9,8 +9,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,11 +23,23 @@ from websim_dashboard.messages import (
     TimelineEvent,
     TrialPoint,
 )
-from websim_dashboard.tables import TABLES, TAKE_BACK, THIN_OUT, VERSION
+from websim_dashboard.tables import (
+    COUNT_EVENTS,
+    DROP_EVENTS,
+    EVENTS,
+    TABLES,
+    TAKE_BACK,
+    THIN_EVALUATIONS,
+    THIN_OUT,
+    VERSION,
+)
 from websim_dashboard.trials import add_trial_points, read_trial_points
 
 MAX_EVENTS = 1000
-"""Events in one answer."""
+"""Events of a kind in one answer."""
+
+KEEP_EVENTS = 10_000
+"""Events of a kind that are kept of a run."""
 
 BUSY_TIMEOUT_S = 5.0
 """How long another process may hold the file."""
@@ -38,33 +50,44 @@ DAY_S = 86_400.0
 class History:
     """An open history; any thread may use it."""
 
-    def __init__(self, path: Path, *, keep_days: float, keep_points: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_days: float,
+        keep_points: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Open a history, or begin one.
 
         Args:
             path: the file; its directory is made.
-            keep_days: runs not heard of for longer are forgotten now.
+            keep_days: runs not heard of for longer are forgotten, now and once a day.
             keep_points: points of a run that are kept.
+            clock: tells the time, in s since 1970.
 
         Raises:
             UserError: it cannot be used.
         """
         self.path = path
         self.rows_written = 0
-        self._keep_points = keep_points
+        self._keep_days, self._keep_points = keep_days, keep_points
+        self._clock = clock
+        self._forget_due_unix_s = 0.0
         self._counts: dict[str, int] = {}
+        self._event_counts: dict[str, Counter[str]] = {}
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-            self._prepare(keep_days)
+            self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"the history {path} cannot be used: {error}",
                 "Name another file with --history, or move this one away.",
             ) from None
 
-    def _prepare(self, keep_days: float) -> None:
+    def _prepare(self) -> None:
         with self._db:
             self._db.execute("PRAGMA journal_mode = WAL")
             # A crash of the machine may cost the last points, never the file.
@@ -74,11 +97,21 @@ class History:
                 raise sqlite3.DatabaseError(f"it is of version {version}, and this reads {VERSION}")
             self._db.executescript(TABLES)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-            stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
-            before_s = time.time() - keep_days * DAY_S
-            for (run,) in self._db.execute(stale, (before_s,)).fetchall():
-                for table in ("points", "events", "trials", "adaptations", "answers", "runs"):
-                    self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget runs not heard of for long, at most once a day."""
+        now_unix_s = self._clock()
+        if now_unix_s < self._forget_due_unix_s:
+            return
+        self._forget_due_unix_s = now_unix_s + DAY_S
+        stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
+        before = (now_unix_s - self._keep_days * DAY_S,)
+        for (run,) in self._db.execute(stale, before).fetchall():
+            for table in ("points", "events", "trials", "adaptations", "answers", "runs"):
+                self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+            self._counts.pop(run, None)
+            self._event_counts.pop(run, None)
 
     def latest_run(self) -> tuple[str, str] | None:
         """Return key and name of the run that was heard of last; None before any."""
@@ -125,7 +158,7 @@ class History:
         with self._lock, self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-                (run, status["run_id"], last, time.time(), json.dumps(status)),
+                (run, status["run_id"], last, self._clock(), json.dumps(status)),
             )
             taken_back = sum(self._add_point(run, point) for point in points)
             self._db.executemany(
@@ -135,6 +168,8 @@ class History:
             add_trial_points(self._db, run, trials)
             self.rows_written += len(points) + len(events) + len(trials)
             self._thin_out(run, len(points) - taken_back)
+            self._drop_events(run, Counter(event.kind for event in events))
+            self._forget()
 
     def _add_point(self, run: str, point: MetricPoint) -> int:
         """Return how many older points it takes back."""
@@ -154,8 +189,22 @@ class History:
             self._db.execute(THIN_OUT, (run, run, self._counts[run] // 2))
             del self._counts[run]
 
+    def _drop_events(self, run: str, added: Counter[str]) -> None:
+        """Keep at most KEEP_EVENTS of a kind: ever coarser evaluations, of others the newest."""
+        if run not in self._event_counts:
+            self._event_counts[run] = Counter(dict(self._db.execute(COUNT_EVENTS, (run,))))
+        else:
+            self._event_counts[run] += added
+        counts = self._event_counts[run]
+        for kind in [kind for kind in added if counts[kind] > KEEP_EVENTS]:
+            drop = THIN_EVALUATIONS if kind == "evaluation" else DROP_EVENTS
+            self._db.execute(drop, (run, run, kind, counts[kind] // 2))
+            self._event_counts.pop(run, None)
+
     def events(self, run: str, kinds: Iterable[str], after: int) -> list[TimelineEvent]:
-        """Return the newest MAX_EVENTS events of a run beyond number `after`, oldest first.
+        """Return events of a run beyond number `after`, at most MAX_EVENTS of a kind, oldest first.
+
+        Where there are more, they are the newest; of evaluations evenly spread ones and the newest.
 
         Args:
             run: what the run is known by.
@@ -165,12 +214,9 @@ class History:
         wanted = list(kinds) or get_args(EventKind)
         with self._lock:
             rows = self._db.execute(
-                "SELECT event FROM events WHERE run = ? AND number > ? "
-                "AND json_extract(event, '$.kind') IN (SELECT value FROM json_each(?)) "
-                "ORDER BY number DESC LIMIT ?",
-                (run, after, json.dumps(wanted), MAX_EVENTS),
+                EVENTS, (run, after, json.dumps(wanted), MAX_EVENTS, MAX_EVENTS, MAX_EVENTS)
             ).fetchall()
-        return [TimelineEvent.model_validate_json(row[0]) for row in reversed(rows)]
+        return [TimelineEvent.model_validate_json(row[0]) for row in rows]
 
     def trial(self, run: str, adaptation: int) -> list[TrialPoint]:
         """Return the curves of one adaptation's trial, in the order in which they were told."""

@@ -49,3 +49,39 @@ DELETE FROM trials WHERE run = ? AND adaptation = ? AND contender = ? AND trial_
 
 FORGET_TRIALS = "DELETE FROM trials WHERE run = ? AND adaptation <= ?"
 """Delete curves of old trials; what came of them stays in the log."""
+
+EVENTS = """
+SELECT event FROM (
+    SELECT event, number, kind, row_number() OVER (PARTITION BY kind ORDER BY number DESC) AS place,
+        count(*) OVER (PARTITION BY kind) AS total
+    FROM (
+        SELECT event, number, json_extract(event, '$.kind') AS kind
+        FROM events WHERE run = ? AND number > ?
+    ) WHERE kind IN (SELECT value FROM json_each(?))
+)
+WHERE CASE kind WHEN 'evaluation' THEN (place - 1) % ((total + ? - 1) / ?) = 0 ELSE place <= ? END
+ORDER BY number
+"""
+"""So many of each kind, oldest first: of evaluations every k-th from the newest on."""
+
+COUNT_EVENTS = """
+SELECT json_extract(event, '$.kind'), count(*) FROM events WHERE run = ? GROUP BY 1
+"""
+
+DROP_EVENTS = """
+DELETE FROM events WHERE run = ? AND number IN (
+    SELECT number FROM events WHERE run = ? AND json_extract(event, '$.kind') = ?
+    ORDER BY number LIMIT ?
+)
+"""
+"""Delete the oldest of a kind."""
+
+THIN_EVALUATIONS = """
+DELETE FROM events WHERE run = ? AND number IN (
+    SELECT number FROM (
+        SELECT number, row_number() OVER (ORDER BY number) AS place FROM events
+        WHERE run = ? AND json_extract(event, '$.kind') = ? ORDER BY number LIMIT ?
+    ) WHERE place % 2 = 0
+)
+"""
+"""Delete every other one of the oldest of a kind."""

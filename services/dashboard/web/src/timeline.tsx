@@ -99,6 +99,7 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
   const look = OUTCOME_LOOKS[adaptation.outcome];
   const unit = status.value?.fitness_unit ?? "";
   const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${unit}`;
+  const gained = adaptation.promoted ? `Fitness gained over the control: ${effect}` : `The best one's fitness over the control's, which was not enough: ${effect}`;
   return (
     <button
       type="button"
@@ -114,7 +115,9 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         <span class={`chip ${look.class}`}>
           <span aria-hidden="true">{look.glyph}</span> {look.text}
         </span>
-        <b class="effect" title={`Fitness gained over the control: ${effect}`}>{adaptation.promoted ? effect : ""}</b>
+        <b class={`effect ${adaptation.promoted ? "" : "muted"}`} title={gained}>
+          {effect}
+        </b>
         <span class="at">{short(adaptation.envSteps)}</span>
       </span>
       <span class={`why ${adaptation.decision === "" ? "" : "brief"}`}>

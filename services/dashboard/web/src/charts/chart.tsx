@@ -17,6 +17,14 @@ import { isEvaluation, type ChartSpec } from "./panels";
 const REDRAW_MS = 400;
 const Y_AXIS_PX = 44;
 const cursors = uPlot.sync("charts");
+
+/** What is under the cursor. */
+interface Hover {
+  /** Where on the horizontal axis, in words. */
+  at: string;
+  values: string[];
+}
+
 /** What part of the horizontal axis is shown, in words; empty: all of it. */
 export const zoomed = signal("");
 
@@ -25,7 +33,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
   const plot = useRef<uPlot | null>(null);
   const shown = useRef<Marker[]>([]);
   const last = useSignal<string[]>([]);
-  const hover = useSignal<string[] | null>(null);
+  const hover = useSignal<Hover | null>(null);
   const empty = useSignal(true);
 
   const readData = (smoothed = smoothing.peek()): ChartData => {
@@ -53,7 +61,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
     void dark.value;
     plot.current?.destroy();
     const element = box.current!;
-    const onCursor = (values: string[] | null) => (hover.value = values);
+    const onCursor = (found: Hover | null) => (hover.value = found);
     const onZoom = () => {
       const [range] = cursors.plots.flatMap((each) => zoomOf(each) ?? []);
       zoomed.value = range === undefined ? "" : labels([range.min, range.max], range, byTime).join(" to ");
@@ -86,12 +94,13 @@ export function Chart({ spec }: { spec: ChartSpec }) {
         <ul class="key">
           {spec.lines.map((line, i) => (
             <li key={line.metric} class={line.colour.slice(2)}>
-              {spec.lines.length > 1 ? line.label : ""} <b>{(hover.value ?? last.value)[i] ?? "–"}</b>
+              {spec.lines.length > 1 ? line.label : ""} <b>{(hover.value?.values ?? last.value)[i] ?? "–"}</b>
             </li>
           ))}
+          {hover.value !== null && <li class="place">{hover.value.at}</li>}
         </ul>
         <span class="tools">
-          <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, plot.current)}>
+          <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, unit, plot.current)}>
             PNG
           </Button>
           <Button
@@ -142,6 +151,13 @@ function labels(places: readonly number[], { min, max }: Range, byTime: boolean)
   return places.map(spansDays(min, max) ? dayAndClock : clock);
 }
 
+/** Where a row of the data is, as the axis tells it. */
+function placeOf(plot: uPlot, at: number, byTime: boolean): string {
+  const { min, max } = plot.scales["x"]!;
+  const [told] = labels([plot.data[0][at]!], { min: min!, max: max! }, byTime);
+  return byTime ? told! : `${told} steps`;
+}
+
 function newest(column: (number | null)[]): number | null {
   for (let i = column.length - 1; i >= 0; i--) if (column[i] !== null) return column[i]!;
   return null;
@@ -153,7 +169,7 @@ function options(
   byTime: boolean,
   element: HTMLElement,
   shown: { current: Marker[] },
-  onCursor: (values: string[] | null) => void,
+  onCursor: (found: Hover | null) => void,
   onZoom: () => void,
 ): uPlot.Options {
   const colour = (name: string) => styles.getPropertyValue(name).trim();
@@ -205,7 +221,7 @@ function options(
         (plot) => {
           const at = plot.cursor.idx;
           if (at === null || at === undefined) onCursor(null);
-          else onCursor(spec.lines.map((_, i) => short(nearest(plot.data[i + 1]!, at))));
+          else onCursor({ at: placeOf(plot, at, byTime), values: spec.lines.map((_, i) => short(nearest(plot.data[i + 1]!, at))) });
         },
       ],
     },
@@ -253,22 +269,32 @@ function drawMarkers(plot: uPlot, shown: readonly Marker[], styles: CSSStyleDecl
   context.restore();
 }
 
-function savePng(spec: ChartSpec, plot: uPlot | null): void {
+/** Saves what is drawn, beneath its title and its lines' names: by itself a picture has no key. */
+function savePng(spec: ChartSpec, unit: string, plot: uPlot | null): void {
   if (plot === null) return;
   const source = plot.ctx.canvas;
   const ratio = uPlot.pxRatio;
   const canvas = document.createElement("canvas");
+  const head = 44 * ratio;
   canvas.width = source.width;
-  canvas.height = source.height + 26 * ratio;
+  canvas.height = source.height + head;
   const context = canvas.getContext("2d");
   if (context === null) return;
   const styles = getComputedStyle(document.documentElement);
-  context.fillStyle = styles.getPropertyValue("--panel").trim();
+  const colour = (name: string) => (context.fillStyle = styles.getPropertyValue(name).trim());
+  colour("--panel");
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = styles.getPropertyValue("--text").trim();
+  colour("--text");
   context.font = `600 ${13 * ratio}px system-ui, sans-serif`;
-  context.fillText(`${spec.title} ${spec.unit}`, 10 * ratio, 18 * ratio);
-  context.drawImage(source, 0, 26 * ratio);
+  context.fillText(`${spec.title} ${unit}`.trim(), 10 * ratio, 18 * ratio);
+  context.font = `${12 * ratio}px system-ui, sans-serif`;
+  let x = 10 * ratio;
+  for (const line of spec.lines) {
+    colour(line.colour);
+    context.fillText(line.label, x, 36 * ratio);
+    x += context.measureText(line.label).width + 12 * ratio;
+  }
+  context.drawImage(source, 0, head);
   canvas.toBlob((blob) => {
     if (blob !== null) save(`${spec.id}.png`, blob);
   });

@@ -7,6 +7,7 @@ import type {
   Access,
   Env,
   Goal,
+  LogRow,
   MetricSeries,
   Rewards,
   ServerMessage,
@@ -15,7 +16,6 @@ import type {
   TimelineEvent,
   Worker,
 } from "../generated/messages";
-import { type LogRow } from "../steer/log";
 import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";
@@ -83,7 +83,7 @@ const MAX_FAILURES = 3;
 const NO_SOCKET =
   "The dashboard's service answers, and the live connection to it is not made: a proxy in between has to pass on WebSockets, and the Host that the browser asks for.";
 
-const MAX_EVENTS = 2000;
+const MAX_EVENTS_OF_A_KIND = 2000;
 /** What charts draw of a run's events. */
 const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];
 /** Changes of the adaptation come in bursts; they are asked for once. */
@@ -350,7 +350,19 @@ function addEvents(more: readonly TimelineEvent[]): void {
   const fresh = more.filter((event) => event.number > eventsAfter && KINDS.includes(event.kind));
   if (fresh.length === 0) return;
   eventsAfter = fresh.at(-1)!.number;
-  events.value = [...events.value, ...fresh].slice(-MAX_EVENTS);
+  events.value = bounded([...events.value, ...fresh]);
+}
+
+/** Of evaluations that are too many every other one goes: their line keeps its beginning. Of others the oldest go. */
+function bounded(all: TimelineEvent[]): TimelineEvent[] {
+  const gone = new Set<TimelineEvent>();
+  for (const kind of KINDS) {
+    const own = all.filter((event) => event.kind === kind);
+    if (own.length <= MAX_EVENTS_OF_A_KIND) continue;
+    const over = kind === "evaluation" ? own.filter((_, i) => (own.length - 1 - i) % 2 === 1) : own.slice(0, -MAX_EVENTS_OF_A_KIND);
+    for (const event of over) gone.add(event);
+  }
+  return gone.size === 0 ? all : all.filter((event) => !gone.has(event));
 }
 
 export function adaptationChanged(afterMs = SETTLE_MS): void {

@@ -1,15 +1,11 @@
 // Reads the adaptation log (adaptations.jsonl) into turns of the loop that people can follow.
 
 import { mean, numberOf, short, whole } from "../format";
+import type { AnswerRow, DecisionRow, GoalRow, LogRow, RoundRow, RoundsTold, TriggerRow, TriggerTold, VerdictRow, Waiting } from "../generated/messages";
 
-/** A row of the log; `values` depends on the kind (docs/adaptation.md). */
-export interface LogRow {
-  n: number;
-  kind: string;
-  update: number;
-  env_steps: number;
-  adaptation: number;
-  values: Record<string, unknown>;
+/** Values of a row, whose kind tells what they are. Rows that earlier versions wrote may lack some. */
+function valuesOf<T>(row: LogRow): Partial<T> {
+  return row.values as Partial<T>;
 }
 
 export interface Candidate {
@@ -83,12 +79,12 @@ export const CONTROL = "control";
 export function historyOf(rows: readonly LogRow[], pending: number | null): History {
   const found = new Map<number, Adaptation>();
   const steps: Step[] = [];
-  let trigger: { kind: string; sentence: string } | null = null;
+  let trigger: TriggerTold | null = null;
   let measure: Measure = "task";
   for (const row of standing(rows)) {
-    if (row.kind === "goal") measure = row.values["kind"] as Measure;
+    if (row.kind === "goal") measure = (valuesOf<GoalRow>(row).kind ?? "task") as Measure;
     if (row.kind === "trigger") {
-      trigger = row.values["trigger"] as { kind: string; sentence: string } | null;
+      trigger = valuesOf<TriggerRow>(row).trigger ?? null;
       continue;
     }
     const step = stepOf(row, found.get(row.adaptation));
@@ -138,8 +134,8 @@ function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
   const { n, env_steps: envSteps, values } = row;
   const rewardId = text(values["reward_id"]);
   if (row.kind === "goal") {
-    const title = text(values["description"]) || "The task as it is";
-    return { n, envSteps, what: "goal", title, detail: text(values["fitness_description"]) ?? "", rewardId: null };
+    const { description, fitness_description: detail = "" } = valuesOf<GoalRow>(row);
+    return { n, envSteps, what: "goal", title: description || "The task as it is", detail, rewardId: null };
   }
   const why = text(values["why"]) ?? "";
   if (row.kind === "rolled_back" || row.kind === "failed") {
@@ -183,7 +179,7 @@ function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
   }
 }
 
-function begin(row: LogRow, trigger: { kind: string; sentence: string } | null, measure: Measure): Adaptation {
+function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure): Adaptation {
   const feedback = row.kind === "question" ? (row.values["feedback"] as Record<string, unknown>) : {};
   // A change of the environment that success asks for has no trigger of its own.
   const otherwise = row.values["what"] === "environment" ? "environment" : "manual";
@@ -209,25 +205,23 @@ function begin(row: LogRow, trigger: { kind: string; sentence: string } | null, 
 }
 
 /** Steps of each round's end, as the settings of a trial have them. */
-function roundSteps(settings: unknown): number[] {
+function roundSteps(settings: RoundsTold | undefined): number[] {
   let steps = 0;
-  const known = (settings ?? {}) as { round_env_steps?: number[] };
-  return (known.round_env_steps ?? []).map((each) => (steps += each));
+  return (settings?.round_env_steps ?? []).map((each) => (steps += each));
 }
 
 function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
   const values = row.values;
   switch (row.kind) {
     case "answer": {
-      adaptation.diagnosis = text(values["diagnosis"]) ?? "";
-      const reason = text(values["reason"]);
+      const { diagnosis = "", reason, candidates = [] } = valuesOf<AnswerRow>(row);
+      adaptation.diagnosis = diagnosis;
       if (reason) adaptation.decision = reason;
-      const candidates = (values["candidates"] ?? []) as Record<string, unknown>[];
-      adaptation.candidates = candidates.map((each) => ({
-        name: text(each["name"]) ?? "",
-        source: text(each["source"]) ?? "",
-        origin: text(each["origin"]) ?? "",
-        hypothesis: text(each["hypothesis"]) ?? "",
+      adaptation.candidates = candidates.map(({ name, source, origin, hypothesis = "" }) => ({
+        name,
+        source,
+        origin,
+        hypothesis,
         accepted: null,
         refusal: "",
         programId: null,
@@ -236,11 +230,12 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
       break;
     }
     case "verdict": {
-      const candidate = adaptation.candidates.find((each) => each.name === values["name"]);
+      const { name, accepted = false, reason = "", program_id: programId = null } = valuesOf<VerdictRow>(row);
+      const candidate = adaptation.candidates.find((each) => each.name === name);
       if (candidate !== undefined) {
-        candidate.accepted = values["accepted"] === true;
-        candidate.refusal = candidate.accepted ? "" : text(values["reason"]) ?? "";
-        candidate.programId = text(values["program_id"]);
+        candidate.accepted = accepted;
+        candidate.refusal = accepted ? "" : reason;
+        candidate.programId = programId;
       }
       if (adaptation.candidates.length > 0 && adaptation.candidates.every((each) => each.accepted === false)) {
         adaptation.outcome = "failed";
@@ -249,36 +244,33 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
       break;
     }
     case "round": {
+      const { round = adaptation.rounds.length + 1, results = {}, stay = [], settings } = valuesOf<RoundRow>(row);
       const fitness: Record<string, number | null> = {};
-      for (const [name, point] of Object.entries((values["results"] ?? {}) as Record<string, unknown>)) {
+      for (const [name, point] of Object.entries(results)) {
         // The number that is there is the task's: not what is wished for.
         if (point !== null && byPerson) continue;
-        fitness[name] = point === null ? null : mean((point as { fitness: unknown[] }).fitness);
+        fitness[name] = point === null ? null : mean(point.fitness);
       }
       adaptation.outcome = "running";
       adaptation.decision = "";
-      adaptation.roundSteps = roundSteps(values["settings"]);
-      adaptation.rounds.push({
-        round: numberOf(values["round"]) ?? adaptation.rounds.length + 1,
-        fitness,
-        stay: (values["stay"] ?? []) as string[],
-      });
+      adaptation.roundSteps = roundSteps(settings);
+      adaptation.rounds.push({ round, fitness, stay });
       break;
     }
     case "decision": {
-      const decision = (values["decision"] ?? {}) as Record<string, unknown>;
-      adaptation.decision = text(decision["sentence"]) ?? "";
-      adaptation.winner = text(decision["winner"]);
-      adaptation.promoted = decision["promote"] === true;
-      adaptation.gain = numberOf(decision["gain_mean"]);
-      adaptation.gainLow = numberOf(decision["gain_low"]);
+      const { decision, settings } = valuesOf<DecisionRow>(row);
+      adaptation.decision = decision?.sentence ?? "";
+      adaptation.winner = decision?.winner ?? null;
+      adaptation.promoted = decision?.promote === true;
+      adaptation.gain = numberOf(decision?.gain_mean);
+      adaptation.gainLow = numberOf(decision?.gain_low);
       adaptation.outcome = "kept";
-      adaptation.roundSteps = roundSteps(values["settings"]);
+      adaptation.roundSteps = roundSteps(settings);
       break;
     }
     case "waiting":
       adaptation.outcome = "waiting";
-      adaptation.decision = text(values["sentence"]) ?? adaptation.decision;
+      adaptation.decision = valuesOf<Waiting>(row).sentence ?? adaptation.decision;
       break;
     case "rejected":
       adaptation.outcome = "answered";

@@ -76,6 +76,7 @@ export interface Status {
   steps_per_s: number;
   return_mean: number | null;
   length_mean: number | null;
+  /** Of training episodes; of the last evaluation where the goal has a measure of its own. */
   fitness_mean: number | null;
   fitness_unit: string;
   success_mean: number | null;

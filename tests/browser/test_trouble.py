@@ -6,7 +6,16 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from live_page import drawn, kill_dashboard, serve_dashboard, soonest, stats, until
+from live_page import (
+    drawn,
+    get,
+    kill_dashboard,
+    serve_dashboard,
+    soonest,
+    stats,
+    tell_status,
+    until,
+)
 
 from websim_dashboard.history import History
 from websim_dashboard.records import split_records
@@ -43,6 +52,24 @@ def test_a_killed_service_is_told_and_comes_back_without_a_reload(
     page.locator('[data-chart="loss"] .no-data').wait_for(state="detached")
     assert page.evaluate("window.loadedOnce") is True
     assert stats(page)["jsErrors"] == 0
+
+
+def test_of_a_trial_too_what_was_seen_last_stays(open_page, stack):
+    status = get(stack, "status")
+    trained = next(s for s in status["sessions"] if s["session"] == status["session"])
+    group = trained | {"label": f"trial of {status['run']}: control"}
+    page = open_page(live=False)
+    # What is trained stands still, and is not what is looked at.
+    tell_status(page, state="trial", session=0, sessions=[trained | {"session": 0}, group])
+    page.reload()
+    drawn(page, 1)
+    heading = page.locator(".grid h2")
+    seen = heading.inner_text()
+    assert seen == f"{trained['num_envs']} environments"
+    kill_dashboard(stack)
+    page.locator(".banner").wait_for()
+    assert heading.inner_text() == seen
+    page.locator(".banner").wait_for(state="detached", timeout=60_000)
 
 
 @pytest.mark.parametrize("asked", ["goal", "rewards"])

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { isTrial, link, onTrial, over, socket, status, taskName } from "../live/store";
+import { isTrial, lastOnTrial, link, over, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
 import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
@@ -59,7 +59,7 @@ function bandLabel(session: SessionSummary): string {
 /** Whether something else than the return of the task's own reward is wanted: a goal, another reward. */
 const wantsOther = computed(() => {
   const now = status.value;
-  return now !== null && (now.goal !== "" || onTrial.value || !["", OWN_REWARD].includes(now.reward_id));
+  return now !== null && (now.goal !== "" || lastOnTrial.value || !["", OWN_REWARD].includes(now.reward_id));
 });
 
 /** The sessions whose environments are shown. */
@@ -72,7 +72,7 @@ const shownSessions = computed((): SessionSummary[] => {
   }
   const one = now.sessions.find((each) => String(each.session) === group);
   if (one !== undefined) return [one];
-  if (onTrial.value) {
+  if (lastOnTrial.value) {
     const groups = now.sessions.filter(isTrial);
     if (groups.length > 0) return groups.slice(0, MAX_BANDS);
   }

@@ -64,12 +64,14 @@ export const measuredByGoal = computed(() => !["task", undefined].includes(goal.
 const TRIAL = "trial of ";
 export const isTrial = (session: SessionSummary) => session.label.startsWith(TRIAL);
 
-/** Candidates are on trial. In the middle of one a person may pause, to look closely. */
-export const onTrial = computed(() => {
+/** Candidates were on trial when something was last known. In the middle of a trial a person may pause, to look closely. */
+export const lastOnTrial = computed(() => {
   const now = status.value;
-  if (link.value !== "live" || now === null) return false;
-  return now.state === "trial" || (now.state === "paused" && now.sessions.some(isTrial));
+  return now?.state === "trial" || (now?.state === "paused" && now.sessions.some(isTrial));
 });
+
+/** Candidates are on trial. */
+export const onTrial = computed(() => link.value === "live" && lastOnTrial.value);
 
 /** The name of a session's task: a task file's sessions are opened by its path, and the run knows its name. */
 export function taskName(task: string): string {

@@ -282,6 +282,22 @@ def test_fitness_lost_on_probation():
     assert find([make_point(1, 91.0), make_point(2, 91.0)], baseline=baseline) is None
 
 
+def test_two_losses_that_may_be_chance_each_are_none_together():
+    baseline = make_point(0, 100.0)
+
+    def shaken(update, changes):
+        fitness = tuple(b + d for b, d in zip(baseline.fitness, changes, strict=True))
+        return msgspec.structs.replace(make_point(update), fitness=fitness)
+
+    # Of each the mean is -20 and the error 12: -20 + 2.35 * 12 is above -10. Their means are -20.
+    one, other = shaken(1, (-40, 0, -40, 0)), shaken(2, (0, -40, 0, -40))
+    assert find([one], baseline=baseline) is None
+    assert find([one, other], baseline=baseline).what == "fitness_lost"
+    assert find([one, one], baseline=baseline) is None
+    # What has recovered since is not held against it: -20, then -2, is -11 on average.
+    assert find([make_point(1, 81.0), make_point(2, 98.0)], baseline=baseline) is None
+
+
 def test_one_loss_is_enough_where_a_person_overruled_what_the_reward_prefers():
     baseline, overruled = make_point(0, 100.0), TriggerState(overruled=True)
     trigger = find([make_point(1, 85.0)], baseline=baseline, state=overruled)

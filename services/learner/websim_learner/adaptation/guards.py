@@ -86,7 +86,9 @@ def _fitness_lost(
     at_once = changes[-1].high < fast
     # What its preference spoke against needs no second proof.
     at_once = at_once or (state.overruled and changes[-1].mean < slow and changes[-1].high < 0.0)
-    in_a_row = len(changes) == settings.losses_in_a_row and all(c.high < slow for c in changes)
+    # Each shows the loss, and together they are sure of it.
+    in_a_row = len(changes) == settings.losses_in_a_row and all(c.mean < slow for c in changes)
+    in_a_row = in_a_row and _pooled(baseline, recent, settings).high < slow
     if at_once or in_a_row:
         last = changes[-1]
         how = "at once" if at_once else f"in {len(changes)} evaluations in a row"
@@ -128,6 +130,17 @@ def _change(baseline: EvalPoint, point: EvalPoint, settings: TriggerSettings) ->
     episodes = min(len(baseline.fitness), len(point.fitness))
     before, after = baseline.fitness[:episodes], point.fitness[:episodes]
     return paired_bounds(before, after, settings.loss_confidence)
+
+
+def _pooled(baseline: EvalPoint, points: Sequence[EvalPoint], settings: TriggerSettings) -> Bounds:
+    """Return the paired change of fitness since the baseline, of each episode's mean over points.
+
+    What chance does to an episode evens out over several evaluations of nearly the same policy.
+    """
+    fitness = [point.fitness for point in points]
+    episodes = min(len(baseline.fitness), *map(len, fitness))
+    after = [mean_of(each) for each in zip(*(f[:episodes] for f in fitness), strict=True)]
+    return paired_bounds(baseline.fitness[:episodes], after, settings.loss_confidence)
 
 
 def _hacked(points: Sequence[EvalPoint], settings: TriggerSettings) -> Iterator[Trigger]:

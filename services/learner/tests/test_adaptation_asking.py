@@ -328,7 +328,7 @@ def test_the_question_for_a_goals_measure_is_in_the_log_with_its_answer(make):
 
 def test_what_an_author_is_told_every_time_is_in_the_log_once(make):
     answered = Answered("/v1/goals", MEASURED)
-    h, _ = make((4, answered), (8, answered))
+    h, _ = make((4, answered), (8, answered), adapt="off")
     h.at = {2: [sends(BACKWARDS)], 6: [sends(BACKWARDS)]}
     h.go()
     assert len(logged(h, "exchange")) == 2

@@ -292,7 +292,13 @@ def view(tmp_path):
     """What HTTP threads are told of the log in tmp_path."""
     log = LazyLog(tmp_path / LOG_NAME)
     made = AdaptationView(AdaptState(), None, None, log, None)
-    return lambda: (log.open(), made)[1]
+
+    def opened():
+        log.open()
+        return made
+
+    yield opened
+    log.close()
 
 
 def http_of(view):

@@ -233,7 +233,9 @@ def test_a_run_that_began_with_one_rhythm_of_evaluations_keeps_it(tmp_path, toy_
     config, run_dir = started_config(load_settings(TrainSettings, argv))
     assert config.eval_every_updates_adapting is not None
     # As a version wrote it that knew one rhythm only.
-    older = msgspec.structs.replace(config, eval_every_updates_adapting=None)
+    older = msgspec.structs.replace(
+        config, eval_every_updates_adapting=None, adapts_with_goal=False
+    )
     run_dir.create()
     run_dir.write_config(older, toy_task)
     assert started_config(load_settings(TrainSettings, argv))[0] == older

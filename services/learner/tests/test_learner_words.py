@@ -112,7 +112,7 @@ def test_in_approve_mode_a_goals_measure_waits_for_a_yes(make, claude):
     assert waiting.sentence == '"hold still" is measured by: how still it holds'
     goal = h.run.adaptation.goal
     assert (goal.n, goal.kind, goal.program, goal.target) == (1, "program", FITNESS, -0.1)
-    assert [row["kind"] for row in rows(h)][:3] == ["exchange", "waiting", "goal"]
+    assert [row["kind"] for row in rows(h)][:4] == ["prompt", "exchange", "waiting", "goal"]
 
 
 def test_a_no_leaves_the_goal_as_it_was(make, claude):

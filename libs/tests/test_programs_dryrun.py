@@ -60,6 +60,11 @@ def test_trial_notes_a_constant():
     assert dry_run(make_program("np.ones_like(state.x_velocity)")).constant
 
 
+def test_trial_takes_an_infinite_result_without_a_warning():
+    trial = dry_run(make_program("-np.exp(1e6 + np.abs(state.x_velocity))"))
+    assert [issue.reason for issue in trial.issues] == ["nonfinite"]
+
+
 def test_time_is_never_negative_in_a_trial():
     assert dry_run(make_program("np.sqrt(state.time_s)")).issues == ()
 

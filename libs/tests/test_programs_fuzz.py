@@ -1,20 +1,28 @@
-"""Seeded mutants of accepted programs: no crash, and what is accepted is provably closed.
+"""Seeded mutants of programs, honest and hostile.
 
-WEBSIM_FUZZ_MUTANTS sets how many; the default keeps the suite quick.
+None crashes the check, and what is accepted is provably closed; run in a confined child it ends in
+a verdict or in the child's failure, never in the parent's. They are made of our own table and,
+where it is there, of the shared corpus. WEBSIM_FUZZ_MUTANTS sets how many; the default keeps the
+suite quick.
 """
 
 import ast
+import json
 import os
 import random
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
+import pytest
 import yaml
 
-from websim.programs import ProgramError, ProgramSchema
+from websim.programs import ProgramError, ProgramSchema, compile_program
+from websim.programs.dryrun import dry_run
 from websim.programs.errors import REASONS
 from websim.programs.regenerate import regenerate
+from websim.programs.sandbox import Sandbox, SandboxedProgram, SandboxError
 from websim.programs.source import parse
 from websim.programs.statements import check_program
 
@@ -25,6 +33,11 @@ SCHEMA = ProgramSchema(
     6,
     {"weight": 0.5, "masses": (1.0, 2.0, 3.0)},
 )
+SHARED_CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "reward_programs.json"
+LONGEST = 1000
+"""Characters of a source: longer ones are bombs, of whose mutants only the length is seen."""
+NUM_CONFINED = 24
+NUM_ROWS = 8
 OWN_TABLE = Path(__file__).parent / "data" / "program_cases.yaml"
 TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9.]*|[0-9][0-9.e]*|\*\*|[<>=!]=|\n *|.")
 HOSTILE_WORDS = """
@@ -106,16 +119,59 @@ def judge(mutant: str) -> bool:
     return False
 
 
-def test_mutants_never_crash_and_accepted_ones_are_closed():
-    table = yaml.safe_load(OWN_TABLE.read_text(encoding="ascii"))
-    sources = [TOKEN.findall(case["code"]) for case in table if case["expected"] == "ok"]
+def load_sources() -> list[list[str]]:
+    """Return the tokens of all programs there are, of accepted ones about as often as of others."""
+    cases = yaml.safe_load(OWN_TABLE.read_text(encoding="ascii"))
+    if SHARED_CORPUS.exists():
+        cases += json.loads(SHARED_CORPUS.read_text(encoding="utf-8"))["cases"]
+    kept = [case for case in cases if 0 < len(case["code"]) <= LONGEST]
+    honest = [TOKEN.findall(case["code"]) for case in kept if case["expected"] == "ok"]
+    hostile = [TOKEN.findall(case["code"]) for case in kept if case["expected"] != "ok"]
+    return hostile + honest * (len(hostile) // len(honest))
+
+
+@pytest.fixture(scope="module")
+def accepted() -> list[str]:
+    """Return the mutants that are accepted; all have been judged by then."""
+    sources = load_sources()
+    assert len(sources) > 50
     chooser = random.Random(20)
-    accepted = 0
+    mutants = []
     slowest_s = 0.0
     for _ in range(NUM_MUTANTS):
         mutant = make_mutant(chooser, sources)
         start_s = time.thread_time()
-        accepted += judge(mutant)
+        if judge(mutant):
+            mutants.append(mutant)
         slowest_s = max(slowest_s, time.thread_time() - start_s)
     assert slowest_s < SLOWEST_S
-    assert accepted > NUM_MUTANTS // 200
+    return mutants
+
+
+def test_mutants_never_crash_and_accepted_ones_are_closed(accepted):
+    assert len(accepted) > NUM_MUTANTS // 200
+
+
+def end_of(mutant: str, sandbox: Sandbox) -> str:
+    """Return what a confined trial ends in: a verdict, or what befell the child."""
+    program = compile_program(mutant, SCHEMA)
+    with SandboxedProgram(program, sandbox, num_rows=NUM_ROWS) as confined:
+        try:
+            trial = dry_run(confined, num_rows=NUM_ROWS)
+        except SandboxError as error:
+            return error.problem
+    assert all(issue.reason in REASONS for issue in trial.issues)
+    return "verdict"
+
+
+def test_accepted_mutants_are_contained_by_the_sandbox(accepted):
+    """Each has the sandbox's own deadline; after all of them it still runs an honest program."""
+    distinct = sorted(set(accepted))
+    sample = random.Random(21).sample(distinct, min(NUM_CONFINED, len(distinct)))
+    with Sandbox() as sandbox:
+        ends = Counter(end_of(mutant, sandbox) for mutant in sample)
+        honest = compile_program("def reward(state, action):\n    return state.time_s\n", SCHEMA)
+        with SandboxedProgram(honest, sandbox, num_rows=NUM_ROWS) as confined:
+            assert dry_run(confined, num_rows=NUM_ROWS).issues == ()
+    assert set(ends) <= {"verdict", "deadline", "crashed", "error", "quarantined"}
+    assert ends["verdict"] > len(sample) // 2

@@ -24,7 +24,7 @@ from unittest import mock
 import numpy as np
 import torch
 from arms import environment
-from blocks import block_s, last_record
+from blocks import Block, block_of, block_s, last_record
 from faults import measure_faults
 from machine import describe_machine, versions
 
@@ -165,24 +165,42 @@ def _next_evaluation(api: LearnerApi) -> None:
 
 
 def overhead(_options: argparse.Namespace) -> dict[str, Any]:
-    """Alternate blocks of updates under the task's own reward and under a program."""
+    """Alternate blocks of updates under the task's own reward and under a program.
+
+    What a program adds, judging and the transport of fields, is told in seconds of an update, as a
+    share of all of an update under the task's own reward (`overhead`: collecting and learning, so
+    it is the share of a vector step's whole time in training too), and as a share of the wait for
+    the fleet in it (`of_physics`). The target is for the first.
+    """
     os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "0"
-    seconds: dict[str, list[float]] = {"task": [], "program": []}
+    blocks: dict[str, list[Block]] = {"task": [], "program": []}
     with running() as (_, api):
         for block in range(2 * BLOCKS):
             name = ("task", "program")[block % 2]
             source = None if name == "task" else FORWARD.format(weight=1.0)
             update = api.command("set_reward", source=source)["update"]
-            seconds[name].append(block_s(api, update + 2))
-    medians = {name: statistics.median(each) for name, each in seconds.items()}
-    ratios = [b / a - 1.0 for a, b in zip(seconds["task"], seconds["program"], strict=True)]
-    share = statistics.median(ratios)
+            blocks[name].append(block_of(api, update + 2))
+    return {"envs": NUM_ENVS, **overhead_of(blocks["task"], blocks["program"])}
+
+
+def overhead_of(task: Sequence[Block], program: Sequence[Block]) -> dict[str, Any]:
+    """Return what a program adds to the blocks of the task's own reward, block by block."""
+    added_s = [b.update_s - a.update_s for a, b in zip(task, program, strict=True)]
+    of_step = [added / a.update_s for added, a in zip(added_s, task, strict=True)]
+    of_physics = [added / a.physics_s for added, a in zip(added_s, task, strict=True)]
+    share = statistics.median(of_step)
     return {
-        "envs": NUM_ENVS,
-        "update_s": {name: round(value, 4) for name, value in medians.items()},
+        "update_s": {
+            name: round(statistics.median(each.update_s for each in blocks), 4)
+            for name, blocks in (("task", task), ("program", program))
+        },
+        "added_s": round(statistics.median(added_s), 4),
         "overhead": round(share, 4),
+        "overhead_range": [round(min(of_step), 4), round(max(of_step), 4)],
+        "of_physics": round(statistics.median(of_physics), 4),
+        "of_physics_range": [round(min(of_physics), 4), round(max(of_physics), 4)],
         "kept": share <= OVERHEAD,
-        "all": seconds,
+        "all": {"task": task, "program": program},
     }
 
 

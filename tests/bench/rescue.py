@@ -30,6 +30,7 @@ LABELS = {"own": "the task's own reward", "bad": "bad reward", "adapted": "bad r
 COLOURS = {"own": "#9aa4af", "bad": "#d29922", "adapted": "#1f6feb"}
 RESCUED, LEFT = 0.8, 0.1
 """Shares of the own reward's fitness: at least with adaptation, at most without."""
+MISSED = " (missed)"
 
 BAD = {
     "HalfCheetah-v5": ("zero", "def reward(state, action):\n    return 0.0 * state.x_velocity\n"),
@@ -52,7 +53,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train all arms, print the table, write the figures; return the exit code."""
+    """Train all arms, print the table, write the figures; 1 where a share is missed."""
     options = parse(argv)
     arms = [
         make_arm(task, arm, seed)
@@ -78,8 +79,9 @@ def main(argv: Sequence[str]) -> int:
     }
     (options.out / "rescue.json").write_text(json.dumps(record, indent=1))
     draw(figures, options.out / "rescue.png")
-    print(table(figures))
-    return 0
+    told = table(figures)
+    print(told)
+    return 1 if MISSED in told else 0
 
 
 def make_arm(task: str, arm: str, seed: int) -> Arm:
@@ -137,7 +139,7 @@ def table(figures: Sequence[dict[str, Any]]) -> str:
 
 def _row(seed: str, own: float, bad: float, adapted: float) -> str:
     low, high = bad / own, adapted / own
-    missed = ["" if ok else " (missed)" for ok in (low <= LEFT, high >= RESCUED)]
+    missed = ["" if ok else MISSED for ok in (low <= LEFT, high >= RESCUED)]
     return (
         f"| {seed} | {own:.2f} | {bad:.2f} | {low:.0%}{missed[0]} | {adapted:.2f} "
         f"| {high:.0%}{missed[1]} |"

@@ -150,6 +150,7 @@ class Ledger:
             **branch.statistics.means(),
             **branch.statistics.improvement(),
             **asdict(advance.stats),
+            **self.judged,
         }
         self.reporter.publish(
             MetricsRecord(
@@ -172,7 +173,6 @@ class Ledger:
                 update_s=advance.update_s,
                 evaluation_s=self._new_evaluation_s(),
                 **measured,
-                **self.judged,
             )
         )
 

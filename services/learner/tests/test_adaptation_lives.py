@@ -352,6 +352,7 @@ def stopped_in(place):
 
 
 ADOPT = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
+FIRST = AdoptReward(kind="adopt_reward", reward=LAZY, force=True)
 STILL = SetGoal(
     kind="set_goal",
     description="be",
@@ -363,8 +364,9 @@ STILL = SetGoal(
 @pytest.mark.parametrize(
     ("at", "place"),
     [
-        # What is adopted is held against the policy as it is, which nobody has evaluated yet.
-        ({3: [sends(ADOPT)]}, lambda h, options: h.branch.updates == 3),
+        # What is adopted is held against the policy as it is, which nobody has evaluated since
+        # the adoption before.
+        ({2: [sends(FIRST)], 3: [sends(ADOPT)]}, lambda h, options: h.branch.updates == 3),
         # A target was reached twice: the policy is measured in harder environments.
         ({2: [sends(STILL)]}, lambda h, options: options.get("ranges")),
     ],

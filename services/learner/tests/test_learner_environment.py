@@ -232,7 +232,7 @@ def test_measuring_elsewhere_leaves_no_trace(make):
     def measure(h):
         adapter = h.run._adapter
         values.append([adapter._value_at(each) for each in (HARD, HALF, HARD)])
-        values.append(adapter._look(h.branch).fitness)
+        values.append(adapter._look().fitness)
 
     h.at = {4: [measure, measure]}
     h.go()

@@ -110,6 +110,7 @@ def fails_in_the_trial(h):
 
 
 TRIED = TryReward(kind="try_reward", source=RIGHT, name="right")
+FIRST = AdoptReward(kind="adopt_reward", reward=RIGHT, force=True)
 ADOPTED = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
 
 
@@ -120,8 +121,9 @@ ADOPTED = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
         ({7: [fails]}, ["measure_failed"]),
         ({6: [fails_in_the_trial, sends(TRIED)]}, ["candidates", "measure_failed", "trial"]),
         ({3: [fails, knows_no_behaviour, sends(ADOPTED)]}, ["measure_failed", "adopt"]),
-        # What is adopted is held against the policy as it is, which nobody has evaluated yet.
-        ({3: [fails, sends(ADOPTED)]}, ["adopt", "measure_failed"]),
+        # What is adopted is held against the policy as it is, which nobody has evaluated since
+        # the adoption before.
+        ({2: [sends(STILL), sends(FIRST)], 3: [fails, sends(ADOPTED)]}, ["adopt", "measure_failed"]),
     ],
     ids=["an evaluation", "a trial", "a gate", "an adoption"],
 )

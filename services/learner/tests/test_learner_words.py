@@ -137,7 +137,9 @@ def test_in_auto_mode_the_measure_holds_at_once_and_rewards_are_tried(make, clau
 
     h.at = AtEveryUpdate(act)
     assert h.go() == "finished"
-    assert [row["kind"] for row in rows(h)][:3] == ["exchange", "goal", "question"]
+    assert [row["kind"] for row in rows(h)][:4] == [
+        "prompt", "exchange", "goal", "question",
+    ]  # fmt: skip
     (answer,) = of_kind(h, "answer")
     assert answer["values"]["candidates"]
 

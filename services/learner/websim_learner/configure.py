@@ -53,8 +53,8 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         if kept.eval_every_updates_adapting is None:
             # A run from before there was such a setting goes on as it began.
             config = msgspec.structs.replace(config, eval_every_updates_adapting=None)
-        if not kept.adapts_with_goal:
-            config = msgspec.structs.replace(config, adapts_with_goal=False)
+        # It says whether `adapt` was chosen, and goes with that.
+        config = msgspec.structs.replace(config, adapts_with_goal=kept.adapts_with_goal)
         others = [
             name
             for name in RunConfig.__struct_fields__

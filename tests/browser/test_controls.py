@@ -56,6 +56,13 @@ def test_in_a_pause_nothing_is_stepped(open_page, stack):
     def steps() -> list[int]:
         return [worker["env_steps"] for worker in get(stack, "workers")]
 
+    def nothing_comes() -> bool:
+        last = stats(page)["seq"]
+        page.wait_for_timeout(1000)
+        return stats(page)["seq"] == last
+
+    # What is left of the last picture still comes.
+    wait_for(nothing_comes, "pictures go on coming")
     seq, before = stats(page)["seq"], steps()
     page.wait_for_timeout(3000)
     assert (stats(page)["seq"], steps()) == (seq, before)

@@ -132,8 +132,8 @@ function ReelFigure({ reel, timeS, adaptation }: { reel: Reel; timeS: ReadonlySi
         <b>{reel.name}</b>
         <span class="numbers">{said}</span>
         {names.length > 1 && names.includes(reel.name) && (
-          <Button class="small" pressed={isChosen} label={`Choose ${reel.name}`} onClick={() => (chosenName.value = reel.name)}>
-            {isChosen ? "chosen" : "choose"}
+          <Button class="small" pressed={isChosen} label={`${isChosen ? "Chosen" : "Choose"} ${reel.name}`} onClick={() => (chosenName.value = reel.name)}>
+            {isChosen ? "Chosen" : "Choose"}
           </Button>
         )}
       </figcaption>

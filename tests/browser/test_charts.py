@@ -180,7 +180,7 @@ def test_one_point_is_seen_and_told_in_every_chart(page_with_one_point):
             told, colour = line.locator("b"), line.get_attribute("class")
             if name == "reward-return" and "evaluation" in line.inner_text():
                 # A run that does not adapt judges no evaluation by the reward learned from.
-                assert told.inner_text() == "–"
+                assert told.inner_text() == "\u2013"
                 continue
             wait_for(lambda told=told: re.search(r"\d", told.inner_text()), f"{name}: no value")
             wait_for(

@@ -1,7 +1,7 @@
 """The guards on recorded curves: real trainings that adopted a reward by force.
 
 data/probation_curves.json holds, for rewards that can be gamed and for those that cannot, the
-baseline and what the looks on probation saw (tests/bench/hacks.py, ten episodes each).
+baseline and what evaluations on probation saw since the last change (tests/bench/hacks.py).
 """
 
 import json
@@ -28,7 +28,9 @@ def point(values):
 def watch(curve, preference):
     """Return the first guard that speaks, and the look at which it does."""
     baseline, points = point(curve["baseline"]), [point(each) for each in curve["points"]]
-    state = TriggerState(adopted_env_steps=baseline.env_steps)
+    state = TriggerState(
+        adopted_env_steps=baseline.env_steps, overruled=curve.get("overruled", False)
+    )
     for count in range(1, len(points) + 1):
         seen = points[:count]
         trigger = find_trigger(
@@ -54,7 +56,7 @@ def test_a_gamed_reward_is_found_before_fitness_has_lost_much(curve):
     assert trigger is not None
     before = mean_of(curve["baseline"]["fitness"])
     assert (before - mean_of(seen.fitness)) / abs(before) < 0.3
-    assert seen.env_steps - curve["baseline"]["env_steps"] <= 350_000
+    assert seen.env_steps - curve["baseline"]["env_steps"] <= 300_000
 
 
 @pytest.mark.parametrize("curve", HONEST, ids=named)
@@ -65,5 +67,5 @@ def test_an_honest_reward_is_left_alone(curve):
 
 
 def test_there_are_curves_of_both_kinds():
-    assert len(HACKABLE) >= 3
+    assert len(HACKABLE) == 6
     assert len(HONEST) >= 3

@@ -123,7 +123,10 @@ ADOPTED = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
         ({3: [fails, knows_no_behaviour, sends(ADOPTED)]}, ["measure_failed", "adopt"]),
         # What is adopted is held against the policy as it is, which nobody has evaluated since
         # the adoption before.
-        ({2: [sends(STILL), sends(FIRST)], 3: [fails, sends(ADOPTED)]}, ["adopt", "measure_failed"]),
+        (
+            {2: [sends(STILL), sends(FIRST)], 3: [fails, sends(ADOPTED)]},
+            ["adopt", "measure_failed"],
+        ),
     ],
     ids=["an evaluation", "a trial", "a gate", "an adoption"],
 )

@@ -4,7 +4,7 @@ import gzip
 import re
 
 import pytest
-from live_page import settle
+from live_page import settle, until
 from reach import ROOT, axe_findings, not_reached_by_tab, scrolls_sideways
 
 pytestmark = pytest.mark.timeout(300)
@@ -17,7 +17,7 @@ MAX_FIRST_LOAD_BYTES = 250_000
 def test_axe_finds_nothing_serious(shared_page, scheme):
     page = shared_page
     page.emulate_media(color_scheme=scheme)
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    until(page, f"document.documentElement.dataset.theme === '{scheme}'")
     assert axe_findings(page) == []
     for key in ("g", "r", "s", "f"):
         page.keyboard.press(key)

@@ -159,7 +159,9 @@ def test_a_goal_that_is_only_measured_says_so_with_the_switch_beside_it(open_pag
 
     def apply(route):
         commands.append(route.request.post_data_json)
-        route.fulfill(json={"update": 7, "env_steps": 7000, "detail": ""})
+        told = "jump; it is only measured until the run adapts"
+        detail = told if commands[-1]["kind"] == "set_goal" else ""
+        route.fulfill(json={"update": 7, "env_steps": 7000, "detail": detail})
 
     page.route("**/api/v1/run/commands", apply)
     tell_status(page, goal="run backwards", adapt_mode="off", adapting="", pending=None)

@@ -175,6 +175,7 @@ def test_a_chart_stays_zoomed_while_points_come(told):
     page = told.page
     chart = page.locator('[data-chart="loss"]')
     chart.locator(".no-data").wait_for(state="detached")
+    chart.scroll_into_view_if_needed()
     box = chart.locator(".u-over").bounding_box()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40)
     page.mouse.down()
@@ -229,6 +230,7 @@ def test_a_chart_tells_where_the_pointer_is(told):
     page = told.page
     chart = page.locator('[data-chart="loss"]')
     wait_for(lambda: values_of(page, "loss")[0] == "3.00", "the history is not drawn")
+    chart.scroll_into_view_if_needed()
     box = chart.locator(".u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
     # The second of three points.

@@ -6,7 +6,7 @@ from live_page import COMMAND_S, NUM_ENVS, get, outcome, start_stack, stop_stack
 pytestmark = pytest.mark.timeout(600)
 
 TRIAL_S = 300.0
-"""A trial ends within; a goal is asked for after it."""
+"""A trial ends within."""
 
 FASTER = "def reward(state, action):\n    return 2.0 * state.x_velocity\n"
 
@@ -27,7 +27,7 @@ def test_a_reward_is_tried_beside_the_one_in_force(open_page, own):
     page.keyboard.press("r")
     page.get_by_role("tab", name="Editor").click()
     page.get_by_label("Reward program").fill(FASTER)
-    page.get_by_text("The language accepts it").wait_for()
+    page.get_by_text("The gate accepts it").wait_for()
     page.get_by_label("Name").fill("faster")
     page.get_by_role("button", name="Try it beside the present one").click()
     assert "Its trial begins at update" in outcome(page)
@@ -40,6 +40,8 @@ def test_a_reward_is_tried_beside_the_one_in_force(open_page, own):
 
 def test_a_goal_that_is_approved_is_the_runs_goal(open_page, own):
     page = open_page(own.url)
+    # While a trial is under way no other goal is taken.
+    wait_for(lambda: get(own, "status")["adapting"] == "", "the trial does not end", TRIAL_S)
     page.keyboard.press("g")
     page.get_by_label("What should it learn?").fill("run backwards")
     page.get_by_role("button", name="Set the goal").click()

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from websim.wire.messages import FIGURE_FIELD
 from websim_learner.adaptation.film import Film
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.fleet import FleetClient, Waiter, num_envs
+from websim_learner.rewards import RewardFailed
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -57,7 +59,11 @@ class StepWatcher(Protocol):
         """Return the fields to ask for with a shard's steps."""
 
     def note(self, shard: int, step: Step) -> None:
-        """Take in a step; may raise."""
+        """Take in a step.
+
+        Raises:
+            MeasureFailed, RewardFailed: a program failed.
+        """
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def run_first_episodes(
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
 
-    A watcher that raises ends it, and leaves a session that can be used again.
+    A program that fails in the watcher ends it, and leaves a session that can be used again.
 
     Args:
         client: the session; nothing is outstanding on it.
@@ -127,7 +133,7 @@ def run_first_episodes(
                 step = Step(shard.running, shard.action, result.reward, result.invalid, seen)
                 try:
                     watcher.note(result.shard, step)
-                except Exception:
+                except (MeasureFailed, RewardFailed):
                     for _ in range(outstanding - 1):
                         waiter.receive(client)
                     raise

@@ -34,6 +34,8 @@ PAIRS = [
     (messages.Goal, view.GoalView),
     (messages.Waiting, state.Waiting),
     (messages.Rewards, view.RewardsView),
+    (messages.DecisionAgain, view.DecisionView),
+    (messages.Replay, view.ReplayView),
     (messages.Reward, state.RewardEntry),
     (messages.Applied, control.Applied),
     (checks.GateVerdict, answers.Verdict),

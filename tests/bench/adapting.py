@@ -111,7 +111,10 @@ def running(**options: Any) -> Iterator[tuple[Run, LearnerApi]]:
 
 
 def swap(_options: argparse.Namespace) -> dict[str, Any]:
-    """Adopt rewards, each new to the gate, at any moment, and take each back."""
+    """Adopt rewards, each new to the gate, at any moment, and take each back.
+
+    An evaluation is under way for about half of the time, and made up for where one is put off.
+    """
     times_s: list[float] = []
     learned_s: list[float] = []
     back_s: list[float] = []
@@ -122,7 +125,7 @@ def swap(_options: argparse.Namespace) -> dict[str, Any]:
         # The first one measures behaviours that want nothing, once for each goal.
         for number in range(-1, SWAPS):
             _next_evaluation(api)
-            time.sleep(float(rng.uniform(0.0, 1.5)))
+            time.sleep(float(rng.uniform(0.0, 6.0)))
             after, began_s = last_record(api), time.monotonic()
             source = FORWARD.format(weight=2.0 + number / 100)
             told = api.command("adopt_reward", reward=source, force=True)

@@ -15,6 +15,7 @@ import torch
 
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
+from websim_learner import run as run_module
 from websim_learner.control import RunOver
 from websim_learner.defaults import PPOSettings
 from websim_learner.run import Run
@@ -181,6 +182,19 @@ def harness(tmp_path, make_client):
         return Harness(directory or tmp_path / f"run-{next(count)}", make_client, **overrides)
 
     return make
+
+
+@pytest.fixture
+def adapting(harness, monkeypatch):
+    """Return the factory of runs that adapt, whose trials are over soon."""
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+
+    def build(directory=None, **overrides):
+        defaults = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
+        defaults["client"] = {"shard_envs": 12}
+        return harness(directory, **{**defaults, **overrides})
+
+    return build
 
 
 @pytest.fixture

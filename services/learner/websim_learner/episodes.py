@@ -66,6 +66,10 @@ class StepWatcher(Protocol):
         """
 
 
+class PutOff(Exception):
+    """Episodes are not run to their end, for somebody waits; the session can be used again."""
+
+
 @dataclass(frozen=True)
 class FirstEpisodes:
     """The first episode of each env, by env_id; NaN where it was not wanted."""
@@ -93,6 +97,7 @@ def run_first_episodes(
     watcher: StepWatcher | None = None,
     only: int | None = None,
     film: Film | None = None,
+    put_off: Callable[[], bool] = lambda: False,
     note_skipped: Callable[[int], None] = lambda _: None,
 ) -> FirstEpisodes:
     """Let every env of a session do one episode; nothing is outstanding afterwards.
@@ -107,10 +112,12 @@ def run_first_episodes(
         watcher: sees each step; None: nobody does.
         only: wait for this env alone, and leave other shards alone; None for all.
         film: takes their figures.
+        put_off: asked with every result; True ends it at once.
         note_skipped: called in the end with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
+        PutOff: it was put off.
     """
     table = np.full((4, num_envs(client)), np.nan)
     wanted = np.ones(num_envs(client), np.bool_)
@@ -127,16 +134,18 @@ def run_first_episodes(
         result = waiter.receive(client)
         shard, rows = shards[result.shard], spans[result.shard]
         skipped += result.skipped
-        if result.kind != "reset":
-            if watcher is not None:
+        try:
+            if put_off():
+                raise PutOff
+            if watcher is not None and result.kind != "reset":
                 seen = {name: result.fields[name] for name in watcher.fields(result.shard)}
                 step = Step(shard.running, shard.action, result.reward, result.invalid, seen)
-                try:
-                    watcher.note(result.shard, step)
-                except (MeasureFailed, RewardFailed):
-                    for _ in range(outstanding - 1):
-                        waiter.receive(client)
-                    raise
+                watcher.note(result.shard, step)
+        except (MeasureFailed, RewardFailed, PutOff):
+            for _ in range(outstanding - 1):
+                waiter.receive(client)
+            raise
+        if result.kind != "reset":
             if film is not None:
                 counted = shard.running & ~result.invalid
                 film.take(rows, shard.done, result.fields.get(FIGURE_FIELD), counted)

@@ -67,6 +67,7 @@ def evaluate(
     reward: Reward | None = None,
     trajectories: int = 0,
     filmed: bool = False,
+    put_off: Callable[[], bool] = lambda: False,
     note_skipped: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Let every env of a session do one episode with the mean action.
@@ -80,11 +81,13 @@ def evaluate(
         reward: the one in force; None for the task's own.
         trajectories: how many episodes to keep, at most, of those that are recorded.
         filmed: whether to film; where the fleet knows of no figures there is no clip.
+        put_off: asked with every step; True ends the evaluation at once.
         note_skipped: called with the steps of shards that were not simulated, if any.
 
     Raises:
         RunStopped: it was stopped; the session's state is unknown.
         MeasureFailed, RewardFailed: a program failed; the session can be used again.
+        PutOff: it was put off; the session can be used again.
     """
     actor = make_actor(max(span.num_envs for span in client.shards))
     scale = ActionScale.of(client.task.action_low, client.task.action_high)
@@ -100,6 +103,7 @@ def evaluate(
         waiter or Waiter(),
         watcher=watcher,
         film=film,
+        put_off=put_off,
         note_skipped=note_skipped,
     )
     fitness = episodes.episode_fitness if measure is None else watcher.fitness()

@@ -11,7 +11,7 @@ from websim_learner.records import JournalEntry
 REPLAYED = frozenset(
     {"set_reward", "goal_asked", "goal", "ask", "candidates", "adopt", "rollback", "approve"}
     | {"goal_refused", "measure_failed", "reject", "adapt_mode", "knobs", "set_num_envs"}
-    | {"set_task", "reset_env", "trial"}
+    | {"set_task", "reset_env", "trial", "put_off"}
 )
 """Kinds of entries that take effect again where they did."""
 

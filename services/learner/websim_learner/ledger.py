@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from websim.service.errors import UserError
+from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.advance import Advance
 from websim_learner.algorithms.state import Arrays
 from websim_learner.branch import Branch
@@ -21,6 +22,7 @@ from websim_learner.checkpoint import (
     write_checkpoint,
 )
 from websim_learner.clock import RunClock
+from websim_learner.episodes import PutOff
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
 from websim_learner.records import (
@@ -60,6 +62,8 @@ class Ledger:
         """Why the run is in this state, where there is something to say."""
         self.evaluated = 0
         """Updates done when the policy was last evaluated."""
+        self.put_off = False
+        """Whether the last evaluation that was due was put off, and is to be made up for."""
         self.attended: int | None = None
         """Updates done when the last that was due was done, evaluations above all."""
         self.checkpointed: int | None = None
@@ -232,6 +236,7 @@ class Ledger:
             "journal": self._position(),
             "evaluated": self.evaluated,
             "attended": self.attended,
+            "put_off": self.put_off,
             "skipped_steps": self.skipped_steps,
             "judged": self.judged,
             "branches": [branch.counters() for branch in self._branches],
@@ -259,9 +264,19 @@ class Ledger:
         self.checkpointed = checkpoint.update if checkpoint is not None else None
         self.evaluated = int(counters.get("evaluated", 0))
         self.attended = counters.get("attended")
+        self.put_off = bool(counters.get("put_off", False))
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.judged = UNJUDGED | counters.get("judged", {})
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
+
+    def was_put_off(self) -> bool:
+        """Return whether the journal says that the evaluation due now was put off: it is again."""
+        for entry in self.ahead:
+            if entry.kind == "put_off" and entry.update == self.updates:
+                self.ahead.remove(entry)
+                self.put_off = True
+                return True
+        return False
 
     def evaluate(
         self,
@@ -273,12 +288,19 @@ class Ledger:
         Args:
             examine: evaluates one; training time stands meanwhile.
             outlook: returns what an evaluation says beyond itself, by names of its record.
+
+        Raises:
+            PutOff, MeasureFailed: it came to no end; nothing is written down.
         """
         before = self.state
         evaluations = []
         self.enter("evaluating")
         for branch in self._branches:
-            evaluation = examine(branch)
+            try:
+                evaluation = examine(branch)
+            except (PutOff, MeasureFailed):
+                self.enter(before)
+                raise
             evaluations.append(evaluation)
             beyond = outlook(evaluation)
             self.judged = {

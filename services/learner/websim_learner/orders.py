@@ -16,13 +16,16 @@ from websim_learner.branch import Branch
 from websim_learner.changes import Changes
 from websim_learner.control import (
     MAX_PENDING,
+    AdoptReward,
     Applied,
+    Approve,
     ClockCommand,
     Control,
     Pause,
     Pending,
     ResetEnv,
     Resume,
+    Rollback,
     RunOver,
     SetAdapt,
     SetNumEnvs,
@@ -41,6 +44,10 @@ from websim_learner.writing import WriteFailed
 
 AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
 """Commands that touch nothing of what the journal still holds for a later life."""
+
+PRESSING = (SetReward, AdoptReward, Approve, Rollback)
+"""Commands whose sender waits for another reward: an evaluation may take longer than the update
+that follows, so none is held to its end first."""
 
 PAUSE_POLL_S = 0.2
 """How often a paused run looks whether it is to go on or to stop."""
@@ -102,6 +109,18 @@ class Orders:
     def waiting(self) -> bool:
         """Whether a command waits for a place to take effect."""
         return bool(self._deferred)
+
+    def press(self) -> bool:
+        """Return whether somebody waits for another reward, who need not wait for an evaluation.
+
+        What adopts one compares with the last evaluation: where there is none, one has to be made.
+        """
+        known = self._adapter.is_measured
+        return any(
+            isinstance(each.command, PRESSING)
+            and (known or not isinstance(each.command, AdoptReward | Approve))
+            for each in self._deferred
+        )
 
     def dismiss(self) -> None:
         """Tell those whose commands wait that the run is over."""

@@ -16,9 +16,8 @@ from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.tryouts import TrialAbandoned
 from websim_learner.branch import Branch
 from websim_learner.changes import Changes
-from websim_learner.control import (
-    Control,
-)
+from websim_learner.control import Control
+from websim_learner.episodes import PutOff
 from websim_learner.evaluation import Evaluation
 from websim_learner.failpoints import failpoint
 from websim_learner.fleet import RunStopped, is_lost
@@ -147,19 +146,37 @@ class Trainer:
         if ledger.attended == updates:
             # Commands or a trial have changed what is due since; no life does it a second time.
             return
-        due = _due(updates, stage.eval_every(adapting=self._adapter.adapting))
+        due = ledger.put_off or _due(updates, stage.eval_every(adapting=self._adapter.adapting))
         if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
-            most = None if due else self._adapter.look_episodes
-            evaluation = self._evaluate(most)
-            # What a signal cuts short from here on is decided anew from the checkpoint before.
-            self._place.between = False
-            self._adapter.note_evaluation(evaluation, whole=due)
-            self._place.between = True
+            self._look(whole=due)
         ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
         due = updates == 0 or _due(updates, stage.checkpoint_every_updates)
         if due and ledger.checkpointed != updates:
             ledger.write_checkpoint()
+
+    def _look(self, *, whole: bool) -> None:
+        """Evaluate, and let the adapter decide by it; put off where somebody is waiting.
+
+        It is made up for after the next update, and not put off once more.
+        """
+        ledger, may_be_put_off = self.ledger, not (self.ledger.put_off or self.ledger.ahead)
+        if ledger.was_put_off():
+            return
+        try:
+            evaluation = self._evaluate(
+                None if whole else self._adapter.look_episodes,
+                self.orders.press if may_be_put_off else lambda: False,
+            )
+        except PutOff:
+            ledger.journal("put_off", {})
+            ledger.put_off = True
+            return
+        ledger.put_off = False
+        # What a signal cuts short from here on is decided anew from the checkpoint before.
+        self._place.between = False
+        self._adapter.note_evaluation(evaluation, whole=whole)
+        self._place.between = True
 
     def _keep(self) -> None:
         """Write a last checkpoint, if the envs can still be asked where they are."""
@@ -174,23 +191,29 @@ class Trainer:
         self.ledger.write_result(self._evaluate())
         self.ledger.enter("finished")
 
-    def _evaluate(self, most: int | None = None) -> Evaluation:
-        """Evaluate all branches, by so many episodes; return what came of the first."""
-        kept, before = self._adapter.trajectories, self.ledger.state
+    def _evaluate(
+        self, most: int | None = None, put_off: Callable[[], bool] = lambda: False
+    ) -> Evaluation:
+        """Evaluate all branches, by so many episodes; return what came of the first.
+
+        Raises:
+            PutOff: `put_off` said so.
+        """
+
+        def evaluate() -> Evaluation:
+            return self.ledger.evaluate(
+                lambda each: self._examiner.examine(each, kept, most, put_off=put_off),
+                lambda made: self._adapter.outlook(made, whole=most is None),
+            )[0]
+
+        kept = self._adapter.trajectories
         self._adapter.lose_measure_again()
         self._place.working = True
         try:
-            return self.ledger.evaluate(
-                lambda each: self._examiner.examine(each, kept, most),
-                lambda made: self._adapter.outlook(made, whole=most is None),
-            )[0]
+            return evaluate()
         except MeasureFailed as error:
             self._adapter.lose_measure(error.message, within="evaluation")
-            self.ledger.enter(before)
-            return self.ledger.evaluate(
-                lambda each: self._examiner.examine(each, kept, most),
-                lambda made: self._adapter.outlook(made, whole=most is None),
-            )[0]
+            return evaluate()
         finally:
             self._place.working = False
 

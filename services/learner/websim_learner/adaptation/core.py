@@ -200,6 +200,11 @@ class AdapterCore(abc.ABC):
         whole = [point for point in self.state.points if point.whole]
         return whole[-1] if whole else self._look()
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether it is known what the incumbent is worth."""
+        return any(point.whole for point in self.state.points)
+
     def _look(self) -> EvalPoint:
         """Evaluate the incumbent now, and keep what it shows."""
         update, env_steps = self.books.when

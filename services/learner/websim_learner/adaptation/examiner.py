@@ -77,6 +77,7 @@ class Examiner:
         *,
         judged: bool = False,
         filmed: bool = False,
+        put_off: Callable[[], bool] = lambda: False,
     ) -> Evaluation:
         """Evaluate a branch's present policy.
 
@@ -87,6 +88,10 @@ class Examiner:
             ranges: of knobs, the others are nominal; None for nominal physics.
             judged: whether the branch's present reward judges the episodes too.
             filmed: whether its median episode is filmed.
+            put_off: asked with every step; True ends it at once.
+
+        Raises:
+            PutOff: it was put off.
         """
         with self._timed():
             examine = functools.partial(
@@ -98,6 +103,7 @@ class Examiner:
                 measure=self._measure,
                 trajectories=trajectories,
                 filmed=filmed,
+                put_off=put_off,
                 note_skipped=self._note_skipped,
             )
             if not (judged or trajectories):

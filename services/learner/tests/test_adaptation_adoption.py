@@ -1,0 +1,128 @@
+"""Adoption and rollback on the toy: reward, policy and optimiser in one step."""
+
+from adapting_toy import CENTRE, FAR, rows
+from staging import STEPS, sends
+
+from websim.service.errors import UserError
+from websim_learner.control import AdoptReward, Rollback, SetAdapt, TryReward
+
+
+def test_a_reward_outside_the_language_is_refused_and_nothing_changes(adapting):
+    h = adapting(total_steps=12 * STEPS)
+    h.at = {2: [sends(TryReward(kind="try_reward", source="import os", name="evil"))]}
+    h.go()
+    assert isinstance(h.answers[0], UserError)
+    assert "refused" in str(h.answers[0])
+    assert h.branch.reward.id == "task"
+
+
+def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(adapting):
+    h = adapting(total_steps=12 * STEPS)
+    digests = {}
+
+    def note(name):
+        return lambda h: digests.setdefault(name, h.digest())
+
+    h.at = {
+        4: [note("before"), sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        7: [note("learned"), sends(Rollback(kind="rollback"))],
+    }
+    original = h.run._trainer._between_updates
+
+    def watched():
+        original()
+        if h.branch.updates == 7:
+            note("after")(h)
+
+    h.run._trainer._between_updates = watched
+    h.go()
+    assert digests["learned"] != digests["before"]
+    assert digests["after"] == digests["before"]
+    assert h.branch.reward.id == "task"
+    decided = [(row["kind"], row["values"]["by"]) for row in rows(h) if row["kind"] != "trigger"]
+    assert decided == [("adopted", "person"), ("rolled_back", "person")]
+
+
+def test_who_takes_back_what_is_taken_back_already_is_told_so(adapting):
+    h = adapting(total_steps=12 * STEPS)
+    back = sends(Rollback(kind="rollback"))
+    h.at = {
+        2: [back],
+        4: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        5: [back],
+        6: [back],
+    }
+    h.go()
+    assert "No reward was adopted so far." in str(h.answers[0])
+    assert "has been taken back" in str(h.answers[3])
+
+
+def test_a_person_takes_back_what_they_saw_in_force_or_nothing(adapting):
+    h = adapting(total_steps=12 * STEPS)
+    h.at = {
+        4: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        5: [sends(Rollback(kind="rollback", reward="p_another"))],
+        6: [lambda h: h.send(Rollback(kind="rollback", reward=h.branch.reward.id))],
+    }
+    h.go()
+    adopted, refused, back = h.answers
+    assert str(refused).startswith(f"p_another is not in force, {adopted.detail} is")
+    assert back.detail == h.branch.reward.id == "task"
+
+
+def test_a_reward_that_prefers_worse_behaviour_loses_fitness_and_is_taken_back(adapting):
+    fast = {"learning_rate": 1e-2}
+    h = adapting(total_steps=50 * STEPS, eval_every_updates=2, ppo=fast)
+    h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))]}
+    h.go()
+    back = next(row for row in rows(h) if row["kind"] == "rolled_back")
+    assert (back["values"]["reward_id"], back["values"]["by"]) == ("task", "guard")
+    assert back["values"]["why"].startswith("Since the adoption fitness changed by -")
+    assert back["env_steps"] - 20 * STEPS <= 300_000
+    assert h.branch.reward.id == "task"
+    # It was known for suspect, and is no longer.
+    triggers = [row["values"] for row in rows(h) if row["kind"] == "trigger"]
+    (lost,) = [each for each in triggers if each["trigger"]["what"] == "fitness_lost"]
+    assert lost["state"]["overruled"]
+    assert not h.run.adaptation.triggers.overruled
+
+
+def test_a_run_that_has_only_begun_to_adapt_judges_a_reward_by_how_it_moves_now(adapting):
+    h = adapting(adapt="off", total_steps=24 * STEPS, eval_every_updates_adapting=100)
+    ends_early = "def reward(state, action):\n    return np.abs(state.x) - 3.0\n"
+    adopt = AdoptReward(kind="adopt_reward", reward=ends_early, force=False)
+    h.at = {20: [sends(SetAdapt(kind="set_adapt", mode="auto")), sends(adopt)]}
+    h.go()
+    assert "Ranks" in str(h.answers[1])
+    assert '"best of' in str(h.answers[1])
+    # What was looked at for that is no part of the run: only what is adopted is.
+    assert not h.run._adapter.bank.has_own
+
+
+def test_a_reward_adopted_by_force_stays_while_no_fitness_is_lost(adapting, tmp_path):
+    # So small steps that nothing changes, and too few evaluations for a trend.
+    options = {"total_steps": 36 * STEPS, "ppo": {"learning_rate": 1e-9}}
+
+    def run(directory, force, later=None):
+        h = adapting(directory, **options)
+        h.at = {20: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=force))]}
+        if later is not None:
+            h.at[20] = [lambda h: h.run._adapter.replay("adopt", later)]
+        h.go()
+        return h
+
+    refused = run(tmp_path / "refused", force=False)
+    assert "Ranks" in str(refused.answers[0])
+    forced = run(tmp_path / "forced", force=True)
+    assert forced.branch.reward.id == forced.answers[0].detail
+    (adopt,) = [entry.values for entry in forced.run_dir.journal() if entry.kind == "adopt"]
+    assert adopt == {"source": FAR, "forced": True}
+    # A later life does the same; in an older journal what was overruled speaks once more.
+    again = run(tmp_path / "again", force=True, later=adopt)
+    assert again.digest() == forced.digest()
+    assert again.branch.reward.id == forced.branch.reward.id
+    # All its looks are whole ones.
+    assert forced.run.adaptation.triggers.overruled
+    assert forced.run._adapter.look_episodes is None
+    older = run(tmp_path / "older", force=True, later={"source": FAR})
+    assert older.branch.reward.id == "task"

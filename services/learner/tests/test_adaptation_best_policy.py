@@ -1,0 +1,100 @@
+"""The best policy since the last change is kept, and put back where fitness collapses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from adapting_toy import CENTRE, kinds, rows, spend
+from staging import STEPS, Killed, die, sends
+
+from websim_learner.adaptation.replay import replay_decisions
+from websim_learner.control import TryReward
+
+
+def ruin(h):
+    """Let the policy push as hard as it can, always to the same side."""
+    state = h.branch.policy_state()
+    weights = {
+        name: 4.0 * np.abs(array) if name.startswith("actor") else array
+        for name, array in state.parts["weights"].items()
+    }
+    h.branch.take_over(replace(state, parts={**state.parts, "weights": weights}))
+
+
+def test_a_policy_that_collapses_is_put_back_as_it_was_at_its_best(adapting):
+    h = adapting(total_steps=32 * STEPS, eval_episodes=40)
+    digests = {}
+
+    def note(h):
+        digests[h.branch.updates * STEPS] = h.digest()
+
+    h.at = {update: [note] for update in range(1, 33)}
+    h.at |= {update: [ruin] for update in range(17, 21)}
+    original = h.run._trainer._between_updates
+    after = []
+
+    def watched():
+        original()
+        if h.branch.updates == 20:
+            after.append(h.digest())
+
+    h.run._trainer._between_updates = watched
+    h.go()
+    (restored,) = (row for row in rows(h) if row["kind"] == "restored")
+    assert restored["env_steps"] == 20 * STEPS
+    assert after == [digests[restored["values"]["peak_env_steps"]]]
+    assert restored["values"]["why"].startswith("Fitness fell to ")
+    assert replay_decisions(h.run_dir.path) == 0
+
+
+def test_a_policy_to_put_back_survives_a_kill(adapting):
+    def build(directory=None):
+        h = adapting(
+            directory, total_steps=32 * STEPS, checkpoint_every_updates=5, eval_episodes=40
+        )
+        h.at = {update: [ruin] for update in range(17, 21)}
+        return h
+
+    whole = build()
+    whole.go()
+    assert "restored" in kinds(whole)
+    # After 15 updates the peak of 12 is in a checkpoint, and after 16 there is a better one.
+    killed = build()
+    killed.at[19] = [die]
+    with pytest.raises(Killed):
+        killed.go()
+    again = build(killed.run_dir.path)
+    again.go()
+    assert again.digest() == whole.digest()
+
+
+def test_what_the_control_group_learned_in_a_trial_can_be_put_back_too(adapting):
+    h = adapting(adapt="approve", eval_episodes=40)
+    seen = []
+
+    def look(h):
+        adapter = h.run._trainer._adapter
+        seen.append((adapter.policies.peak_env_steps, adapter.state.points[0].env_steps))
+
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))], 7: [look]}
+    h.go()
+    (waiting,) = (row for row in rows(h) if row["kind"] == "waiting")
+    assert seen == [(waiting["env_steps"], waiting["env_steps"])]
+
+
+def test_a_reward_that_leads_away_from_the_best_policy_twice_gives_way(adapting):
+    """Nobody writes another one here: it is asked for, and nothing comes of it."""
+    h = adapting(total_steps=40 * STEPS, eval_episodes=40)
+    h.at = {update: [ruin] for update in range(17, 33)}
+    h.go()
+    told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
+    assert told[:3] == ["restored", "restored", "answer"]
+
+
+def test_it_is_put_back_again_and_again_where_no_adaptation_is_left(adapting):
+    h = adapting(total_steps=40 * STEPS, eval_episodes=40)
+    h.at = {update: [ruin] for update in range(17, 33)} | {1: [spend]}
+    h.go()
+    told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
+    assert told[:2] == ["restored", "restored"]
+    assert "answer" not in told

@@ -426,17 +426,14 @@ def test_physics_that_cannot_be_are_refused_before_anything_is_started(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_tells_the_learner_with_which_physics_a_run_begins(websim, tmp_path):
-    options = ["--workers", "1", "--task", "Known-v0", "--total-steps", "3000"]
-    turned = ["--knobs", "gravity=0.7,1.3", "--knobs", "mass=1.2"]
-    for name, flags in (("by-name", turned), ("by-difficulty", ["--difficulty", "0.5"])):
-        answer = websim("train", *options, "--run-dir", name, *flags)
-        assert answer.returncode == 0, answer.stderr
-    by_name, by_difficulty = (
-        json.loads((tmp_path / name / "config.json").read_text())["argv"]
-        for name in ("by-name", "by-difficulty")
-    )
-    assert {"--knobs=gravity=0.7,1.3", "--knobs=mass=1.2"} < set(by_name)
+@pytest.mark.parametrize(("command", "drive"), [("train", "drive_train"), ("up", "drive_up")])
+def test_commands_begin_runs_with_turned_physics(tmp_path, monkeypatch, command, drive):
+    asked = []
+    monkeypatch.setattr(f"websim.local.drive.{drive}", lambda *args, **_: asked.append(args[0]))
+    cli.run([command, "--knobs", "gravity=0.7,1.3", "--knobs", "mass=1.2"])
+    cli.run([command, "--difficulty", "0.5"])
+    by_name, by_difficulty = (options.learner_arguments(tmp_path, "") for options in asked)
+    assert {"--knobs=gravity=0.7,1.3", "--knobs=mass=1.2,1.2"} < set(by_name)
     assert "--difficulty=0.5" in by_difficulty
 
 

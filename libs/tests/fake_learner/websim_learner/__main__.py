@@ -23,14 +23,12 @@ def parse(argv):
     parser.add_argument("command")
     for flag in ("fleet", "algo", "device", "reward", "log-file", "resume", "keys", "reward-gen"):
         parser.add_argument(f"--{flag}")
-    parser.add_argument("--difficulty", type=float)
     for flag in ("run-dir", "ready-file"):
         parser.add_argument(f"--{flag}", type=Path)
     for flag in ("num-envs", "seed", "total-steps", "http-port", "checkpoint-every-steps"):
         parser.add_argument(f"--{flag}", type=int)
     parser.add_argument("--task", default="Resumed-v0")
-    for flag in ("set", "knobs"):
-        parser.add_argument(f"--{flag}", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--resume-if-started", action="store_true")
     return parser.parse_args(argv)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from websim.local import cli
 from websim.local.handover import check_rewards
 from websim.local.keys import make_key_set
 from websim.local.options import RunOptions
@@ -301,6 +302,13 @@ def test_progress_is_the_newest_checkpoint(tmp_path):
         ({"resume": Path("nowhere")}, "nowhere is not a run directory"),
         ({"reward": Path("nowhere.py")}, "there is no reward file nowhere.py"),
         ({"run_dir": Path("/proc/run")}, "cannot write to /proc/run"),
+        ({"difficulty": 1.5}, "--difficulty 1.5 is not from 0 to 1"),
+        ({"difficulty": -0.1}, "--difficulty -0.1 is not from 0 to 1"),
+        ({"difficulty": float("nan")}, "--difficulty nan is not from 0 to 1"),
+        ({"knobs": {"mass": "heavy"}}, "mass=heavy is no range of a knob"),
+        ({"knobs": {"mass": (1.0, 2.0, 3.0)}}, "mass=1.0,2.0,3.0 is no range of a knob"),
+        ({"knobs": {"mass": (2.0, 1.0)}}, "mass=2.0,1.0 is no range of a knob"),
+        ({"knobs": {"mass": 1.0}, "difficulty": 0.5}, "by name or by --difficulty, not both"),
     ],
 )
 def test_options_that_cannot_work_are_refused_at_once(tmp_path, options, text):
@@ -350,12 +358,14 @@ def test_an_unknown_option_of_train_is_named():
 def test_what_contradicts_a_run_that_goes_on_reaches_the_learner_which_refuses_it(tmp_path):
     asked = {"task": "Hopper-v5", "algo": "sac", "seed": 0, "goal": "stand", "adapt": "off"}
     asked |= {"target": 5.0, "adapt_every_steps": 200_000}
+    asked |= {"difficulty": 0.5, "knobs": {"gravity": (0.7, 1.3), "mass": 1.2}}
     options = RunOptions(resume=tmp_path, next_tasks=["Ant-v5"], **asked)
     argv = options.learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
     for text in ("--task Hopper-v5", "--algo sac", "--seed 0", "--next-task Ant-v5"):
         assert text in " ".join(argv)
     assert {"--goal=stand", "--adapt=off", "--target=5.0"} < set(argv)
     assert "--adapt-every-steps=200000" in argv
+    assert {"--difficulty=0.5", "--knobs=gravity=0.7,1.3", "--knobs=mass=1.2"} < set(argv)
 
     quiet = RunOptions(resume=tmp_path).learner_arguments(tmp_path, "tcp://127.0.0.1:5556")
     assert quiet[1:] == [
@@ -393,6 +403,38 @@ def test_the_command_trains_and_prints_the_result(websim, tmp_path):
     argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
     assert argv[argv.index("--num-envs") + 1] == "64"
     assert argv[argv.index("--set") + 1] == "ppo.epochs=3"
+
+
+@pytest.mark.parametrize("command", ["train", "up"])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--difficulty", "3"], "--difficulty 3 is not from 0 to 1"),
+        (["--difficulty", "nan"], "--difficulty nan is not from 0 to 1"),
+        (["--knobs", "gravity"], "gravity is no range of a knob. Write NAME=LOW,HIGH"),
+        (["--knobs", "gravity=1.3,0.7"], "gravity=1.3,0.7 is no range of a knob"),
+        (["--knobs", "mass=1", "--knobs", "mass=2"], "the knob mass is named twice"),
+        (["--knobs", "mass=1", "--difficulty", "1"], "not both at once"),
+    ],
+)
+def test_physics_that_cannot_be_are_refused_before_anything_is_started(
+    tmp_path, monkeypatch, command, argv, says
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=says):
+        cli.run([command, "--free-ports", *argv] if command == "up" else [command, *argv])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "drive"), [("train", "drive_train"), ("up", "drive_up")])
+def test_commands_begin_runs_with_turned_physics(tmp_path, monkeypatch, command, drive):
+    asked = []
+    monkeypatch.setattr(f"websim.local.drive.{drive}", lambda *args, **_: asked.append(args[0]))
+    cli.run([command, "--knobs", "gravity=0.7,1.3", "--knobs", "mass=1.2"])
+    cli.run([command, "--difficulty", "0.5"])
+    by_name, by_difficulty = (options.learner_arguments(tmp_path, "") for options in asked)
+    assert {"--knobs=gravity=0.7,1.3", "--knobs=mass=1.2,1.2"} < set(by_name)
+    assert "--difficulty=0.5" in by_difficulty
 
 
 def test_what_waits_for_a_yes_names_the_command_that_says_it(websim):

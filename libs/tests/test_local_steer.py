@@ -271,6 +271,8 @@ def test_the_log_is_shown_a_line_a_row_without_what_is_for_machines(learner, cap
         (["rewards", "burn"], "there is no action burn"),
         (["knobs", "mass=heavy"], "mass=heavy is no range of a knob"),
         (["knobs", "mass=1,2,3"], "is no range of a knob"),
+        (["knobs", "mass=nan"], "mass=nan is no range of a knob"),
+        (["knobs", "mass=1", "mass=2"], "the knob mass is named twice"),
         (["knobs", "mass=1", "--difficulty", "1"], "not both at once"),
         (["rewards", "try"], "rewards try needs a file"),
         (["rewards", "adopt"], "needs an id or a file. `websim rewards list` lists the ids"),

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from websim.client import FleetError
-from websim.client.knobs import as_ranges
+from websim.client.knobs import as_pairs, as_ranges, read_knobs
+from websim.service.errors import UserError
 from websim.tasks.knobs import ranges_at, refuse_ranges
 from websim.wire.messages import KnobInfo
 
@@ -79,3 +80,36 @@ def test_people_write_numbers_or_pairs():
             as_ranges([make_knob()], {"mass": wrong})
     with pytest.raises(FleetError, match=r"no knob 'mas'\. Did you mean 'mass'\?$"):
         as_ranges([make_knob()], {"mas": 1.0})
+
+
+def test_knobs_are_read_as_they_are_typed():
+    assert read_knobs(["gravity=0.7,1.3", "mass=1.2"]) == {
+        "gravity": (0.7, 1.3),
+        "mass": (1.2, 1.2),
+    }
+    assert read_knobs([]) == {}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    ["mass", "mass=", "=1", "mass=heavy", "mass=1,2,3", "mass=1,", "mass=2,1", "mass=nan",
+     "mass=nan,1", "mass=1,inf"],
+)  # fmt: skip
+def test_what_is_typed_otherwise_is_refused_in_a_line(pair):
+    with pytest.raises(UserError) as refusal:
+        read_knobs(["gravity=1", pair])
+    assert str(refusal.value) == (
+        f"{pair} is no range of a knob. Write NAME=LOW,HIGH or NAME=VALUE."
+    )
+
+
+def test_a_knob_is_named_once():
+    with pytest.raises(UserError, match="the knob mass is named twice"):
+        read_knobs(["mass=1", "gravity=1", "mass=1"])
+
+
+def test_ranges_survive_being_typed():
+    third = 1 / 3
+    typed = as_pairs({"gravity": (third, 2.0), "mass": 1.2, "push": [0, 1e-300]})
+    assert typed == ["gravity=0.3333333333333333,2.0", "mass=1.2", "push=0,1e-300"]
+    assert read_knobs(typed) == {"gravity": (third, 2.0), "mass": (1.2, 1.2), "push": (0.0, 1e-300)}

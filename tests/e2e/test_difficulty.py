@@ -1,4 +1,4 @@
-"""A difficulty set by a person, on a real fleet: it changes the training, exactly and for good."""
+"""Difficulties on a real fleet, set on the way or at the start: they change training, exactly."""
 
 import json
 import os
@@ -6,9 +6,14 @@ import shutil
 import signal
 import time
 
+import numpy as np
+
 from websim.local.learner_api import LearnerApi
 from websim.local.options import RunOptions
 from websim.local.run import LEARNER, Run
+from websim.tasks.knobs import ranges_at
+from websim_learner.checkpoint import read_checkpoint
+from websim_learner.run_dir import RunDir
 
 STEPS_PER_UPDATE = 16 * 32
 STEPS = 30 * STEPS_PER_UPDATE
@@ -66,3 +71,40 @@ def test_a_run_whose_knobs_were_turned_is_a_function_of_its_journal(tmp_path, fl
     assert kinds(lines) == ["start", "knobs", "knobs", "resume"]
     assert killed["weights_sha256"] == alone["weights_sha256"]
     assert killed["env_steps"] == alone["env_steps"] >= STEPS
+
+
+def test_a_run_begins_within_the_ranges_and_does_so_in_every_life(tmp_path, fleet, monkeypatch):
+    monkeypatch.setenv("WEBSIM_LEARNER_EVAL_EPISODES", "2")
+
+    def options(name):
+        return RunOptions(
+            task="InvertedPendulum-v5",
+            num_envs=16,
+            seed=3,
+            total_steps=12 * STEPS_PER_UPDATE,
+            run_dir=tmp_path / name,
+            settings={"ppo.rollout_length": 32, "ppo.epochs": 1},
+            checkpoint_every_steps=6 * STEPS_PER_UPDATE,
+            fleet=fleet.client_address,
+            difficulty=0.5,
+        )
+
+    with Run(options("alone")) as run:
+        alone = run.result(DEADLINE_S)
+    with Run(options("killed")) as run:
+        run.wait_ready()
+        wait_for_update(LearnerApi(run.http_url), 2)
+        os.kill(run._supervisor.pid(LEARNER), signal.SIGKILL)
+        killed = run.result(DEADLINE_S)
+    assert killed["weights_sha256"] == alone["weights_sha256"]
+
+    knobs = RunDir(tmp_path / "alone").read_config()[1].knobs
+    ranges = np.array(list(ranges_at(knobs, 0.5).values()))
+    first = read_checkpoint(tmp_path / "alone" / "checkpoints" / "update-00000000")
+    shard = first.arrays["branch-0.fleet"]
+    drawn = shard["0.knob_values"]
+    assert np.array_equal(shard["0.knob_ranges"], ranges)
+    assert drawn.shape == (16, len(knobs))
+    assert (ranges[:, 0] <= drawn).all()
+    assert (drawn <= ranges[:, 1]).all()
+    assert all(len(np.unique(column)) == 16 for column in drawn.T)

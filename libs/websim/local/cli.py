@@ -15,9 +15,11 @@ from websim.local.flags import (
     AdaptEverySteps,
     Algo,
     Device,
+    Difficulty,
     Fleet,
     Goal,
     Keys,
+    Knobs,
     NextTask,
     NumEnvs,
     Resume,
@@ -69,6 +71,8 @@ def train(
     target: Target = None,
     adapt_every_steps: AdaptEverySteps = None,
     next_task: NextTask = None,
+    difficulty: Difficulty = None,
+    knobs: Knobs = None,
     reward_gen: RewardGen = None,
     setting: Set = None,
 ) -> int:
@@ -76,6 +80,7 @@ def train(
 
     Starts a private fleet on free ports and stops it at the end.
     """
+    from websim.client.knobs import read_knobs
     from websim.local.drive import drive_train
     from websim.local.options import RunOptions
 
@@ -94,6 +99,8 @@ def train(
         target=target,
         adapt_every_steps=adapt_every_steps,
         next_tasks=next_task or (),
+        difficulty=difficulty,
+        knobs=read_knobs(knobs or ()),
         reward_gen=reward_gen,
         settings=_parse_settings(setting or []),
         workers=workers,
@@ -121,6 +128,8 @@ def up(
     target: Target = None,
     adapt_every_steps: AdaptEverySteps = None,
     next_task: NextTask = None,
+    difficulty: Difficulty = None,
+    knobs: Knobs = None,
     reward_gen: RewardGen = None,
     setting: Set = None,
     free_ports: Annotated[
@@ -135,6 +144,7 @@ def up(
     Uses the documented ports, so that notebooks and tools find the fleet; starts again what dies.
     Without --total-steps the fleet stays up when training is over.
     """
+    from websim.client.knobs import read_knobs
     from websim.local.drive import drive_up
     from websim.local.options import RunOptions
     from websim.local.ports import DEFAULT_PORTS, FleetPorts
@@ -154,6 +164,8 @@ def up(
         target=target,
         adapt_every_steps=adapt_every_steps,
         next_tasks=next_task or (),
+        difficulty=difficulty,
+        knobs=read_knobs(knobs or ()),
         reward_gen=reward_gen,
         settings=_parse_settings(setting or []),
         workers=workers,

@@ -100,6 +100,24 @@ NextTask = Annotated[
         "harder is left; repeatable.",
     ),
 ]
+Difficulty = Annotated[
+    float | None,
+    typer.Option(
+        "--difficulty",
+        show_default="nominal",
+        help="Vary the physics from the first episode on, by all knobs: 0 is nominal, 1 the task's "
+        "hard ranges.",
+    ),
+]
+Knobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--knobs",
+        metavar="NAME=LOW,HIGH",
+        help="Vary the physics from the first episode on, by a knob of the task, as in "
+        "gravity=0.7,1.3 or mass=1.2; repeatable.",
+    ),
+]
 RewardGen = Annotated[
     str | None,
     typer.Option("--reward-gen", help="Use a running reward-gen, as in http://127.0.0.1:8090."),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from websim.client.knobs import Knobs, as_pairs, read_knobs, refuse_both
 from websim.local.unbegun import has_begun, is_free
 from websim.service.errors import UserError
 
@@ -52,6 +53,11 @@ class RunOptions:
     """Ask for a change about so long after the last adaptation; None asks by measures only."""
     next_tasks: Sequence[str] = ()
     """Tasks that some environments get when the target is reached and nothing harder is left."""
+    difficulty: float | None = None
+    """Of the physics from the first episode on, from 0, nominal, to 1, the task's hard ranges."""
+    knobs: Knobs = field(default_factory=dict)
+    """Ranges of some knobs from the first episode on, as in {"gravity": (0.7, 1.3), "mass": 1.2};
+    the others are nominal."""
     reward_gen: str | None = None
     """Address of a running reward-gen; None starts a private one where the run adapts, and where
     there is a page."""
@@ -77,6 +83,13 @@ class RunOptions:
             )
         if self.adapt not in (None, "auto", "approve", "off"):
             raise UserError(f"--adapt {self.adapt} is unknown", "Choose auto, approve or off.")
+        if self.difficulty is not None and not 0.0 <= self.difficulty <= 1.0:
+            raise UserError(
+                f"--difficulty {self.difficulty:g} is not from 0 to 1",
+                "0 is nominal, 1 the task's hard ranges.",
+            )
+        refuse_both(self.knobs, self.difficulty)
+        read_knobs(as_pairs(self.knobs))
         for name, value in (
             ("--num-envs", self.num_envs),
             ("--total-steps", self.total_steps),
@@ -137,10 +150,12 @@ class RunOptions:
             ("--adapt", self.adapt),
             ("--target", self.target),
             ("--adapt-every-steps", self.adapt_every_steps),
+            ("--difficulty", self.difficulty),
         ):
             arguments += [] if wish is None else [f"{flag}={wish}"]
         for next_task in self.next_tasks:
             arguments += ["--next-task", next_task]
+        arguments += [f"--knobs={pair}" for pair in as_pairs(self.knobs)]
         for flag, value in (
             ("--keys", self.keys),
             ("--resume", self.resume),

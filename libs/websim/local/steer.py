@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from websim.client.knobs import read_knobs, refuse_both
 from websim.local.flags import LEARNER_URL
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
 from websim.local.next_steps import to_type
@@ -127,12 +128,11 @@ class Steer:
 
     def knobs(self, pairs: list[str], difficulty: float | None) -> int:
         """Show the knobs, or turn them: all to a difficulty, or some to ranges."""
-        if pairs and difficulty is not None:
-            raise UserError("knobs are turned by name or by --difficulty, not both at once")
+        refuse_both(pairs, difficulty)
         if difficulty is not None:
             return self.command("set_difficulty", difficulty=difficulty)
         if pairs:
-            return self.command("set_knobs", knobs=dict(map(_range, pairs)))
+            return self.command("set_knobs", knobs=read_knobs(pairs))
         view = self._get("/v1/goal")
         print(f"difficulty {view['difficulty']:g}")
         for name, (low, high) in view["knobs"].items():
@@ -326,18 +326,6 @@ def _left_out(values: Row) -> str:
 
 def _quoted(words: list[str]) -> str:
     return ", ".join(f'"{each}"' for each in words)
-
-
-def _range(pair: str) -> tuple[str, tuple[float, float]]:
-    """Return the knob and the range of NAME=LOW,HIGH, or of NAME=VALUE."""
-    name, _, text = pair.partition("=")
-    try:
-        low, high = (text, text) if "," not in text else text.split(",")
-        return name, (float(low), float(high))
-    except ValueError:
-        raise UserError(
-            f"{pair} is no range of a knob", "Write NAME=LOW,HIGH or NAME=VALUE."
-        ) from None
 
 
 def _program(path: Path) -> str:

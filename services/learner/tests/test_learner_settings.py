@@ -120,6 +120,15 @@ def test_a_setting_of_nothing_is_refused(pair):
         (["--total-steps", "-1"], "--total-steps"),
         (["--seed", "-1"], "--seed"),
         (["--spede", "1"], "unknown argument --spede"),
+        (["--difficulty", "1.5"], "--difficulty 1.5: must be less than or equal to 1$"),
+        (["--difficulty=-0.1"], "--difficulty -0.1: must be greater than or equal to 0$"),
+        (["--difficulty", "nan"], "--difficulty nan: must be"),
+        (["--difficulty", "hard"], "--difficulty hard: must be a valid number"),
+        (["--knobs", "mass"], "mass is no range of a knob. Write NAME=LOW,HIGH or NAME=VALUE.$"),
+        (["--knobs", "mass=1,2,3"], "mass=1,2,3 is no range of a knob"),
+        (["--knobs", "mass=nan"], "mass=nan is no range of a knob"),
+        (["--knobs", "mass=1", "--knobs", "mass=2"], "the knob mass is named twice"),
+        (["--knobs", "mass=1", "--difficulty", "0"], "by name or by --difficulty, not both"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path, argv, reason):
@@ -184,6 +193,9 @@ def test_a_run_keeps_its_settings_for_life_but_may_be_longer(tmp_path, toy_task)
         resume("--adapt-every-steps", "200000")
     with pytest.raises(UserError, match="--next-task cannot change"):
         resume("--next-task", "Hill-v0")
+    for argv in (("--difficulty", "0"), ("--difficulty", "0.5"), ("--knobs", "mass=1.2")):
+        with pytest.raises(UserError, match=f"^{argv[0]} cannot change when a run goes on"):
+            resume(*argv)
     assert resume("--total-steps", "9000000").total_steps == 9_000_000
     for flag, value in (
         ("--seed", "4"),
@@ -220,6 +232,10 @@ def test_the_same_command_line_starts_a_run_and_goes_on_with_it(tmp_path, toy_ta
         started("--num-envs", "8")
     with pytest.raises(UserError, match="a run with another adapt and another goal"):
         started("--goal", "run backwards")
+    with pytest.raises(UserError, match="a run with another difficulty"):
+        started("--difficulty", "0.5")
+    with pytest.raises(UserError, match="a run with another knobs"):
+        started("--knobs", "mass=1.2")
     with pytest.raises(UserError, match="--run-dir is required"):
         started_config(load_settings(TrainSettings, ["--resume-if-started"]))
     both = load_settings(TrainSettings, ["--resume", str(path), "--resume-if-started"])
@@ -321,3 +337,19 @@ def test_next_tasks_are_for_runs_that_adapt(tmp_path):
     ):
         with pytest.raises(UserError, match="Name up to 3 tasks, each once, other than --task"):
             configure(tmp_path, "--adapt", "auto", *argv)
+
+
+def test_a_run_may_begin_with_turned_knobs(tmp_path):
+    plain = configure(tmp_path)
+    assert (plain.difficulty, plain.knobs) == (None, {})
+    assert configure(tmp_path, "--difficulty", "0.5").difficulty == 0.5
+    config = configure(tmp_path, "--knobs", "gravity=0.7,1.3", "--knobs=mass=1.2")
+    assert config.knobs == {"gravity": (0.7, 1.3), "mass": (1.2, 1.2)}
+
+
+def test_the_environment_may_say_so_as_a_json_list(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEBSIM_LEARNER_KNOBS", '["gravity=0.7,1.3", "mass=1.2"]')
+    assert configure(tmp_path).knobs == {"gravity": (0.7, 1.3), "mass": (1.2, 1.2)}
+    monkeypatch.delenv("WEBSIM_LEARNER_KNOBS")
+    monkeypatch.setenv("WEBSIM_LEARNER_DIFFICULTY", "0.5")
+    assert configure(tmp_path).difficulty == 0.5

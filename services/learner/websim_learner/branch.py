@@ -131,8 +131,11 @@ class Branch:
         """Updates done."""
         return self.algorithm.num_updates
 
-    def start(self) -> bool:
+    def start(self, ranges: Mapping[str, tuple[float, float]] = {}) -> bool:
         """Start episodes in all envs, or put them where they were when a checkpoint was taken.
+
+        Args:
+            ranges: of knobs that the first episodes draw from; envs that are put back have theirs.
 
         Returns:
             Whether they are exactly where they were.
@@ -143,6 +146,7 @@ class Branch:
         envs, self._envs = self._envs, None
         if envs is not None:
             return self._collector.restore(envs)
+        self.turn_knobs(ranges)
         self._collector.reset(self._session_seed)
         return True
 

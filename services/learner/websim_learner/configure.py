@@ -4,11 +4,12 @@ import msgspec
 import torch
 
 from websim.client import DEFAULT_NUM_ENVS
+from websim.client.knobs import read_knobs, refuse_both
 from websim.service.errors import UserError
 from websim_learner.adaptation.curriculum import MAX_NEXT_TASKS
 from websim_learner.defaults import DEFAULT_TASK, defaults_of
 from websim_learner.run_dir import RunConfig, RunDir
-from websim_learner.settings import TrainSettings, split_overrides, with_overrides
+from websim_learner.settings import TrainSettings, split_overrides, whole, with_overrides
 from websim_learner.stage import every_updates
 
 ALGORITHMS = ("ppo",)
@@ -19,7 +20,9 @@ EVAL_EVERY_STEPS = 500_000
 EVAL_EVERY_STEPS_ADAPTING = 50_000
 """Decisions of an adapting run rest on evaluations."""
 
-FIXED_ON_RESUME = ("task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target")
+FIXED_ON_RESUME = (
+    "task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target", "difficulty",
+)  # fmt: skip
 """Settings that a run keeps for life."""
 
 FREE_ON_RESUME = ("total_steps", "device")
@@ -92,7 +95,8 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     run_dir = RunDir(settings.resume)
     config, _ = run_dir.read_config()
     given = [name for name in FIXED_ON_RESUME if getattr(settings, name) is not None]
-    given += [name for name in ("set", "next_task", "adapt_every_steps") if getattr(settings, name)]
+    lists = ("set", "next_task", "knobs", "adapt_every_steps")
+    given += [name for name in lists if getattr(settings, name)]
     given += _other_rhythm(settings, config)
     if given:
         flag = "--" + given[0].replace("_", "-")
@@ -171,6 +175,8 @@ def _asked(settings: TrainSettings) -> RunConfig:
         target=settings.target,
         adapt_every_steps=_adapt_every_steps(settings, adapt),
         next_tasks=_next_tasks(settings, task, adapt),
+        difficulty=settings.difficulty,
+        knobs=_knobs(settings),
         eval_episodes=settings.eval_episodes or EVAL_EPISODES,
         eval_every_updates=every_updates(eval_every_steps, steps_per_update),
         eval_every_updates_adapting=adapting,
@@ -196,6 +202,12 @@ def _next_tasks(settings: TrainSettings, task: str, adapt: str) -> tuple[str, ..
             f"Name up to {MAX_NEXT_TASKS} tasks, each once, other than --task.",
         )
     return tasks
+
+
+def _knobs(settings: TrainSettings) -> dict[str, tuple[float, float]]:
+    """Return the ranges of knobs; whether the task has these, the fleet alone knows."""
+    refuse_both(settings.knobs, settings.difficulty)
+    return read_knobs(whole(settings.knobs))
 
 
 def _reward_source(settings: TrainSettings) -> str | None:

@@ -124,7 +124,12 @@ class Run:
             lambda steps: self._ledger.mark_skipped(steps, "an evaluation"),
             clock.evaluating,
         )
-        self.adaptation = AdaptState(mode=config.adapt, follows_goal=config.adapts_with_goal)
+        self.adaptation = AdaptState(
+            mode=config.adapt,
+            follows_goal=config.adapts_with_goal,
+            difficulty=config.difficulty or 0.0,
+            ranges=dict(stages.first_ranges),
+        )
         self._log = LazyLog(run_dir.path / LOG_NAME)
         books = Books(self._log, self._ledger, self.adaptation)
         shelf = Shelf(run_dir.path / SHELF_NAME, self._ledger.warn)

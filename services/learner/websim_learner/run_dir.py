@@ -52,6 +52,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a change so many env steps after the last adaptation ended; 0: not by the clock."""
     next_tasks: tuple[str, ...] = ()
     """Tasks that some of the envs may get when the goal is reached and nothing harder is left."""
+    difficulty: float | None = None
+    """Of the physics from the first episodes on; None: `knobs` say all."""
+    knobs: dict[str, tuple[float, float]] = {}
+    """Ranges that the first episodes draw knobs from; those not named are nominal."""
     eval_episodes: int
     eval_every_updates: int
     """0: only at the end."""

@@ -63,6 +63,12 @@ class TrainSettings(ServiceSettings):
     next_task: tuple[str, ...] = ()
     """A task that a quarter of the environments get when the goal's target is reached and nothing
     harder is left, a bundled one or a file; it sees and moves the same things. May be repeated."""
+    difficulty: float | None = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
+    """Vary the physics from the first episode on, by all knobs of the task: 0 is nominal, 1 the
+    task's hard ranges. Nominal when not given."""
+    knobs: tuple[str, ...] = ()
+    """Vary the physics from the first episode on, by a knob of the task, as in gravity=0.7,1.3 or
+    mass=1.2; may be repeated. What is not named is nominal."""
     reward_gen: str | None = None
     """Where rewards are written, as in http://127.0.0.1:8090; without it only those of persons are
     tried."""
@@ -148,7 +154,7 @@ def split_overrides(pairs: Sequence[str]) -> tuple[dict[str, str], dict[str, Val
     """
     ppo: dict[str, str] = {}
     task: dict[str, Value] = {}
-    for pair in _whole(pairs):
+    for pair in whole(pairs):
         key, equals, text = pair.partition("=")
         owner, _, name = key.partition(".")
         if not (equals and name and owner in ("ppo", "task")):
@@ -162,7 +168,7 @@ def split_overrides(pairs: Sequence[str]) -> tuple[dict[str, str], dict[str, Val
     return ppo, task
 
 
-def _whole(pairs: Sequence[str]) -> list[str]:
+def whole(pairs: Sequence[str]) -> list[str]:
     """Return the pairs as they were typed: reading the flags parts `a=64,64` at its comma."""
     whole: list[str] = []
     for pair in pairs:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from websim.service.errors import UserError
-from websim_learner.adaptation.curriculum import Ranges
+from websim_learner.adaptation.curriculum import Ranges, ranges_asked
 from websim_learner.branch import Branch
 from websim_learner.checkpoint import Checkpoint
 from websim_learner.divided import DividedFleet, seed_of_part
@@ -47,6 +47,8 @@ class Stages:
             beat: called now and then during an update.
         """
         self.present = first_stage(config)
+        self.first_ranges: Ranges = {}
+        """Of knobs, that a run which is new begins with."""
         self._config = config
         self._branches = branches
         self._open_training = open_training
@@ -74,14 +76,19 @@ class Stages:
             wait: for a fleet that does not answer; otherwise that is an error at once.
 
         Raises:
-            UserError: there is no fleet, it refuses the task, or the checkpoint does not fit.
+            UserError: there is no fleet, it refuses the task, the task has not the knobs that the
+                run begins with, or the checkpoint does not fit.
         """
-        stage = stage_of(checkpoint, self._config)
-        source = self._config.reward_source if stage.branch == 0 else None
+        config = self._config
+        stage = stage_of(checkpoint, config)
+        source = config.reward_source if stage.branch == 0 else None
         branch = self._make(stage, source, wait=wait)
         try:
             if checkpoint is not None:
                 _load(branch, checkpoint)
+            elif config.knobs or config.difficulty is not None:
+                task = branch.client.task
+                self.first_ranges = ranges_asked(task, config.knobs, config.difficulty)
         except BaseException:
             branch.close()
             raise
@@ -107,8 +114,7 @@ class Stages:
         branch = self._make(stage, former.reward.source if same_task else None, wait=wait)
         try:
             kept = branch.succeed(former)
-            branch.turn_knobs(ranges)
-            branch.start()
+            branch.start(ranges)
         except BaseException:
             branch.close()
             raise

@@ -104,13 +104,14 @@ class Trainer:
     def _train(self) -> None:
         ledger = self.ledger
         for branch in self.branches:
-            if not branch.start():
+            if not branch.start(self._adapter.state.ranges):
                 ledger.warn(
                     "the envs are not quite where they were: another version of the task or of "
                     "MuJoCo? What follows is not what an undisturbed run would have done"
                 )
         self._place.between = True
-        self._adapter.begin(self._config.goal, self._config.target)
+        config = self._config
+        self._adapter.begin(config.goal, config.target, config.difficulty)
         failpoint("run.restored")
         ledger.enter("running")
         while not self._ended:

@@ -36,13 +36,22 @@ PROBATION_EPISODES = 10
 class Adapter(Steered):
     """Adapts one run: what the trainer calls."""
 
-    def begin(self, goal: str | None, target: float | None) -> None:
-        """Go on where the state stands; a run that is new asks for its goal's measure."""
+    def begin(self, goal: str | None, target: float | None, difficulty: float | None) -> None:
+        """Go on where the state stands; a run that is new asks for its goal's measure.
+
+        Args:
+            goal: in words, of a run that is new.
+            target: fitness at which that is reached.
+            difficulty: by which its knobs are turned; None: by name, or not at all.
+        """
         state = self.state
         self.examiner.set_goal(state.goal, self._branch.client.task)
         self.books.go_back(state.log_rows)
         if not state.rewards:
             self._remember_first()
+            if state.ranges:
+                # Its configuration has them: no later life needs a journal for it.
+                self._tell_turned(state.ranges, difficulty, "given at the start", "person")
             if goal is None:
                 state.goal = msgspec.structs.replace(state.goal, target=target)
             else:

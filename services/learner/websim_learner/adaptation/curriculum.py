@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from websim.client.knobs import Knobs, as_ranges
+from websim.service.errors import UserError
 from websim.tasks.knobs import ranges_at
-from websim.wire.messages import KnobInfo
+from websim.wire.messages import KnobInfo, TaskInfo
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -54,6 +56,25 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 def floor(asked: float, share: float) -> float:
     """Return a share of what is asked; of a negative number, as much below it."""
     return asked - (1.0 - share) * abs(asked)
+
+
+def ranges_asked(
+    task: TaskInfo, knobs: Knobs, difficulty: float | None
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges that a person asks for.
+
+    Args:
+        task: what the envs simulate.
+        knobs: ranges of some knobs.
+        difficulty: all knobs instead; None: these.
+
+    Raises:
+        UserError: the task has no knobs, not these, or a range is wider than it allows.
+    """
+    if not task.knobs:
+        raise UserError(f"{task.id} has no knobs", "Its task file may name some.")
+    wanted = knobs if difficulty is None else ranges_at(task.knobs, difficulty)
+    return as_ranges(task.knobs, wanted)
 
 
 def harder(knobs: Sequence[KnobInfo], difficulty: float) -> list[Level]:

@@ -21,6 +21,7 @@ from websim_learner.adaptation.curriculum import (
     advice,
     followed,
     harder,
+    ranges_asked,
     towards,
 )
 from websim_learner.adaptation.examiner import point_of
@@ -49,12 +50,7 @@ class Environments(Adoptions):
         Raises:
             UserError: the task has no knobs, not these, or a range is wider than it allows.
         """
-        knobs = self.task.knobs
-        if not knobs:
-            raise UserError(f"{self.task.id} has no knobs", "Its task file may name some.")
-        if difficulty is not None:
-            wanted = ranges_at(knobs, difficulty)
-        ranges = as_ranges(knobs, wanted)
+        ranges = ranges_asked(self.task, wanted, difficulty)
         self.books.journal("knobs", {"ranges": ranges, "difficulty": difficulty})
         return self._turn(ranges, difficulty, "a person turns them", "person")
 
@@ -66,7 +62,11 @@ class Environments(Adoptions):
         if difficulty is not None:
             state.difficulty = difficulty
         state.at_difficulty = []
-        text = f"difficulty {state.difficulty:g}" if difficulty is not None else _in_words(ranges)
+        return self._tell_turned(ranges, difficulty, why, by)
+
+    def _tell_turned(self, ranges: Ranges, difficulty: float | None, why: str, by: By) -> str:
+        """Write down that knobs are turned; return how far."""
+        text = f"difficulty {difficulty:g}" if difficulty is not None else _in_words(ranges)
         values = {"ranges": dict(ranges), "difficulty": difficulty, "by": by, "why": why}
         self.books.row("knobs", values)
         self.books.tell("knobs", f"{text}: {why}", **values)

@@ -110,7 +110,7 @@ def _number_issues(program: Program, trial: DryRun) -> Iterable[IssueView]:
     elif program.kind not in BOOLEAN_KINDS and not scale.is_within(REWARD_LIMIT):
         yield _issue(
             "scale",
-            f"the total goes from {scale.minimum:.3g} to {scale.maximum:.3g} on ordinary inputs, its "
+            f"the total goes from {scale.minimum:.3g} to {scale.maximum:.3g} on ordinary inputs, "
             f"mean or spread beyond {REWARD_LIMIT:g}, where it is cut off; scale or clip its terms",
         )
 

@@ -86,7 +86,7 @@ def test_refusal_says_what_is_allowed_instead(returned, hint):
     [
         ("TARGET = 2.0", "line 1, column 1: statements outside the function are not allowed; move"),
         ("def clipped(x): return x", "write what it computes inside the one def reward"),
-        ('"""A reward."""', "move a docstring into def reward(state, action)"),
+        ('"""A reward."""', "move a docstring below def reward(state, action): and remove"),
     ],
 )
 def test_what_stands_outside_is_what_is_refused(outside, hint):

@@ -45,8 +45,8 @@ _STRAY: dict[type[ast.stmt], str] = {
     ast.FunctionDef: "a second function is",
 }
 _STRAY_REMEDIES: dict[type[ast.stmt], str] = {
-    ast.Assign: "move this line into {header}",
-    ast.Expr: "move a docstring into {header}, remove anything else",
+    ast.Assign: "move this line below {header}",
+    ast.Expr: "move a docstring below {header} and remove anything else",
     ast.FunctionDef: "write what it computes inside the one {header}",
 }
 _RETURN_HINTS: dict[ProgramKind, str] = {

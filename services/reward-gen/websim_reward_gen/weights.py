@@ -72,6 +72,6 @@ def _number(node: ast.expr) -> float | None:
         case ast.Constant(value=int() | float() as value) if value <= MAX_LITERAL:
             return float(value)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _number(operand) if isinstance(operand, ast.Constant) else None
-            return None if value is None else -value
+            number = _number(operand) if isinstance(operand, ast.Constant) else None
+            return None if number is None else -number
     return None

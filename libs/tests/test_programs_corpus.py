@@ -22,12 +22,13 @@ SCHEMA = ProgramSchema(
 TIME_LIMIT_S = 0.25
 
 
+def returning(expression: str, *before: str) -> str:
+    lines = [*before, f"return {expression}"]
+    return "def reward(state, action):\n" + "".join(f"    {line}\n" for line in lines)
+
+
 def make_bombs() -> dict[str, str]:
     """Return sources that are all refused for their size, some of them only after parsing."""
-
-    def returning(expression: str) -> str:
-        return f"def reward(state, action):\n    return {expression}\n"
-
     many = "".join(f"    a{i} = state.x_velocity + 1.0 * 2.0 - 3.0\n" for i in range(60))
     short = "".join(f"    a{i} = 1.0\n" for i in range(64))
     return {
@@ -54,11 +55,35 @@ def make_bombs() -> dict[str, str]:
     }
 
 
+def make_long_words() -> dict[str, tuple[str, str]]:
+    """Return sources of one long word, with the class of their refusal.
+
+    Python prints no integer of more than 4,300 digits, and says so with an error; what looks for
+    the name that was meant compares each with each.
+    """
+    digits = "0x" + "f" * 4000
+    name = "a" * 190
+    known = [f"{name}{i} = state.x_velocity" for i in range(19)]
+    meant = [f"b{i} = {name}x" for i in range(19)]
+    return {
+        "index": (returning(f"state.obs[:, {digits}]"), "index"),
+        "negative_index": (returning(f"state.obs[:, -{digits}]"), "index"),
+        "bound": (returning(f"np.sum(state.obs[:, 0:{digits}], axis=1)"), "index"),
+        "number": (returning(f"state.x_velocity * {digits}"), "constant"),
+        "exponent": (returning(f"state.x_velocity ** {digits}"), "constant"),
+        "axis": (returning(f"np.sum(state.obs, axis={digits})"), "batch"),
+        "names_alike": (returning("b0", *known, *meant), "name"),
+        "field": (returning("state." + "x_velocity" * 700), "attribute"),
+        "function": (returning("np." + "arctan" * 1200 + "(state.obs)"), "call"),
+    }
+
+
 def load_cases() -> list[tuple[str, str, tuple[str, ...]]]:
     """Return name, code and the acceptable outcomes of every case there is."""
     own = yaml.safe_load(OWN_TABLE.read_text(encoding="ascii"))
     cases = [(case["name"], case["code"], (case["expected"],)) for case in own]
     cases += [(f"bomb_{name}", code, ("size",)) for name, code in make_bombs().items()]
+    cases += [(f"long_{name}", code, (why,)) for name, (code, why) in make_long_words().items()]
     if SHARED_CORPUS.exists():
         corpus = json.loads(SHARED_CORPUS.read_text(encoding="utf-8"))["cases"]
         for case in corpus:

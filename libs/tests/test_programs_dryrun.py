@@ -8,7 +8,7 @@ from websim.programs.dryrun import dry_run, make_inputs
 from websim.programs.guard import REWARD_LIMIT, evaluate_guarded
 from websim.programs.risks import riskiest
 
-SCHEMA = ProgramSchema({"obs": 17, "x_velocity": 0, "time_s": 0}, 6)
+SCHEMA = ProgramSchema({"obs": 17, "previous_obs": 17, "x_velocity": 0, "time_s": 0}, 6)
 
 
 class Misbehaving:
@@ -60,6 +60,50 @@ def test_trial_notes_a_constant():
     assert dry_run(make_program("np.ones_like(state.x_velocity)")).constant
 
 
+@pytest.mark.parametrize(
+    ("returned", "constant"),
+    [
+        ("np.square(np.sin(state.x_velocity)) + np.square(np.cos(state.x_velocity))", True),
+        ("state.x_velocity - state.x_velocity", True),
+        ("1.0 + 1e-12 * state.x_velocity", True),
+        ("1.0 + 1e-6 * state.x_velocity", False),
+        ("1e-12 * state.x_velocity", False),
+    ],
+)
+def test_what_varies_by_rounding_alone_is_a_constant(returned, constant):
+    assert dry_run(make_program(returned)).constant == constant
+
+
+def test_scale_beyond_all_numbers_is_within_no_limit():
+    """Sums of +1.5e308 and -1.5e308 are infinite, and their mean is no number."""
+    huge = "150.0 * (1e6 ** 16) ** 3 * (1e6 ** 3)"
+    scale = dry_run(make_program(f"np.sign(state.x_velocity) * {huge}")).scales["total"]
+    assert (scale.minimum, scale.maximum) == pytest.approx((-1.5e308, 1.5e308))
+    assert not scale.is_within(1e300)
+    assert dry_run(make_program("9.0 * state.x_velocity")).scales["total"].is_within(10.0)
+    assert not dry_run(make_program("90.0 * state.x_velocity")).scales["total"].is_within(10.0)
+    assert not dry_run(make_program("state.x_velocity + 20.0")).scales["total"].is_within(10.0)
+
+
+def test_division_by_what_is_zero_at_rest_is_refused_with_its_place():
+    source = (
+        "def reward(state, action):\n"
+        "    near = np.sqrt(np.sum(np.square(state.obs), axis=1)) / 2.0\n"
+        "    return near + state.x_velocity / np.abs(state.x_velocity)\n"
+    )
+    (issue,) = dry_run(compile_program(source, SCHEMA)).issues
+    assert (issue.reason, issue.line, issue.column) == ("nonfinite", 3, 19)
+    assert issue.message == (
+        "the total is NaN or infinite where all fields and the action are zero; "
+        "guard the division: x / np.maximum(np.abs(y), 1e-6)"
+    )
+
+
+def test_observations_of_a_trial_are_one_step_apart():
+    progress = make_program("state.obs[:, 0] - state.previous_obs[:, 0]")
+    assert dry_run(progress).scales["total"].std == pytest.approx(0.1, rel=0.3)
+
+
 def test_trial_takes_an_infinite_result_without_a_warning():
     trial = dry_run(make_program("-np.exp(1e6 + np.abs(state.x_velocity))"))
     assert [issue.reason for issue in trial.issues] == ["nonfinite"]
@@ -98,6 +142,47 @@ def test_remedy_fits_the_operation(expression, remedy):
     line, _, text = riskiest(f"def reward(state, action):\n    return {expression}\n")
     assert text.startswith(remedy)
     assert line == (0 if remedy == "keep results finite" else 2)
+
+
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        "np.sqrt(np.sum(np.square(state.obs), axis=1))",
+        "np.sqrt(np.maximum(state.x_velocity, 0.0))",
+        "np.log(np.clip(state.x_velocity, 0.1, 5.0))",
+        "np.log1p(np.abs(state.x_velocity))",
+        "np.arccos(np.clip(state.x_velocity, -1.0, 1.0))",
+        "np.arcsin(np.tanh(state.x_velocity))",
+        "np.abs(state.x_velocity) ** 0.5",
+        "1.0 / (1.0 + np.exp(-state.x_velocity))",
+        "1.0 / (1.0 + state.x_velocity ** 2)",
+        "1.0 / (1.0 + state.x_velocity * state.x_velocity)",
+        "1.0 / -np.where(state.x_velocity > 0.0, 1.0, 2.0)",
+        "np.mod(state.x_velocity, 2.0 * np.pi)",
+        "np.float_power(np.minimum(np.maximum(state.x_velocity, 0.5), 2.0), -1.5)",
+        "1.0 / (3.0 - np.cos(state.x_velocity))",
+    ],
+)
+def test_what_is_guarded_is_not_blamed(guarded):
+    """The division on the last line is, though functions of limited domain are likelier."""
+    lines = [f"a = {guarded}", "a += 0.0", "b = np.abs(state.x_velocity)", "b += 0.0"]
+    body = "".join(f"    {line}\n" for line in [*lines, "return a + 1.0 / b"])
+    line, _, remedy = riskiest(f"def reward(state, action):\n{body}")
+    assert (line, remedy.split(":")[0]) == (6, "guard the division")
+
+
+@pytest.mark.parametrize(
+    "unguarded",
+    [
+        "np.sqrt(np.minimum(np.abs(state.x_velocity), state.x_velocity))",
+        "np.log(np.abs(state.x_velocity))",
+        "np.arccos(2.0 * np.cos(state.x_velocity))",
+        "np.sqrt(1.0 - np.square(state.x_velocity))",
+    ],
+)
+def test_what_is_not_guarded_is_blamed(unguarded):
+    source = f"def reward(state, action):\n    return {unguarded} + 1.0 / state.x_velocity\n"
+    assert riskiest(source)[2].startswith("np.")
 
 
 def test_result_that_changes_between_calls_is_refused():

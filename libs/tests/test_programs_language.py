@@ -64,10 +64,44 @@ def refusal(returned: str, *before: str, **overrides) -> ProgramError:
         ("state.x_velocity ** state.x_velocity", "must be a literal number"),
         ("2000000.0 * state.x_velocity", "numbers go up to 1,000,000"),
         ("state.x_velocity if 1 > 0 else 0.0", "use np.where(c, a, b)"),
+        ("np.clip(state.x_velocity, a_min=0.0, a_max=1.0)", "write np.clip(x, low, high)"),
+        ("np.sum(state.obs, axis=1, keepdims=True)", "write np.sum(x, axis=1)"),
+        ("np.linalg.norm(state.obs, ord=1, axis=1)", "write np.linalg.norm(x, axis=1)"),
+        ("np.zeros_like(state.x_velocity, dtype=np.float32)", "write np.zeros_like(x)"),
+        ("state.x_velocity.clip(-1.0, 1.0)", "use np.clip(x, low, high)"),
+        ("np.maximum.reduce([state.x_velocity, state.spin])", "nest np.maximum(x, y)"),
+        ("np.greater(state.x_velocity, 1.0)", "write the comparison itself, as in x > y"),
+        ("np.fmax(state.x_velocity, 0.0)", "np.maximum(x, y)"),
+        ("state.x_velocity * math.pi", "write np.pi"),
+        ("np.sum(state.obs * state.x_velocity[:, None], axis=1)", "as in x * np.sum(y, axis=1)"),
+        ("state.x_velocity[state.x_velocity > 0.0]", "or np.where(condition, x, y)"),
     ],
 )
 def test_refusal_says_what_is_allowed_instead(returned, hint):
     assert hint in str(refusal(returned))
+
+
+@pytest.mark.parametrize(
+    ("outside", "hint"),
+    [
+        ("TARGET = 2.0", "line 1, column 1: statements outside the function are not allowed; move"),
+        ("def clipped(x): return x", "write what it computes inside the one def reward"),
+        ('"""A reward."""', "move a docstring below def reward(state, action): and remove"),
+    ],
+)
+def test_what_stands_outside_is_what_is_refused(outside, hint):
+    source = f"{outside}\ndef reward(state, action):\n    return state.x_velocity"
+    with pytest.raises(ProgramError) as caught:
+        compile_program(source, make_schema())
+    (issue,) = caught.value.issues
+    assert (issue.reason, issue.line) == ("structure", 1)
+    assert hint in str(issue)
+
+
+def test_names_on_the_left_are_assigned_one_at_a_time():
+    error = refusal("a", "a, b = state.obs[:, 0], state.obs[:, 1]")
+    assert error.issues[0].reason == "assign"
+    assert "assign one name at a time" in str(error)
 
 
 def test_refusal_names_line_and_column():

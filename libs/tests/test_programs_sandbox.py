@@ -96,6 +96,14 @@ PROBES = {
     "swallow_all": ("while True:\n  try: pass\n  except BaseException: pass", DEADLINE),
     "huge_power": ("9 ** 9 ** 9", DEADLINE),
     "steal_commands": ("os.read(3, 100)", ("deadline", "took longer")),
+    "wait_for_itself": ("l = threading.Lock()\nl.acquire()\nl.acquire()", DEADLINE),
+    "backtrack": ("__import__('re').match('(a+)+$', 'a' * 40 + 'b')", DEADLINE),
+    "flood_of_replies": ("for i in range(10 ** 4): os.write(4, b'0' * 5)", OUT_OF_ORDER),
+    "overwritten_memory": ("ctypes.memset(id(np), 255, 4096)", ("crashed", "not there")),
+    "error_without_text": (
+        "class E(ValueError):\n  def __str__(self): raise self\nraise E",
+        ("crashed", "ended"),
+    ),
 }
 """Code, and how its failure is called and described."""
 

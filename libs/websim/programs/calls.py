@@ -80,8 +80,7 @@ def _resolve(func: ast.expr) -> Function:
 def method_remedy(name: str) -> str:
     """Say what to write instead of the method or attribute `name` of an array."""
     if name in FUNCTIONS:
-        axis = ", axis=1" if FUNCTIONS[name].rule == "row" else ""
-        return f"use np.{name}(x{axis})"
+        return f"use {FUNCTIONS[name].usage}"
     return METHOD_REMEDIES.get(name, "read state.<field> and call np.<function>(...)")
 
 
@@ -106,8 +105,8 @@ def _arguments(node: ast.Call, function: Function) -> tuple[list[ast.expr], bool
         if keyword.arg is None:
             refuse(keyword.value, "call", f"** is not allowed; write {function.usage}")
         if keyword.arg != "axis" or function.rule not in ("row", "rowdot"):
-            allowed = "only axis=1 is" if function.rule == "row" else "write arguments by position"
-            refuse(keyword.value, "call", f"keyword {keyword.arg} is not allowed; {allowed}")
+            message = f"keyword {keyword.arg} is not allowed; write {function.usage}"
+            refuse(keyword.value, "call", message)
         axes.append(keyword.value)
     if function.takes_axis_by_position and len(positional) == 2:
         axes.append(positional.pop())

@@ -17,8 +17,20 @@ from websim.programs.values import Array
 ROWS = 64
 """Environments of the trial."""
 
+STEP = 0.1
+"""Spread of `previous_obs` around `obs`: one step apart, so that progress has a usual size."""
+
 _INDEPENDENCE_RTOL = 1e-6
 """Rows alone and in a batch may differ by rounding on processors with other vector units."""
+
+_ROUNDING_RTOL = 1e-9
+"""What varies by no more of its size, as the sum of a sine's and a cosine's square, is constant."""
+
+_FINITE_ON = {
+    "normal": "for {bad} of {rows} ordinary inputs",
+    "zero": "where all fields and the action are zero",
+}
+"""Inputs on which every result has to be finite, and how that is said of those where it is not."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,10 @@ class Scale:
     maximum: float
     mean: float
     std: float
+
+    def is_within(self, limit: float) -> bool:
+        """Tell whether mean and spread are up to `limit`; sums beyond all numbers are not."""
+        return abs(self.mean) <= limit and self.std <= limit
 
 
 @dataclass(frozen=True)
@@ -78,11 +94,11 @@ def dry_run(program: Evaluator, *, num_rows: int = ROWS, seed: int = 0) -> DryRu
     if not issues:
         issues += _repeat_issues(program, families, results)
         issues += _independence_issues(program, families["normal"], normal)
-        issues += _nonfinite_issues(program, normal)
+        issues += _nonfinite_issues(program, results)
     return DryRun(
         tuple(issues),
-        {name: _scale(array) for name, array in normal.items()},
-        bool((normal["total"] == normal["total"].flat[0]).all()),
+        {name: scale_of(array) for name, array in normal.items()},
+        is_constant(normal["total"]),
         {name: _nonfinite_share(result) for name, result in results.items()},
     )
 
@@ -95,6 +111,8 @@ def make_inputs(schema: ProgramSchema, num_rows: int, seed: int) -> dict[str, In
         for name, columns in schema.fields.items()
     }
     normal = {name: generator.standard_normal(shape) for name, shape in shapes.items()}
+    if {"obs", "previous_obs"} <= normal.keys():
+        normal["previous_obs"] = normal["obs"] + STEP * normal["previous_obs"]
     if "time_s" in normal:
         normal["time_s"] = np.abs(normal["time_s"])
     action_shape = (num_rows, schema.action_dim)
@@ -113,6 +131,25 @@ def make_inputs(schema: ProgramSchema, num_rows: int, seed: int) -> dict[str, In
         "huge": filled(1e30),
         "negative_huge": filled(-1e30),
     }
+
+
+def scale_of(array: Array) -> Scale:
+    """Return the size of a result over those of its rows that are finite."""
+    finite = array[np.isfinite(array)].astype(np.float64)
+    if finite.size == 0:
+        return Scale(np.nan, np.nan, np.nan, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Scale(
+            float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std())
+        )
+
+
+def is_constant(total: Array) -> bool:
+    """Tell whether a result is one number in all rows, rounding aside."""
+    values = total.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.abs(values - values[:1])
+        return bool((spread <= _ROUNDING_RTOL * np.abs(values[:1])).all())
 
 
 def _evaluate(program: Evaluator, inputs: Inputs) -> dict[str, Array]:
@@ -156,25 +193,16 @@ def _independence_issues(
     return []
 
 
-def _nonfinite_issues(program: Evaluator, result: dict[str, Array]) -> list[Issue]:
-    for name, array in result.items():
-        bad = int((~np.isfinite(array)).sum())
-        if bad:
-            line, column, remedy = riskiest(program.source)
-            message = (
-                f"the {name} is NaN or infinite for {bad} of {len(array)} ordinary inputs; {remedy}"
-            )
-            return [Issue("nonfinite", message, line, column)]
+def _nonfinite_issues(program: Evaluator, results: dict[str, dict[str, Array]]) -> list[Issue]:
+    for family, where in _FINITE_ON.items():
+        for name, array in results[family].items():
+            bad = int((~np.isfinite(array)).sum())
+            if bad:
+                line, column, remedy = riskiest(program.source)
+                place = where.format(bad=bad, rows=len(array))
+                message = f"the {name} is NaN or infinite {place}; {remedy}"
+                return [Issue("nonfinite", message, line, column)]
     return []
-
-
-def _scale(array: Array) -> Scale:
-    finite = array[np.isfinite(array)].astype(np.float64)
-    if finite.size == 0:
-        return Scale(np.nan, np.nan, np.nan, np.nan)
-    return Scale(
-        float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std())
-    )
 
 
 def _nonfinite_share(result: dict[str, Array]) -> float:

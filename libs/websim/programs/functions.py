@@ -116,6 +116,37 @@ FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCT
 """Every function a program may call, by the name after `np.`."""
 
 REMEDIES: dict[str, str] = {
+    **dict.fromkeys(
+        ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal"),
+        "write the comparison itself, as in x > y",
+    ),
+    **dict.fromkeys(
+        ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "invert"),
+        "combine comparisons with & | ^ and ~",
+    ),
+    **dict.fromkeys(
+        ("expand_dims", "reshape", "squeeze", "ravel", "transpose", "atleast_2d"),
+        "select columns, as in x[:, 2:5] and x[:, 0]",
+    ),
+    **dict.fromkeys(
+        ("nansum", "nanmean", "nanmax", "nanmin"),
+        "fields are numbers; reduce them as in np.sum(x, axis=1)",
+    ),
+    "isclose": "np.abs(x - y) < 0.01 compares with a tolerance",
+    "fmax": "np.maximum(x, y) is the larger of two",
+    "fmin": "np.minimum(x, y) is the smaller of two",
+    "maximum.reduce": "nest np.maximum(x, y), or np.max(x, axis=1) of a matrix",
+    "minimum.reduce": "nest np.minimum(x, y), or np.min(x, axis=1) of a matrix",
+    "logical_and.reduce": "combine comparisons with &, or np.all(x, axis=1) of a matrix",
+    "logical_or.reduce": "combine comparisons with |, or np.any(x, axis=1) of a matrix",
+    "cross": "multiply columns, as in x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]",
+    "interp": "np.clip(a * x + b, low, high) is a ramp",
+    "ptp": "np.max(x, axis=1) - np.min(x, axis=1) is the range of each row",
+    "count_nonzero": "np.sum(x > 0.0, axis=1) counts",
+    "average": "np.mean(x, axis=1) averages each row",
+    "true_divide": "write x / y",
+    "floor_divide": "np.floor(x / y) rounds down",
+    "sigmoid": "1.0 / (1.0 + np.exp(-x)) is the logistic function",
     "dot": "np.vecdot(x, y) multiplies row by row",
     "matmul": "np.vecdot(x, y) multiplies row by row",
     "inner": "np.vecdot(x, y) multiplies row by row",
@@ -158,6 +189,7 @@ VALUE_REMEDIES: dict[str, str] = {
     "nan": "results must be finite",
     "newaxis": "x[:, 0:1] is a matrix of one column",
     "e": "np.exp(1.0) is the number e",
+    "tau": "2.0 * np.pi is a full turn",
     "float32": "numbers need no conversion",
     "float64": "numbers need no conversion",
 }
@@ -179,8 +211,9 @@ BARE_REMEDIES: dict[str, str] = {
 """What to write instead of Python's own functions."""
 
 METHOD_REMEDIES: dict[str, str] = {
-    "shape": "the number of environments is never needed; np.ones_like(x) fits any",
+    "shape": "np.ones_like(x) fits any number of environments; write a number of columns out",
     "size": "the number of environments is never needed; np.ones_like(x) fits any",
+    "pi": "write np.pi",
     "T": "np.vecdot(x, y) multiplies row by row",
     "dot": "np.vecdot(x, y) multiplies row by row",
     "copy": "inputs are never written to; use them as they are",

@@ -4,6 +4,7 @@ import ast
 
 import numpy as np
 
+from websim.programs.limits import MAX_LITERAL, NUMBER_RANGE
 from websim.programs.scope import Span, Typed, refuse
 from websim.programs.values import Value, number, rows
 
@@ -21,7 +22,10 @@ def check_subscript(node: ast.Subscript, base: Typed) -> tuple[Typed, Span | Non
             refuse(node, "index", "a vector of constants has a literal index; write c[0]")
         return _constant(node, value, index), None
     if value.kind == "column":
-        refuse(node, "index", "this is (N,), one value per environment; use it without an index")
+        remedy = "use it without an index, or np.where(condition, x, y)"
+        if _adds_axis(node.slice):
+            remedy = "it joins a matrix after that is reduced, as in x * np.sum(y, axis=1)"
+        refuse(node, "index", f"this is (N,), one value per environment; {remedy}")
     if not isinstance(node.slice, ast.Tuple) or len(node.slice.elts) != 2:
         refuse(node, "index", f"rows are environments and are never selected; {_ALLOWED}")
     row, column = node.slice.elts
@@ -92,11 +96,19 @@ def _is_full_slice(node: ast.expr) -> bool:
     return isinstance(node, ast.Slice) and node.lower is node.upper is node.step is None
 
 
+def _adds_axis(index: ast.expr) -> bool:
+    """Tell whether an index is one such as [:, None], which makes a column a matrix in numpy."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return any(ast.unparse(part) in ("None", "np.newaxis") for part in parts)
+
+
 def _literal_index(node: ast.expr) -> int | None:
-    """Return the integer that `node` spells out, or None."""
+    """Return the integer that `node` spells out, or None; refuse one that no number may be."""
     sign = 1
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         sign, node = -1, node.operand
     if isinstance(node, ast.Constant) and type(node.value) is int:
+        if node.value > MAX_LITERAL:  # Python itself will not print one of 4,301 digits
+            refuse(node, "index", f"this number is too large; {NUMBER_RANGE}")
         return sign * node.value
     return None

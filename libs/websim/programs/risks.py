@@ -1,7 +1,10 @@
 """Where a result that is not finite most likely comes from: the place and remedy for its author."""
 
 import ast
+import math
+from collections.abc import Mapping
 
+from websim.programs.bounds import Bounds, bounds_of
 from websim.programs.source import parse
 
 _GUARDS = {
@@ -20,46 +23,77 @@ _GENERAL = "keep results finite with np.clip, np.minimum and np.maximum"
 _GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "prod"})
 
 
+_DOMAINS: dict[str, Bounds] = {
+    "sqrt": (0.0, math.inf),
+    "log1p": (math.nextafter(-1.0, 0.0), math.inf),
+    "arcsin": (-1.0, 1.0),
+    "arccos": (-1.0, 1.0),
+    **dict.fromkeys(("log", "log2", "log10"), (math.ulp(0.0), math.inf)),
+}
+"""Where a function has finite values."""
+
+
 def riskiest(source: str) -> tuple[int, int, str]:
     """Return line, column and remedy of the operation most likely to leave the finite numbers.
 
-    `source` is an accepted program. Functions with a limited domain come before divisions, those
-    before what merely grows; line 0 when there is nothing of the kind.
+    `source` is an accepted program. What its text guards is no risk. Functions with a limited
+    domain come before divisions, those before what merely grows; line 0 when there is nothing of
+    the kind.
     """
-    ranked = [
-        (rank, node.lineno, node.col_offset + 1, remedy)
-        for node in ast.walk(parse(source))
-        if isinstance(node, ast.Call | ast.BinOp)
-        for rank, remedy in [_risk(node)]
-        if remedy
-    ]
+    ranked: list[tuple[int, int, int, str]] = []
+    names: dict[str, Bounds] = {}
+    for statement in ast.walk(parse(source)):
+        if not isinstance(statement, ast.Assign | ast.AugAssign | ast.Return):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call | ast.BinOp):
+                rank, remedy = _risk(node, names)
+                if remedy:
+                    ranked.append((rank, node.lineno, node.col_offset + 1, remedy))
+        _note(statement, names)
     if not ranked:
         return 0, 0, _GENERAL
     _, line, column, remedy = min(ranked)
     return line, column, remedy
 
 
-def _risk(node: ast.Call | ast.BinOp) -> tuple[int, str]:
+def _note(statement: ast.stmt, names: dict[str, Bounds]) -> None:
+    """Note the bounds of the variable that a statement assigns."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            names[name] = bounds_of(value, names)
+        case ast.AugAssign(target=ast.Name(id=name) as before, op=op, value=value):
+            names[name] = bounds_of(ast.BinOp(before, op, value), names)
+
+
+def _risk(node: ast.Call | ast.BinOp, names: Mapping[str, Bounds]) -> tuple[int, str]:
     """Return the rank of `node` (lower is riskier) and its remedy; no remedy means no risk."""
-    if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if name in _GUARDS:
-            return 0, _GUARDS[name]
-        if name in ("divide", "reciprocal", "mod", "remainder"):
-            return 1, _DIVISION
-        if name in ("power", "float_power"):
-            return _power_risk(node.args[1])
-        return 2, _GROWTH if name in _GROWING else ""
-    if isinstance(node.op, ast.Div | ast.Mod):
-        divisor = node.right
-        literal = isinstance(divisor, ast.Constant) and divisor.value != 0
-        return 1, "" if literal else _DIVISION
-    return _power_risk(node.right) if isinstance(node.op, ast.Pow) else (2, "")
+    if isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Pow):
+            return _power_risk(node.left, node.right, names)
+        divides = isinstance(node.op, ast.Div | ast.Mod)
+        return 1, _DIVISION if divides and _may_vanish(node.right, names) else ""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if name in _GUARDS:
+        low, high = bounds_of(node.args[0], names)
+        inside = _DOMAINS[name][0] <= low and high <= _DOMAINS[name][1]
+        return 0, "" if inside else _GUARDS[name]
+    if name in ("divide", "reciprocal", "mod", "remainder"):
+        return 1, _DIVISION if _may_vanish(node.args[-1], names) else ""
+    if name in ("power", "float_power"):
+        return _power_risk(node.args[0], node.args[1], names)
+    return 2, _GROWTH if name in _GROWING else ""
 
 
-def _power_risk(exponent: ast.expr) -> tuple[int, str]:
-    text = ast.unparse(exponent)
-    if text.startswith("-"):
+def _may_vanish(divisor: ast.expr, names: Mapping[str, Bounds]) -> bool:
+    low, high = bounds_of(divisor, names)
+    return low <= 0.0 <= high
+
+
+def _power_risk(base: ast.expr, exponent: ast.expr, names: Mapping[str, Bounds]) -> tuple[int, str]:
+    by = bounds_of(exponent, names)[0]
+    if by < 0.0 and _may_vanish(base, names):
         return 1, _DIVISION
-    whole = text.removesuffix(".0").isdigit()
-    return (2, _GROWTH) if whole else (0, _FRACTION)
+    if by % 1.0 and bounds_of(base, names)[0] < 0.0:
+        return 0, _FRACTION
+    return 2, _GROWTH

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from websim.programs.errors import Issue, Reason, Refusal
-from websim.programs.limits import MAX_COST, MAX_INTEGER
+from websim.programs.limits import MAX_COMPARED, MAX_COST, MAX_INTEGER
 from websim.programs.schema import ProgramSchema
 from websim.programs.values import Kind, Value, apply
 
@@ -102,6 +102,12 @@ def _is_usable(value: Value, arguments: Sequence[Value]) -> bool:
 
 
 def suggest(name: str, known: Iterable[str], pattern: str = "{}", *, closeness: float = 0.6) -> str:
-    """Return the known names closest to an unknown one, as text; empty when none is close."""
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=closeness)
+    """Return the known names closest to an unknown one, as text; empty when none is close.
+
+    Comparing takes the product of the lengths, so that nothing is compared with very long names.
+    """
+    names = list(known)
+    if len(name) * sum(map(len, names)) > MAX_COMPARED:
+        return ""
+    matches = difflib.get_close_matches(name, names, n=3, cutoff=closeness)
     return " or ".join(pattern.format(match) for match in matches)

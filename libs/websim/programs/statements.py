@@ -44,6 +44,11 @@ _STRAY: dict[type[ast.stmt], str] = {
     ast.ClassDef: "classes are",
     ast.FunctionDef: "a second function is",
 }
+_STRAY_REMEDIES: dict[type[ast.stmt], str] = {
+    ast.Assign: "move this line below {header}",
+    ast.Expr: "move a docstring below {header} and remove anything else",
+    ast.FunctionDef: "write what it computes inside the one {header}",
+}
 _RETURN_HINTS: dict[ProgramKind, str] = {
     "reward": " or return total, {'name': component}",
     "fitness": ", one number per environment",
@@ -94,7 +99,7 @@ def _check_body(body: list[ast.stmt], scope: Scope, kind: ProgramKind) -> Checke
             _forget_targets(scope, statement)
             if refusal.issue is not None:
                 issues.append(refusal.issue)
-                if refusal.issue.reason == "cost":
+                if refusal.issue.reason == "cost" or len(issues) == MAX_ISSUES:
                     break
     if not any(isinstance(statement, ast.Return) for statement in body):
         message = f"there is no return; end with return total{_RETURN_HINTS[kind]}"
@@ -108,6 +113,7 @@ def _function_body(tree: ast.Module, kind: ProgramKind) -> list[ast.stmt]:
     """Return the statements of the one function, docstring removed."""
     header = f"def {kind}(state, action):"
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions.sort(key=lambda function: function.name != kind)  # the one, helpers after it
     issues = [_stray(node, header) for node in tree.body if node not in functions[:1]]
     if functions:
         issues += _header_issues(functions[0], header, kind)
@@ -132,7 +138,8 @@ def _stray(node: ast.stmt, header: str) -> Issue:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return _issue(node, "import", _IMPORT_REMEDY)
     shown = _STRAY.get(type(node), "statements outside the function are")
-    return _issue(node, "structure", f"{shown} not allowed; write just {header}")
+    remedy = _STRAY_REMEDIES.get(type(node), "write just {header}").format(header=header)
+    return _issue(node, "structure", f"{shown} not allowed; {remedy}")
 
 
 def _header_issues(function: ast.FunctionDef, header: str, kind: ProgramKind) -> list[Issue]:
@@ -193,6 +200,9 @@ def _forget_targets(scope: Scope, statement: ast.stmt) -> None:
 
 def _target(scope: Scope, node: ast.expr) -> str:
     """Return the name that is assigned, or refuse anything but a free plain name."""
+    if isinstance(node, ast.Tuple | ast.List):
+        message = "several targets are not allowed; assign one name at a time, each in its line"
+        refuse(node, "assign", message)
     if not isinstance(node, ast.Name):
         message = "only plain names are assigned to; write name = expression, inputs never change"
         refuse(node, "assign", message)

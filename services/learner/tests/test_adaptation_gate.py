@@ -53,7 +53,18 @@ def test_steps_whose_fields_are_no_numbers_are_held_against_nobody(toy_task):
     ).accepted
 
 
-@pytest.mark.parametrize("body", ["0.0 * state.x", "3.0 + 0.0 * state.x"])
+def test_a_reward_whose_mean_is_no_number_is_beyond_the_limit_too(toy_task):
+    """+1.5e308 and -1.5e308, of which sums are infinite either way."""
+    body = reward("np.sign(state.x - 4.5) * 150.0 * (1e6 ** 16) ** 3 * (1e6 ** 3)")
+    checked = check_reward(body, toy_task, FAR, FAR, gamma=0.99)
+    assert (checked.accepted, checked.tier) == (False, "dry_run")
+    assert "beyond 1000" in checked.message
+
+
+ROUNDING = "np.square(np.sin(state.x)) + np.square(np.cos(state.x))"
+
+
+@pytest.mark.parametrize("body", ["0.0 * state.x", "3.0 + 0.0 * state.x", ROUNDING])
 def test_a_reward_that_is_the_same_everywhere_is_refused(toy_task, body):
     for recordings in ((), FAR):
         checked = check_reward(reward(body), toy_task, FAR, recordings, gamma=0.99)

@@ -32,6 +32,24 @@ REFUSED = [
         "dry_run",
         "nonfinite",
     ),
+    (
+        "0 / 0 where nothing moves",
+        reward("state.x_velocity / np.abs(state.x_velocity)"),
+        "dry_run",
+        "nonfinite",
+    ),
+    (
+        "a constant but for rounding",
+        reward("np.square(np.sin(state.pitch)) + np.square(np.cos(state.pitch))"),
+        "dry_run",
+        "unchanging",
+    ),
+    (
+        "a mean beyond all numbers",
+        reward("np.sign(state.x_velocity) * 150.0 * (1e6 ** 16) ** 3 * (1e6 ** 3)"),
+        "dry_run",
+        "scale",
+    ),
     ("a root of anything", reward("np.sqrt(state.x_velocity)"), "dry_run", "nonfinite"),
     ("a constant", reward("np.ones_like(state.x_velocity)"), "dry_run", "unchanging"),
     (
@@ -123,6 +141,13 @@ def test_what_is_no_number_is_no_weight():
     program = "def reward(state, action):\n" + lines
 
     assert read_weights(program) == {}
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 4000, "1e999", "-1e999", "2e6"])
+def test_what_no_program_may_write_is_no_weight(number):
+    lines = f"    a_weight = {number}\n    b_weight = 1.0\n    return a_weight\n"
+
+    assert read_weights("def reward(state, action):\n" + lines) == {"b_weight": 1.0}
 
 
 def test_weights_of_what_is_not_python():

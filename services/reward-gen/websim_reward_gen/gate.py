@@ -107,11 +107,11 @@ def _number_issues(program: Program, trial: DryRun) -> Iterable[IssueView]:
     reads = bool(program.fields) or program.reads_action
     if trial.constant and (program.kind == "reward" or not reads):
         yield _issue("unchanging", trial.unchanging)
-    elif program.kind not in BOOLEAN_KINDS and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
+    elif program.kind not in BOOLEAN_KINDS and not scale.is_within(REWARD_LIMIT):
         yield _issue(
             "scale",
-            f"the total is about {scale.mean:.3g} with spread {scale.std:.3g} on ordinary inputs, "
-            f"beyond {REWARD_LIMIT:g}, where it is cut off; scale or clip its terms",
+            f"the total goes from {scale.minimum:.3g} to {scale.maximum:.3g} on ordinary inputs, "
+            f"mean or spread beyond {REWARD_LIMIT:g}, where it is cut off; scale or clip its terms",
         )
 
 

@@ -7,6 +7,7 @@ truth about them.
 import ast
 from collections.abc import Iterator, Mapping
 
+from websim.programs.limits import MAX_LITERAL
 from websim.programs.source import parse
 
 SUFFIX = "_weight"
@@ -68,8 +69,9 @@ def _number(node: ast.expr) -> float | None:
     match node:
         case ast.Constant(value=bool()):
             return None
-        case ast.Constant(value=int() | float() as value):
+        case ast.Constant(value=int() | float() as value) if value <= MAX_LITERAL:
             return float(value)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -float(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            number = _number(operand) if isinstance(operand, ast.Constant) else None
+            return None if number is None else -number
     return None

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from websim.programs import ProgramError, ProgramSchema, compile_program
-from websim.programs.dryrun import ROWS, DryRun, dry_run
+from websim.programs.dryrun import ROWS, DryRun, dry_run, is_constant, scale_of
 from websim.programs.guard import REWARD_LIMIT
 from websim.programs.risks import riskiest
 from websim.programs.sandbox import SandboxedProgram, SandboxError
@@ -86,8 +86,7 @@ def check_reward(
         with SandboxedProgram(program, num_rows=ROWS) as confined:
             trial = dry_run(confined)
             problem = "; ".join(issue.message for issue in trial.issues)
-            scale = trial.scales.get("total")
-            if not problem and scale and max(abs(scale.mean), scale.std) > REWARD_LIMIT:
+            if not problem and not trial.scales["total"].is_within(REWARD_LIMIT):
                 problem = f"the total is beyond {REWARD_LIMIT:g} on ordinary inputs; scale it"
             problem = problem or _problem_on(recorded, confined, trial)
             if problem:
@@ -131,8 +130,8 @@ def _problem_on(recorded: Sequence[Trajectory], program: SandboxedProgram, trial
     if bad:
         remedy = riskiest(program.source)[2]
         return f"the total is NaN or infinite for {bad} of {len(total)} recorded steps; {remedy}"
-    if len(total) and max(abs(total.mean()), total.std()) > REWARD_LIMIT:
+    if len(total) and not scale_of(total).is_within(REWARD_LIMIT):
         return f"the total is beyond {REWARD_LIMIT:g} on recorded steps; scale it"
-    if trial.constant and (total == total[:1]).all():
+    if trial.constant and is_constant(total):
         return trial.unchanging
     return ""

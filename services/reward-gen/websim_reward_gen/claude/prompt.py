@@ -71,8 +71,8 @@ FUNCTIONS_HERE
 
 # What a gate refuses
 
-Anything outside the language; NaN or infinity on ordinary inputs (guard divisions with
-np.maximum(np.abs(x), 1e-6), roots and logarithms with np.maximum(x, 0.0)); a total that does not
+Anything outside the language; NaN or infinity on ordinary inputs or on zeros (guard divisions with
+np.maximum(np.abs(x), 1e-6), roots and logarithms with np.maximum(x, 1e-6)); a total that does not
 depend on its inputs; totals around or beyond 1000 (keep typical values within -10..10); programs
 that are in force or were tried before. A refused candidate comes back to you once with the gate's
 message: correct it under the same name, and return only the refused ones.

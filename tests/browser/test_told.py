@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 import pytest
-from dashboard_samples import TASK, make_metrics, make_state
+from dashboard_samples import TASK, make_goal, make_metrics, make_state
 from live_page import RECORD_TEXTS, outcome, serve_dashboard, until, wait_for
 
 from websim_dashboard.history import History
@@ -291,6 +291,134 @@ def test_the_timeline_tells_the_gain_of_what_was_not_enough(open_alone, alone):
     effect = page.locator(".timeline .card .effect")
     wait_for(lambda: effect.all_inner_texts() == ["+0.50"], "no gain is told")
     assert "not enough" in effect.get_attribute("title")
+
+
+def log_row(n, kind, adaptation=1, **values):
+    row = {"n": n, "update": n, "env_steps": 1000 * n, "adaptation": adaptation}
+    return row | {"kind": kind, "values": values}
+
+
+def tell_log(page, rows):
+    """Let a page that asks for the log of adaptations be told these rows."""
+
+    def answer(route):
+        after = int(re.search(r"after=(\d+)", route.request.url).group(1))
+        route.fulfill(json=[row for row in rows if row["n"] > after])
+
+    page.route("**/api/v1/adaptations?*", answer)
+
+
+def test_the_timeline_tells_who_decided(open_alone, alone):
+    page = open_alone()
+    tell_log(page, [
+        log_row(1, "goal", 0, description="run", by="author"),
+        log_row(2, "decision", decision={"promote": True, "winner": "direct"}),
+        log_row(3, "adopted", reward_id="p_1", why="direct gains", by="trial"),
+        log_row(4, "knobs", difficulty=0.5, why="mastered", by="curriculum"),
+        log_row(5, "restored", peak_env_steps=3000, why="it fell", by="guard"),
+        log_row(6, "rolled_back", undone="p_2", why="as wished", by="person"),
+        log_row(7, "failed", undone="p_3", why="no numbers", by="run"),
+        log_row(8, "adopted", reward_id="p_4", why="by an earlier version"),
+        log_row(9, "rejected", 2, why="a person says no", by="person"),
+    ])  # fmt: skip
+    tell_page(page, alone, "one")
+    told = [
+        ("answered", "by a person"),
+        ("adopted", ""),
+        ("rolled back", "by the run itself"),
+        ("rolled back", "by a person"),
+        ("put back", "by a guard"),
+        ("environment", "by the curriculum"),
+        ("adopted", "by its trial"),
+        ("goal", "by its author"),
+    ]
+    cards = page.locator(".timeline .card")
+    wait_for(lambda: cards.count() == len(told), "what was changed is not told")
+    heads = [" ".join(each.locator(".card-head").inner_text().split()) for each in cards.all()]
+    for head, (what, by) in zip(heads, told, strict=True):
+        assert what in head
+        assert re.findall(r"\bby .*?(?= [\d,.+]+k?$)", head) == ([by] if by else []), head
+
+
+def test_it_is_told_whether_candidates_are_written_checked_or_tried(open_alone, alone):
+    rows = [log_row(1, "question", path="/v1/rewards", feedback={"trigger": "stagnation"})]
+    page = open_alone()
+    tell_log(page, rows)
+    page.route("**/api/v1/goal", lambda route: route.fulfill(json=make_goal()))
+    told = tell_page(page, alone, "one")
+    card, goal_card = page.locator(".timeline .card .what"), page.locator(".goal-card .now")
+    wait_for(lambda: card.all_inner_texts() == ["candidates are being written"], "not written")
+    names = [{"name": name, "source": "", "origin": "library"} for name in ("direct", "smooth")]
+    rows.append(log_row(2, "answer", candidates=names))
+    told.tell(type="event", run_key="one", event=NEWS)
+    sentence = "candidate 1 of 2 is checked at the gate: direct"
+    told.change(adapting=sentence)
+    wait_for(lambda: card.inner_text() == "at the gate: direct, smooth", "not at the gate")
+    assert goal_card.inner_text() == sentence
+    page.keyboard.press("g")
+    page.locator(".drawer dd", has_text=sentence).wait_for()
+    rows += (log_row(n, "verdict", name=name, accepted=True, program_id=f"p_{n}")
+             for n, name in enumerate(("direct", "smooth"), 3))  # fmt: skip
+    sentence = "the trial begins: control, direct, smooth"
+    told.change(state="trial", adapting=sentence)
+    wait_for(lambda: card.inner_text() == "on trial: direct, smooth", "not on trial")
+    assert goal_card.inner_text() == sentence
+
+
+NEWS = {"number": 90, "kind": "adaptation", "update": 2, "env_steps": 2000, "time_unix_s": 1.7e9,
+        "title": "", "detail": "", "adaptation": 1, "values": {"event": "candidates"}}  # fmt: skip
+
+
+EDGES = """
+    window.edges = [];
+    const draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+        window.edges.push([String(text), x - this.measureText(text).actualBoundingBoxLeft]);
+        return draw.call(this, text, x, ...rest);
+    };
+"""
+"""Has a page note where each text begins that it writes onto a canvas."""
+
+
+def test_the_label_of_a_small_negative_number_keeps_its_sign(open_alone, tmp_path):
+    keep(tmp_path, "one", *(make_point(n, value_loss=-0.00012 * n, policy_loss=-0.00045)
+                            for n in range(1, 4)))  # fmt: skip
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        page = open_alone()
+        page.add_init_script(EDGES)
+        tell_page(page, url, "one")
+        wait_for(
+            lambda: values_of(page, "loss") == ["\u22123.6e\u22124", "\u22124.5e\u22124"],
+            "no values",
+        )
+        small = re.compile("\u22120\\.00\\d\\d")
+        wait_for(lambda: any(small.fullmatch(text) for text, _ in page.evaluate("window.edges")),
+                 "no label of a small number")  # fmt: skip
+        cut = [
+            text for text, left in page.evaluate("window.edges") if small.match(text) and left < 0
+        ]
+        assert cut == []
+
+
+@pytest.mark.parametrize(
+    ("length", "labels"),
+    [
+        ([0.0, 12_000.0], ["0", "10k"]),
+        ([0.0, 1_200_000.0], ["0", "1.0M"]),
+        ([1_234_100.0, 1_234_300.0], ["1,234,100", "1,234,200", "1,234,300"]),
+        ([7_000.0, 9_000.0], ["7,000", "8,000", "9,000"]),
+    ],
+    ids=["thousands", "millions", "close together", "all digits"],
+)
+def test_labels_of_an_axis_are_of_one_unit_and_tell_its_places_apart(
+    open_alone, tmp_path, length, labels
+):
+    keep(tmp_path, "one", *(make_point(n, length_mean=each) for n, each in enumerate(length, 1)))
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        page = open_alone()
+        page.add_init_script(RECORD_TEXTS)
+        tell_page(page, url, "one")
+        wait_for(lambda: set(labels) <= set(page.evaluate("window.texts")), f"not {labels}", 30)
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,36 @@ def test_turning_adaptation_off_takes_back_what_was_asked(make):
     assert h.run.adaptation_view.goal().adapting == ""
 
 
+def test_it_is_told_whether_candidates_are_written_checked_or_tried(make):
+    author, seen = AskedAuthor(), []
+
+    def look(h):
+        told = h.run.adaptation_view.goal().adapting
+        assert h.run.status.read().adapting == told
+        seen.append(told)
+
+    h = make(author=author)
+    h.at = {
+        2: [look, sends(Ask(kind="ask", reason="stuck"))],
+        4: [look],
+        6: [lambda h: author.answers(CENTRE)],
+        8: [look],
+    }
+    for call in (1, 2, 3, 4):
+        in_the_trial(h, call, look)
+    h.go()
+    # Two rounds of two updates of 240 steps, each for the control and the one candidate.
+    assert seen == [
+        "",
+        "candidates are being written: stuck",
+        "candidate 1 of 1 is checked at the gate: written",
+        "the trial begins: control, written",
+        "trial, round 1 of 2, 0 of at most 1,920 steps: control, written",
+        "trial, round 1 of 2, 240 of at most 1,920 steps: control, written",
+        "",
+    ]
+
+
 def test_a_trial_that_was_to_come_is_not_held_once_adaptation_is_off(make):
     h = make()
     h.at = {6: [tries(CENTRE, "centre"), sends(OFF)]}

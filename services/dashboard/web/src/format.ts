@@ -16,6 +16,39 @@ export function short(value: number | null | undefined): string {
   return `${sign}${size.toExponential(1).replace("-", MINUS)}`;
 }
 
+const UNITS = [[1e9, "B"], [1e6, "M"], [1e3, "k"], [1, ""]] as const;
+/** With more places behind the point a smaller unit is taken; of 1 there are no more than MAX_PLACES. */
+const UNIT_PLACES = 2;
+const MAX_PLACES = 5;
+
+/** Labels of an axis, all of one unit and with as many places as tell them apart: "0", "0.5M", "1.0M". */
+export function ticks(places: readonly number[]): string[] {
+  if (places.length < 2) return places.map(short);
+  const most = Math.max(...places.map(Math.abs));
+  let allowed = UNIT_PLACES;
+  for (const [unit, sign] of UNITS) {
+    // Below 10,000 all digits are shown, as elsewhere.
+    if (unit > 1 && most < (unit === 1e3 ? 9_999.5 : unit)) continue;
+    const decimals = placesOf(places.map((each) => each / unit));
+    if (decimals > (unit > 1 ? allowed : MAX_PLACES)) {
+      allowed = 0;
+      continue;
+    }
+    const form = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    return places.map((each) => (each === 0 ? "0" : `${form.format(each / unit).replace("-", MINUS)}${sign}`));
+  }
+  return places.map(short);
+}
+
+/** Places behind the point that numbers have, to a thousandth of the distance between the first two. */
+function placesOf(values: readonly number[]): number {
+  const step = Math.abs(values[1]! - values[0]!);
+  let places = 0;
+  const whole = (value: number) => Math.abs(value - Math.round(value * 10 ** places) / 10 ** places) <= step / 1000;
+  while (places <= MAX_PLACES && !values.every(whole)) places += 1;
+  return places;
+}
+
 function digits(size: number): string {
   if (size >= 99.95) return size.toFixed(0);
   if (size >= 9.995) return size.toFixed(1);

@@ -6,7 +6,7 @@ import { chosenAdaptation, OUTCOME_LOOKS, PendingAnswer } from "./steer/candidat
 import { AdaptChoice, onlyMeasures } from "./steer/goal";
 import { history } from "./steer/history";
 import { checkDecisions } from "./steer/replay";
-import type { Adaptation, Step } from "./steer/log";
+import { DECIDERS, type Adaptation, type Step } from "./steer/log";
 import { rewardsTab } from "./steer/rewards";
 import { drawer } from "./ui/drawer";
 import { Button, Icon, useAction } from "./ui/parts";
@@ -63,6 +63,7 @@ function GoalCard() {
   const now = over.value
     ? "the run is over"
     : status.value?.adapting || (idle ? "only measured: nothing is tried for it" : status.value?.banner || mode);
+  const said = phase === "idle" ? now : text;
   return (
     <div class="goal-card">
       <h2>Goal</h2>
@@ -70,8 +71,8 @@ function GoalCard() {
         {description}
         {status.value?.goal_reached && <span class="chip good">✓ reached</span>}
       </p>
-      <p class="muted now" role="status">
-        {phase === "idle" ? now : text}
+      <p class="muted now" role="status" title={said}>
+        {said}
       </p>
       <div class="row">
         <Button onClick={() => (drawer.value = "goal")}>
@@ -115,6 +116,7 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         <span class={`chip ${look.class}`}>
           <span aria-hidden="true">{look.glyph}</span> {look.text}
         </span>
+        <Decider of={adaptation} />
         <b class={`effect ${adaptation.promoted ? "" : "muted"}`} title={gained}>
           {effect}
         </b>
@@ -124,13 +126,28 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         {adaptation.trigger}
         {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
       </span>
-      <span class="what">
-        {adaptation.outcome === "running" && adaptation.candidates.length === 0
-          ? "candidates are being written"
-          : adaptation.candidates.map((each) => each.name).join(", ")}
-      </span>
+      <span class="what">{progressOf(adaptation)}</span>
       {(adaptation.note || adaptation.decision) !== "" && <span class="decision">{adaptation.note || adaptation.decision}</span>}
     </button>
+  );
+}
+
+/** Its candidates, and what is done with them while it is under way. */
+function progressOf({ outcome, candidates, rounds }: Adaptation): string {
+  const names = candidates.map((each) => each.name).join(", ");
+  if (outcome !== "running") return names;
+  if (candidates.length === 0) return "candidates are being written";
+  const tried = rounds.length > 0 || candidates.every((each) => each.accepted !== null);
+  return `${tried ? "on trial" : "at the gate"}: ${names}`;
+}
+
+/** Who decided it, where the log tells. */
+function Decider({ of: { by } }: { of: { by: Adaptation["by"] } }) {
+  if (by === "") return null;
+  return (
+    <span class="decider" title={DECIDERS[by].title}>
+      {DECIDERS[by].text}
+    </span>
   );
 }
 
@@ -152,6 +169,7 @@ function StepCard({ step }: { step: Step }) {
         <span class={`chip ${STEP_CLASSES[step.what]}`}>
           <span aria-hidden="true">{STEP_GLYPHS[step.what]}</span> {step.what}
         </span>
+        <Decider of={step} />
         <span class="at">{short(step.envSteps)}</span>
       </span>
       <span class="why">{step.title}</span>

@@ -74,8 +74,8 @@ class Books:
 
     def __init__(self, log: LazyLog, ledger: Ledger, state: AdaptState) -> None:
         self.state = state
-        self.adapting = ""
-        """What is going on, for people; empty when nothing is."""
+        self.trying = ""
+        """What is done with candidates just now, for people; empty while there are none."""
         self._log = log
         self._ledger = ledger
 
@@ -83,6 +83,17 @@ class Books:
     def when(self) -> tuple[int, int]:
         """Updates and env steps done."""
         return self._ledger.updates, self._ledger.env_steps
+
+    @property
+    def adapting(self) -> str:
+        """What is going on, for people; empty when nothing is."""
+        if self.trying:
+            return self.trying
+        if self.state.asked_goal is not None:
+            return f'asking how "{self.state.asked_goal}" is measured'
+        if self.state.asked is not None:
+            return f"candidates are being written: {self.state.asked.sentence}"
+        return ""
 
     @property
     def _adaptation(self) -> int:

@@ -266,7 +266,6 @@ class AdapterCore(abc.ABC):
         """Let a question for candidates, or a trial that is to come, come to nothing."""
         self.state.asked = self.state.proposal = None
         self.questions.forget()
-        self.books.adapting = ""
 
     def _remember_first(self) -> None:
         reward = self._branch.reward

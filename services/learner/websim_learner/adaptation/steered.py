@@ -154,7 +154,6 @@ class Steered(Unmeasured):
         elif trigger.kind != "guard" or self._may_ask:
             self.state.adaptations += 1
             self.state.asked = trigger
-            self.books.adapting = f"candidates are being written: {trigger.sentence}"
             self.questions.ask_rewards(self.state, self._branch)
 
     @property

@@ -135,7 +135,9 @@ class Trials:
         task = branch.client.task
         schema = schema_of(task)
         verdicts: dict[str, Checked] = {}
-        for candidate in candidates:
+        for number, candidate in enumerate(candidates, 1):
+            which = f"candidate {number} of {len(candidates)}"
+            self._books.trying = f"{which} is checked at the gate: {candidate.name}"
             self._between()
             checked = check_reward(
                 candidate.source, task, trajectories, recorded, gamma=branch.settings.gamma
@@ -237,7 +239,7 @@ class Trials:
         def between() -> None:
             self._between()
             done = f"{contest.env_steps:,} of at most {most:,} steps"
-            self._books.adapting = f"{self._round}, {done}: {', '.join(self._standing)}"
+            self._books.trying = f"{self._round}, {done}: {', '.join(self._standing)}"
 
         def tell(name: str, fork: Branch, steps: int) -> None:
             self._books.tell_curve(number, name, steps, fork.statistics.means())
@@ -250,6 +252,8 @@ class Trials:
             self._books.mark_skipped,
             tell,
         )
+        names = [candidate.name for candidate in candidates]
+        self._books.trying = f"the trial begins: {', '.join([CONTROL, *names])}"
         try:
             try:
                 contest.enter(
@@ -261,7 +265,7 @@ class Trials:
                 if is_lost(error):
                     raise
                 raise TrialFailed(str(error), contest.env_steps) from None
-            return self._compete(contest, [candidate.name for candidate in candidates], keep_clips)
+            return self._compete(contest, names, keep_clips)
         finally:
             contest.close()
 

@@ -109,7 +109,7 @@ class Tryouts(Environments):
             self._end(why)
             return
         finally:
-            self.books.adapting = ""
+            self.books.trying = ""
             self._ledger.enter(before)
         self._branch.count_steps(outcome.env_steps)
         tried = {c.name: verdicts[c.name] for c in accepted}
@@ -176,6 +176,6 @@ class Tryouts(Environments):
         )
         # What was seen before says nothing of the policy that goes on from here.
         state.points = []
-        self.books.adapting = ""
+        self.books.trying = ""
         self.books.tell("ended", sentence)
         state.asked = state.proposal = None

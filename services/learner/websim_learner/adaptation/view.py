@@ -100,7 +100,7 @@ class AdaptationView:
             mode=state.mode,
             reached=state.triggers.reached,
             pending=[_of(waiting)] if waiting is not None else [],
-            adapting=self._books.adapting or _asking(state.asked_goal),
+            adapting=self._books.adapting,
             banner=self._questions.banner or _trouble(state),
             difficulty=state.difficulty,
             knobs=state.ranges,
@@ -147,10 +147,6 @@ def _replayed(log: LazyLog) -> ReplayView:
             for each in replayed
         ],
     )  # fmt: skip
-
-
-def _asking(goal: str | None) -> str:
-    return "" if goal is None else f'asking how "{goal}" is measured'
 
 
 def _trouble(state: AdaptState) -> str:

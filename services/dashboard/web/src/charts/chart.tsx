@@ -4,7 +4,7 @@ import { signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
-import { clock, dayAndClock, short, spansDays } from "../format";
+import { clock, dayAndClock, short, spansDays, ticks } from "../format";
 import { events, measuredByGoal, onTrial, series, seriesVersion, status } from "../live/store";
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
@@ -15,7 +15,9 @@ import { isEvaluation, type ChartSpec } from "./panels";
 
 /** Charts are redrawn at most so often while points stream in. */
 const REDRAW_MS = 400;
+/** Of the vertical axes that need no more: the plots of a column begin at one line. */
 const Y_AXIS_PX = 44;
+const Y_GAP_PX = 4;
 const cursors = uPlot.sync("charts");
 
 /** What is under the cursor. */
@@ -113,7 +115,7 @@ export function Chart({ spec }: { spec: ChartSpec }) {
         </span>
       </figcaption>
       <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
-      {empty.value && <p class="no-data">{onTrial.value ? "no points yet: candidates are on trial" : "no points yet"}</p>}
+      {empty.value && <p class="no-data">{onTrial.value ? "no points yet: candidates are on trial" : spec.ofEpisodes ? "no episode has ended yet" : "no points yet"}</p>}
     </figure>
   );
 }
@@ -210,9 +212,9 @@ function options(
         size: 22,
         gap: 3,
         space: (_plot, _axis, min, max) => (byTime && spansDays(min, max) ? 90 : 60),
-        values: (plot, ticks) => labels(ticks, { min: plot.scales["x"]!.min!, max: plot.scales["x"]!.max! }, byTime),
+        values: (plot, places) => (byTime ? labels(places, { min: plot.scales["x"]!.min!, max: plot.scales["x"]!.max! }, true) : ticks(places)),
       },
-      { ...axis, grid, size: Y_AXIS_PX, gap: 4, space: 26, values: (_, ticks) => ticks.map((at) => short(at)) },
+      { ...axis, grid, size: widthOf, gap: Y_GAP_PX, space: 20, values: (_, places) => ticks(places) },
     ],
     hooks: {
       draw: [(plot) => drawMarkers(plot, shown.current, styles)],
@@ -226,6 +228,16 @@ function options(
       ],
     },
   };
+}
+
+/** How wide a vertical axis is, so that none of its labels is cut. */
+function widthOf(plot: uPlot, labels: readonly string[] | null, index: number, cycle: number): number {
+  const axis = plot.axes[index] as uPlot.Axis & { _size: number; font: [string] };
+  // The width that it has makes the ticks, and they make the width: it is settled once.
+  if (cycle > 1) return axis._size;
+  plot.ctx.font = axis.font[0];
+  const widths = (labels ?? []).map((label) => plot.ctx.measureText(label).width / uPlot.pxRatio);
+  return Math.ceil(Math.max(Y_AXIS_PX, Y_GAP_PX + 1, ...widths.map((width) => width + Y_GAP_PX + 1)));
 }
 
 /** Whether a series has one point only. */

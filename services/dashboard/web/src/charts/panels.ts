@@ -15,6 +15,8 @@ export interface ChartSpec {
   lines: Line[];
   /** The first chart shows the spread of its returns. */
   spread?: boolean;
+  /** It has points once episodes have ended. */
+  ofEpisodes?: boolean;
   /** Shown beneath it. */
   foot?: "time split";
 }
@@ -41,15 +43,16 @@ export const CHARTS: readonly ChartSpec[] = [
       { metric: "eval:return_mean", label: "evaluation", colour: second },
     ],
     spread: true,
+    ofEpisodes: true,
   },
-  { id: "fitness", title: "Fitness", unit: "", lines: [
+  { id: "fitness", title: "Fitness", unit: "", ofEpisodes: true, lines: [
     { metric: "fitness_mean", label: "training", colour: first },
     { metric: "eval:fitness_mean", label: "evaluation", colour: second },
   ] },
   { id: "reward", title: "Reward learned from", unit: "per step", lines: [{ metric: "reward_mean", label: "mean", colour: first }] },
-  { id: "length", title: "Episode length", unit: "steps", lines: [{ metric: "length_mean", label: "mean", colour: first }] },
+  { id: "length", title: "Episode length", unit: "steps", ofEpisodes: true, lines: [{ metric: "length_mean", label: "mean", colour: first }] },
   { id: "speed", title: "Steps per second", unit: "env steps/s", lines: [{ metric: "steps_per_s", label: "training", colour: first }], foot: "time split" },
-  { id: "reward-return", title: "Return by the reward learned from", unit: "", lines: [
+  { id: "reward-return", title: "Return by the reward learned from", unit: "", ofEpisodes: true, lines: [
     { metric: "reward_return_mean", label: "training", colour: first },
     { metric: "eval:reward_return_mean", label: "evaluation", colour: second },
   ] },

@@ -328,8 +328,11 @@ function takeStatus(now: Status): void {
     run = now.run_key;
     if (!first) forgetRun();
   }
-  const back = now.learner_error === null && status.peek()?.learner_error !== null;
+  const before = status.peek();
+  const back = now.learner_error === null && before?.learner_error !== null;
   status.value = now;
+  // What the gate said is in the log, and no event tells of it.
+  if (now.state === "trial" && before !== null && before.state !== "trial") adaptationChanged();
   if (back && link.peek() === "live") void loadAdaptation();
 }
 

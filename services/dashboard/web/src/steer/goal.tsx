@@ -86,6 +86,7 @@ function Present() {
   const view = goal.value!;
   const { description, fitness_description, target, unit, program, kind } = view.goal as Record<string, string | number | null>;
   const missed = (view.goal["not_understood"] ?? []) as string[];
+  const adapting = status.value?.adapting ?? "";
   return (
     <dl class="story">
       <dt>Goal</dt>
@@ -101,10 +102,10 @@ function Present() {
           </dd>
         </>
       )}
-      {view.adapting !== "" && !over.value && (
+      {adapting !== "" && !over.value && (
         <>
           <dt>Now</dt>
-          <dd>{view.adapting}</dd>
+          <dd>{adapting}</dd>
         </>
       )}
       {view.banner !== "" && !over.value && (

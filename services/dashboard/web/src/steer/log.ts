@@ -49,11 +49,25 @@ export interface Adaptation {
   /** Of the reward it brought into force. */
   rewardId: string | null;
   note: string;
+  /** Who decided last; empty where the rows do not tell. */
+  by: By | "";
   /** How the goal at its time is measured: by the task's fitness, a program of its own, or not at all. */
   measure: Measure;
 }
 
 export type Measure = "task" | "program" | "none";
+
+/** Who decides what a row tells of, in words. */
+export const DECIDERS = {
+  person: { text: "by a person", title: "A person's command, or yes or no" },
+  trial: { text: "by its trial", title: "It surely gained fitness over the control" },
+  guard: { text: "by a guard", title: "Guards watch for lost fitness, and for signs that learning breaks" },
+  curriculum: { text: "by the curriculum", title: "What is mastered is made harder, what is too hard easier" },
+  author: { text: "by its author", title: "Whoever was asked for it has written it so" },
+  run: { text: "by the run itself", title: "What measured the goal could not be used any more" },
+} as const;
+
+export type By = keyof typeof DECIDERS;
 
 /** Something a person or a guard did beside the loop. */
 export interface Step {
@@ -63,6 +77,8 @@ export interface Step {
   title: string;
   detail: string;
   rewardId: string | null;
+  /** Who decided it; empty where the row does not tell. */
+  by: By | "";
 }
 
 export interface History {
@@ -133,25 +149,26 @@ function standing(rows: readonly LogRow[]): LogRow[] {
 function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
   const { n, env_steps: envSteps, values } = row;
   const rewardId = text(values["reward_id"]);
+  const by = deciderOf(row);
   if (row.kind === "goal") {
     const { description, fitness_description: detail = "" } = valuesOf<GoalRow>(row);
-    return { n, envSteps, what: "goal", title: description || "The task as it is", detail, rewardId: null };
+    return { n, envSteps, what: "goal", title: description || "The task as it is", detail, rewardId: null, by };
   }
   const why = text(values["why"]) ?? "";
   if (row.kind === "rolled_back" || row.kind === "failed") {
     const title = `${text(values["undone"]) ?? ""} ${row.kind === "failed" ? "failed" : "is taken back"}`;
-    return { n, envSteps, what: "rolled back", title, detail: why, rewardId };
+    return { n, envSteps, what: "rolled back", title, detail: why, rewardId, by };
   }
   if (row.kind === "restored") {
     const title = `The policy of ${short(numberOf(values["peak_env_steps"]))} steps is put back`;
-    return { n, envSteps, what: "put back", title, detail: why, rewardId: null };
+    return { n, envSteps, what: "put back", title, detail: why, rewardId: null, by };
   }
   if (row.kind === "knobs" || row.kind === "tasks") {
-    return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null };
+    return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null, by };
   }
   const ofTheLoop = adaptation !== undefined && (adaptation.promoted || adaptation.outcome === "waiting");
   if (row.kind === "adopted" && (!ofTheLoop || adaptation.outcome === "adopted")) {
-    return { n, envSteps, what: "adopted", title: `${rewardId ?? ""} is adopted`, detail: why, rewardId };
+    return { n, envSteps, what: "adopted", title: `${rewardId ?? ""} is adopted`, detail: why, rewardId, by };
   }
   return null;
 }
@@ -175,6 +192,7 @@ function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
     if (adaptation.outcome === "adopted" && adaptation.rewardId === undone) {
       adaptation.outcome = "rolled back";
       adaptation.note = text(row.values["why"]) ?? "";
+      adaptation.by = deciderOf(row);
     }
   }
 }
@@ -200,6 +218,7 @@ function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure): Adap
     outcome: "running",
     rewardId: null,
     note: "",
+    by: "",
     measure,
   };
 }
@@ -275,6 +294,7 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
     case "rejected":
       adaptation.outcome = "answered";
       adaptation.note = text(values["why"]) ?? "";
+      adaptation.by = deciderOf(row);
       break;
     case "kept":
       adaptation.outcome = "kept";
@@ -284,8 +304,14 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
       adaptation.outcome = "adopted";
       adaptation.rewardId = text(values["reward_id"]);
       adaptation.note = text(values["why"]) ?? "";
+      adaptation.by = deciderOf(row);
       break;
   }
+}
+
+function deciderOf(row: LogRow): By | "" {
+  const by = text(row.values["by"]) ?? "";
+  return by in DECIDERS ? (by as By) : "";
 }
 
 function text(value: unknown): string | null {

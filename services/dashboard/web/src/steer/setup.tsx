@@ -201,7 +201,7 @@ function Knobs() {
           {knobs.map((knob) => (
             <tr key={knob.name}>
               <th scope="row" title={knob.description}>
-                {knob.name} <span class="muted">{knob.unit}</span>
+                {knob.name} <span class="muted">{knob.unit === "x" ? "× nominal" : knob.unit}</span>
               </th>
               {([0, 1] as const).map((end) => (
                 <td key={end}>

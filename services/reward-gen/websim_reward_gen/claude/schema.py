@@ -1,13 +1,28 @@
 """The form of Claude's answer: what the API is told, and what is checked again here."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from websim_reward_gen.answers import Accumulate
 from websim_reward_gen.bodies import MAX_CANDIDATES, Action, Finite
 
+_FENCED = re.compile(r"\s*```(?:python|py)?[ \t]*\n(?P<code>(?:(?!```).)*)```\s*", re.DOTALL)
+_IMPORT = re.compile(r"^import numpy as np[ \t]*(?:\n|\Z)", re.MULTILINE)
+
+
+def bare(text: str) -> str:
+    """Return a program without what a model likes to write around one.
+
+    That is one fence around the whole, and one line that imports numpy. What is left is the gate's.
+    """
+    fenced = _FENCED.fullmatch(text)
+    return _IMPORT.sub("", fenced["code"] if fenced else text, count=1)
+
+
 Text = Annotated[str, StringConstraints(max_length=4000)]
+ProgramText = Annotated[str, StringConstraints(max_length=32_000), AfterValidator(bare)]
 
 
 class _Part(BaseModel):
@@ -27,7 +42,7 @@ class CandidatePart(_Part):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     hypothesis: Text
     expected_failure: Text
-    program: Annotated[str, StringConstraints(max_length=32_000)]
+    program: ProgramText
     weights: tuple[WeightPart, ...] = Field(max_length=64)
 
 
@@ -56,7 +71,7 @@ class GoalPart(_Part):
     """The answer to a goal."""
 
     kind: Literal["task", "program", "none"]
-    program: Annotated[str, StringConstraints(max_length=32_000)]
+    program: ProgramText
     accumulate: Accumulate
     per_horizon: bool
     unit: Annotated[str, StringConstraints(max_length=64)]

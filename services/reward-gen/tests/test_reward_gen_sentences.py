@@ -48,6 +48,8 @@ CASES = [
     ("Reacher-v5", "get within 1 cm of the target", ["reach + <=0.01"], []),
     ("Pusher-v5", "push the cylinder 10 cm to the goal", ["push +", "reach +"], ["10 cm"]),
     ("Hopper-v5", "jump over the box", ["jump +"], ["over", "box"]),
+    ("Walker2d-v5", "lean forward 10-20 degrees", ["tilt + >=0.174533", "tilt + <=0.349066"], []),
+    ("Walker2d-v5", "do not let the torso go below 1 m", ["height + >=1"], []),
     # not, said in other ways
     ("Hopper-v5", "keep it from falling", ["balance +"], []),
     ("InvertedPendulum-v5", "stop the pole from falling", ["balance +"], []),
@@ -67,6 +69,10 @@ CASES = [
     ("HalfCheetah-v5", "don't worry about falling", [], ["not worry about falling"]),
     ("HalfCheetah-v5", "don't walk, run", ["move +"], ["not walk"]),
     ("HalfCheetah-v5", "without any motion", ["still +"], []),
+    ("HalfCheetah-v5", "move forward w/o falling", ["move +", "balance +"], []),
+    ("HalfCheetah-v5", "low torque, high speed", ["effort +", "move +"], []),
+    ("HalfCheetah-v5", "run with torque minimal", ["move +"], ["torque", "minimal"]),
+    ("HalfCheetah-v5", "run, torque minimal", ["move +", "effort +"], []),
     # one after the other, or under a condition: no reward says it
     ("Humanoid-v5", "first stand up, then walk", ["stand +", "move +"], ["first", "then"]),
     ("HalfCheetah-v5", "stand still before running", ["still +"], ["before running"]),

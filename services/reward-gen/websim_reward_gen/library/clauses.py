@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from websim_reward_gen.library.targets import (
     is_most,
-    is_of_a_way,
     limits_of,
     settled,
     take_numbers,
@@ -29,6 +28,9 @@ _UNPACED: frozenset[Kind] = frozenset(
     {"jump", "height", "stand", "still", "balance", "reach", "push"}
 )
 """What "quickly" or "slowly" says of these, no measure tells."""
+
+_PACED_ALONE: frozenset[Kind] = (_UNPACED - {"balance"}) | {"spin", "flip"}
+"""A mere pace after one of these is no motion of its own."""
 
 _FAR = 2.0
 """The value of "as far as possible", which is a way and no pace."""
@@ -81,6 +83,11 @@ def _without_unseen(parts: list[Part]) -> list[Part]:
     tilts = [part for part in parts if part.tag == "tilt" and part.value == SOME_LEAN]
     sides = [part for part in parts if part.tag == "side"]
     leans = tilts and sides and not any(part.tag in ("move", "direction") for part in parts)
+    if any(part.tag == "body" for part in parts) and any(
+        part.tag in ("most", "least") for part in parts
+    ):
+        # "don't let the torso go below 1 m" halts nothing.
+        parts = [part for part in parts if not (part.tag == "move" and part.negated)]
     unseen = [each for each in parts if pushes and each.tag == "push"]
     unseen += [*tilts, *sides] if leans else []
     return [replace(each, tag="unknown") if each in unseen else each for each in parts]
@@ -225,7 +232,8 @@ def _motion_wishes(
         if earlier and paces:
             before[:] = [_paced(each, paces) if each is earlier[0] else each for each in before]
             return [], []
-        if paces and before and not plain:
+        # "spin, fast" is no run, but "smoothly, fast" is.
+        if paces and not plain and any(wish.kind in _PACED_ALONE for wish in before):
             return [], _turn_at(paces, before)
         if not paces and (not speeds or earlier):
             return [], []

@@ -23,6 +23,9 @@ _WHOSE = frozenset(_WHOSE_WORDS.split())
 _OF_A_LIMB = frozenset({"move", "height", "spin", "still", "tilt", "hop"})
 """What is done to a limb rather than to the robot: "raise its arm", "the arms still"."""
 
+_AMOUNTS = {"low": 1.0, "little": 1.0, "small": 1.0, "high": -1.0, "large": -1.0, "much": -1.0}
+"""Before a word for effort: whether there is to be little or much of it."""
+
 _LESS = frozenset({"less", "fewer"})
 
 _NOT_LESSENED = frozenset({"negation", "clause", "most", "least", "stop"})
@@ -81,6 +84,8 @@ class PartsReader:
             tag = "style" if found[0].tag == "style" else "unknown"
             self._add(Part(tag, " ".join(words), self._negated), len(self._clause))
             return len(words)
+        if effort := self._effort_at(index):
+            return effort
         limb = self._limb_at(index)
         if limb > (found[1] if found else 0):
             return self._read_limb(index, limb)
@@ -110,8 +115,8 @@ class PartsReader:
         following = self._words[index + length :]
         if meaning.tag == "negation":
             self._negated, self._negation, self._negation_at = True, words[0], index
-        elif meaning.tag == "height" and length == 1 and words[0] in ("low", "high"):
-            return self._read_amount(index, meaning, following)
+        elif meaning.tag == "height" and words in (["low"], ["high"]):
+            return self._read_height(index, meaning, following)
         elif words == ["back"] and index and self._words[index - 1] in _WHOSE:
             # "on the floor with its back" goes nowhere
             if "back" not in self._known or self._words[index - 1] != "a":
@@ -121,16 +126,25 @@ class PartsReader:
             self._add(Part(meaning.tag, text, self._negated, meaning.value), index + length)
         return length
 
-    def _read_amount(self, index: int, meaning: Meaning, following: list[str]) -> int:
-        """Tell "low torque" and "high friction" from a torso that is low or high."""
+    def _effort_at(self, index: int) -> int:
+        """Read an amount of effort, as "low torque"; return how many words it takes, or 0."""
+        sign = _AMOUNTS.get(self._words[index])
+        found = find_phrase(self._words[index + 1 :]) if sign else None
+        if sign is None or found is None or found[0].tag != "exertion":
+            return 0
+        end = index + 1 + found[1]
+        self._add(Part("effort", " ".join(self._words[index:end]), self._negated, sign), end)
+        return end - index
+
+    def _read_height(self, index: int, meaning: Meaning, following: list[str]) -> int:
+        """Tell "high friction" from a torso that is low or high."""
         word = self._words[index]
-        found = find_phrase(following)
-        if found and found[0].tag == "exertion":
-            length = 1 + found[1]
-            text = " ".join(self._words[index : index + length])
-            self._add(Part("effort", text, self._negated, -meaning.value), index + length)
-            return length
-        if following and not found and following[0].isalpha() and not self._says_nothing(following):
+        if (
+            following
+            and not find_phrase(following)
+            and following[0].isalpha()
+            and not self._says_nothing(following)
+        ):
             self._add(Part("unknown", f"{word} {following[0]}", self._negated), index + 2)
             return 2
         self._add(Part("height", word, self._negated, meaning.value), index + 1)
@@ -212,8 +226,9 @@ class PartsReader:
         denied = [part for part in self._parts if part.negated]
         said = [part for part in self._parts if not part.negated]
         is_said = self._negation_at > 0 and self._words[self._negation_at - 1] in _IS
-        if is_said and said and not denied:
-            # "falling is forbidden", "falls should not happen"
+        of_effort = all(part.tag == "exertion" for part in said)
+        if (is_said or of_effort) and said and not denied:
+            # "falling is forbidden", "falls should not happen", "torque minimal"
             self._parts = [replace(part, negated=True) for part in said]
         elif is_said and said and all(part.tag == "unknown" for part in denied):
             # "falling is not wanted": nobody can tell which way it is meant

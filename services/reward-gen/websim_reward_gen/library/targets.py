@@ -131,7 +131,7 @@ def is_about(wish: Wish, number: Part) -> bool:
 def takes(wish: Wish, number: Part, limit: Part | None) -> bool:
     """Tell whether a number of the right quantity can be the wish's target."""
     most = limit is not None and is_most(limit)
-    if limit is None and number.negated != wish.avoid:
+    if wish.bound or (limit is None and number.negated != wish.avoid):
         return False
     if wish.kind == "jump" and (number.value <= 0.0 or (wish.avoid and limit is None)):
         # "never jump 0.5 m high" says neither how high at most nor how high at least.

@@ -76,6 +76,8 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     ("[\u201c\u201d]", '"'),
     ("[\u2212\u2013]", "-"),
     ("\u00b0", " deg"),
+    (r"\bw/o\b", "without"),
+    (r"\bw/ ", "with "),
     (r"\bcan't\b|\bcannot\b", "can not"),
     (r"\bwon't\b", "will not"),
     (r"\b(\w+)n't\b", r"\1 not"),

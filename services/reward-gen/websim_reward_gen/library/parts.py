@@ -1,6 +1,7 @@
 """From the words of a clause to its parts: phrases, numbers, and what nothing stands for."""
 
 from dataclasses import replace
+from typing import Literal
 
 from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
 from websim_reward_gen.library.wishes import Part
@@ -73,7 +74,9 @@ class PartsReader:
         token, words = self._clause[index], self._words[index:]
         found = None if token.number is not None else find_phrase(words)
         if token.number is not None:
-            tag = "number" if self._is_a_target(index) else "unknown"
+            tag: Literal["number", "style", "unknown"] = (
+                "number" if self._is_a_target(index) else "unknown"
+            )
             self._add(Part(tag, token.text, self._negated, token.number, token.quantity), index + 1)
             return 1
         if found and found[0].tag == "sequence":

@@ -136,6 +136,21 @@ PAID = [
     ("Pusher-v5", "don't push the object", {"object_distance": 0.5}, {"object_distance": 0.1}),
     ("HumanoidStandup-v5", "do not stand up", {"torso_height": 0.1}, {"torso_height": 1.0}),
     ("Pusher-v5", "push the cylinder to the goal", {"goal_distance": 0.1}, {"goal_distance": 0.5}),
+    ("HalfCheetah-v5", "run between 1 and 2 m/s", {"x_velocity": 2.0}, {"x_velocity": 0.5}),
+    ("HalfCheetah-v5", "run between 1 and 2 m/s", {"x_velocity": 2.0}, {"x_velocity": 4.0}),
+    ("Hopper-v5", "keep it from falling", {"healthy": 1.0}, {"healthy": 0.0}),
+    ("Ant-v5", "spin slowly", {"torso_rotation": (0, 0, 0.5)}, {"torso_rotation": (0, 0, 3)}),
+    ("Reacher-v5", "stay 5 cm from the target", {"distance": 0.05}, {"distance": 0.0}),
+    ("Reacher-v5", "stay 5 cm from the target", {"distance": 0.05}, {"distance": 0.2}),
+    ("Reacher-v5", "keep at least 10 cm from the target", {"distance": 0.1}, {"distance": 0.05}),
+    ("Reacher-v5", "get within 1 cm of the target", {"distance": 0.01}, {"distance": 0.05}),
+    ("InvertedPendulum-v5", "keep the pole within 5 degrees", {"angle": 0.05}, {"angle": 0.15}),
+    (
+        "Walker2d-v5",
+        "keep its torso between 0.8 m and 1.2 m",
+        {"torso_height": 1.2},
+        {"torso_height": 1.4},
+    ),
 ]
 
 STEP = {"joint_velocities": (3, 0, 0, -3, 0, 0)}
@@ -585,6 +600,15 @@ def test_a_reward_that_is_gamed_is_replaced_even_when_the_target_is_reached():
 
     assert proposal.action == "new_reward"
     assert "gamed" in proposal.diagnosis
+
+
+@pytest.mark.parametrize("words", ["...", "please", "make it better", "be good at this"])
+def test_where_nothing_is_asked_for_nothing_is_claimed(words):
+    proposal = propose(description=words)
+    measure, seen = measure_goal(GoalRequest(task=make_task(), description=words))
+
+    assert (proposal.action, proposal.drafts, proposal.understood) == ("none", (), ())
+    assert (measure, seen.wishes) == (None, ())
 
 
 def test_what_nobody_understands_gives_no_candidates_and_says_so():

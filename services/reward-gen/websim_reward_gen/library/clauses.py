@@ -3,14 +3,10 @@
 from dataclasses import replace
 
 from websim_reward_gen.library.targets import (
-    MAX_NUMBER,
-    is_about,
     is_most,
-    is_of_a_way,
     limits_of,
     settled,
-    takes,
-    with_target,
+    take_numbers,
 )
 from websim_reward_gen.library.wishes import (
     GAITS,
@@ -22,10 +18,22 @@ from websim_reward_gen.library.wishes import (
     Part,
     Wish,
 )
+from websim_reward_gen.library.words import stems
 
 _ABSORBS_MOTION: frozenset[Kind] = frozenset({"still", "spin", "flip", "reach", "push", "center"})
 """In a clause with one of these, "move" or "go" without a direction means nothing of its own, but
 in circles or near a place."""
+
+_UNPACED: frozenset[Kind] = frozenset(
+    {"jump", "height", "stand", "still", "balance", "reach", "push"}
+)
+"""What "quickly" or "slowly" says of these, no measure tells."""
+
+_PACED_ALONE: frozenset[Kind] = (_UNPACED - {"balance"}) | {"spin", "flip"}
+"""A mere pace after one of these is no motion of its own."""
+
+_FAR = 2.0
+"""The value of "as far as possible", which is a way and no pace."""
 
 _STAYS = frozenset({"near", "close", "in", "at", "around", "of", "from"})
 """Words before a place where something is done, rather than gone to."""
@@ -39,7 +47,7 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         before: wishes of earlier clauses; "at 2 m/s" after a comma changes the motion among them,
             in place.
     """
-    parts = [settled(part, parts) for part in parts]
+    parts = [settled(part, parts) for part in _without_unseen(parts)]
     limits = limits_of(parts)
     wishes = _plain_wishes(parts)
     amidst = [wish for wish in wishes if _is_amidst(wish, parts, limits)]
@@ -49,27 +57,40 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         for at, part in enumerate(parts)
         if part.quantity == "speed" and (at in limits or not part.negated)
     ]
-    wishes += _motion_wishes(parts, wishes, before, speeds, amidst)
-    far = is_of_a_way(parts)
-    unused = []
-    for at, number in enumerate(parts):
-        if number.tag != "number":
-            continue
-        owners = [each for each in wishes if is_about(each, number)] or [
-            each for each in before if is_about(each, number)
-        ]
-        limit = limits.get(at)
-        if far:
-            owners = [each for each in owners if each.kind != "jump"]
-        wish = next((each for each in owners if takes(each, number, limit)), None)
-        if wish is None or abs(number.value) > MAX_NUMBER:
-            unused.append(number)
-            continue
-        changed = with_target(wish, number, limit)
-        for owner in (wishes, before):
-            owner[:] = [changed if each is wish else each for each in owner]
+    motions, unused = _motion_wishes(parts, wishes, before, speeds, amidst)
+    wishes += motions
+    unused += take_numbers(parts, limits, wishes, before)
+    # "above" without a number, "at a constant speed" without one
+    unused += [
+        part
+        for part in parts
+        if (part.tag in ("most", "least") and not any(part is each for each in limits.values()))
+        or (part.tag == "even" and not speeds)
+    ]
     left = [_said(part) for part in parts if part.tag in ("unknown", "style") or part in unused]
     return wishes, left
+
+
+def _without_unseen(parts: list[Part]) -> list[Part]:
+    """Return the parts with what no field tells as unknown.
+
+    That is a lean to the side, and a push that is not to the goal: "push it left".
+    """
+    elsewhere = any(part.tag in ("side", "direction") for part in parts) or any(
+        part.text in ("away", "off") for part in parts
+    )
+    pushes = not any(_is_of_a_goal(part) for part in parts) and elsewhere
+    tilts = [part for part in parts if part.tag == "tilt" and part.value == SOME_LEAN]
+    sides = [part for part in parts if part.tag == "side"]
+    leans = tilts and sides and not any(part.tag in ("move", "direction") for part in parts)
+    if any(part.tag == "body" for part in parts) and any(
+        part.tag in ("most", "least") for part in parts
+    ):
+        # "don't let the torso go below 1 m" halts nothing.
+        parts = [part for part in parts if not (part.tag == "move" and part.negated)]
+    unseen = [each for each in parts if pushes and each.tag == "push"]
+    unseen += [*tilts, *sides] if leans else []
+    return [replace(each, tag="unknown") if each in unseen else each for each in parts]
 
 
 def _said(part: Part) -> str:
@@ -88,7 +109,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
             continue
         if part.tag == "hop" and hops_on:
             continue
-        if kind == "reach" and _is_told(part, parts):
+        if kind == "reach" and (_is_told(part, parts) or _gets_to(part, parts)):
             continue
         if kind == "stand" and tags & {"still", "tilt"}:
             continue
@@ -115,13 +136,25 @@ def _is_told(reach: Part, parts: list[Part]) -> bool:
     return reach.value > 0 and any(part.tag == "reach" and part.value < 0 for part in parts)
 
 
+def _gets_to(reach: Part, parts: list[Part]) -> bool:
+    """Tell "reach 2 m/s", "reach a height of 1 m" and "reach top speed" from reaching a target."""
+    if "reach" not in stems(reach.text) or sum(part.tag == "reach" for part in parts) > 1:
+        return False
+    return any(
+        part.quantity in ("speed", "rate", "angle")
+        or part.tag == "height"
+        or (part.tag == "fast" and "speed" in part.text)
+        for part in parts
+    )
+
+
 def _is_of_a_goal(part: Part) -> bool:
     return part.tag == "reach" and bool({"goal", "target"} & set(part.text.split()))
 
 
 def _of_a_jump(height: Part, parts: list[Part]) -> bool:
     """Tell "jump high", which is a jump, from "jump less high"."""
-    return any(part.tag == "jump" and part.negated == height.negated for part in parts)
+    return any(part.tag in ("jump", "hop") and part.negated == height.negated for part in parts)
 
 
 def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
@@ -170,14 +203,18 @@ def _motion_wishes(
     before: list[Wish],
     speeds: list[Part],
     amidst: list[Wish],
-) -> list[Wish]:
-    """Return the wishes to go somewhere; a mere pace changes an earlier one, in place."""
+) -> tuple[list[Wish], list[Part]]:
+    """Return the wishes to go somewhere, and the paces that are of nothing.
+
+    A mere pace changes an earlier wish, or that of a turn, in place.
+    """
     kinds = {wish.kind for wish in plain}
     directions = [] if "flip" in kinds else [p for p in parts if p.tag == "direction"]
     sides = [] if "spin" in kinds else [p for p in parts if p.tag == "side"]
-    moves = [part for part in parts if part.tag == "move"]
+    moves = [part for part in parts if part.tag in ("move", "roam")]
     gaits = [part for part in parts if part.tag in GAITS and not part.negated]
     paces = [part for part in parts if part.tag in ("fast", "slow")]
+    roams = any(part.tag == "roam" for part in parts)
     halts = all(part.negated for part in moves) and not gaits
     # "run with less spinning" still asks for a run, "never go above 1 m height" for no standstill.
     if any(
@@ -185,18 +222,25 @@ def _motion_wishes(
         or (wish.kind == "height" and moves and halts)
         for wish in plain
     ):
-        moves, gaits, paces = [], [], paces if directions or sides else []
+        moves, gaits = [], []
+        if not (directions or sides):
+            return _speed_wishes(speeds), _turn_at(paces, plain)
     earlier = [wish for wish in before if wish.kind in MOTIONS]
     if not (moves or directions or sides or gaits):
+        if paces and kinds & _UNPACED and not any(pace.value == _FAR for pace in paces):
+            return _speed_wishes(speeds), paces
         if earlier and paces:
             before[:] = [_paced(each, paces) if each is earlier[0] else each for each in before]
-            return []
+            return [], []
+        # "spin, fast" is no run, but "smoothly, fast" is.
+        if paces and not plain and any(wish.kind in _PACED_ALONE for wish in before):
+            return [], _turn_at(paces, before)
         if not paces and (not speeds or earlier):
-            return []
+            return [], []
     if "move" in kinds and not (directions or sides):
-        return []
+        return [], []
     if halts and not (directions or sides or paces or speeds):
-        return [Wish("still", _said(moves[0]))]
+        return [Wish("still", _said(moves[0]))], []
 
     def said(*where: Part) -> str:
         return " ".join(_said(part) for part in parts if part in [*moves, *where, *paces])
@@ -204,14 +248,26 @@ def _motion_wishes(
     wishes = [Wish("move", said(part), part.value, avoid=part.negated) for part in directions[:2]]
     wishes += [Wish("sideways", said(part), part.value, avoid=part.negated) for part in sides[:2]]
     if not wishes:
-        # In circles or near a place one goes on whichever way.
+        # In circles, near a place or wandering one goes on whichever way.
         wishes = [
             Wish(
-                "roam" if amidst and (moves or gaits) else "move",
+                "roam" if roams or (amidst and (moves or gaits)) else "move",
                 said() or ("forward" if gaits else "speed"),
             )
         ]
-    return [wish if wish.avoid else _paced(wish, paces) for wish in wishes]
+    return [wish if wish.avoid else _paced(wish, paces) for wish in wishes], []
+
+
+def _speed_wishes(speeds: list[Part]) -> list[Wish]:
+    """Return what a speed alone wishes for."""
+    return [Wish("move", "speed")] if speeds else []
+
+
+def _turn_at(paces: list[Part], wishes: list[Wish]) -> list[Part]:
+    """Give the turns among some wishes a pace, in place, and return the paces if there are none."""
+    turns = [each for each in wishes if each.kind in ("spin", "flip") and not each.avoid]
+    wishes[:] = [_paced(each, paces) if each in turns else each for each in wishes]
+    return [] if turns else paces
 
 
 def _paced(wish: Wish, paces: list[Part]) -> Wish:

@@ -5,12 +5,13 @@ from math import cos, pi
 from websim_reward_gen.library.columns import (
     Missing,
     ground_speed,
+    motion,
     need,
     signed,
     start_distance,
 )
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.library.wishes import MOTIONS, Wish
 
 STILL_SPEED = 0.5
 """Speed at which closeness to standing still is nothing, in m/s."""
@@ -31,10 +32,14 @@ def posture(wish: Wish, robot: Robot) -> str:
     return f"np.cos({pitch} - ({wish.sign * angle:.6g})) > 0.7"
 
 
-def condition_of(wish: Wish, robot: Robot) -> str | None:
-    """Return what holds while a posture, a place or a limit is kept; None for another wish."""
+def condition_of(wish: Wish, robot: Robot, *, beside: Wish | None) -> str | None:
+    """Return what holds while a posture, a place or a limit is kept; None for another wish.
+
+    A limit of a speed is a condition beside the wish for that speed alone.
+    """
     try:
-        return _condition(wish, robot)
+        of_speed = _speed_limit(wish, robot) if beside and beside.kind == wish.kind else None
+        return of_speed or _condition(wish, robot)
     except Missing:
         return None
 
@@ -49,6 +54,15 @@ def turning(wish: Wish, robot: Robot) -> str | None:
         return within(rate, wish)
     turns = f"{rate} > 0.0"
     return f"({turns}) & ({within(rate, wish)})" if wish.bound else turns
+
+
+def _speed_limit(wish: Wish, robot: Robot) -> str | None:
+    if wish.bound != "most" or wish.avoid:
+        return None
+    if wish.kind in MOTIONS:
+        return within(motion(wish, robot)[0], wish)
+    speed = {"spin": robot.yaw_speed, "flip": robot.pitch_speed}.get(wish.kind)
+    return within(signed(speed, wish.sign), wish) if speed else None
 
 
 def _condition(wish: Wish, robot: Robot) -> str | None:
@@ -70,7 +84,9 @@ def _condition(wish: Wish, robot: Robot) -> str | None:
         case "center" if wish.bound:
             return within(start_distance(robot), wish)
         case "center" if wish.sign > 0 and wish.target is None:
-            return near_start(start_distance(robot))
+            return near_start(robot)
+        case "reach" | "push" if wish.target is not None and wish.bound:
+            return within(target_distance(wish, robot), wish)
         case "jump" if wish.avoid:
             return within(need(robot.start_rise, "height above the start"), wish)
         case "spin" | "flip" if wish.avoid:
@@ -85,9 +101,21 @@ def balance(wish: Wish, robot: Robot) -> str:
     return f"({alive}) > 0.5" if wish.sign > 0 else f"({alive}) <= 0.5"
 
 
-def near_start(distance: str) -> str:
+def near_start(robot: Robot) -> str:
     """Return what holds near the start."""
-    return f"{distance} < 1"
+    return f"{start_distance(robot)} < {near_m(robot):.6g}"
+
+
+def near_m(robot: Robot) -> float:
+    """Return how far near is, in m: the rails of carts are a metre or two long."""
+    return 0.25 if robot.cart else 1.0
+
+
+def target_distance(wish: Wish, robot: Robot) -> str:
+    """Return the distance that a wish to reach or to push is about, in m."""
+    if wish.kind == "push":
+        return need(robot.push_distance, "a distance from object to goal")
+    return need(robot.reach_distance, "a distance to a target")
 
 
 def any_speed(robot: Robot) -> str:

@@ -45,7 +45,8 @@ def measure_of(wishes: Sequence[Wish], robot: Robot) -> Measure | None:
     counts, or are named as left out.
     """
     for kinds in _RANKS:
-        for wish in wishes:
+        # Of two limits the upper one is a condition: standing still keeps it.
+        for wish in sorted(wishes, key=lambda each: each.bound == "most"):
             if wish.kind in kinds and (measure := measure_wish(wish, robot)):
                 return _combined(measure, _roles(wish, measure, wishes, robot))
     roles = _roles(None, None, wishes, robot)
@@ -89,7 +90,7 @@ def _is_plain_forward(wish: Wish) -> bool:
 
 def _wanted(wishes: Sequence[Wish], kind: str) -> Wish | None:
     wanted = (wish for wish in wishes if wish.kind == kind and wish.sign > 0 and not wish.avoid)
-    return next(wanted, None)
+    return next((wish for wish in wanted if wish.target is None), None)
 
 
 def _says_more(roles: _Roles, robot: Robot) -> bool:
@@ -109,7 +110,7 @@ def _roles(
         own = measure_wish(wish, robot)
         if measure and not measure.gains:
             roles.left_out.append(wish.text)
-        elif condition := condition_of(wish, robot):
+        elif condition := condition_of(wish, robot, beside=main):
             roles.conditions.append((condition, wish))
         elif own and measure and own.adds_to(measure):
             roles.added.append(own)

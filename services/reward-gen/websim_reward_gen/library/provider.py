@@ -13,11 +13,13 @@ from websim_reward_gen.library.quantities import Measure
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
 from websim_reward_gen.library.terms import terms_of
+from websim_reward_gen.library.vocabulary import STOP_WORDS
 from websim_reward_gen.library.wishes import Wish
+from websim_reward_gen.library.words import tokenise
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-4"
+MODEL = "library-5"
 """Changes with what the library answers."""
 
 _DEFAULTS = (
@@ -115,7 +117,9 @@ def _understand(task: TaskBody, description: str) -> Understanding:
     understanding = understand(
         description, familiar=task.description, goal_of_object=robot.push_distance is not None
     )
-    if understanding.wishes or understanding.not_understood:
+    own = {token.text for token in tokenise(task.description)} - STOP_WORDS
+    spoken_of = any(token.text in own and token.text.isalpha() for token in tokenise(description))
+    if understanding.wishes or understanding.not_understood or not spoken_of:
         return understanding
     # Nothing but the task's own words: what the task is for.
     for wish in _DEFAULTS:

@@ -8,8 +8,10 @@ from websim_reward_gen.library.conditions import (
     STILL_SPEED,
     any_speed,
     balance,
+    near_m,
     near_start,
     posture,
+    target_distance,
     within,
 )
 from websim_reward_gen.library.gaits import gait_of
@@ -88,14 +90,10 @@ def _measure(wish: Wish, robot: Robot) -> Measure | None:
         case "spin" | "flip":
             turns = robot.yaw_speed if wish.kind == "spin" else robot.pitch_speed
             return _turning(wish, need(turns, "turning"))
-        case "reach":
-            distance = need(robot.reach_distance, "a distance to a target")
-            return _distance(signed(distance, -wish.sign), wish.sign)
-        case "push":
-            distance = need(robot.push_distance, "a distance to a goal")
-            return _distance(signed(distance, -wish.sign), wish.sign)
+        case "reach" | "push":
+            return _target(wish, robot)
         case "height" | "stand":
-            return _height(wish, need(robot.height, "height"))
+            return _height(wish, robot)
         case "tilt":
             return share(posture(wish, robot), "share of a full episode spent in the posture")
         case "still":
@@ -108,7 +106,7 @@ def _measure(wish: Wish, robot: Robot) -> Measure | None:
             shown = f"{gait.expression} > {gait.least:.6g}"
             return share(shown, f"share of a full episode with this: {gait.purpose}")
         case "center":
-            return _center(wish, start_distance(robot))
+            return _center(wish, robot)
         case _:
             return None
 
@@ -151,39 +149,60 @@ def _rate(wish: Wish, rate: str, unit: str, what: str, near: str) -> Measure:
     return Measure(closeness, "sum", "", text)
 
 
-def _distance(expression: str, sign: float) -> Measure:
-    which = "minus the distance" if sign > 0 else "the distance"
-    return Measure(expression, "last", "m", f"{which} to the goal at the end", gains=sign < 0)
+def _target(wish: Wish, robot: Robot) -> Measure:
+    distance = target_distance(wish, robot)
+    what = "the object" if robot.push_distance else "the target"
+    place = "its goal" if wish.kind == "push" else what
+    if wish.target is not None:
+        return _at_distance(wish, distance, place)
+    between = "from the object to its goal" if wish.kind == "push" else f"to {what}"
+    which = "minus the distance" if wish.sign > 0 else "the distance"
+    text = f"{which} {between} at the end"
+    return Measure(signed(distance, -wish.sign), "last", "m", text, gains=wish.sign < 0)
 
 
-def _height(wish: Wish, height: str) -> Measure:
+def _at_distance(wish: Wish, distance: str, place: str) -> Measure:
+    """Return how well a distance from a place is kept."""
+    target = f"{wish.target or 0.0:.6g}"
     if wish.bound:
-        text = f"share of a full episode with the torso at {wish.target:.6g} m at {wish.bound}"
+        where = f"{target} m from {place} at {wish.bound}"
+        return share(within(distance, wish), f"share of a full episode spent {where}")
+    near = (
+        f"np.maximum(1.0 - np.abs({distance} - {target}) / {max(wish.target or 0.0, 0.1):.6g}, 0.0)"
+    )
+    text = f"closeness to {target} m from {place} (1 there), mean of a full episode"
+    return Measure(near, "sum", "", text)
+
+
+def _height(wish: Wish, robot: Robot) -> Measure:
+    height = need(robot.height, "height")
+    what = "tip" if "tip" in height else "torso"
+    if wish.bound:
+        text = f"share of a full episode with the {what} at {wish.target:.6g} m at {wish.bound}"
         return share(within(height, wish), text)
     if wish.target is not None:
         target = f"{wish.target:.6g}"
         near = f"np.maximum(1.0 - np.abs({height} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
-        text = f"closeness to a height of {target} m (1 at it), mean of a full episode"
+        text = (
+            f"closeness of the {what} to a height of {target} m (1 at it), mean of a full episode"
+        )
         return Measure(near, "sum", "", text)
     if wish.sign < 0:
         # Falling must not pay: what is counted is height left below 2 m while the episode lasts.
         low = f"np.maximum(2.0 - {height}, 0.0)"
-        return Measure(low, "sum", "m", "how far the torso stays below 2 m, mean of a full episode")
-    return Measure(height, "sum", "m", "mean torso height over a full episode")
+        text = f"how far the {what} stays below 2 m, mean of a full episode"
+        return Measure(low, "sum", "m", text)
+    return Measure(height, "sum", "m", f"mean {what} height over a full episode")
 
 
-def _center(wish: Wish, distance: str) -> Measure:
-    if wish.bound:
-        where = f"{wish.target:.6g} m from the start at {wish.bound}"
-        return share(within(distance, wish), f"share of a full episode spent {where}")
+def _center(wish: Wish, robot: Robot) -> Measure:
+    distance = start_distance(robot)
     if wish.target is not None:
-        target = f"{wish.target:.6g}"
-        near = f"np.maximum(1.0 - np.abs({distance} - {target}) / {max(wish.target, 0.1):.6g}, 0.0)"
-        text = f"closeness to {target} m from the start (1 there), mean of a full episode"
-        return Measure(near, "sum", "", text)
+        return _at_distance(wish, distance, "the start")
     if wish.sign < 0:
         return Measure(distance, "last", "m", "the distance from the start at the end")
-    return share(near_start(distance), "share of a full episode spent within 1 m of the start")
+    where = f"within {near_m(robot):.6g} m of the start"
+    return share(near_start(robot), f"share of a full episode spent {where}")
 
 
 def _still(robot: Robot) -> Measure:

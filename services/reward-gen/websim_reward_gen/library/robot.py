@@ -89,7 +89,7 @@ class Robot:
             pitch_speed=column("pitch_velocity", "angle_velocity") or part("torso_rotation", 1),
             yaw_speed=part("torso_rotation", _VERTICAL_AXIS),
             upright=_upright(columns, quaternion),
-            alive=column("healthy", "upright"),
+            alive=column("healthy", "upright", "up"),
             joint_speeds=matrix("joint_velocities", "pole_velocities"),
             contact=matrix("contact_forces"),
             reach_distance=column("distance", "object_distance"),
@@ -108,7 +108,7 @@ def _upright(columns: dict[str, int], quaternion: str | None) -> str | None:
     for name in ("pitch", "angle"):
         if columns.get(name) == 0:
             return f"np.cos(state.{name})"
-    if columns.get("tip_height") == 0:
+    if columns.get("tip_height") == 0 and columns.get("up") is None:
         return "np.clip(state.tip_height - 1.0, -1.0, 1.0)"
     return None
 

@@ -17,6 +17,8 @@ TARGETS: dict[Kind, Quantity] = {
     "jump": "length",
     "height": "length",
     "center": "length",
+    "reach": "length",
+    "push": "length",
     "spin": "rate",
     "flip": "rate",
     "tilt": "angle",
@@ -25,6 +27,65 @@ TARGETS: dict[Kind, Quantity] = {
 
 _MERELY_LIMITED: frozenset[Kind] = frozenset({"spin", "flip", "tilt", "jump"})
 """Not to do these beyond a limit is no wish to do them up to it, as it is with walking."""
+
+
+_OF_A_PLACE = frozenset({"from", "of"})
+"""Before a target or a goal they make a length a distance from it."""
+
+
+def take_numbers(
+    parts: list[Part], limits: dict[int, Part], wishes: list[Wish], before: list[Wish]
+) -> list[Part]:
+    """Give the numbers of a clause to its wishes, or to earlier ones, in place.
+
+    Returns:
+        The numbers that nothing can hold.
+    """
+    far = is_of_a_way(parts)
+    unused = []
+    for at, number in enumerate(parts):
+        if number.tag != "number":
+            continue
+        limit = limits.get(at)
+        if abs(number.value) > MAX_NUMBER:
+            unused.append(number)
+            continue
+        owners = [each for each in wishes if is_about(each, number)] or [
+            each for each in before if is_about(each, number)
+        ]
+        if far:
+            owners = [each for each in owners if each.kind != "jump"]
+        wish = next((each for each in owners if takes(each, number, limit)), None)
+        if wish:
+            changed = with_target(wish, number, limit)
+            for owner in (wishes, before):
+                owner[:] = [changed if each is wish else each for each in owner]
+        elif limit and (other := _other_limit(owners, limit)):
+            wishes.append(with_target(other, number, limit))
+        elif of_body := _of_a_body(parts, number, limit):
+            wishes.append(with_target(of_body, number, limit))
+        else:
+            unused.append(number)
+    return unused
+
+
+def _other_limit(owners: list[Wish], limit: Part) -> Wish | None:
+    """Return what a second limit is about: "at least 1 m/s at most 2 m/s"."""
+    bound = "least" if is_most(limit) else "most"
+    other = next((each for each in owners if each.bound == bound and not each.avoid), None)
+    return other and replace(other, text="", target=None, bound="")
+
+
+def _of_a_body(parts: list[Part], number: Part, limit: Part | None) -> Wish | None:
+    """Return what is wished of a torso, tip or pole: "the torso above 1 m", "within 5 degrees"."""
+    body = next((part for part in parts if part.tag == "body"), None)
+    if body is None or any(part.tag in ("direction", "side") for part in parts):
+        return None
+    if number.quantity == "length" and (limit or not is_of_a_way(parts)):
+        return Wish("height", body.text)
+    if number.quantity == "angle" and limit and is_most(limit):
+        return Wish("tilt", body.text)
+    return None
 
 
 def settled(part: Part, parts: list[Part]) -> Part:
@@ -70,11 +131,15 @@ def is_about(wish: Wish, number: Part) -> bool:
 def takes(wish: Wish, number: Part, limit: Part | None) -> bool:
     """Tell whether a number of the right quantity can be the wish's target."""
     most = limit is not None and is_most(limit)
-    if limit is None and number.negated != wish.avoid:
+    if wish.bound or (limit is None and number.negated != wish.avoid):
         return False
     if wish.kind == "jump" and (number.value <= 0.0 or (wish.avoid and limit is None)):
         # "never jump 0.5 m high" says neither how high at most nor how high at least.
         return False
+    if wish.kind in ("reach", "push"):
+        # "push it 10 cm" is no distance from the goal.
+        place = bool(_OF_A_PLACE & set(wish.text.split())) or (most and wish.kind == "reach")
+        return wish.target is None and number.value >= 0.0 and place
     if wish.kind == "tilt":
         # "on its back" has an angle of its own; there is no limit to it.
         return (wish.target or 0.0) < (LEAN if most else pi)
@@ -83,7 +148,7 @@ def takes(wish: Wish, number: Part, limit: Part | None) -> bool:
 
 def with_target(wish: Wish, number: Part, limit: Part | None) -> Wish:
     """Return the wish with a number: its target, or with "at most" and the like its limit."""
-    said = " ".join([wish.text, *([limit.text] if limit else []), number.text])
+    said = " ".join(filter(None, [wish.text, limit.text if limit else "", number.text]))
     sign = -wish.sign if number.value < 0 else wish.sign
     if limit is None:
         return replace(wish, text=said, sign=sign, target=abs(number.value))

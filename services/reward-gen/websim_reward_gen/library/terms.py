@@ -114,7 +114,10 @@ def _balance(wish: Wish, robot: Robot) -> list[Term]:
         terms.append(Term("alive", robot.alive, 1.0, "stay in a healthy state"))
     if robot.upright:
         terms.append(Term("upright", robot.upright, 0.5, "stay upright"))
-    if not terms:
+    if robot.height and not robot.upright:
+        # A pole that may hang: its tip shows the way up.
+        terms.append(Term("tip", robot.height, 0.5, "tip high"))
+    if not (robot.alive or robot.upright):
         raise Missing("this task has no field for falling")
     return terms
 
@@ -157,6 +160,8 @@ def _impact(wish: Wish, robot: Robot) -> list[Term]:
 
 def _reach(wish: Wish, robot: Robot) -> list[Term]:
     distance = need(robot.reach_distance, "a distance to a target")
+    if wish.target is not None:
+        return [_at_distance(wish, distance, "the target")]
     if wish.sign < 0 or wish.avoid:
         return [Term("away", f"np.minimum({distance}, 1.0)", 1.0, "away from the target")]
     near = f"np.exp(-np.square({distance} / 0.05))"
@@ -171,6 +176,8 @@ def _push(wish: Wish, robot: Robot) -> list[Term]:
     if wish.avoid:
         hand = need(robot.reach_distance, "a distance to the object")
         return [Term("untouched", f"np.minimum({hand}, 1.0)", 1.0, "hand away from the object")]
+    if wish.target is not None:
+        return [_at_distance(wish, distance, "the goal")]
     goal = f"-{distance}" if wish.sign > 0 else f"np.minimum({distance}, 1.0)"
     place = "close to" if wish.sign > 0 else "away from"
     terms = [Term("goal", goal, 1.0, f"object {place} its goal")]
@@ -181,20 +188,26 @@ def _push(wish: Wish, robot: Robot) -> list[Term]:
 
 def _center(wish: Wish, robot: Robot) -> list[Term]:
     distance = start_distance(robot)
-    far = (wish.sign < 0) != wish.avoid
-    most = max(10.0, wish.target or 0.0)
     if wish.target is not None:
-        target = f"{wish.target:.6g}"
-        far = wish.avoid or wish.bound == "least"
-        if wish.bound == "least":
-            distance = f"np.minimum({distance}, {target})"
-        elif wish.bound == "most":
-            distance = f"np.maximum({distance} - {target}, 0.0)"
-        else:
-            distance = f"np.abs({distance} - {target})"
-    if far:
-        return [Term("away", f"np.minimum({distance}, {most:.6g})", 0.5, "away from the start")]
-    return [Term("center", f"-np.minimum({distance}, {most:.6g})", 0.5, "near the start")]
+        return [_at_distance(wish, distance, "the start")]
+    if (wish.sign < 0) != wish.avoid:
+        return [Term("away", f"np.minimum({distance}, 10)", 0.5, "away from the start")]
+    return [Term("center", f"-np.minimum({distance}, 10)", 0.5, "near the start")]
+
+
+def _at_distance(wish: Wish, distance: str, place: str) -> Term:
+    """Return what pays for a distance from a place, or for keeping within limits of it."""
+    target, most = f"{wish.target or 0.0:.6g}", max(10.0, wish.target or 0.0)
+    purpose = f"{target} m from {place}" + (f" at {wish.bound}" if wish.bound else "")
+    if wish.bound == "least":
+        return Term("away", f"np.minimum({distance}, {target})", 0.5, purpose)
+    if wish.bound == "most":
+        beyond = f"np.maximum({distance} - {target}, 0.0)"
+    else:
+        beyond = f"np.abs({distance} - {target})"
+    if wish.avoid:
+        return Term("elsewhere", f"np.minimum({beyond}, {most:.6g})", 0.5, purpose)
+    return Term("at_distance", f"-np.minimum({beyond}, {most:.6g})", 0.5, purpose)
 
 
 def _straight(wish: Wish, robot: Robot) -> list[Term]:

@@ -8,8 +8,12 @@ from typing import Literal, cast, get_args
 
 from websim_reward_gen.library.words import stems
 
+MIN_SPELT = 7
+"""Letters of a word whose typing error is put right: shorter ones are too much like others."""
+
 Tag = Literal[
     "move",
+    "roam",
     "direction",
     "side",
     "fast",
@@ -42,6 +46,11 @@ Tag = Literal[
     "negation",
     "clause",
     "style",
+    "aside",
+    "sequence",
+    "body",
+    "exertion",
+    "even",
     "stop",
 ]
 
@@ -105,3 +114,42 @@ def find_phrase(words: list[str]) -> tuple[Meaning, int] | None:
     if len(best) == 1 and words[0] in STOP_WORDS:
         return None
     return PHRASES[best], len(best)
+
+
+_WORDS = frozenset(word for phrase in PHRASES for word in phrase) | STOP_WORDS
+
+
+def _one_edit_from(word: str) -> frozenset[str]:
+    """Return what becomes of a word by leaving out a letter or swapping two neighbours."""
+    cuts = range(len(word))
+    left_out = {word[:at] + word[at + 1 :] for at in cuts}
+    swapped = {word[:at] + word[at : at + 2][::-1] + word[at + 2 :] for at in cuts}
+    return frozenset(left_out | swapped)
+
+
+_SPELLINGS: dict[str, set[str]] = {}
+for _word in _WORDS:
+    for _ending in ("", "s", "ly"):
+        if len(_word) >= MIN_SPELT - 1:
+            for _edited in {_word + _ending, *_one_edit_from(_word + _ending)}:
+                _SPELLINGS.setdefault(_edited, set()).add(_word)
+
+
+def spelt(word: str) -> str:
+    """Return the word meant where there is one typing error in a long one; else the word itself.
+
+    One letter may be missing, too many, another one, or two neighbours swapped; the first is right.
+    """
+    if len(word) < MIN_SPELT - 1 or stems(word) & _WORDS:
+        return word
+    near = {word, *_one_edit_from(word)}
+    meant = {
+        each
+        for edited in near
+        for each in _SPELLINGS.get(edited, ())
+        if each[0] == word[0] and abs(len(each) - len(word)) <= 2
+    }
+    shortest = min(meant, key=len, default="")
+    # "sideway" and "sideways" are one word.
+    is_one = meant and all(each.startswith(shortest) for each in meant)
+    return shortest if is_one and len(word) >= MIN_SPELT else word

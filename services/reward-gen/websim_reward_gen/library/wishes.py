@@ -65,7 +65,7 @@ PLAIN: dict[str, Kind] = {
 """What the phrases of a tag wish for."""
 
 SLOW_SPEED = 0.5
-"""What "slowly" means, in m/s."""
+"""What "slowly" means, in m/s, and in rad/s of a turn."""
 
 SOME_LEAN = 0.2
 """What "lean" alone means, in rad; phrases.txt has the others."""

@@ -2,7 +2,7 @@
 
 import { short, signed } from "./format";
 import { goal, link, over, status } from "./live/store";
-import { chosenAdaptation, OUTCOME_LOOKS, PendingAnswer } from "./steer/candidates";
+import { chosenAdaptation, lookOf, PendingAnswer } from "./steer/candidates";
 import { AdaptChoice, onlyMeasures } from "./steer/goal";
 import { history } from "./steer/history";
 import { checkDecisions } from "./steer/replay";
@@ -97,7 +97,7 @@ function GoalCard() {
 }
 
 function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
-  const look = OUTCOME_LOOKS[adaptation.outcome];
+  const look = lookOf(adaptation);
   const unit = status.value?.fitness_unit ?? "";
   const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${unit}`;
   const gained = adaptation.promoted ? `Fitness gained over the control: ${effect}` : `The best one's fitness over the control's, which was not enough: ${effect}`;
@@ -135,7 +135,7 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
 /** Its candidates, and what is done with them while it is under way. */
 function progressOf({ outcome, candidates, rounds }: Adaptation): string {
   const names = candidates.map((each) => each.name).join(", ");
-  if (outcome !== "running") return names;
+  if (outcome !== "running" || over.value) return names;
   if (candidates.length === 0) return "candidates are being written";
   const tried = rounds.length > 0 || candidates.every((each) => each.accepted !== null);
   return `${tried ? "on trial" : "at the gate"}: ${names}`;

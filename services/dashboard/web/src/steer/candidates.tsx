@@ -19,7 +19,7 @@ export const chosenAdaptation = signal<number | null>(null);
 /** Characters that the learner takes of a reason. */
 const MAX_REASON = 400;
 
-export const OUTCOME_LOOKS = {
+const OUTCOME_LOOKS = {
   running: { glyph: "…", class: "info", text: "under way" },
   adopted: { glyph: "▲", class: "good", text: "adopted" },
   kept: { glyph: "=", class: "", text: "nothing changed" },
@@ -29,13 +29,18 @@ export const OUTCOME_LOOKS = {
   failed: { glyph: "✕", class: "", text: "ended without a trial" },
 } as const;
 
+/** How an adaptation stands; nothing is under way any more in a run that is over. */
+export function lookOf({ outcome }: Adaptation): { glyph: string; class: string; text: string } {
+  return outcome === "running" && over.value ? { glyph: "…", class: "", text: "not ended" } : OUTCOME_LOOKS[outcome];
+}
+
 export function CandidatesPane() {
   const { adaptations } = history.value;
   const adaptation = adaptations.find((each) => each.number === chosenAdaptation.value) ?? adaptations.at(-1);
   if (adaptation === undefined) {
     return <Empty>No adaptation so far. Set a goal, or ask for candidates, and they appear here side by side.</Empty>;
   }
-  const look = OUTCOME_LOOKS[adaptation.outcome];
+  const look = lookOf(adaptation);
   // What waits for a yes says the decision itself.
   const decision = adaptation.decision === pending.value?.sentence ? "" : adaptation.decision;
   return (

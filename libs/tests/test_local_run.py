@@ -374,6 +374,12 @@ def test_what_contradicts_a_run_that_goes_on_reaches_the_learner_which_refuses_i
     ]
 
 
+def test_the_learner_is_told_of_one_directory_however_a_person_names_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = RunOptions(resume=Path("run")).learner_arguments(tmp_path / "run", "tcp://127.0.0.1:1")
+    assert argv[argv.index("--run-dir") + 1] == argv[argv.index("--resume") + 1]
+
+
 def test_a_run_goes_on_in_its_own_directory_only(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     RunOptions(resume=tmp_path, run_dir=tmp_path).check()

@@ -158,7 +158,8 @@ class RunOptions:
         arguments += [f"--knobs={pair}" for pair in as_pairs(self.knobs)]
         for flag, value in (
             ("--keys", self.keys),
-            ("--resume", self.resume),
+            # The same words as --run-dir's: the learner refuses two directories.
+            ("--resume", run_dir if resumed else None),
             ("--task", task),
             ("--algo", algo),
             ("--seed", seed),

@@ -90,7 +90,8 @@ def resumed_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
     assert settings.resume is not None
     if settings.resume_if_started:
         raise UserError("--resume is not for a run that may not be there", "Leave out one of them.")
-    if settings.run_dir not in (None, settings.resume):
+    named = settings.run_dir or settings.resume
+    if named.absolute() != settings.resume.absolute():
         raise UserError("--run-dir and --resume name two directories", "Leave out --run-dir.")
     run_dir = RunDir(settings.resume)
     config, _ = run_dir.read_config()

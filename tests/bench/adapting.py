@@ -52,6 +52,8 @@ SWAPS = 24
 QUESTION_S = 60.0
 """Until a question arrives that was commanded."""
 BLOCKS = 12
+OVERHEAD_BLOCKS = 24
+"""Pairs of blocks differ by some ten percent from each other, and a few percent are looked for."""
 SWAP_P95_S, OVERHEAD, STATIC_P95_MS, DRY_P95_MS, ASKING = 2.0, 0.05, 50.0, 300.0, 0.02
 
 FORWARD = """def reward(state, action):
@@ -178,7 +180,7 @@ def overhead(_options: argparse.Namespace) -> dict[str, Any]:
     os.environ["WEBSIM_LEARNER_EVAL_EVERY_STEPS"] = "0"
     blocks: dict[str, list[Block]] = {"task": [], "program": []}
     with running() as (_, api):
-        for block in range(2 * BLOCKS):
+        for block in range(2 * OVERHEAD_BLOCKS):
             name = ("task", "program")[block % 2]
             source = None if name == "task" else FORWARD.format(weight=1.0)
             update = api.command("set_reward", source=source)["update"]

@@ -161,14 +161,12 @@ class Trainer:
 
         It is made up for after the next update, and not put off once more.
         """
-        ledger, may_be_put_off = self.ledger, not (self.ledger.put_off or self.ledger.ahead)
+        ledger, most = self.ledger, None if whole else self._adapter.look_episodes
         if ledger.was_put_off():
             return
+        put_off = self.orders.press if not (ledger.put_off or ledger.ahead) else lambda: False
         try:
-            evaluation = self._evaluate(
-                None if whole else self._adapter.look_episodes,
-                self.orders.press if may_be_put_off else lambda: False,
-            )
+            evaluation = self._evaluate(most, put_off)
         except PutOff:
             ledger.journal("put_off", {})
             ledger.put_off = True

@@ -6,6 +6,7 @@ gate       the static check and the dry run, over a corpus of programs
 treatment  what matching and warming up the critic is worth when the reward becomes 10 x + 3
 asking     steps per second while a question is open against none
 faults     the same while a Claude that fails one request of five is asked, and what it answers
+whole      adaptations, trials and all, under such a Claude
 """
 
 import argparse
@@ -27,6 +28,7 @@ from arms import environment
 from blocks import Block, block_of, block_s, last_record
 from faults import measure_faults
 from machine import describe_machine, versions
+from whole_adaptations import measure_whole
 
 from websim.local.fleet import LocalFleet, available_cores
 from websim.local.learner_api import LearnerApi
@@ -385,12 +387,18 @@ def faults(_options: argparse.Namespace) -> dict[str, Any]:
     return measure_faults()
 
 
+def whole(_options: argparse.Namespace) -> dict[str, Any]:
+    """Ask for adaptations, one after the other, of a Claude that fails, and let each have its end."""
+    return measure_whole()
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "gate": gate,
     "swap": swap,
     "overhead": overhead,
     "asking": asking,
     "faults": faults,
+    "whole": whole,
     "treatment": treatment,
 }
 

@@ -55,12 +55,13 @@ UNCAPPED = Caps(1e6, 1e6, 10**12, 10**12)
 
 LEARNER = """
 import websim_learner.run
-websim_learner.run.ROUND_ENV_STEPS = (10**12,)
+websim_learner.run.ROUND_ENV_STEPS = {rounds}
 from websim_learner.__main__ import main
 main()
 """
-"""A learner into whose run no trial fits: an adaptation ends with candidates that have passed both
-gates. A trial trains too, in groups of environments, and its updates compare with no others."""
+NO_TRIAL = (10**12,)
+"""Fits into no run: an adaptation ends with candidates that have passed both gates. A trial trains
+too, in groups of environments, and its updates compare with no others."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Questions:
 def measure_faults() -> dict[str, Any]:
     """Measure, in a training run of its own."""
     seconds: dict[str, list[float]] = {kind: [] for kind in ("quiet", "sound", "faults")}
-    answer = message(answer_text(*(written(name, _program(name)) for name in "abc")))
+    answer = sound_answer()
     failing = with_faults(answer, FAILING_REQUESTS, retry_after_s=RETRY_AFTER_S)
     scripts = {
         "sound": deque([answer] * SPARE),
@@ -130,8 +131,13 @@ def order() -> Iterator[str]:
 
 
 @contextmanager
-def training(place: Path, claude_url: str) -> Iterator[LearnerApi]:
-    """Give an endless training run under way that adapts, with a reward-gen of its own."""
+def training(
+    place: Path, claude_url: str, task: str = TASK, rounds: tuple[int, ...] = NO_TRIAL
+) -> Iterator[LearnerApi]:
+    """Give an endless training run under way that adapts, with a reward-gen of its own.
+
+    `rounds` are the env steps of each contender in the rounds of a trial.
+    """
     author = ("-m", "websim_reward_gen", "--http-port", "0", "--provider", "claude")
     author += ("--base-url", claude_url, "--model", MODEL, "--ledger", str(place / "ledger.jsonl"))
     author += ("--deadline-s", str(DEADLINE_S), "--attempt-timeout-s", str(DEADLINE_S))
@@ -146,9 +152,9 @@ def training(place: Path, claude_url: str) -> Iterator[LearnerApi]:
             ChildSpec("reward-gen", author, LEARNER_STAGE, restart="never", with_secrets=True)
         )
         [facts] = children.wait_ready(["reward-gen"], START_S)
-        learner = ("-c", LEARNER, "train", "--fleet", fleet.client_address, "--adapt", "auto")
+        learner = ("-c", LEARNER.format(rounds=rounds), "train", "--fleet", fleet.client_address, "--adapt", "auto")
         learner += ("--run-dir", str(place / "run"), "--reward-gen", facts["http_url"])
-        learner += ("--task", TASK, "--num-envs", str(NUM_ENVS), "--total-steps", str(10**9))
+        learner += ("--task", task, "--num-envs", str(NUM_ENVS), "--total-steps", str(10**9))
         learner += ("--eval-every-steps", "0", "--http-port", "0")
         children.start(ChildSpec("learner", learner, LEARNER_STAGE, restart="never"))
         [facts] = children.wait_ready(["learner"], START_S)
@@ -171,11 +177,16 @@ def ask(api: LearnerApi) -> float:
     after = last_record(api)
     update = api.command("ask")["update"]
     seconds = block_s(api, update, after=after, updates=BLOCK_UPDATES)
+    wait_for_end(api, after)
+    return seconds
+
+
+def wait_for_end(api: LearnerApi, after: int) -> None:
+    """Wait until an adaptation ends that does so after a record."""
     give_up_s = time.monotonic() + QUESTION_S
     while not any(record.get("event") == "ended" for record in api.events(after)):
         assert time.monotonic() < give_up_s, "the question does not end"
         time.sleep(0.02)
-    return seconds
 
 
 def questions_of(log: Sequence[dict[str, Any]], wanted: Sequence[bool]) -> Questions:
@@ -231,6 +242,7 @@ def share_slower(before: Sequence[float], after: Sequence[float]) -> dict[str, A
     }
 
 
-def _program(name: str) -> str:
-    """Return a program of its own for a candidate."""
-    return GOOD.replace("0.1", f"0.{1 + 'abc'.index(name)}")
+def sound_answer() -> Any:
+    """Return an answer of Claude with three candidates, each with a program of its own."""
+    programs = {name: GOOD.replace("0.1", f"0.{1 + 'abc'.index(name)}") for name in "abc"}
+    return message(answer_text(*(written(name, each) for name, each in programs.items())))

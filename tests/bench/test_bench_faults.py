@@ -1,10 +1,11 @@
-"""From blocks, a run's log and two accounts to the figures of `--only faults`."""
+"""From blocks, a run's log and two accounts to the figures of `--only faults` and `whole`."""
 
 from contextlib import closing
 from itertools import islice
 
 import pytest
 from faults import UNCAPPED, Questions, accounts_of, order, questions_of, share_slower
+from whole_adaptations import Decided, decided_of
 
 # The bench has put the helpers of reward-gen's tests into the path.
 from fake_messages_api import FakeMessagesApi, hang, message  # isort: skip
@@ -59,6 +60,19 @@ def test_questions_are_told_apart_by_whom_they_were_put_to():
     assert told == Questions(3, 2, {"claude": 1, "library": 1}, {"rate": 1, "timeout": 1})
     with pytest.raises(ValueError, match="longer"):
         questions_of(log, [True] * 5)
+
+
+def test_an_adaptation_is_whole_when_a_trial_has_decided_it():
+    log = [
+        *(row(1, "question"), exchange(1, "refusal"), answer(1, "library"), row(1, "decision")),
+        *(row(2, "question"), exchange(2), answer(2, "claude"), row(2, "round")),
+        *(row(3, "question"), exchange(3, "rate", "rate"), answer(3, "claude"), row(3, "decision")),
+        *(row(4, "question"), exchange(4), row(4, "unanswered")),
+    ]
+
+    told = decided_of(log)
+
+    assert told == Decided(4, 2, {"library": 1, "claude": 1}, {"refusal": 1, "rate": 2})
 
 
 @pytest.mark.parametrize(("set_aside", "agree"), [(4900, True), (4899, False)])

@@ -42,6 +42,8 @@ def test_a_click_opens_it_moving_and_esc_gives_the_focus_back(open_page, heard):
     assert "return so far" in dialog.inner_text()
     page.get_by_role("heading", name=re.compile("^Reward of this step")).wait_for()
     assert "forward" in page.locator(".components").inner_text()
+    speed = page.locator(".popup .fields tr", has=page.get_by_text("x_velocity", exact=True))
+    speed.get_by_text("m/s").wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"

@@ -214,7 +214,7 @@ function options(
         space: (_plot, _axis, min, max) => (byTime && spansDays(min, max) ? 90 : 60),
         values: (plot, places) => (byTime ? labels(places, { min: plot.scales["x"]!.min!, max: plot.scales["x"]!.max! }, true) : ticks(places)),
       },
-      { ...axis, grid, size: widthOf, gap: Y_GAP_PX, space: 20, values: (_, places) => ticks(places) },
+      { ...axis, grid, size: widthOf, gap: Y_GAP_PX, space: 16, values: (_, places) => ticks(places) },
     ],
     hooks: {
       draw: [(plot) => drawMarkers(plot, shown.current, styles)],

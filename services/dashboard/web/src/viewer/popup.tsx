@@ -3,7 +3,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { Env, Scene } from "../generated/messages";
+import type { Env, Scene, TaskDetail, TaskField } from "../generated/messages";
 import { short, whole } from "../format";
 import { contenderOf, grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
@@ -88,7 +88,7 @@ function Open({ envKey }: { envKey: EnvKey }) {
         <div class="popup-body">
           {/* Its graphics context ends with its canvas: another session has another one. */}
           <View key={envKey.session} envKey={envKey} />
-          <State envKey={envKey} />
+          <State key={`of ${envKey.session}`} envKey={envKey} />
         </div>
       )}
     </dialog>
@@ -237,6 +237,14 @@ function Reset({ envKey }: { envKey: EnvKey }) {
 }
 
 function State({ envKey }: { envKey: EnvKey }) {
+  const fields = useSignal<readonly TaskField[]>([]);
+  useEffect(() => {
+    // Without it the values are told all the same, only not in what.
+    get<TaskDetail>(`sessions/${envKey.session}/task`).then(
+      (task) => (fields.value = task.fields),
+      () => undefined,
+    );
+  }, []);
   const env = watchedEnv.value;
   const known = env !== null && env.env_id === envKey.envId ? env : null;
   const away = link.value !== "live";
@@ -258,12 +266,17 @@ function State({ envKey }: { envKey: EnvKey }) {
       <h3>State</h3>
       <table class="fields">
         <tbody>
-          {Object.entries(known.fields).map(([name, value]) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td>{fieldText(value)}</td>
-            </tr>
-          ))}
+          {Object.entries(known.fields).map(([name, value]) => {
+            const field = fields.value.find((each) => each.name === name);
+            return (
+              <tr key={name} title={field?.description}>
+                <th scope="row">{name}</th>
+                <td>
+                  {fieldText(value)} {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                </td>
+              </tr>
+            );
+          })}
         </tbody>
       </table>
     </div>

@@ -388,7 +388,7 @@ def faults(_options: argparse.Namespace) -> dict[str, Any]:
 
 
 def whole(_options: argparse.Namespace) -> dict[str, Any]:
-    """Ask for adaptations, one after the other, of a Claude that fails, and let each have its end."""
+    """Ask for adaptations, one after the other, of a Claude that fails; each has its end."""
     return measure_whole()
 
 

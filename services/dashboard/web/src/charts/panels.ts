@@ -56,10 +56,10 @@ export const CHARTS: readonly ChartSpec[] = [
     { metric: "reward_return_mean", label: "training", colour: first },
     { metric: "eval:reward_return_mean", label: "evaluation", colour: second },
   ] },
-  { id: "improvement", title: "Improvement of the return", unit: "per million steps", lines: [
+  { id: "improvement", title: "Improvement", unit: "of the return, per million steps", lines: [
     { metric: "improvement_per_million", label: "slope", colour: first },
-    { metric: "improvement_low_per_million", label: "at least", colour: second },
-    { metric: "improvement_high_per_million", label: "at most", colour: third },
+    { metric: "improvement_low_per_million", label: "low", colour: second },
+    { metric: "improvement_high_per_million", label: "high", colour: third },
   ] },
   { id: "loss", title: "Losses", unit: "", lines: [
     { metric: "value_loss", label: "value", colour: first },

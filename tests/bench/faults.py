@@ -243,7 +243,7 @@ def share_slower(before: Sequence[float], after: Sequence[float]) -> dict[str, A
     }
 
 
-def sound_answer() -> Any:
-    """Return an answer of Claude with three candidates, each with a program of its own."""
-    programs = {name: GOOD.replace("0.1", f"0.{1 + 'abc'.index(name)}") for name in "abc"}
-    return message(answer_text(*(written(name, each) for name, each in programs.items())))
+def sound_answer(number: int = 0) -> Any:
+    """Return an answer of Claude with three candidates; no two have a program in common."""
+    programs = [GOOD.replace("0.1", f"0.{100 + 3 * number + each}") for each in range(3)]
+    return message(answer_text(*map(written, "abc", programs)))

@@ -49,26 +49,32 @@ class Decided:
 
 def measure_whole() -> dict[str, Any]:
     """Measure, in a training run of its own."""
-    answer = sound_answer()
-    failing = with_faults(answer, FAILING_REQUESTS, retry_after_s=RETRY_AFTER_S)
+    # What was tried before is refused, so every answer is another.
+    sound = [sound_answer(number) for number in range(FAILING_REQUESTS + SPARE)]
+    steps = with_faults(sound[0], FAILING_REQUESTS, retry_after_s=RETRY_AFTER_S)
+    faults = [step != sound[0] for step in steps] + [False] * SPARE
+    answers = [
+        step if fails else answer
+        for fails, step, answer in zip(faults, [*steps, *sound[len(steps) :]], sound, strict=True)
+    ]
     with (
         tempfile.TemporaryDirectory(prefix="websim-bench-") as name,
         closing(FakeMessagesApi()) as claude,
     ):
         place = Path(name)
-        claude.script = deque([*failing, *[answer] * SPARE])
+        claude.script = deque(answers)
         with training(place, claude.url, TASK, ROUNDS) as api:
             for _ in range(ADAPTATIONS):
                 after = last_record(api)
                 api.command("ask")
                 wait_for_end(api, after)
         decided = decided_of(rows(place / "run"))
-        requests = len(failing) + SPARE - len(claude.script)
+        requests = len(answers) - len(claude.script)
     share = decided.decided / decided.asked
     return {
         **asdict(decided),
         "requests": requests,
-        "faults": sum(step != answer for step in failing[:requests]),
+        "faults": sum(faults[:requests]),
         "decided_share": round(share, 4),
         "kept": decided.asked == ADAPTATIONS and share >= ANSWERED,
     }

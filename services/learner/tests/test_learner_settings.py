@@ -35,9 +35,13 @@ def test_what_is_not_said_is_the_tasks_default(tmp_path):
     ("argv", "otherwise", "adapting"),
     [
         # 100 envs for 50 steps are 5,000 steps an update.
-        ([], 100, 10),
-        (["--adapt", "auto"], 10, None),
-        (["--goal", "run backwards"], 10, None),
+        ([], 100, 15),
+        (["--adapt", "auto"], 15, None),
+        (["--goal", "run backwards"], 15, None),
+        # Forty times, but not within 50,000 steps, and no less often than without.
+        (["--adapt", "auto", "--total-steps", "1000000"], 10, None),
+        (["--adapt", "auto", "--total-steps", "10000000"], 50, None),
+        (["--adapt", "auto", "--total-steps", "100000000"], 100, None),
         (["--eval-every-steps", "20000"], 4, None),
         (["--eval-every-steps", "0"], 0, None),
     ],

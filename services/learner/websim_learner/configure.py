@@ -17,8 +17,10 @@ ALGORITHMS = ("ppo",)
 EVAL_EPISODES = 20
 CHECKPOINT_EVERY_STEPS = 100_000
 EVAL_EVERY_STEPS = 500_000
-EVAL_EVERY_STEPS_ADAPTING = 50_000
-"""Decisions of an adapting run rest on evaluations."""
+EVALUATIONS_ADAPTING = 40
+LEAST_EVERY_STEPS_ADAPTING = 50_000
+"""Decisions of an adapting run rest on evaluations: there are so many in it where they are not
+closer than this. After an adoption there are looks besides."""
 
 FIXED_ON_RESUME = (
     "task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target", "difficulty",
@@ -53,9 +55,13 @@ def started_config(settings: TrainSettings) -> tuple[RunConfig, RunDir]:
         kept, _ = run_dir.read_config()
         if settings.total_steps is None:
             config = msgspec.structs.replace(config, total_steps=kept.total_steps)
-        if kept.eval_every_updates_adapting is None:
-            # A run from before there was such a setting goes on as it began.
-            config = msgspec.structs.replace(config, eval_every_updates_adapting=None)
+        if settings.eval_every_steps is None:
+            # How often depends on the steps that it was started with, and on the version.
+            config = msgspec.structs.replace(
+                config,
+                eval_every_updates=kept.eval_every_updates,
+                eval_every_updates_adapting=kept.eval_every_updates_adapting,
+            )
         # It says whether `adapt` was chosen, and goes with that.
         config = msgspec.structs.replace(config, adapts_with_goal=kept.adapts_with_goal)
         others = [
@@ -150,13 +156,16 @@ def _asked(settings: TrainSettings) -> RunConfig:
     overrides, task_overrides = split_overrides(settings.set)
     ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
     steps_per_update = num_envs * ppo.rollout_length
+    total_steps = settings.total_steps or defaults.total_steps
     adapt = settings.adapt or ("auto" if settings.goal else "off")
     eval_every_steps, adapting = settings.eval_every_steps, None
     if eval_every_steps is None and adapt == "off":
         # Where a person turns adaptation on, decisions rest on evaluations from then on.
-        adapting = every_updates(EVAL_EVERY_STEPS_ADAPTING, steps_per_update)
+        adapting = every_updates(_eval_every_steps_adapting(total_steps), steps_per_update)
     if eval_every_steps is None:
-        eval_every_steps = EVAL_EVERY_STEPS if adapt == "off" else EVAL_EVERY_STEPS_ADAPTING
+        eval_every_steps = (
+            EVAL_EVERY_STEPS if adapt == "off" else _eval_every_steps_adapting(total_steps)
+        )
     checkpoint_every_steps = settings.checkpoint_every_steps
     if checkpoint_every_steps is None:
         checkpoint_every_steps = CHECKPOINT_EVERY_STEPS
@@ -166,7 +175,7 @@ def _asked(settings: TrainSettings) -> RunConfig:
         algo=algo,
         num_envs=num_envs,
         seed=settings.seed or 0,
-        total_steps=settings.total_steps or defaults.total_steps,
+        total_steps=total_steps,
         device=_checked_device(settings.device or "cpu"),
         ppo=ppo,
         reward_source=_reward_source(settings),
@@ -183,6 +192,11 @@ def _asked(settings: TrainSettings) -> RunConfig:
         eval_every_updates_adapting=adapting,
         checkpoint_every_updates=every_updates(checkpoint_every_steps, steps_per_update),
     )
+
+
+def _eval_every_steps_adapting(total_steps: int) -> int:
+    share = total_steps // EVALUATIONS_ADAPTING
+    return min(EVAL_EVERY_STEPS, max(LEAST_EVERY_STEPS_ADAPTING, share))
 
 
 def _adapt_every_steps(settings: TrainSettings, adapt: str) -> int:

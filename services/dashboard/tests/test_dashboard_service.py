@@ -42,6 +42,12 @@ def client(url):
         yield opened
 
 
+def change_goal(services, **values):
+    """As a learner does it, which tells of every change."""
+    services.goal = make_goal(**values)
+    services.records = [*services.records, make_state(len(services.records) + 1, "running")]
+
+
 def test_the_status_is_made_of_what_learner_and_orchestrator_say(services, client):
     status = client.get("/api/v1/status").json()
     assert status["run"] == "r1"
@@ -69,19 +75,19 @@ def test_fitness_is_the_last_evaluations_where_the_goal_has_a_measure_of_its_own
     services.run = make_run(fitness_mean=2.5, evaluation={"env_steps": 2000, "fitness_mean": -3.5})
     assert eventually(lambda: client.get("/api/v1/status").json()["fitness_mean"] == 2.5)
     own = {"n": 1, "description": "run backwards", "kind": "program", "unit": "m/s"}
-    services.goal = make_goal(goal=own)
+    change_goal(services, goal=own)
     assert eventually(lambda: client.get("/api/v1/status").json()["fitness_mean"] == -3.5)
 
 
 @pytest.mark.parametrize("what", ["goal", "reward", "environment"])
 def test_what_waits_for_a_yes_is_in_the_status(services, client, what):
     shown = {"adaptation": 4, "what": what, "sentence": "try it?", "names": ["a"]}
-    services.goal = make_goal(pending=[shown | {"points": {}, "ranges": {"mass": [0.9, 1.1]}}])
+    change_goal(services, pending=[shown | {"points": {}, "ranges": {"mass": [0.9, 1.1]}}])
     assert eventually(lambda: client.get("/api/v1/status").json()["pending"]) == shown
 
 
 def test_a_goal_that_is_not_understood_is_told_and_the_rest_goes_on(services, url, client):
-    services.goal = make_goal(pending=[{"adaptation": 4, "what": "something else"}])
+    change_goal(services, pending=[{"adaptation": 4, "what": "something else"}])
     status = eventually(
         lambda: (
             "understand" in ((s := client.get("/api/v1/status").json())["learner_error"] or "")

@@ -40,7 +40,7 @@ def test_the_command_trains_and_prints_the_result(websim, tmp_path):
         (["--difficulty", "3"], "--difficulty 3 is not from 0 to 1"),
         (["--difficulty", "nan"], "--difficulty nan is not from 0 to 1"),
         (["--knobs", "gravity"], "gravity is no range of a knob. Write NAME=LOW,HIGH"),
-        (["--knobs", "gravity=1.3,0.7"], "gravity=1.3,0.7 is no range of a knob"),
+        (["--knobs", "gravity=1.3,0.7"], "gravity=1.3,0.7 has its low end above its high one"),
         (["--knobs", "mass=1", "--knobs", "mass=2"], "the knob mass is named twice"),
         (["--knobs", "mass=1", "--difficulty", "1"], "not both at once"),
     ],

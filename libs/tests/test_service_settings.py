@@ -16,6 +16,7 @@ class KettleSettings(ServiceSettings):
     num_cups: int = Field(4, gt=0)
     """How many cups."""
     lid: bool = True
+    teas: tuple[str, ...] = ()
 
 
 def test_flags_come_before_the_environment_and_that_before_defaults(monkeypatch):
@@ -57,6 +58,16 @@ def test_misspelt_variables_are_refused(monkeypatch):
         UserError, match=r"WEBSIM_KETTLE_NUM_CUP .did you mean WEBSIM_KETTLE_NUM_CUPS"
     ):
         load_settings(KettleSettings, [])
+
+
+def test_a_variable_with_several_values_is_a_list_and_says_so(monkeypatch):
+    monkeypatch.setenv("WEBSIM_KETTLE_TEAS", '["mint", "black"]')
+    assert load_settings(KettleSettings, []).teas == ("mint", "black")
+
+    monkeypatch.setenv("WEBSIM_KETTLE_TEAS", "mint")
+    with pytest.raises(UserError) as caught:
+        load_settings(KettleSettings, [])
+    assert str(caught.value) == 'WEBSIM_KETTLE_TEAS is no list. Write it as in ["a", "b"].'
 
 
 def test_settings_cannot_be_changed():

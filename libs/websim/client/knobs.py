@@ -25,8 +25,10 @@ def read_knobs(pairs: Iterable[str]) -> dict[str, tuple[float, float]]:
             low, high = map(float, text.split(",") if "," in text else (text, text))
         except ValueError:
             low = high = math.nan
-        if not (name and -math.inf < low <= high < math.inf):
+        if not (name and math.isfinite(low) and math.isfinite(high)):
             raise UserError(f"{pair} is no range of a knob", "Write NAME=LOW,HIGH or NAME=VALUE.")
+        if low > high:
+            raise UserError(f"{pair} has its low end above its high one", "Write NAME=LOW,HIGH.")
         if name in ranges:
             raise UserError(f"the knob {name} is named twice", "Name it once.")
         ranges[name] = (low, high)

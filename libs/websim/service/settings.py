@@ -8,6 +8,7 @@ help. They are read once, in `__main__`; unknown flags and unknown variables are
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from pydantic_settings import (
 from websim.service.errors import UserError
 
 __all__ = ["ServiceSettings", "SettingsConfigDict", "load_settings"]
+
+_NO_JSON = re.compile(r'error parsing value for field "(\w+)" from source "EnvSettingsSource"')
 
 SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
 
@@ -78,6 +81,9 @@ def load_settings(cls: type[SettingsT], argv: list[str], command: str = "") -> S
     except ValidationError as error:
         raise UserError("; ".join(map(_describe, error.errors()))) from None
     except SettingsError as error:
+        if (match := _NO_JSON.match(str(error))) is not None:
+            variable = cls.model_config.get("env_prefix", "") + match[1].upper()
+            raise UserError(f"{variable} is no list", 'Write it as in ["a", "b"].') from None
         problem = str(error).removeprefix("error parsing CLI: ")
         raise UserError(_with_close_matches(cls, problem), "--help lists the flags") from None
 

@@ -4,8 +4,9 @@ import pytest
 from adapting_toy import CENTRE
 from staging import STEPS, Killed, die, kinds, unless_done
 
+from websim_learner.adaptation import adapter
 from websim_learner.adaptation.replay import replay_decisions
-from websim_learner.control import AdoptReward, Rollback, SetKnobs, SetReward
+from websim_learner.control import AdoptReward, Approve, Rollback, SetKnobs, SetReward
 from websim_learner.journal import REPLAYED
 from websim_learner.records import EvaluationRecord
 
@@ -13,6 +14,9 @@ EVERY = 4
 """Updates between two evaluations."""
 
 ADOPT = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
+
+
+ADOPT_ANOTHER = AdoptReward(kind="adopt_reward", reward=f"{CENTRE}    # again\n", force=True)
 
 
 def evaluated(h):
@@ -69,6 +73,36 @@ def test_an_adoption_takes_effect_at_once_and_the_evaluation_is_made_up_for(make
     (adopted,) = (e.update for e in h.run_dir.journal() if e.kind == "adopt")
     assert (adopted, h.answers[0].update) == (8, 8)
     assert evaluated(h) == [4, 9, 12, 16]
+    assert replay_decisions(h.run_dir.path) == 0
+
+
+@pytest.mark.parametrize(
+    "command", [Rollback(kind="rollback"), SetReward(kind="set_reward", source=CENTRE),
+                Approve(kind="approve", adaptation=3)],
+)  # fmt: skip
+def test_what_can_only_be_refused_puts_nothing_off(make, command):
+    """Nothing was adopted, the run adapts, and nothing waits for a yes."""
+    h = in_evaluation(8, command)(make())
+    h.go()
+    assert evaluated(h) == [4, 8, 12, 16]
+
+
+@pytest.mark.parametrize(
+    ("command", "afterwards"), [(ADOPT_ANOTHER, [(10, 10)]), (Rollback(kind="rollback"), [])]
+)
+def test_a_look_that_is_put_off_is_made_up_for_by_a_look_as_long_as_there_is_probation(
+    make, monkeypatch, command, afterwards
+):
+    # At every other update after an adoption, by ten of twelve episodes.
+    monkeypatch.setattr(adapter, "looks_due", lambda steps, *, doubtful: steps // (2 * STEPS))
+    h = in_evaluation(9, command)(make())
+    h.at = {5: [unless_done(ADOPT)]}
+    h.go()
+    records = [e for e in h.run.stream.after(0, 10_000) if isinstance(e, EvaluationRecord)]
+    seen = [(each.update, each.episodes) for each in records]
+    assert [each for each in seen if each[0] in (7, 8)] == [(7, 10), (8, 12)]
+    assert [each for each in seen if each[0] in (9, 10)] == afterwards
+    assert kinds(h).count("put_off") == 1
     assert replay_decisions(h.run_dir.path) == 0
 
 

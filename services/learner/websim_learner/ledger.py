@@ -62,8 +62,8 @@ class Ledger:
         """Why the run is in this state, where there is something to say."""
         self.evaluated = 0
         """Updates done when the policy was last evaluated."""
-        self.put_off = False
-        """Whether the last evaluation that was due was put off, and is to be made up for."""
+        self.put_off: Literal["", "look", "whole"] = ""
+        """What was due last, and was put off and is to be made up for; empty: nothing."""
         self.attended: int | None = None
         """Updates done when the last that was due was done, evaluations above all."""
         self.checkpointed: int | None = None
@@ -264,7 +264,7 @@ class Ledger:
         self.checkpointed = checkpoint.update if checkpoint is not None else None
         self.evaluated = int(counters.get("evaluated", 0))
         self.attended = counters.get("attended")
-        self.put_off = bool(counters.get("put_off", False))
+        self.put_off = counters.get("put_off") or ""
         self.skipped_steps = int(counters.get("skipped_steps", 0))
         self.judged = UNJUDGED | counters.get("judged", {})
         self.clock.go_back(float(counters.get("wall_s", 0.0)))
@@ -274,7 +274,6 @@ class Ledger:
         for entry in self.ahead:
             if entry.kind == "put_off" and entry.update == self.updates:
                 self.ahead.remove(entry)
-                self.put_off = True
                 return True
         return False
 

@@ -45,10 +45,6 @@ from websim_learner.writing import WriteFailed
 AT_ANY_TIME = (ClockCommand, Stop, TakeCheckpoint)
 """Commands that touch nothing of what the journal still holds for a later life."""
 
-PRESSING = (SetReward, AdoptReward, Approve, Rollback)
-"""Commands whose sender waits for another reward: an evaluation may take longer than the update
-that follows, so none is held to its end first."""
-
 PAUSE_POLL_S = 0.2
 """How often a paused run looks whether it is to go on or to stop."""
 
@@ -113,14 +109,21 @@ class Orders:
     def press(self) -> bool:
         """Return whether somebody waits for another reward, who need not wait for an evaluation.
 
-        What adopts one compares with the last evaluation: where there is none, one has to be made.
+        It may take longer than the update that follows. What adopts a reward compares with the last
+        evaluation: where there is none, one has to be made.
         """
-        known = self._adapter.is_measured
-        return any(
-            isinstance(each.command, PRESSING)
-            and (known or not isinstance(each.command, AdoptReward | Approve))
-            for each in self._deferred
-        )
+        adapter, waiting = self._adapter, self._adapter.state.waiting
+        for command in (each.command for each in self._deferred):
+            match command:
+                case SetReward() if not adapter.adapting:
+                    return True
+                case Rollback() if adapter.state.undo:
+                    return True
+                case AdoptReward() if adapter.is_measured:
+                    return True
+                case Approve() if adapter.is_measured and waiting and waiting.what == "reward":
+                    return True
+        return False
 
     def dismiss(self) -> None:
         """Tell those whose commands wait that the run is over."""

@@ -7,6 +7,7 @@ update at which it takes effect, before it does, and a resumed run applies it th
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from websim.client import FleetError
 from websim.service.errors import UserError
@@ -147,8 +148,12 @@ class Trainer:
         if ledger.attended == updates:
             # Commands or a trial have changed what is due since; no life does it a second time.
             return
-        due = ledger.put_off or _due(updates, stage.eval_every(adapting=self._adapter.adapting))
-        if (due or self._adapter.wants_look()) and ledger.evaluated != updates:
+        if ledger.put_off == "look" and not self._adapter.on_probation:
+            ledger.put_off = ""
+        due = _due(updates, stage.eval_every(adapting=self._adapter.adapting))
+        due = due or ledger.put_off == "whole"
+        wanted = due or ledger.put_off == "look" or self._adapter.wants_look()
+        if wanted and ledger.evaluated != updates:
             self._look(whole=due)
         ledger.attended = updates
         # The first one is written before anything is learned: a kill loses no run.
@@ -162,16 +167,18 @@ class Trainer:
         It is made up for after the next update, and not put off once more.
         """
         ledger, most = self.ledger, None if whole else self._adapter.look_episodes
+        kind: Literal["look", "whole"] = "whole" if whole else "look"
         if ledger.was_put_off():
+            ledger.put_off = kind
             return
         put_off = self.orders.press if not (ledger.put_off or ledger.ahead) else lambda: False
         try:
             evaluation = self._evaluate(most, put_off)
         except PutOff:
             ledger.journal("put_off", {})
-            ledger.put_off = True
+            ledger.put_off = kind
             return
-        ledger.put_off = False
+        ledger.put_off = ""
         # What a signal cuts short from here on is decided anew from the checkpoint before.
         self._place.between = False
         self._adapter.note_evaluation(evaluation, whole=whole)

@@ -64,10 +64,15 @@ class Adapter(Steered):
         elif state.asked is not None:
             self.questions.ask_rewards(state, self._branch)
 
+    @property
+    def on_probation(self) -> bool:
+        """Whether the policy of an adoption is looked at."""
+        return self.adapting and self.state.baseline is not None
+
     def wants_look(self) -> bool:
         """Return whether an adoption is on probation and it is time to look at its policy."""
         baseline = self.state.baseline
-        if self.state.mode == "off" or baseline is None:
+        if not self.adapting or baseline is None:
             return False
         now = self._ledger.env_steps - adopted_at(baseline, self.state.triggers)
         before, doubtful = now - self._branch.steps_per_update, self._doubtful

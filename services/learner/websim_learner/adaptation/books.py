@@ -87,6 +87,8 @@ class Books:
     @property
     def adapting(self) -> str:
         """What is going on, for people; empty when nothing is."""
+        if self._ledger.state in ("finished", "stopped", "failed"):
+            return ""
         if self.trying:
             return self.trying
         if self.state.asked_goal is not None:

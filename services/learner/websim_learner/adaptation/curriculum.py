@@ -4,6 +4,7 @@ Pure functions of evaluations. A policy is measured at harder environments befor
 them (as RAPP of DrEureka does), and goes no further than it keeps a share of what is asked.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -79,7 +80,7 @@ def ranges_asked(
 
 def harder(knobs: Sequence[KnobInfo], difficulty: float) -> list[Level]:
     """Return the levels beyond a difficulty, the easiest first; none beyond 1."""
-    count = round((1.0 - difficulty) / STEP)
+    count = math.ceil(round((1.0 - difficulty) / STEP, 6))
     levels = [min(1.0, round(difficulty + STEP * k, 6)) for k in range(1, count + 1)]
     return [Level(difficulty=each, ranges=ranges_at(knobs, each)) for each in levels]
 

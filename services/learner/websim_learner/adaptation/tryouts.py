@@ -70,9 +70,12 @@ class Tryouts(Environments):
 
     def _try(self, proposal: Proposal) -> None:
         known = self._known_behaviours()
-        verdicts = self._trials.admit(
-            proposal.candidates, self._branch, known, self.bank.trajectories
-        )
+        try:
+            verdicts = self._trials.admit(
+                proposal.candidates, self._branch, known, self.bank.trajectories
+            )
+        finally:
+            self.books.trying = ""
         accepted = []
         for candidate in proposal.candidates:
             checked = verdicts[candidate.name]

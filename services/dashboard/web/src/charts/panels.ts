@@ -56,7 +56,7 @@ export const CHARTS: readonly ChartSpec[] = [
     { metric: "reward_return_mean", label: "training", colour: first },
     { metric: "eval:reward_return_mean", label: "evaluation", colour: second },
   ] },
-  { id: "improvement", title: "Improvement", unit: "of the return, per million steps", lines: [
+  { id: "improvement", title: "Improvement", unit: "of the return, per M steps", lines: [
     { metric: "improvement_per_million", label: "slope", colour: first },
     { metric: "improvement_low_per_million", label: "low", colour: second },
     { metric: "improvement_high_per_million", label: "high", colour: third },

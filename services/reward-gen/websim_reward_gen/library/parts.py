@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Literal
 
+from websim_reward_gen.library.numerals import NUMBER_WORDS
 from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
 from websim_reward_gen.library.wishes import Part
-from websim_reward_gen.library.words import NUMBER_WORDS, Token, stems
+from websim_reward_gen.library.words import Token, stems
 
 _LIMB_WORDS = """
     leg legs arm arms foot feet hand hands knee knees hip hips thigh thighs shin shins ankle ankles

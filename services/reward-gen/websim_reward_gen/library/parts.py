@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from websim_reward_gen.library.numerals import NUMBER_WORDS
+from websim_reward_gen.library.targets import may_have
 from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
 from websim_reward_gen.library.wishes import Part
 from websim_reward_gen.library.words import Token, stems
@@ -127,8 +128,19 @@ class PartsReader:
                 self._add(Part("unknown", "back", self._negated), index + 1)
         elif meaning.tag != "stop":
             text = " ".join(words)
-            self._add(Part(meaning.tag, text, self._negated, meaning.value), index + length)
+            negated = self._negated and not self._is_settled(index, meaning)
+            self._add(Part(meaning.tag, text, negated, meaning.value), index + length)
         return length
+
+    def _is_settled(self, index: int, meaning: Meaning) -> bool:
+        """Tell a limit after the negation of something else: "without falling at over 2 m/s"."""
+        begins = {self._words[index], *self._words[index - 1 : index]} & {"at", "with"}
+        if meaning.tag not in ("most", "least") or not begins:
+            # "never fall below 1 m" is a limit that is denied.
+            return False
+        number = next((token for token in self._clause[index:] if token.number is not None), None)
+        denied = [part for part in self._parts if part.negated]
+        return bool(number and denied and not any(may_have(part, number) for part in denied))
 
     def _effort_at(self, index: int) -> int:
         """Read an amount of effort, as "low torque"; return how many words it takes, or 0."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from websim_reward_gen.library.clauses import read_clause
+from websim_reward_gen.library.limits import with_limits
 from websim_reward_gen.library.parts import PartsReader
 from websim_reward_gen.library.vocabulary import find_phrase, spelt
 from websim_reward_gen.library.wishes import Wish
@@ -43,7 +44,7 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
     unknown: list[str] = []
     style = False
     for clause in _clauses(tokens):
-        parts = PartsReader(clause, known).read()
+        parts = PartsReader(with_limits(clause), known).read()
         style = style or any(part.tag == "style" for part in parts)
         found, left = read_clause(parts, wishes)
         if goal_of_object:

@@ -100,14 +100,7 @@ _REWRITES: tuple[tuple[str, str], ...] = (
         rf"(?<![\w.])(?<!from )({_NUMBER})\s*(?:-|to)\s*({_NUMBER})\s*({_UNIT})",
         r"at least \1 \3 at most \2 \3",
     ),
-    # Limits: "max speed 2 m/s", "limit the speed to 2 m/s", "speed < 2 m/s".
-    (rf"\b(?:maximum|max|top) ((?:\w+ ){{0,2}}?)(?:of |is )?(?={_NUMBER})", r"\1at most "),
-    (rf"\b(?:minimum|min) ((?:\w+ ){{0,2}}?)(?:of |is )?(?={_NUMBER})", r"\1at least "),
-    (
-        rf"\b(?:limit|cap|restrict)(?:p?ed|p?ing)? ((?:\w+ ){{0,3}}?)(?:to |at |of |is )?"
-        rf"(?={_NUMBER})",
-        r"\1at most ",
-    ),
+    # Limits in signs: "speed < 2 m/s".
     (rf"(?:<=?|=<|\u2264)\s*(?={_NUMBER})", " at most "),
     (rf"(?:>=?|=>|\u2265)\s*(?={_NUMBER})", " at least "),
     (rf"[~\u2248=]\s*(?={_NUMBER})", " "),

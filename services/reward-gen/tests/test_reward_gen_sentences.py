@@ -10,6 +10,7 @@ from reward_gen_samples import bundled_tasks
 from websim_reward_gen.library.compose import compose
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import understand
+from websim_reward_gen.library.vocabulary import spelt
 
 CASES = [
     # numbers: units, ranges, limits, and those that are no speed
@@ -155,6 +156,18 @@ CASES = [
     # spelling
     ("HalfCheetah-v5", "run bakwards", ["move -"], []),
     ("HalfCheetah-v5", "wak forwrad wihtout falling", ["move +", "balance +"], ["wak"]),
+    ("HalfCheetah-v5", "run forwarrd", ["move +"], []),
+    ("HalfCheetah-v5", "run forwardd wihtout jmping", ["move +"], ["not jmping"]),
+    # the person's own word is reported
+    (
+        "HalfCheetah-v5",
+        "go forward then bakward",
+        ["move +"],
+        ["then", "bakward (excludes: go forward)"],
+    ),
+    # other words are none misspelt
+    ("HalfCheetah-v5", "run forward at the present height", ["move +", "height +"], ["present"]),
+    ("HalfCheetah-v5", "run in the backyard", ["move +"], ["backyard"]),
     # where to
     ("HalfCheetah-v5", "go forward and back", ["move +"], ["back (excludes: go forward)"]),
     ("Ant-v5", "go in the negative x direction", ["move -"], []),
@@ -405,6 +418,39 @@ def test_what_a_task_has_no_field_for_is_said(task, sentence, reason):
     wishes = understand(sentence).wishes
 
     assert reason in compose(wishes, Robot.of(bundled_tasks()[task])).missing
+
+
+OTHER_WORDS = """
+    present through original backyard strings leading related literal thought contract trailing
+    optional delivery staring stating fathers sipping sanding leanings totting toughly
+"""
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS.split())
+def test_a_word_of_its_own_is_no_misspelt_one(word):
+    assert spelt(word) == word
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("bakwards", "backward"),
+        ("forwrad", "forward"),
+        ("forwarrd", "forward"),
+        ("straigt", "straight"),
+        ("wihtout", "without"),
+        # Another letter is no typing error, and only a swap is taken for a negation.
+        ("forwerd", "forwerd"),
+        ("withoout", "withoout"),
+        ("preevent", "preevent"),
+    ],
+)
+def test_a_letter_left_out_doubled_or_swapped_is_put_right(typed, meant):
+    assert spelt(typed) == meant
+
+
+def test_wishes_are_told_in_the_words_that_were_typed():
+    assert [wish.text for wish in understand("run bakwards").wishes] == ["run bakwards"]
 
 
 def test_a_likeness_is_no_measure_and_a_liking_is_no_likeness():

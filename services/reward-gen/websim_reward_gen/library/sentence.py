@@ -1,6 +1,7 @@
 """From a sentence to wishes: clauses, negation, numbers, and what was not understood."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from websim_reward_gen.library.clauses import read_clause
@@ -39,7 +40,9 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
     """
     known = {token.text for token in tokenise(familiar)}
     known |= {"object", "puck"} if goal_of_object else set()
-    tokens = [_spelt(token, known) for token in tokenise(sentence)]
+    written = tokenise(sentence)
+    tokens = [_spelt(token, known) for token in written]
+    typed = _typed(written, tokens)
     wishes: list[Wish] = []
     unknown: list[str] = []
     style = False
@@ -51,7 +54,9 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
             found = [_of_the_object(wish) for wish in found]
         wishes = _merged(wishes, found, left)
         unknown += left
-    return Understanding(tuple(wishes), tuple(dict.fromkeys(unknown)), style)
+    wishes = [replace(wish, text=_as_typed(wish.text, typed)) for wish in wishes]
+    left_out = dict.fromkeys(_as_typed(each, typed) for each in unknown)
+    return Understanding(tuple(wishes), tuple(left_out), style)
 
 
 def _clauses(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -82,6 +87,18 @@ def _spelt(token: Token, known: set[str]) -> Token:
     if token.number is not None or token.text in known or unit_of(token.text):
         return token
     return replace(token, text=spelt(token.text))
+
+
+def _typed(written: list[Token], tokens: list[Token]) -> dict[str, str]:
+    """Return what was typed for words that were put right; those typed right as well stay."""
+    pairs = [(token.text, each.text) for each, token in zip(written, tokens, strict=True)]
+    right = {word for word, typed in pairs if word == typed}
+    return {word: typed for word, typed in pairs if word not in right}
+
+
+def _as_typed(text: str, typed: Mapping[str, str]) -> str:
+    """Return a text in the person's own words, which are those that are reported."""
+    return re.sub(r"[^\W\d_]+(?:-[^\W\d_]+)*", lambda each: typed.get(each[0], each[0]), text)
 
 
 def _of_the_object(wish: Wish) -> Wish:

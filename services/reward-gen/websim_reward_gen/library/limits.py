@@ -8,10 +8,11 @@ limit round.
 from collections.abc import Iterator
 from typing import Literal
 
+from websim_reward_gen.library.inflections import stems
 from websim_reward_gen.library.targets import TARGETS
 from websim_reward_gen.library.vocabulary import Meaning, find_phrase
 from websim_reward_gen.library.wishes import PLAIN
-from websim_reward_gen.library.words import Token, stems
+from websim_reward_gen.library.words import Token
 
 _Role = Literal["limit", "lessen", "max", "min"]
 _Reading = Literal["as written", "nothing", "most", "least"]

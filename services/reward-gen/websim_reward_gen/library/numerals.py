@@ -51,6 +51,8 @@ def value_of(words: list[str], first: float | None = None) -> float | None:
             return first + 0.5 * len(words[1:])
         return first * _POWERS[words[1]] if len(words) == 2 and words[1] in _POWERS else None
     text = " ".join(word if word == AND_A_HALF else word.replace("-", " ") for word in words)
+    if text in ("a", "an"):
+        return 1.0
     if text in ("half", "one half"):
         return 0.5
     match = _IN_WORDS.fullmatch(text)

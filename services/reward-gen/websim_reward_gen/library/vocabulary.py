@@ -6,7 +6,7 @@ from importlib import resources
 from math import pi
 from typing import Literal, cast, get_args
 
-from websim_reward_gen.library.words import stems
+from websim_reward_gen.library.inflections import stems
 
 MIN_SPELT = 7
 """Letters of a word whose typing error is put right: shorter ones are too much like others."""

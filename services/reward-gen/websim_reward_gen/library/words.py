@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import pi
 from typing import Literal, cast
 
+from websim_reward_gen.library.feet import is_limb
 from websim_reward_gen.library.numerals import AND_A_HALF, NUMBER_WORDS, is_of_a_number, value_of
 
 Quantity = Literal["speed", "length", "angle", "rate", "share", "time", "none"]
@@ -90,10 +91,9 @@ _REWRITES: tuple[tuple[str, str], ...] = (
         rf"\b({_any(_LENGTHS, _ANGLES, _TURNS)})\s*(?:/|\bper\b|\ban?\b)\s*({_any(_TIMES)})\b",
         r"\1/\2",
     ),
-    (rf"\ban? (?={_any(_LENGTHS)}\b)", "1 "),
     # A range is two limits: "between 1 and 2 m/s", "1-2 m/s", but not "from 1 to 2 m/s".
     (
-        rf"\bbetween ({_NUMBER})\s*{_UNIT}? (?:and|to) ({_NUMBER})\s*({_UNIT})",
+        rf"\bbetween ({_NUMBER}|an?)\s*{_UNIT}? (?:and|to) ({_NUMBER})\s*({_UNIT})",
         r"at least \1 \3 at most \2 \3",
     ),
     (
@@ -135,33 +135,6 @@ def tokenise(sentence: str) -> list[Token]:
     return list(_with_units([_token(match) for match in _TOKEN.finditer(text)]))
 
 
-def stems(word: str) -> set[str]:
-    """Return the word and what it may be an inflection of: running -> run, gently -> gentle."""
-    found = {word}
-    for suffix, endings in (
-        ("s", ("",)),
-        ("es", ("",)),
-        ("ies", ("y",)),
-        ("ing", ("", "e")),
-        ("ed", ("", "e")),
-        ("er", ("", "e")),
-        ("est", ("", "e")),
-        ("ly", ("", "le")),
-        ("ily", ("y",)),
-    ):
-        base = word.removesuffix(suffix)
-        # "goes" is go, but "only" is not on
-        if base != word and len(base) >= (2 if suffix in ("s", "es", "ing") else 3):
-            found.update(base + ending for ending in endings)
-            if len(base) > 3 and base[-1] == base[-2]:
-                found.add(base[:-1])
-    return found
-
-
-_STANDS_ON = frozenset({"on", "its", "with", "using", "the"})
-"""Before "two feet" that are no length."""
-
-
 def unit_of(word: str) -> tuple[Quantity, float] | None:
     """Return the quantity that a word is a unit of, and its size in SI units."""
     what, _, time = word.partition("/")
@@ -193,10 +166,11 @@ def _with_units(tokens: list[Token]) -> Iterator[Token]:
     index = 0
     while index < len(tokens):
         end = _end_of_number(tokens, index)
+        if tokens[index].text in ("a", "an") and _is_way(tokens, index + 1):
+            end = index + 1
         following = tokens[end].text if index < end < len(tokens) else ""
         unit = unit_of(following)
-        before = tokens[index - 1].text if index else ""
-        if unit is None or (following in ("foot", "feet") and before in _STANDS_ON):
+        if unit is None or is_limb([token.text for token in tokens], index, end):
             yield tokens[index]
             index += 1
             continue
@@ -223,6 +197,11 @@ def _end_of_number(tokens: list[Token], index: int) -> int:
             break
         end += 1
     return end
+
+
+def _is_way(tokens: list[Token], at: int) -> bool:
+    unit = unit_of(tokens[at].text) if at < len(tokens) else None
+    return unit is not None and unit[0] in ("length", "speed")
 
 
 def _begins_decimals(tokens: list[Token], at: int) -> bool:

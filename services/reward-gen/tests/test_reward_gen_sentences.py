@@ -474,8 +474,11 @@ def test_a_letter_left_out_doubled_or_swapped_is_put_right(typed, meant):
     assert spelt(typed) == meant
 
 
-def test_wishes_are_told_in_the_words_that_were_typed():
-    assert [wish.text for wish in understand("run bakwards").wishes] == ["run bakwards"]
+def test_a_wish_is_told_as_read_and_reported_as_typed():
+    understanding = understand("run bakwards")
+
+    assert [wish.text for wish in understanding.wishes] == ["run backward"]
+    assert understanding.as_typed("run backward (no field)") == "run bakwards (no field)"
 
 
 def test_a_likeness_is_no_measure_and_a_liking_is_no_likeness():

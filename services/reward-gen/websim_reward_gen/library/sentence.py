@@ -28,6 +28,12 @@ class Understanding:
     """Words and numbers that nothing in the library stands for, in the order written."""
     style: bool = False
     """Whether it asks for a likeness ("like a zombie"), which no measure expresses."""
+    typed: tuple[tuple[str, str], ...] = ()
+    """Words that were put right, as read and as typed; wishes have them as read."""
+
+    def as_typed(self, text: str) -> str:
+        """Return what is said of a sentence in the words that the person typed."""
+        return _as_typed(text, dict(self.typed))
 
 
 def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = False) -> Understanding:
@@ -54,9 +60,8 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
             found = [_of_the_object(wish) for wish in found]
         wishes = _merged(wishes, found, left)
         unknown += left
-    wishes = [replace(wish, text=_as_typed(wish.text, typed)) for wish in wishes]
     left_out = dict.fromkeys(_as_typed(each, typed) for each in unknown)
-    return Understanding(tuple(wishes), tuple(left_out), style)
+    return Understanding(tuple(wishes), tuple(left_out), style, tuple(typed.items()))
 
 
 def _clauses(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -97,7 +102,7 @@ def _typed(written: list[Token], tokens: list[Token]) -> dict[str, str]:
 
 
 def _as_typed(text: str, typed: Mapping[str, str]) -> str:
-    """Return a text in the person's own words, which are those that are reported."""
+    """Return a text with the words that were put right as they were typed."""
     return re.sub(r"[^\W\d_]+(?:-[^\W\d_]+)*", lambda each: typed.get(each[0], each[0]), text)
 
 

@@ -110,6 +110,21 @@ VALUES = [
             ({"pitch": -1.1}, 0.0),
         ],
     ),
+    # A word for a limit does not turn one round.
+    (
+        "HalfCheetah-v5",
+        "limit the speed to at most 2 m/s",
+        "sum",
+        "m/s",
+        [({"x_velocity": 2.0}, 2.0), ({"x_velocity": 3.0}, 0.0)],
+    ),
+    (
+        "Humanoid-v5",
+        "keep a minimum torso height of more than 1 m",
+        "sum",
+        "",
+        [({"torso_height": 1.2}, 1.0), ({"torso_height": 0.8}, 0.0)],
+    ),
     # Heights of a jump are above the start: the best moment, up to what is asked for.
     (
         "Hopper-v5",

@@ -10,6 +10,7 @@ from reward_gen_samples import bundled_tasks
 from websim_reward_gen.library.compose import compose
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import understand
+from websim_reward_gen.library.vocabulary import spelt
 
 CASES = [
     # numbers: units, ranges, limits, and those that are no speed
@@ -18,12 +19,71 @@ CASES = [
     ("HalfCheetah-v5", "run at 120 metres a minute", ["move + 2"], []),
     ("HalfCheetah-v5", "run at thirty kilometres per hour", ["move + 8.33333"], []),
     ("HalfCheetah-v5", "run at .5 m/s", ["move + 0.5"], []),
+    ("Hopper-v5", "hop 0,125 m high", ["jump + 0.125"], []),
+    ("HalfCheetah-v5", "run at 0,500 m/s", ["move + 0.5"], []),
+    ("HalfCheetah-v5", "run at 1,5 m/s", ["move + 1.5"], []),
+    ("HalfCheetah-v5", "run at 1,500 m/s", ["move + 1500"], []),
+    ("HalfCheetah-v5", "run at 1,234.5 m/s", ["move + 1234.5"], []),
+    ("HalfCheetah-v5", "run at 1 500 m/s", ["move + 1500"], []),
+    ("HalfCheetah-v5", "run at thirteen m/s", ["move + 13"], []),
+    ("HalfCheetah-v5", "run at nineteen m/s", ["move + 19"], []),
+    ("HalfCheetah-v5", "run at twenty five km/h", ["move + 6.94444"], []),
+    ("HalfCheetah-v5", "run at twenty-five km/h", ["move + 6.94444"], []),
+    ("HalfCheetah-v5", "run at two hundred m/s", ["move + 200"], []),
+    ("HalfCheetah-v5", "run at 2 hundred m/s", ["move + 200"], []),
+    ("HalfCheetah-v5", "run at one hundred and fifty m/s", ["move + 150"], []),
+    ("HalfCheetah-v5", "run at a thousand two hundred m/s", ["move + 1200"], []),
+    ("HalfCheetah-v5", "run at two point five m/s", ["move + 2.5"], []),
+    ("HalfCheetah-v5", "run at point five m/s", ["move + 0.5"], []),
+    ("HalfCheetah-v5", "run at 2 and a half m/s", ["move + 2.5"], []),
+    ("Hopper-v5", "jump half of a metre high", ["jump + 0.5"], []),
+    ("HalfCheetah-v5", "run at five twenty km/h", ["move +"], ["five twenty km/h"]),
+    ("HalfCheetah-v5", "run at two three m/s", ["move +"], ["two three m/s"]),
     ("HalfCheetah-v5", "run at 1/2 m/s", ["move +"], ["1/2", "m/s"]),
     ("HalfCheetah-v5", "run between 1 and 2 m/s", ["move + >=1", "move + <=2"], []),
     ("HalfCheetah-v5", "run at 1-2 m/s", ["move + >=1", "move + <=2"], []),
     ("HalfCheetah-v5", "faster than 2 m/s but below 3 m/s", ["move + >=2", "move + <=3"], []),
     ("HalfCheetah-v5", "max speed 2 m/s", ["move + <=2"], []),
     ("HalfCheetah-v5", "limit the speed to 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to two m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the forward speed of the robot to 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "speed capped at 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "run with a speed limit of 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "an upper limit of 2 m/s", ["move + <=2"], []),
+    ("Walker2d-v5", "a lower limit of 1 m for the torso height", ["height + >=1"], []),
+    # a word for a limit says nothing beside a phrase for one, and is no negation of it
+    ("HalfCheetah-v5", "limit the speed to at most 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to less than 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to no more than 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to under 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to <= 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed to 2 m/s at most", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit speed to below 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit your speed to a maximum of 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "limit the speed between 1 and 2 m/s", ["move + >=1", "move + <=2"], []),
+    ("HalfCheetah-v5", "limit your lean to within 10 degrees", ["tilt + <=0.174533"], []),
+    ("HalfCheetah-v5", "cap the speed at at most 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "top speed under 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "never exceed a maximum of 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "reduce the speed to below 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "reduce the speed to 2 m/s", ["move + 2"], []),
+    ("Walker2d-v5", "restrict the torso height to below 1 m", ["height + <=1"], []),
+    ("Humanoid-v5", "keep a minimum torso height of more than 1 m", ["height + >=1"], []),
+    ("HalfCheetah-v5", "keep a minimum speed of at least 2 m/s", ["move + >=2"], []),
+    ("HalfCheetah-v5", "keep at least a minimum speed of 2 m/s", ["move + >=2"], []),
+    ("Walker2d-v5", "a minimum height for the torso of 1 m", ["height + >=1"], []),
+    ("HalfCheetah-v5", "limit speeds above 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "cap speeds above 2 m/s", ["move + <=2"], []),
+    ("HalfCheetah-v5", "forbid speeds above 2 m/s", ["move + <=2"], []),
+    ("Hopper-v5", "limit jumping above 0.5 m", ["avoid jump + <=0.5"], []),
+    ("Hopper-v5", "limit your jumps to at most 0.5 m", ["jump + <=0.5"], []),
+    ("HalfCheetah-v5", "limit the torque", ["effort +"], []),
+    ("HalfCheetah-v5", "run with minimum torque at 2 m/s", ["effort +", "move + 2"], []),
+    # nor is the negation of something else
+    ("HalfCheetah-v5", "run without falling at over 2 m/s", ["balance +", "move + >=2"], []),
+    ("HalfCheetah-v5", "run with minimum torque at most at 2 m/s", ["effort +", "move + <=2"], []),
+    ("Walker2d-v5", "the torso must never fall below 1 m", ["balance +", "height + >=1"], []),
+    ("HalfCheetah-v5", "do not run at more than 2 m/s", ["move + <=2"], []),
     ("HalfCheetah-v5", "keep a speed > 2 m/s", ["move + >=2"], []),
     ("HalfCheetah-v5", "run without exceeding 8 km/h", ["move + <=2.22222"], []),
     ("HalfCheetah-v5", "reach a speed of 2 m/s", ["move + 2"], []),
@@ -33,6 +93,20 @@ CASES = [
     ("HalfCheetah-v5", "do two backflips", ["flip -"], ["two"]),
     ("Hopper-v5", "hop on two feet", ["jump +"], ["two", "feet"]),
     ("Hopper-v5", "jump two feet high", ["jump + 0.6096"], []),
+    ("Hopper-v5", "jump 2 feet high", ["jump + 0.6096"], []),
+    ("Hopper-v5", "hop one foot high", ["jump + 0.3048"], []),
+    ("Hopper-v5", "jump a foot off the ground", ["jump + 0.3048"], []),
+    ("Hopper-v5", "jump about a foot high", ["jump + 0.3048"], []),
+    ("Hopper-v5", "jump half a foot high", ["jump + 0.1524"], []),
+    ("Hopper-v5", "jump twenty-five feet high", ["jump + 7.62"], []),
+    ("Hopper-v5", "jump higher than a foot", ["jump + >=0.3048"], []),
+    ("Hopper-v5", "jump to a height of one foot", ["jump + 0.3048"], []),
+    ("Humanoid-v5", "limit the torso height to one foot", ["height + <=0.3048"], []),
+    ("Humanoid-v5", "keep the torso a foot above the ground", ["height + >=0.3048"], []),
+    ("Reacher-v5", "keep a foot away from the target", ["reach - 0.3048"], []),
+    ("Reacher-v5", "get within one foot of the target", ["reach + <=0.3048"], []),
+    ("HalfCheetah-v5", "run at a foot per second", ["move + 0.3048"], []),
+    ("Walker2d-v5", "torso between a metre and 2 metres", ["height + >=1", "height + <=2"], []),
     ("Hopper-v5", "jump 20 inches high", ["jump + 0.508"], []),
     ("Hopper-v5", "jump higher than a metre", ["jump + >=1"], []),
     (
@@ -85,6 +159,17 @@ CASES = [
     ("Humanoid-v5", "walk with the arms still", ["move +"], ["the arms still"]),
     ("HalfCheetah-v5", "touch the ground with its back", [], ["touch the ground with its back"]),
     ("Ant-v5", "walk with a sore back", ["move -"], ["sore"]),
+    ("Ant-v5", "raise one foot", [], ["raise one foot"]),
+    ("Ant-v5", "raise a foot", [], ["raise a foot"]),
+    ("Ant-v5", "lift one foot", [], ["lift one foot"]),
+    ("Ant-v5", "raise two feet", [], ["raise two feet"]),
+    ("Ant-v5", "raise 2 feet", [], ["raise 2 feet"]),
+    ("Ant-v5", "raise a foot off the ground", [], ["raise a foot off the ground"]),
+    ("Ant-v5", "keep a foot off the ground", [], ["a foot off the ground"]),
+    ("Ant-v5", "keep one foot above the ground", [], ["foot", "above"]),
+    ("Humanoid-v5", "kick a foot high", ["joints +"], ["a foot high"]),
+    ("Humanoid-v5", "stand on a foot", ["stand +"], ["foot"]),
+    ("Hopper-v5", "jump off one foot", ["jump +"], ["off", "foot"]),
     # paces
     ("Ant-v5", "spin slowly", ["spin + 0.5"], []),
     ("Humanoid-v5", "get up quickly", ["stand +"], ["quickly"]),
@@ -96,6 +181,18 @@ CASES = [
     # spelling
     ("HalfCheetah-v5", "run bakwards", ["move -"], []),
     ("HalfCheetah-v5", "wak forwrad wihtout falling", ["move +", "balance +"], ["wak"]),
+    ("HalfCheetah-v5", "run forwarrd", ["move +"], []),
+    ("HalfCheetah-v5", "run forwardd wihtout jmping", ["move +"], ["not jmping"]),
+    # the person's own word is reported
+    (
+        "HalfCheetah-v5",
+        "go forward then bakward",
+        ["move +"],
+        ["then", "bakward (excludes: go forward)"],
+    ),
+    # other words are none misspelt
+    ("HalfCheetah-v5", "run forward at the present height", ["move +", "height +"], ["present"]),
+    ("HalfCheetah-v5", "run in the backyard", ["move +"], ["backyard"]),
     # where to
     ("HalfCheetah-v5", "go forward and back", ["move +"], ["back (excludes: go forward)"]),
     ("Ant-v5", "go in the negative x direction", ["move -"], []),
@@ -346,6 +443,42 @@ def test_what_a_task_has_no_field_for_is_said(task, sentence, reason):
     wishes = understand(sentence).wishes
 
     assert reason in compose(wishes, Robot.of(bundled_tasks()[task])).missing
+
+
+OTHER_WORDS = """
+    present through original backyard strings leading related literal thought contract trailing
+    optional delivery staring stating fathers sipping sanding leanings totting toughly
+"""
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS.split())
+def test_a_word_of_its_own_is_no_misspelt_one(word):
+    assert spelt(word) == word
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("bakwards", "backward"),
+        ("forwrad", "forward"),
+        ("forwarrd", "forward"),
+        ("straigt", "straight"),
+        ("wihtout", "without"),
+        # Another letter is no typing error, and only a swap is taken for a negation.
+        ("forwerd", "forwerd"),
+        ("withoout", "withoout"),
+        ("preevent", "preevent"),
+    ],
+)
+def test_a_letter_left_out_doubled_or_swapped_is_put_right(typed, meant):
+    assert spelt(typed) == meant
+
+
+def test_a_wish_is_told_as_read_and_reported_as_typed():
+    understanding = understand("run bakwards")
+
+    assert [wish.text for wish in understanding.wishes] == ["run backward"]
+    assert understanding.as_typed("run backward (no field)") == "run bakwards (no field)"
 
 
 def test_a_likeness_is_no_measure_and_a_liking_is_no_likeness():

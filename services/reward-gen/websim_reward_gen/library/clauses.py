@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from websim_reward_gen.library.inflections import stems
 from websim_reward_gen.library.targets import (
     is_most,
     limits_of,
@@ -18,7 +19,6 @@ from websim_reward_gen.library.wishes import (
     Part,
     Wish,
 )
-from websim_reward_gen.library.words import stems
 
 _ABSORBS_MOTION: frozenset[Kind] = frozenset({"still", "spin", "flip", "reach", "push", "center"})
 """In a clause with one of these, "move" or "go" without a direction means nothing of its own, but

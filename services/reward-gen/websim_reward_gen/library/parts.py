@@ -3,9 +3,12 @@
 from dataclasses import replace
 from typing import Literal
 
+from websim_reward_gen.library.inflections import stems
+from websim_reward_gen.library.numerals import NUMBER_WORDS
+from websim_reward_gen.library.targets import may_have
 from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
 from websim_reward_gen.library.wishes import Part
-from websim_reward_gen.library.words import NUMBER_WORDS, Token, stems
+from websim_reward_gen.library.words import Token
 
 _LIMB_WORDS = """
     leg legs arm arms foot feet hand hands knee knees hip hips thigh thighs shin shins ankle ankles
@@ -73,7 +76,7 @@ class PartsReader:
         """Read what is at a word and return how many words it takes."""
         token, words = self._clause[index], self._words[index:]
         found = None if token.number is not None else find_phrase(words)
-        if token.number is not None:
+        if token.number is not None and not self._limb_at(index):
             tag: Literal["number", "style", "unknown"] = (
                 "number" if self._is_a_target(index) else "unknown"
             )
@@ -126,8 +129,19 @@ class PartsReader:
                 self._add(Part("unknown", "back", self._negated), index + 1)
         elif meaning.tag != "stop":
             text = " ".join(words)
-            self._add(Part(meaning.tag, text, self._negated, meaning.value), index + length)
+            negated = self._negated and not self._is_settled(index, meaning)
+            self._add(Part(meaning.tag, text, negated, meaning.value), index + length)
         return length
+
+    def _is_settled(self, index: int, meaning: Meaning) -> bool:
+        """Tell a limit after the negation of something else: "without falling at over 2 m/s"."""
+        begins = {self._words[index], *self._words[index - 1 : index]} & {"at", "with"}
+        if meaning.tag not in ("most", "least") or not begins:
+            # "never fall below 1 m" is a limit that is denied.
+            return False
+        number = next((token for token in self._clause[index:] if token.number is not None), None)
+        denied = [part for part in self._parts if part.negated]
+        return bool(number and denied and not any(may_have(part, number) for part in denied))
 
     def _effort_at(self, index: int) -> int:
         """Read an amount of effort, as "low torque"; return how many words it takes, or 0."""
@@ -161,24 +175,34 @@ class PartsReader:
 
     def _limb_at(self, index: int) -> int:
         """Return how many words a limb takes here, with whose it is; 0 where there is none."""
+        counts = self._done_before(index) is not None
         for at in range(index, len(self._words)):
             if self._words[at] in self._limbs:
                 return at + 1 - index
-            if self._words[at] not in _WHOSE:
+            if not (self._words[at] in _WHOSE or (counts and self._is_count(at))):
                 break
         return 0
+
+    def _is_count(self, at: int) -> bool:
+        """Tell the number of "raise two feet", which is of the limbs."""
+        return self._words[at] in NUMBER_WORDS or self._words[at].isdecimal()
+
+    def _done_before(self, index: int) -> Part | None:
+        """Return what is done to a limb at a word, where that is said right before it."""
+        done = self._parts[-1] if self._parts and self._end == index else None
+        return done if done and done.tag in _OF_A_LIMB else None
 
     def _read_limb(self, index: int, length: int) -> int:
         """Read a limb together with what is done to it, which no field shows."""
         end = index + length
         texts = self._words[index:end]
-        done = self._parts[-1] if self._parts and self._end == index else None
-        about = done if done and done.tag in _OF_A_LIMB else None
+        about = self._done_before(index)
         if about:
             self._parts.pop()
             texts.insert(0, about.text)
         found = find_phrase(self._words[end:])
-        if found and found[0].tag in _OF_A_LIMB - {"move", "hop"}:
+        lifted = self._words[end : end + 1] == ["off"]
+        if found and (lifted or found[0].tag in _OF_A_LIMB - {"move", "hop"}):
             texts += self._words[end : end + found[1]]
             end += found[1]
         elif not about:

@@ -19,7 +19,7 @@ from websim_reward_gen.library.words import tokenise
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-5"
+MODEL = "library-6"
 """Changes with what the library answers."""
 
 _DEFAULTS = (
@@ -42,7 +42,8 @@ class LibraryProvider:
         """Return one draft per lens; none when nothing of the description can be expressed."""
         request = ask.request
         composition, understanding = compose_request(request.task, request.description)
-        not_understood = (*understanding.not_understood, *composition.missing)
+        missing = map(understanding.as_typed, composition.missing)
+        not_understood = (*understanding.not_understood, *missing)
         if not composition.drafts:
             return Proposal(
                 "nothing of the description can be put into terms of this task's fields; "
@@ -104,9 +105,8 @@ def measure_goal(request: GoalRequest) -> tuple[Measure | None, Understanding]:
     task, robot = request.task, Robot.of(request.task)
     understanding = _understand(task, request.description)
     possible, missing = split_possible(understanding.wishes, robot)
-    seen = Understanding(
-        tuple(possible), (*understanding.not_understood, *missing), understanding.style
-    )
+    left_out = (*understanding.not_understood, *map(understanding.as_typed, missing))
+    seen = Understanding(tuple(possible), left_out, understanding.style)
     if seen.style:
         return None, seen
     return own_fitness(possible, robot, task) or measure_of(possible, robot), seen

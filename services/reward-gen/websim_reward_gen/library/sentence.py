@@ -1,9 +1,11 @@
 """From a sentence to wishes: clauses, negation, numbers, and what was not understood."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from websim_reward_gen.library.clauses import read_clause
+from websim_reward_gen.library.limits import with_limits
 from websim_reward_gen.library.parts import PartsReader
 from websim_reward_gen.library.vocabulary import find_phrase, spelt
 from websim_reward_gen.library.wishes import Wish
@@ -26,6 +28,12 @@ class Understanding:
     """Words and numbers that nothing in the library stands for, in the order written."""
     style: bool = False
     """Whether it asks for a likeness ("like a zombie"), which no measure expresses."""
+    typed: tuple[tuple[str, str], ...] = ()
+    """Words that were put right, as read and as typed; wishes have them as read."""
+
+    def as_typed(self, text: str) -> str:
+        """Return what is said of a sentence in the words that the person typed."""
+        return _as_typed(text, dict(self.typed))
 
 
 def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = False) -> Understanding:
@@ -38,19 +46,22 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
     """
     known = {token.text for token in tokenise(familiar)}
     known |= {"object", "puck"} if goal_of_object else set()
-    tokens = [_spelt(token, known) for token in tokenise(sentence)]
+    written = tokenise(sentence)
+    tokens = [_spelt(token, known) for token in written]
+    typed = _typed(written, tokens)
     wishes: list[Wish] = []
     unknown: list[str] = []
     style = False
     for clause in _clauses(tokens):
-        parts = PartsReader(clause, known).read()
+        parts = PartsReader(with_limits(clause), known).read()
         style = style or any(part.tag == "style" for part in parts)
         found, left = read_clause(parts, wishes)
         if goal_of_object:
             found = [_of_the_object(wish) for wish in found]
         wishes = _merged(wishes, found, left)
         unknown += left
-    return Understanding(tuple(wishes), tuple(dict.fromkeys(unknown)), style)
+    left_out = dict.fromkeys(_as_typed(each, typed) for each in unknown)
+    return Understanding(tuple(wishes), tuple(left_out), style, tuple(typed.items()))
 
 
 def _clauses(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -81,6 +92,18 @@ def _spelt(token: Token, known: set[str]) -> Token:
     if token.number is not None or token.text in known or unit_of(token.text):
         return token
     return replace(token, text=spelt(token.text))
+
+
+def _typed(written: list[Token], tokens: list[Token]) -> dict[str, str]:
+    """Return what was typed for words that were put right; those typed right as well stay."""
+    pairs = [(token.text, each.text) for each, token in zip(written, tokens, strict=True)]
+    right = {word for word, typed in pairs if word == typed}
+    return {word: typed for word, typed in pairs if word not in right}
+
+
+def _as_typed(text: str, typed: Mapping[str, str]) -> str:
+    """Return a text with the words that were put right as they were typed."""
+    return re.sub(r"[^\W\d_]+(?:-[^\W\d_]+)*", lambda each: typed.get(each[0], each[0]), text)
 
 
 def _of_the_object(wish: Wish) -> Wish:

@@ -5,7 +5,7 @@ from math import pi
 from typing import Literal
 
 from websim_reward_gen.library.wishes import LEAN, MOTIONS, PLAIN, SLOW_SPEED, Kind, Part, Wish
-from websim_reward_gen.library.words import Quantity
+from websim_reward_gen.library.words import Quantity, Token
 
 MAX_NUMBER = 1e4
 """No robot here is as fast, as high or as far, in SI units."""
@@ -91,12 +91,15 @@ def _of_a_body(parts: list[Part], number: Part, limit: Part | None) -> Wish | No
 def settled(part: Part, parts: list[Part]) -> Part:
     """Return a number without the negation of something else: "without falling at 2 m/s"."""
     denied = [each for each in parts if each.negated and each.tag != "number"]
-    if part.tag != "number" or not denied or any(_may_have(each, part) for each in denied):
+    if part.tag != "number" or not denied or any(may_have(each, part) for each in denied):
         return part
     return replace(part, negated=False)
 
 
-def _may_have(part: Part, number: Part) -> bool:
+def may_have(part: Part, number: Part | Token) -> bool:
+    """Tell whether a number may be of what a phrase says."""
+    if part.tag == "exertion":
+        return False
     return number.quantity in ("none", TARGETS.get(PLAIN.get(part.tag, "move")))
 
 

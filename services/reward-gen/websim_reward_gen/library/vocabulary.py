@@ -6,7 +6,7 @@ from importlib import resources
 from math import pi
 from typing import Literal, cast, get_args
 
-from websim_reward_gen.library.words import stems
+from websim_reward_gen.library.inflections import stems
 
 MIN_SPELT = 7
 """Letters of a word whose typing error is put right: shorter ones are too much like others."""
@@ -119,36 +119,55 @@ def find_phrase(words: list[str]) -> tuple[Meaning, int] | None:
 _WORDS = frozenset(word for phrase in PHRASES for word in phrase) | STOP_WORDS
 
 
-def _one_edit_from(word: str) -> frozenset[str]:
-    """Return what becomes of a word by leaving out a letter or swapping two neighbours."""
-    cuts = range(len(word))
-    left_out = {word[:at] + word[at + 1 :] for at in cuts}
-    swapped = {word[:at] + word[at : at + 2][::-1] + word[at + 2 :] for at in cuts}
-    return frozenset(left_out | swapped)
+_OTHERS = """
+    delivery suppose state stare father sip saying leaning sand simmer treble revere mender tot
+    tough delver health maximus elegans
+"""
+_OTHER_WORDS = frozenset(_OTHERS.split())
+"""English words that the library does not know and that one typing error makes of those it does."""
+
+_NEGATIONS = frozenset(
+    word for phrase, meaning in PHRASES.items() if meaning.tag == "negation" for word in phrase
+)
+
+
+def _omissions(word: str) -> set[str]:
+    """Return what becomes of a word by leaving out a letter."""
+    return {word[:at] + word[at + 1 :] for at in range(len(word))}
+
+
+def _doublings(word: str) -> set[str]:
+    """Return what becomes of a word by typing a letter twice."""
+    return {word[:at] + word[at - 1] + word[at:] for at in range(1, len(word) + 1)}
+
+
+def _swaps(word: str) -> set[str]:
+    """Return what becomes of a word by swapping two neighbours; the first letter is right."""
+    return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(1, len(word) - 1)}
 
 
 _SPELLINGS: dict[str, set[str]] = {}
 for _word in _WORDS:
     for _ending in ("", "s", "ly"):
         if len(_word) >= MIN_SPELT - 1:
-            for _edited in {_word + _ending, *_one_edit_from(_word + _ending)}:
+            _typed = _swaps(_word + _ending)
+            # To deny what was not denied is the worst error: only a swap, which never makes
+            # another word of a long one, is taken for a negation.
+            if _word not in _NEGATIONS:
+                _typed |= _omissions(_word + _ending) | _doublings(_word + _ending)
+            for _edited in _typed:
                 _SPELLINGS.setdefault(_edited, set()).add(_word)
 
 
 def spelt(word: str) -> str:
     """Return the word meant where there is one typing error in a long one; else the word itself.
 
-    One letter may be missing, too many, another one, or two neighbours swapped; the first is right.
+    One letter may be missing or typed twice, or two neighbours swapped; the first is right. Another
+    letter, or one too many, makes other words as easily: "present" is not "prevent".
     """
-    if len(word) < MIN_SPELT - 1 or stems(word) & _WORDS:
+    if len(word) < MIN_SPELT - 1 or stems(word) & (_WORDS | _OTHER_WORDS):
         return word
-    near = {word, *_one_edit_from(word)}
-    meant = {
-        each
-        for edited in near
-        for each in _SPELLINGS.get(edited, ())
-        if each[0] == word[0] and abs(len(each) - len(word)) <= 2
-    }
+    meant = {each for each in _SPELLINGS.get(word, ()) if each[0] == word[0]}
     shortest = min(meant, key=len, default="")
     # "sideway" and "sideways" are one word.
     is_one = meant and all(each.startswith(shortest) for each in meant)

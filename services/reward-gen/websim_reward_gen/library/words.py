@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from math import pi
 from typing import Literal, cast
 
+from websim_reward_gen.library.feet import is_limb
+from websim_reward_gen.library.numerals import AND_A_HALF, NUMBER_WORDS, is_of_a_number, value_of
+
 Quantity = Literal["speed", "length", "angle", "rate", "share", "time", "none"]
 
 _LENGTHS = {
@@ -51,15 +54,6 @@ _OTHERS: dict[str, tuple[Quantity, float]] = {
     "time": ("share", 1.0),
 }
 
-NUMBER_WORDS = {
-    word: float(value)
-    for words, step in (
-        ("zero one two three four five six seven eight nine ten eleven twelve", 1),
-        ("- - twenty thirty forty fifty sixty seventy eighty ninety hundred", 10),
-    )
-    for value, word in zip(range(0, 200, step), words.split(), strict=False)
-} | {"half": 0.5, "fifteen": 15.0}
-
 
 def _any(*tables: Mapping[str, object]) -> str:
     """Return a pattern of the units in some tables, and of their plurals."""
@@ -67,7 +61,9 @@ def _any(*tables: Mapping[str, object]) -> str:
     return rf"(?:{'|'.join(map(re.escape, names))})s?"
 
 
-_NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+(?:[.,]\d+)?|\.\d+)"
+_THOUSANDS = r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"
+"""After a leading 0 a comma begins decimals, as elsewhere but between groups of three."""
+_NUMBER = rf"[-+]?(?:{_THOUSANDS}(?!\d)|\d+(?:[.,]\d+)?|\.\d+)"
 _PER = rf"(?:{_any(_LENGTHS, _ANGLES, _TURNS)}/{_any(_TIMES)})"
 _UNIT = rf"(?:{_PER}|(?:{_any(_LENGTHS, _ANGLES, _OTHERS)})(?![\w/]))"
 
@@ -87,30 +83,24 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     # Whose it is does not matter.
     (r"\b(?:your|her|his|their)\b", "its"),
     (r"\bonto\b", "on"),
-    (r"\band a half\b", "and-a-half"),
-    (r"\bhalf an? ", "half "),
+    # "10 000" is one number.
+    ("(?:(?<=\\s\\d)|(?<=\\s\\d\\d)|(?<=\\s\\d\\d\\d))[ \u00a0\u202f](?=\\d{3}(?![\\d.,]))", ""),
+    (r"\band a half\b", AND_A_HALF),
+    (r"\bhalf (?:of )?an? ", "half "),
     (
         rf"\b({_any(_LENGTHS, _ANGLES, _TURNS)})\s*(?:/|\bper\b|\ban?\b)\s*({_any(_TIMES)})\b",
         r"\1/\2",
     ),
-    (rf"\ban? (?={_any(_LENGTHS)}\b)", "1 "),
     # A range is two limits: "between 1 and 2 m/s", "1-2 m/s", but not "from 1 to 2 m/s".
     (
-        rf"\bbetween ({_NUMBER})\s*{_UNIT}? (?:and|to) ({_NUMBER})\s*({_UNIT})",
+        rf"\bbetween ({_NUMBER}|an?)\s*{_UNIT}? (?:and|to) ({_NUMBER})\s*({_UNIT})",
         r"at least \1 \3 at most \2 \3",
     ),
     (
         rf"(?<![\w.])(?<!from )({_NUMBER})\s*(?:-|to)\s*({_NUMBER})\s*({_UNIT})",
         r"at least \1 \3 at most \2 \3",
     ),
-    # Limits: "max speed 2 m/s", "limit the speed to 2 m/s", "speed < 2 m/s".
-    (rf"\b(?:maximum|max|top) ((?:\w+ ){{0,2}}?)(?:of |is )?(?={_NUMBER})", r"\1at most "),
-    (rf"\b(?:minimum|min) ((?:\w+ ){{0,2}}?)(?:of |is )?(?={_NUMBER})", r"\1at least "),
-    (
-        rf"\b(?:limit|cap|restrict)(?:p?ed|p?ing)? ((?:\w+ ){{0,3}}?)(?:to |at |of |is )?"
-        rf"(?={_NUMBER})",
-        r"\1at most ",
-    ),
+    # Limits in signs: "speed < 2 m/s".
     (rf"(?:<=?|=<|\u2264)\s*(?={_NUMBER})", " at most "),
     (rf"(?:>=?|=>|\u2265)\s*(?={_NUMBER})", " at least "),
     (rf"[~\u2248=]\s*(?={_NUMBER})", " "),
@@ -145,33 +135,6 @@ def tokenise(sentence: str) -> list[Token]:
     return list(_with_units([_token(match) for match in _TOKEN.finditer(text)]))
 
 
-def stems(word: str) -> set[str]:
-    """Return the word and what it may be an inflection of: running -> run, gently -> gentle."""
-    found = {word}
-    for suffix, endings in (
-        ("s", ("",)),
-        ("es", ("",)),
-        ("ies", ("y",)),
-        ("ing", ("", "e")),
-        ("ed", ("", "e")),
-        ("er", ("", "e")),
-        ("est", ("", "e")),
-        ("ly", ("", "le")),
-        ("ily", ("y",)),
-    ):
-        base = word.removesuffix(suffix)
-        # "goes" is go, but "only" is not on
-        if base != word and len(base) >= (2 if suffix in ("s", "es", "ing") else 3):
-            found.update(base + ending for ending in endings)
-            if len(base) > 3 and base[-1] == base[-2]:
-                found.add(base[:-1])
-    return found
-
-
-_STANDS_ON = frozenset({"on", "its", "with", "using", "the"})
-"""Before "two feet" that are no length."""
-
-
 def unit_of(word: str) -> tuple[Quantity, float] | None:
     """Return the quantity that a word is a unit of, and its size in SI units."""
     what, _, time = word.partition("/")
@@ -194,7 +157,7 @@ def unit_of(word: str) -> tuple[Quantity, float] | None:
 def _token(match: re.Match[str]) -> Token:
     text = match.group()
     if match.lastgroup == "number":
-        thousands = re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text)
+        thousands = re.match(rf"[-+]?{_THOUSANDS}(?!\d)", text)
         return Token(text, number=float(text.replace(",", "" if thousands else ".")))
     return Token(text, ends_clause=match.lastgroup == "stop")
 
@@ -202,18 +165,45 @@ def _token(match: re.Match[str]) -> Token:
 def _with_units(tokens: list[Token]) -> Iterator[Token]:
     index = 0
     while index < len(tokens):
-        token = tokens[index]
-        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        end = _end_of_number(tokens, index)
+        if tokens[index].text in ("a", "an") and _is_way(tokens, index + 1):
+            end = index + 1
+        following = tokens[end].text if index < end < len(tokens) else ""
         unit = unit_of(following)
-        if following in ("foot", "feet") and index and tokens[index - 1].text in _STANDS_ON:
-            unit = None
-        number = token.number
-        if number is None and unit:
-            number = NUMBER_WORDS.get(token.text)
-        if number is not None and unit:
-            quantity, factor = unit
-            yield Token(f"{token.text} {following}", False, number * factor, quantity)
-            index += 2
+        if unit is None or is_limb([token.text for token in tokens], index, end):
+            yield tokens[index]
+            index += 1
             continue
-        yield token
-        index += 1
+        text = " ".join(token.text for token in tokens[index : end + 1])
+        value = value_of([token.text for token in tokens[index:end]], tokens[index].number)
+        quantity, factor = unit
+        # Of "five twenty km/h" nobody can tell how much it is.
+        yield Token(text) if value is None else Token(text, False, value * factor, quantity)
+        index = end + 1
+
+
+def _end_of_number(tokens: list[Token], index: int) -> int:
+    """Return where the figures or number words end that begin here; `index` if there are none."""
+    end = index
+    while end < len(tokens) and not tokens[end].ends_clause:
+        word = tokens[end].text
+        after = tokens[end + 1].text if end + 1 < len(tokens) else ""
+        joins = (
+            (word == "and" and end > index and tokens[end - 1].text in ("hundred", "thousand"))
+            or (word == "point" and (end > index or _begins_decimals(tokens, end)))
+        ) and after in NUMBER_WORDS
+        figures = tokens[end].number is not None and end == index
+        if not (joins or figures or is_of_a_number(word)):
+            break
+        end += 1
+    return end
+
+
+def _is_way(tokens: list[Token], at: int) -> bool:
+    unit = unit_of(tokens[at].text) if at < len(tokens) else None
+    return unit is not None and unit[0] in ("length", "speed")
+
+
+def _begins_decimals(tokens: list[Token], at: int) -> bool:
+    """Tell "at point five m/s" from "from the starting point two metres"."""
+    return at == 0 or tokens[at - 1].text in ("at", "of", "to", "than", "most", "least", "by")

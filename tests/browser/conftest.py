@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2] / "services/dashboard/tests"))
 
 from live_page import (
+    EVALUATED_OFTEN,
     MANY_ENVS,
     NUM_ENVS,
     Stack,
@@ -43,7 +44,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     place = tmp_path_factory.mktemp("browser") / "run"
     options = ("--num-envs", str(NUM_ENVS), "--total-steps", "500000000", "--adapt", "approve")
     short = ("--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2")
-    running = start_stack(place, "--task", "Hopper-v5", *options, *short)
+    running = start_stack(
+        place, "--task", "Hopper-v5", *options, *short, environment=EVALUATED_OFTEN
+    )
     # There is a reward-gen, for the test that wants one.
     send(running, "set_adapt", mode="off")
     yield running

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -53,14 +54,22 @@ class Stack:
     run_dir: Path
 
 
-def start_stack(run_dir: Path, *options: str) -> Stack:
+EVALUATED_OFTEN = {"WEBSIM_LEARNER_EVAL_EVERY_STEPS": "50000"}
+"""For a run without an end, in which evaluations would be far apart."""
+
+
+def start_stack(
+    run_dir: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Stack:
     log = run_dir.with_suffix(".log")
     command = [
         str(Path(sys.executable).with_name("websim")), "up", "--free-ports", "--no-browser",
         "--workers", "1", "--run-dir", str(run_dir), *options,
     ]  # fmt: skip
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, text=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, text=True, env={**os.environ, **environment}
+        )
     give_up_s = time.monotonic() + START_S
     while not (found := re.search(r"watch it on (http://\S+)", log.read_text())):
         assert process.poll() is None, log.read_text()

@@ -1,7 +1,16 @@
 """A person has a reward tried, and says yes to a goal, in a run that nobody else steers."""
 
 import pytest
-from live_page import COMMAND_S, NUM_ENVS, get, outcome, start_stack, stop_stack, wait_for
+from live_page import (
+    COMMAND_S,
+    EVALUATED_OFTEN,
+    NUM_ENVS,
+    get,
+    outcome,
+    start_stack,
+    stop_stack,
+    wait_for,
+)
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -17,7 +26,9 @@ def own(tmp_path_factory):
     place = tmp_path_factory.mktemp("yes") / "run"
     options = ("--num-envs", str(NUM_ENVS), "--total-steps", "500000000", "--adapt", "approve")
     short = ("--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2")
-    running = start_stack(place, "--task", "Hopper-v5", *options, *short)
+    running = start_stack(
+        place, "--task", "Hopper-v5", *options, *short, environment=EVALUATED_OFTEN
+    )
     yield running
     stop_stack(running)
 

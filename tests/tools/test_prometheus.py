@@ -49,9 +49,17 @@ def get(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory) -> Iterator[dict[str, list[str]]]:
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory, monkeypatch_module) -> Iterator[dict[str, list[str]]]:
     """A run that adapts, on a task that knows success: each job's addresses as HOST:PORT."""
     directory = tmp_path_factory.mktemp("runs") / "run"
+    # A trend is made of six evaluations.
+    monkeypatch_module.setenv("WEBSIM_LEARNER_EVAL_EVERY_STEPS", "50000")
     options = RunOptions(
         task="InvertedDoublePendulum-v5",
         num_envs=128,

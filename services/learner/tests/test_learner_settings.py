@@ -38,10 +38,10 @@ def test_what_is_not_said_is_the_tasks_default(tmp_path):
         ([], 100, 15),
         (["--adapt", "auto"], 15, None),
         (["--goal", "run backwards"], 15, None),
-        # Forty times, but not within 50,000 steps, and no less often than without.
+        # Forty times, but not within 50,000 steps and not beyond 200,000.
         (["--adapt", "auto", "--total-steps", "1000000"], 10, None),
-        (["--adapt", "auto", "--total-steps", "10000000"], 50, None),
-        (["--adapt", "auto", "--total-steps", "100000000"], 100, None),
+        (["--adapt", "auto", "--total-steps", "6000000"], 30, None),
+        (["--adapt", "auto", "--total-steps", "100000000"], 40, None),
         (["--eval-every-steps", "20000"], 4, None),
         (["--eval-every-steps", "0"], 0, None),
     ],

@@ -18,9 +18,9 @@ EVAL_EPISODES = 20
 CHECKPOINT_EVERY_STEPS = 100_000
 EVAL_EVERY_STEPS = 500_000
 EVALUATIONS_ADAPTING = 40
-LEAST_EVERY_STEPS_ADAPTING = 50_000
-"""Decisions of an adapting run rest on evaluations: there are so many in it where they are not
-closer than this. After an adoption there are looks besides."""
+EVERY_STEPS_ADAPTING = (50_000, 200_000)
+"""Decisions of an adapting run rest on evaluations: there are so many in it where they lie no
+closer and no farther apart than this. After an adoption there are looks besides."""
 
 FIXED_ON_RESUME = (
     "task", "algo", "num_envs", "seed", "reward", "adapt", "goal", "target", "difficulty",
@@ -195,8 +195,8 @@ def _asked(settings: TrainSettings) -> RunConfig:
 
 
 def _eval_every_steps_adapting(total_steps: int) -> int:
-    share = total_steps // EVALUATIONS_ADAPTING
-    return min(EVAL_EVERY_STEPS, max(LEAST_EVERY_STEPS_ADAPTING, share))
+    least, most = EVERY_STEPS_ADAPTING
+    return min(most, max(least, total_steps // EVALUATIONS_ADAPTING))
 
 
 def _adapt_every_steps(settings: TrainSettings, adapt: str) -> int:

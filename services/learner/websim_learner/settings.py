@@ -81,7 +81,7 @@ class TrainSettings(ServiceSettings):
     """Episodes of an evaluation, each on an environment of its own; 20 when not given."""
     eval_every_steps: int | None = Field(None, ge=0)
     """Evaluate about this often; 0 evaluates at the end only. 500,000 when not given; where the
-    run adapts, or from when it does, a fortieth of all steps, from 50,000 to 500,000: what it
+    run adapts, or from when it does, a fortieth of all steps, from 50,000 to 200,000: what it
     decides rests on evaluations."""
     checkpoint_every_steps: int | None = Field(None, ge=0)
     """Write a checkpoint about this often, and what a kill costs is at most as much; 0 writes one

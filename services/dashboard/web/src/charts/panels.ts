@@ -58,8 +58,8 @@ export const CHARTS: readonly ChartSpec[] = [
   ] },
   { id: "improvement", title: "Improvement", unit: "of the return, per M steps", lines: [
     { metric: "improvement_per_million", label: "slope", colour: first },
-    { metric: "improvement_low_per_million", label: "low", colour: second },
-    { metric: "improvement_high_per_million", label: "high", colour: third },
+    { metric: "improvement_low_per_million", label: "≥", colour: second },
+    { metric: "improvement_high_per_million", label: "≤", colour: third },
   ] },
   { id: "loss", title: "Losses", unit: "", lines: [
     { metric: "value_loss", label: "value", colour: first },

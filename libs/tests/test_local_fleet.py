@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 
 import pytest
+from local_run_samples import eventually
 
 from websim.local.fleet import LocalFleet
 from websim.local.ports import FleetPorts, HeldPort
@@ -20,15 +20,6 @@ def workers_of(http_url):
     """Return the process ids of the registered workers."""
     with urllib.request.urlopen(f"{http_url}/v1/workers", timeout=5) as response:
         return {worker["pid"] for worker in json.load(response)}
-
-
-def eventually(condition, timeout_s=20.0):
-    give_up_s = time.monotonic() + timeout_s
-    while time.monotonic() < give_up_s:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it never happened")
 
 
 def gone(pid):

@@ -11,6 +11,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from local_run_samples import eventually
 
 from websim.local import child as child_module
 from websim.local.supervisor import ChildFailedError, ChildSpec, Supervisor
@@ -54,16 +55,6 @@ def make_supervisor():
 def make_spec(body, name="kettle", **overrides):
     script = PRELUDE + textwrap.dedent(body)
     return ChildSpec(name, ("-c", script), **{"stage": 0, **overrides})
-
-
-def eventually(condition, timeout_s=15.0):
-    """Return the first true value of a condition, or fail."""
-    give_up_s = time.monotonic() + timeout_s
-    while time.monotonic() < give_up_s:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never happened")
 
 
 def running(pid):

@@ -102,6 +102,7 @@ def test_a_look_that_is_put_off_is_made_up_for_by_a_look_as_long_as_there_is_pro
     seen = [(each.update, each.episodes) for each in records]
     assert [each for each in seen if each[0] in (7, 8)] == [(7, 10), (8, 12)]
     assert [each for each in seen if each[0] in (9, 10)] == afterwards
+    assert kinds(h).count("adopt") == 1 + (command is ADOPT_ANOTHER)
     assert kinds(h).count("put_off") == 1
     assert replay_decisions(h.run_dir.path) == 0
 

@@ -177,3 +177,28 @@ def test_a_policy_that_falls_in_training_is_looked_at_at_once_in_every_life(
     assert evaluated_at(again) == [15, 20]
     assert again.run.adaptation.points == alone.run.adaptation.points
     assert again.digest() == alone.digest()
+
+
+def test_a_look_that_shows_what_may_be_a_loss_gives_way_to_all_episodes(harness, monkeypatch):
+    monkeypatch.setattr(adapter, "looks_due", lambda steps, *, doubtful: steps // (2 * STEPS))
+    monkeypatch.setattr(adapter, "PROBATION_EPISODES", 2)
+    asked = []
+
+    def in_doubt(points, baseline, settings):
+        asked.extend(points[-1:])
+        return bool(points) and points[-1].update == 5 and len(points[-1].fitness) == 2
+
+    monkeypatch.setattr(adapter, "in_doubt", in_doubt)
+    h = harness(
+        adapt="auto", total_steps=10 * STEPS, eval_every_updates=100,
+        eval_every_updates_adapting=100, client={"shard_envs": 12},
+    )  # fmt: skip
+    h.at = {3: [unless_done(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))]}
+    h.go()
+    told = [each for each in h.run.stream.after(0, 999) if isinstance(each, EvaluationRecord)]
+    assert [(each.update, each.episodes) for each in told] == [(5, 5), (7, 2), (9, 2), (10, 5)]
+    look = next(point for point in asked if point.update == 5)
+    kept = h.run.adaptation.points[0]
+    assert (kept.update, len(kept.fitness), kept.whole) == (5, 5, False)
+    # Its first episodes are those of the look, but for last bits: the same policy and starts.
+    assert kept.fitness[:2] == pytest.approx(look.fitness, rel=1e-6)

@@ -6,6 +6,7 @@ update at which it takes effect, before it does, and a resumed run applies it th
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -166,14 +167,14 @@ class Trainer:
 
         It is made up for after the next update, and not put off once more.
         """
-        ledger, most = self.ledger, None if whole else self._adapter.look_episodes
+        ledger = self.ledger
         kind: Literal["look", "whole"] = "whole" if whole else "look"
         if ledger.was_put_off():
             ledger.put_off = kind
             return
         put_off = self.orders.press if not (ledger.put_off or ledger.ahead) else lambda: False
         try:
-            evaluation = self._evaluate(most, put_off)
+            evaluation = self._evaluate(whole=whole, put_off=put_off)
         except PutOff:
             ledger.journal("put_off", {})
             ledger.put_off = kind
@@ -198,20 +199,27 @@ class Trainer:
         self.ledger.enter("finished")
 
     def _evaluate(
-        self, most: int | None = None, put_off: Callable[[], bool] = lambda: False
+        self, *, whole: bool = True, put_off: Callable[[], bool] = lambda: False
     ) -> Evaluation:
-        """Evaluate all branches, by so many episodes; return what came of the first.
+        """Evaluate all branches, or look at them; return what came of the first.
+
+        A look that shows what may be a loss gives way to all episodes, of the same policy.
 
         Raises:
             PutOff: `put_off` said so.
         """
 
-        def evaluate() -> Evaluation:
-            return self.ledger.evaluate(
-                lambda each: self._examiner.examine(each, kept, most, put_off=put_off),
-                lambda made: self._adapter.outlook(made, whole=most is None),
-            )[0]
+        def examine(branch: Branch) -> Evaluation:
+            made = self._examiner.examine(branch, kept, most, put_off=put_off)
+            if most is not None and self._adapter.leaves_doubt(made):
+                made = self._examiner.examine(branch, kept, put_off=put_off)
+            return made
 
+        def evaluate() -> Evaluation:
+            outlook = functools.partial(self._adapter.outlook, whole=whole)
+            return self.ledger.evaluate(examine, outlook)[0]
+
+        most = None if whole else self._adapter.look_episodes
         kept = self._adapter.trajectories
         self._adapter.lose_measure_again()
         self._place.working = True

@@ -13,6 +13,7 @@ from websim_learner.adaptation.goal import Goal
 from websim_learner.adaptation.guards import in_doubt, peak_of
 from websim_learner.adaptation.measure import MeasureFailed
 from websim_learner.adaptation.outlook import outlook
+from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.probation import (
     adopted_at,
     falls_more,
@@ -84,6 +85,13 @@ class Adapter(Steered):
         """Episodes of a look that is due; None: as many as an evaluation has."""
         return None if self._doubtful else PROBATION_EPISODES
 
+    def leaves_doubt(self, look: Evaluation) -> bool:
+        """Return whether a look at the incumbent shows what may be a loss: all episodes tell."""
+        baseline = self.state.baseline
+        if baseline is None:
+            return False
+        return in_doubt([self._point(look, whole=False)], baseline, self._settings)
+
     @property
     def _doubtful(self) -> bool:
         baseline = self.state.baseline
@@ -105,9 +113,7 @@ class Adapter(Steered):
         state = self.state
         if state.mode == "off":
             return {}
-        update, env_steps = self.books.when
-        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
-        return outlook([*state.points, point], self._settings)
+        return outlook([*state.points, self._point(evaluation, whole=whole)], self._settings)
 
     def note_evaluation(self, evaluation: Evaluation, *, whole: bool = True) -> None:
         """Take in an evaluation of the incumbent; pull a trigger where one is due.
@@ -126,8 +132,8 @@ class Adapter(Steered):
 
     def _take_in(self, evaluation: Evaluation, whole: bool) -> None:
         state = self.state
-        update, env_steps = self.books.when
-        point = point_of(evaluation, self._branch, update, env_steps, state.stats, whole=whole)
+        _, env_steps = self.books.when
+        point = self._point(evaluation, whole=whole)
         state.points = [*state.points, point][-MAX_POINTS:]
         if is_over(state.baseline, state.triggers, self._settings, env_steps):
             state.baseline = state.preference = None
@@ -168,6 +174,11 @@ class Adapter(Steered):
         )
         state.triggers = after_trigger(state.triggers, trigger)
         self._pull(trigger)
+
+    def _point(self, evaluation: Evaluation, *, whole: bool) -> EvalPoint:
+        update, env_steps = self.books.when
+        stats = self.state.stats
+        return point_of(evaluation, self._branch, update, env_steps, stats, whole=whole)
 
     def tend(self, *, listen: bool = True) -> bool:
         """Do what can be done now: a trial that was to begin, an answer that has come.

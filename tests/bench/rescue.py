@@ -1,7 +1,7 @@
 """A bad start, rescued: `websim bench rescue`. Writes rescue.json and a plot; docs/adaptation.md.
 
-Each task is trained for the same number of env steps, candidates' steps counted, in three ways: on
-its own reward, on a reward that teaches nothing of use, and on that reward with adaptation (the
+Each task is trained for the same number of env steps, candidates' steps counted, in four ways: on
+its own reward and on a reward that teaches nothing of use, each without and with adaptation (the
 built-in library writes). Judged is the fitness of the last policy.
 """
 
@@ -25,9 +25,16 @@ from websim.local.fleet import available_cores
 from websim.service.main import run_service
 
 NUM_ENVS = 256
-ARMS = ("own", "bad", "adapted")
-LABELS = {"own": "the task's own reward", "bad": "bad reward", "adapted": "bad reward, adapting"}
-COLOURS = {"own": "#9aa4af", "bad": "#d29922", "adapted": "#1f6feb"}
+ARMS = ("own", "bad", "adapted", "own_adapted")
+LABELS = {
+    "own": "the task's own reward",
+    "bad": "bad reward",
+    "adapted": "bad reward, adapting",
+    "own_adapted": "the task's own reward, adapting",
+}
+COLOURS = {"own": "#9aa4af", "bad": "#d29922", "adapted": "#1f6feb", "own_adapted": "#3fb950"}
+NAMES = {"bad": "bad", "adapted": "adapted", "own_adapted": "own, adapted"}
+"""Heads of the table."""
 RESCUED, LEFT = 0.8, 0.1
 """Shares of the own reward's fitness: at least with adaptation, at most without."""
 MISSED = " (missed)"
@@ -45,7 +52,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--task", nargs="+", default=list(BAD), choices=list(BAD))
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    add("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    add("--arms", nargs="+", default=list(ARMS[1:]), choices=ARMS[1:], help="beside own")
     add("--jobs", type=int, default=available_cores(), help="runs at the same time")
     add("--out", type=Path, default=Path("bench/rescue"), help="where runs and figures go; runs "
         "that are there are not run again")  # fmt: skip
@@ -59,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
         make_arm(task, arm, seed)
         for task in options.task
         for seed in options.seeds
-        for arm in options.arms
+        for arm in ARMS
+        if arm == "own" or arm in options.arms
     ]
     began_s = time.monotonic()
 
@@ -92,8 +100,8 @@ def make_arm(task: str, arm: str, seed: int) -> Arm:
         seed=seed,
         total_steps=TOTAL_STEPS[task],
         num_envs=NUM_ENVS,
-        reward=None if arm == "own" else BAD[task][1],
-        flags=("--adapt", "auto" if arm == "adapted" else "off"),
+        reward=None if arm.startswith("own") else BAD[task][1],
+        flags=("--adapt", "auto" if arm.endswith("adapted") else "off"),
     )
 
 
@@ -122,28 +130,31 @@ def fitness_of(figures: Sequence[dict[str, Any]], task: str, arm: str) -> dict[i
 
 def table(figures: Sequence[dict[str, Any]]) -> str:
     """Return the table for docs/adaptation.md."""
+    arms = [arm for arm in ARMS if any(f["arm"] == arm for f in figures)]
+    shares = "".join(f" {NAMES[arm]} | share |" for arm in arms if arm != "own")
     lines = [
-        "| task, reward at the start | steps | seed | own | bad | share | adapted | share |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| task, reward at the start | steps | seed | own |{shares}",
+        "|---|---|---|---|" + "---|---|" * (len(arms) - 1),
     ]
     for task in dict.fromkeys(f["task"] for f in figures):
-        own, bad, adapted = (fitness_of(figures, task, arm) for arm in ARMS)
+        of = [fitness_of(figures, task, arm) for arm in arms]
         head = f"| {task}, {BAD[task][0]} | {TOTAL_STEPS[task]:,} "
-        seeds = sorted(own.keys() & bad.keys() & adapted.keys())
-        lines += [head + _row(str(s), own[s], bad[s], adapted[s]) for s in seeds]
+        seeds = sorted(set.intersection(*(set(fitness) for fitness in of)))
+        told = [(str(seed), [fitness[seed] for fitness in of]) for seed in seeds]
         if len(seeds) > 1:
-            means = [mean(arm[seed] for seed in seeds) for arm in (own, bad, adapted)]
-            lines.append(head + _row("mean", *means))
+            told.append(("mean", [mean(fitness[seed] for seed in seeds) for fitness in of]))
+        lines += [head + _row(seed, dict(zip(arms, row, strict=True))) for seed, row in told]
     return "\n".join(lines)
 
 
-def _row(seed: str, own: float, bad: float, adapted: float) -> str:
-    low, high = bad / own, adapted / own
-    missed = ["" if ok else MISSED for ok in (low <= LEFT, high >= RESCUED)]
-    return (
-        f"| {seed} | {own:.2f} | {bad:.2f} | {low:.0%}{missed[0]} | {adapted:.2f} "
-        f"| {high:.0%}{missed[1]} |"
-    )
+def _row(seed: str, fitness: dict[str, float]) -> str:
+    own = fitness["own"]
+    cells = [f"| {seed} | {own:.2f} |"]
+    for arm, reached in list(fitness.items())[1:]:
+        share = reached / own
+        as_it_should_be = share <= LEFT if arm == "bad" else share >= RESCUED
+        cells.append(f" {reached:.2f} | {share:.0%}{'' if as_it_should_be else MISSED} |")
+    return "".join(cells)
 
 
 def draw(figures: Sequence[dict[str, Any]], path: Path) -> None:

@@ -26,7 +26,7 @@ def test_what_a_program_adds_is_a_share_of_the_update_and_of_the_wait_for_physic
 @pytest.mark.parametrize(("adapted", "code"), [(8.5, 0), (7.5, 1)])
 def test_a_rescue_that_misses_its_share_ends_with_1(tmp_path, monkeypatch, adapted, code):
     """Of a fitness of 10 by the task's own reward; the bad one is to leave 1 at most."""
-    fitness = {"own": 10.0, "bad": 0.5, "adapted": adapted}
+    fitness = {"own": 10.0, "bad": 0.5, "adapted": adapted, "own_adapted": 9.5}
 
     def ran(arm, _directory):
         result = {"eval_fitness_mean": fitness[arm.name.split("-")[-2]], "env_steps": 1}
@@ -37,4 +37,20 @@ def test_a_rescue_that_misses_its_share_ends_with_1(tmp_path, monkeypatch, adapt
     task = next(iter(rescue.BAD))
 
     assert rescue.main(["--task", task, "--seeds", "0", "--out", str(tmp_path)]) == code
-    assert len(json.loads((tmp_path / "rescue.json").read_text())["runs"]) == 3
+    assert len(json.loads((tmp_path / "rescue.json").read_text())["runs"]) == 4
+
+
+def test_the_table_of_rescues_has_the_arms_that_ran():
+    figures = [
+        {"task": "Hopper-v5", "arm": arm, "seed": seed, "fitness": fitness}
+        for arm, of in (("own", (2.0, 4.0)), ("own_adapted", (1.9, 3.0)))
+        for seed, fitness in enumerate(of)
+    ]
+    head = "| Hopper-v5, alive only | 2,000,000 |"
+    assert rescue.table(figures).splitlines() == [
+        "| task, reward at the start | steps | seed | own | own, adapted | share |",
+        "|---|---|---|---|---|---|",
+        f"{head} 0 | 2.00 | 1.90 | 95% |",
+        f"{head} 1 | 4.00 | 3.00 | 75% (missed) |",
+        f"{head} mean | 3.00 | 2.45 | 82% |",
+    ]

@@ -44,6 +44,64 @@ VALUES = [
             ({"x_velocity": 2.0, "torso_rotation": (0, 0, 1)}, 0.625),
         ],
     ),
+    # Postures: pi from upright about whatever axis, which the pitch of a quaternion does not reach.
+    (
+        "Ant-v5",
+        "stay upside down",
+        "sum",
+        "",
+        [
+            ({"torso_orientation": (0, 1, 0, 0)}, 1.0),
+            ({"torso_orientation": (0, 0, 1, 0)}, 1.0),
+            ({"torso_orientation": (0.6, 0.8, 0, 0)}, 0.0),
+            ({"torso_orientation": (1, 0, 0, 0)}, 0.0),
+        ],
+    ),
+    # Who stands lies on its back when pitched by -pi/2.
+    (
+        "Walker2d-v5",
+        "stay on its back",
+        "sum",
+        "",
+        [({"pitch": -1.57}, 1.0), ({"pitch": 3.14}, 0.0), ({"pitch": 0.0}, 0.0)],
+    ),
+    ("HalfCheetah-v5", "stay on its back", "sum", "", [({"pitch": 3.14}, 1.0), ({}, 0.0)]),
+    # Half of a lean at least: upright is none. Without a number cos(1.1 - 0.3) < 0.7 is too far.
+    (
+        "Walker2d-v5",
+        "lean forward",
+        "sum",
+        "",
+        [
+            ({"pitch": pitch}, value)
+            for pitch, value in (
+                (0.0, 0.0),
+                (0.1, 0.0),
+                (0.2, 1.0),
+                (0.3, 1.0),
+                (1.0, 1.0),
+                (1.1, 0.0),
+                (-0.3, 0.0),
+            )
+        ],
+    ),
+    # 10 degrees are 0.1745, and half of that to either side is near enough.
+    (
+        "Walker2d-v5",
+        "lean forward 10 degrees",
+        "sum",
+        "",
+        [
+            ({"pitch": pitch}, value)
+            for pitch, value in (
+                (0.0, 0.0),
+                (0.08, 0.0),
+                (0.09, 1.0),
+                (0.26, 1.0),
+                (0.27, 0.0),
+            )
+        ],
+    ),
     # Ways of the same unit: their mean.
     ("Ant-v5", "go forward and to the left", "sum", "m/s", [({"x_velocity": 2.0}, 1.0)]),
     # A way and a closeness: what is gained counts as far as the closeness goes, a loss in full.

@@ -11,10 +11,12 @@ from websim_reward_gen.library.targets import (
 )
 from websim_reward_gen.library.wishes import (
     GAITS,
+    LEAN,
     MOTIONS,
     PLAIN,
     SLOW_SPEED,
     SOME_LEAN,
+    TOLD_LEAN,
     Kind,
     Part,
     Wish,
@@ -47,7 +49,7 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         before: wishes of earlier clauses; "at 2 m/s" after a comma changes the motion among them,
             in place.
     """
-    parts = [settled(part, parts) for part in _without_unseen(parts)]
+    parts = [settled(part, parts) for part in _without_unseen(_with_leans(parts))]
     limits = limits_of(parts)
     wishes = _plain_wishes(parts)
     amidst = [wish for wish in wishes if _is_amidst(wish, parts, limits)]
@@ -69,6 +71,25 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
     ]
     left = [_said(part) for part in parts if part.tag in ("unknown", "style") or part in unused]
     return wishes, left
+
+
+def _with_leans(parts: list[Part]) -> list[Part]:
+    """Return the parts with the directions of leans as leans: "lean the torso back"."""
+    leans: list[Part] = []
+    last: Part | None = None
+    for part in parts:
+        if part.tag == "tilt" and 0.0 < abs(part.value) < LEAN:
+            last = part
+        elif part.tag in ("move", *GAITS):
+            last = None
+        if last and part.tag == "direction" and part.negated == last.negated:
+            text = f"{last.text} {part.text}"
+            if last.value == SOME_LEAN and last in leans:
+                leans.remove(last)
+            leans.append(replace(last, text=text, value=part.value * TOLD_LEAN))
+        elif not (last and part.tag == "fast"):
+            leans.append(part)
+    return leans
 
 
 def _without_unseen(parts: list[Part]) -> list[Part]:
@@ -114,7 +135,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
         if kind == "stand" and tags & {"still", "tilt"}:
             continue
         if kind == "still" and part.negated:
-            wishes.append(Wish("move", _said(part)))
+            wishes.append(Wish("move", _said(part), assumed=True))
             continue
         wish = _plain(kind, part, parts)
         same = [each for each in wishes if each.kind == wish.kind and each.sign == wish.sign]
@@ -210,7 +231,7 @@ def _motion_wishes(
     """
     kinds = {wish.kind for wish in plain}
     directions = [] if "flip" in kinds else [p for p in parts if p.tag == "direction"]
-    sides = [] if "spin" in kinds else [p for p in parts if p.tag == "side"]
+    sides = [] if "spin" in kinds else _told_sides([p for p in parts if p.tag == "side"])
     moves = [part for part in parts if part.tag in ("move", "roam")]
     gaits = [part for part in parts if part.tag in GAITS and not part.negated]
     paces = [part for part in parts if part.tag in ("fast", "slow")]
@@ -240,19 +261,26 @@ def _motion_wishes(
     if "move" in kinds and not (directions or sides):
         return [], []
     if halts and not (directions or sides or paces or speeds):
+        if any(wish.kind == "tilt" and wish.avoid for wish in plain):
+            # "don't run on hind legs" is about how it is done.
+            return [Wish("move", moves[0].text, assumed=True)], []
         return [Wish("still", _said(moves[0]))], []
 
     def said(*where: Part) -> str:
         return " ".join(_said(part) for part in parts if part in [*moves, *where, *paces])
 
     wishes = [Wish("move", said(part), part.value, avoid=part.negated) for part in directions[:2]]
-    wishes += [Wish("sideways", said(part), part.value, avoid=part.negated) for part in sides[:2]]
+    wishes += [
+        Wish("sideways", said(p), p.value, avoid=p.negated, assumed=_is_either_side(p))
+        for p in sides[:2]
+    ]
     if not wishes:
         # In circles, near a place or wandering one goes on whichever way.
         wishes = [
             Wish(
                 "roam" if roams or (amidst and (moves or gaits)) else "move",
                 said() or ("forward" if gaits else "speed"),
+                assumed=True,
             )
         ]
     return [wish if wish.avoid else _paced(wish, paces) for wish in wishes], []
@@ -260,7 +288,17 @@ def _motion_wishes(
 
 def _speed_wishes(speeds: list[Part]) -> list[Wish]:
     """Return what a speed alone wishes for."""
-    return [Wish("move", "speed")] if speeds else []
+    return [Wish("move", "speed", assumed=True)] if speeds else []
+
+
+def _is_either_side(side: Part) -> bool:
+    """Tell "sideways" from "to the left"."""
+    return "side" in side.text or "lateral" in side.text
+
+
+def _told_sides(sides: list[Part]) -> list[Part]:
+    """Return the sides that are named where one is: "sideways to the right"."""
+    return [side for side in sides if not _is_either_side(side)] or sides
 
 
 def _turn_at(paces: list[Part], wishes: list[Wish]) -> list[Part]:

@@ -1,7 +1,5 @@
 """What holds while a wish is kept, step by step: postures, places and limits."""
 
-from math import cos, pi
-
 from websim_reward_gen.library.columns import (
     Missing,
     ground_speed,
@@ -10,26 +8,12 @@ from websim_reward_gen.library.columns import (
     signed,
     start_distance,
 )
+from websim_reward_gen.library.leans import posture
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import MOTIONS, Wish
 
 STILL_SPEED = 0.5
 """Speed at which closeness to standing still is nothing, in m/s."""
-
-
-def posture(wish: Wish, robot: Robot) -> str:
-    """Return what holds in the posture that a wish to lean asks for."""
-    pitch = need(robot.pitch, "pitch")
-    angle = wish.target or 0.0
-    lean = signed(need(robot.lean, "pitch"), wish.sign)
-    if wish.bound == "least":
-        return f"{lean} >= {angle:.6g}"
-    if wish.bound and wish.avoid:
-        return f"{lean} <= {angle:.6g}"
-    if wish.bound:
-        return f"{need(robot.upright, 'pitch')} >= {cos(min(angle, pi)):.6g}"
-    # within about 45 degrees
-    return f"np.cos({pitch} - ({wish.sign * angle:.6g})) > 0.7"
 
 
 def condition_of(wish: Wish, robot: Robot, *, beside: Wish | None) -> str | None:

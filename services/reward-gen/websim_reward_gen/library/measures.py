@@ -95,8 +95,10 @@ def _wanted(wishes: Sequence[Wish], kind: str) -> Wish | None:
 
 def _says_more(roles: _Roles, robot: Robot) -> bool:
     """Tell whether other wishes count that the task's own fitness does not know of."""
-    # Where the task itself knows a fall, that freezes the displacement.
-    conditions = [w for _, w in roles.conditions if w.kind != "balance" or not robot.alive]
+    # Where the task itself knows a fall, that freezes the displacement: no fall need be said.
+    conditions = [
+        w for _, w in roles.conditions if w.kind != "balance" or w.sign < 0 or not robot.alive
+    ]
     return bool(roles.added or roles.factors or conditions)
 
 

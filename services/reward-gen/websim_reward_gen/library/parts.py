@@ -4,28 +4,17 @@ from dataclasses import replace
 from typing import Literal
 
 from websim_reward_gen.library.inflections import stems
+from websim_reward_gen.library.limbs import LIMBS, OF_A_LIMB, WHOSE
 from websim_reward_gen.library.numerals import NUMBER_WORDS
 from websim_reward_gen.library.targets import may_have
-from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
+from websim_reward_gen.library.vocabulary import (
+    STOP_WORDS,
+    Meaning,
+    find_phrase,
+    looks_like_negation,
+)
 from websim_reward_gen.library.wishes import Part
-from websim_reward_gen.library.words import Token
-
-_LIMB_WORDS = """
-    leg legs arm arms foot feet hand hands knee knees hip hips thigh thighs shin shins ankle ankles
-    elbow elbows wrist wrists shoulder shoulders finger fingers toe toes neck tail joint joints side
-"""
-_LIMBS = frozenset(_LIMB_WORDS.split())
-"""What of a body no field tells apart: "its left leg" is no direction, "raise an arm" no height."""
-
-_WHOSE_WORDS = """
-    its the my a an both one only all each left right front back rear hind fore upper lower inner
-    outer
-"""
-_WHOSE = frozenset(_WHOSE_WORDS.split())
-"""What may stand before a limb."""
-
-_OF_A_LIMB = frozenset({"move", "height", "spin", "still", "tilt", "hop"})
-"""What is done to a limb rather than to the robot: "raise its arm", "the arms still"."""
+from websim_reward_gen.library.words import Quantity, Token
 
 _AMOUNTS = {"low": 1.0, "little": 1.0, "small": 1.0, "high": -1.0, "large": -1.0, "much": -1.0}
 """Before a word for effort: whether there is to be little or much of it."""
@@ -34,6 +23,18 @@ _LESS = frozenset({"less", "fewer"})
 
 _NOT_LESSENED = frozenset({"negation", "clause", "most", "least", "stop"})
 """Phrases that nothing is less of: what is less then came before."""
+
+_LESSENS = frozenset({"minimise", "minimize", "reduce"})
+"""What they are of tells which way the rest is meant; where nobody knows it, nothing is denied."""
+
+_AMOUNT_WORDS = """
+    reward rewards motion motions movement movements joint joints usage consumption policy mode
+"""
+_NO_HEIGHTS = frozenset(_AMOUNT_WORDS.split())
+"""Of what the library ignores elsewhere: "a high reward" is no height."""
+
+_BY = frozenset({"increase", "decrease", "reduce", "raise", "lower", "fast", "slow", "high", "low"})
+"""With "by" a number says how much they change something, not what to."""
 
 _IS = frozenset({"be", "is", "are", "was", "were", "being", "must", "should", "may", "can", "will"})
 """Before a negation with nothing after it: "falling is forbidden" is about what stands before."""
@@ -52,7 +53,7 @@ class PartsReader:
         self._words = [token.text for token in clause]
         self._known = known
         # Where an arm is the whole robot, it is no limb of it.
-        self._limbs = _LIMBS - {"arm", "arms"} if "arm" in known else _LIMBS
+        self._limbs = LIMBS - {"arm", "arms"} if "arm" in known else LIMBS
         self._parts: list[Part] = []
         self._end = 0
         """Where the last part ends."""
@@ -80,14 +81,16 @@ class PartsReader:
             tag: Literal["number", "style", "unknown"] = (
                 "number" if self._is_a_target(index) else "unknown"
             )
-            self._add(Part(tag, token.text, self._negated, token.number, token.quantity), index + 1)
+            quantity = self._quantity_of(index)
+            self._add(Part(tag, token.text, self._negated, token.number, quantity), index + 1)
             return 1
         if found and found[0].tag == "sequence":
             # One program pays for all wishes at the same time.
             self._add(Part("unknown", " ".join(words[: found[1]])), index + 1)
             return found[1]
-        if found and found[0].tag in ("style", "aside"):
-            tag = "style" if found[0].tag == "style" else "unknown"
+        is_style = found is not None and found[0].tag == "style"
+        if is_style or (found and found[0].tag == "aside") or looks_like_negation(token.text):
+            tag = "style" if is_style else "unknown"
             self._add(Part(tag, " ".join(words), self._negated), len(self._clause))
             return len(words)
         if effort := self._effort_at(index):
@@ -108,8 +111,21 @@ class PartsReader:
             self._add(Part("unknown", token.text, self._negated), index + 1)
         return 1
 
+    def _quantity_of(self, index: int) -> Quantity:
+        """Return what a number is of; after a word for it, a mere number is a speed."""
+        of_speed = bool({"speed", "velocity", "pace"} & set(self._words[:index]))
+        turns = any(part.tag in ("spin", "flip") for part in self._parts)
+        quantity = self._clause[index].quantity
+        return "speed" if quantity == "none" and of_speed and not turns else quantity
+
     def _is_a_target(self, index: int) -> bool:
-        """Tell a number that a wish may have from "on 2 legs", "5 boxes", "from 1"."""
+        """Tell a number that a wish may have from "on 2 legs", "5 boxes", "from 1", "by 1 m/s"."""
+        last = self._clause[index - 1] if index else None
+        if last and (last.text in ("minus", "negative") or not last.text[-1].isalpha()):
+            # What stands there, a sign or another number, may make another one of it.
+            return False
+        if last and last.text == "by" and any(_BY & stems(word) for word in self._words[:index]):
+            return False
         if self._clause[index].quantity != "none":
             return True
         before, after = self._words[:index], self._words[index + 1 : index + 2]
@@ -119,19 +135,37 @@ class PartsReader:
     def _read_phrase(self, index: int, meaning: Meaning, length: int) -> int:
         words = self._words[index : index + length]
         following = self._words[index + length :]
+        if meaning.tag == "negation" and _LESSENS & stems(words[0]) and self._is_unknown(following):
+            self._add(Part("unknown", " ".join(self._words[index:])), len(self._words))
+            return len(self._words) - index
         if meaning.tag == "negation":
             self._negated, self._negation, self._negation_at = True, words[0], index
-        elif meaning.tag == "height" and words in (["low"], ["high"]):
+        elif meaning.tag == "height" and length == 1 and {"low", "high"} & stems(words[0]):
             return self._read_height(index, meaning, following)
-        elif words == ["back"] and index and self._words[index - 1] in _WHOSE:
+        elif words in (["back"], ["back", "up"]) and index and self._words[index - 1] in WHOSE:
             # "on the floor with its back" goes nowhere
             if "back" not in self._known or self._words[index - 1] != "a":
-                self._add(Part("unknown", "back", self._negated), index + 1)
+                self._add(Part("unknown", " ".join(words), self._negated), index + length)
+        elif words == ["off", "the", "ground"] and self._has_body():
+            # "keep the torso off the ground"
+            self._add(Part("height", " ".join(words), self._negated), index + length)
         elif meaning.tag != "stop":
             text = " ".join(words)
             negated = self._negated and not self._is_settled(index, meaning)
             self._add(Part(meaning.tag, text, negated, meaning.value), index + length)
         return length
+
+    def _is_unknown(self, words: list[str]) -> bool:
+        """Tell whether nothing stands for the first word that says something."""
+        for at, word in enumerate(words):
+            if find_phrase(words[at:]):
+                return False
+            if not self._says_nothing(words[at:]):
+                return word.isalpha()
+        return False
+
+    def _has_body(self) -> bool:
+        return any(part.tag == "body" for part in self._parts)
 
     def _is_settled(self, index: int, meaning: Meaning) -> bool:
         """Tell a limit after the negation of something else: "without falling at over 2 m/s"."""
@@ -156,11 +190,9 @@ class PartsReader:
     def _read_height(self, index: int, meaning: Meaning, following: list[str]) -> int:
         """Tell "high friction" from a torso that is low or high."""
         word = self._words[index]
-        if (
-            following
-            and not find_phrase(following)
-            and following[0].isalpha()
-            and not self._says_nothing(following)
+        known = not following or bool(find_phrase(following)) or self._says_nothing(following)
+        if following[:1] and (
+            following[0] in _NO_HEIGHTS or (following[0].isalpha() and not known)
         ):
             self._add(Part("unknown", f"{word} {following[0]}", self._negated), index + 2)
             return 2
@@ -179,7 +211,7 @@ class PartsReader:
         for at in range(index, len(self._words)):
             if self._words[at] in self._limbs:
                 return at + 1 - index
-            if not (self._words[at] in _WHOSE or (counts and self._is_count(at))):
+            if not (self._words[at] in WHOSE or (counts and self._is_count(at))):
                 break
         return 0
 
@@ -190,7 +222,7 @@ class PartsReader:
     def _done_before(self, index: int) -> Part | None:
         """Return what is done to a limb at a word, where that is said right before it."""
         done = self._parts[-1] if self._parts and self._end == index else None
-        return done if done and done.tag in _OF_A_LIMB else None
+        return done if done and done.tag in OF_A_LIMB else None
 
     def _read_limb(self, index: int, length: int) -> int:
         """Read a limb together with what is done to it, which no field shows."""
@@ -202,7 +234,7 @@ class PartsReader:
             texts.insert(0, about.text)
         found = find_phrase(self._words[end:])
         lifted = self._words[end : end + 1] == ["off"]
-        if found and (lifted or found[0].tag in _OF_A_LIMB - {"move", "hop"}):
+        if found and (lifted or found[0].tag in OF_A_LIMB - {"move", "hop"}):
             texts += self._words[end : end + found[1]]
             end += found[1]
         elif not about:

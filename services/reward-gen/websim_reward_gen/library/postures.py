@@ -1,10 +1,8 @@
-"""Terms of heights and postures: jumping, standing, leaning. Like those of terms.py."""
-
-from math import cos, pi
+"""Terms of heights and postures: jumping, standing. Like those of terms.py."""
 
 from websim_reward_gen.library.columns import Term, bounded_gain, need, signed
 from websim_reward_gen.library.robot import Robot
-from websim_reward_gen.library.wishes import LEAN, Wish
+from websim_reward_gen.library.wishes import Wish
 
 
 def jump_terms(wish: Wish, robot: Robot) -> list[Term]:
@@ -59,33 +57,3 @@ def stand_terms(wish: Wish, robot: Robot) -> list[Term]:
     if robot.upright:
         terms.append(Term("upright", robot.upright, 0.5, "torso upright"))
     return terms
-
-
-def tilt_terms(wish: Wish, robot: Robot) -> list[Term]:
-    """Return what pays for a pitch of the torso, or for keeping from one."""
-    pitch = need(robot.pitch, "pitch")
-    target = wish.sign * (wish.target or 0.0)
-    if wish.bound:
-        return [_tilt_bound(wish, robot)]
-    if wish.avoid and 0.0 < abs(target) < LEAN:
-        # Upright is as good as any lean to the other side.
-        away = f"-np.maximum({signed(f'np.sin({pitch})', wish.sign)}, 0.0)"
-        return [Term("not_leaning", away, 1.0, "no lean")]
-    # (1 + cos(pitch - target)) / 2: 1 there, 0 opposite
-    near = f"0.5 + 0.5 * np.cos({pitch} - ({target:.6g}))"
-    if wish.avoid:
-        return [Term("not_tilted", f"-({near})", 1.0, "another posture")]
-    return [Term("posture", near, 1.5, f"torso pitched by {target:.3g} rad")]
-
-
-def _tilt_bound(wish: Wish, robot: Robot) -> Term:
-    angle = wish.target or 0.0
-    lean = signed(need(robot.lean, "pitch"), wish.sign)
-    purpose = f"torso pitched by {angle:.3g} rad at {wish.bound}"
-    if wish.bound == "least":
-        return Term("lean", f"np.minimum({lean}, {angle:.6g})", 1.5, purpose)
-    if wish.avoid:
-        return Term("lean_limit", f"-np.maximum({lean} - {angle:.6g}, 0.0)", 1.5, purpose)
-    # To whatever side: the cosine of the angle from upright.
-    within = f"np.minimum({need(robot.upright, 'pitch')}, {cos(min(angle, pi)):.6g})"
-    return Term("lean_limit", within, 1.5, purpose)

@@ -5,31 +5,29 @@ from dataclasses import replace
 from websim.programs import ProgramError
 from websim_reward_gen.answers import ProviderKind
 from websim_reward_gen.bodies import GoalRequest, RewardRequest, TaskBody
-from websim_reward_gen.library.columns import Missing
 from websim_reward_gen.library.compose import Composition, compose, split_possible
 from websim_reward_gen.library.diagnosis import diagnose
 from websim_reward_gen.library.measures import measure_of, own_fitness
 from websim_reward_gen.library.quantities import Measure
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.sentence import Understanding, understand
-from websim_reward_gen.library.terms import terms_of
 from websim_reward_gen.library.vocabulary import STOP_WORDS
 from websim_reward_gen.library.wishes import Wish
 from websim_reward_gen.library.words import tokenise
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-6"
+MODEL = "library-7"
 """Changes with what the library answers."""
 
-_DEFAULTS = (
+_PURPOSES = (
     Wish("push", "push"),
     Wish("reach", "reach"),
-    Wish("move", "forward"),
     Wish("balance", "balance"),
     Wish("stand", "stand up"),
+    Wish("move", "forward"),
 )
-"""What a task is for when its own description does not say: the first it has fields for."""
+"""What a task may be for: the first that its own fitness measures."""
 
 
 class LibraryProvider:
@@ -122,12 +120,9 @@ def _understand(task: TaskBody, description: str) -> Understanding:
     if understanding.wishes or understanding.not_understood or not spoken_of:
         return understanding
     # Nothing but the task's own words: what the task is for.
-    for wish in _DEFAULTS:
-        try:
-            terms_of(wish, robot)
-        except Missing:
-            continue
-        return Understanding((wish,), ())
+    for wish in _PURPOSES:
+        if own_fitness([wish], robot, task) is not None:
+            return Understanding((wish,), ())
     return understanding
 
 

@@ -10,11 +10,11 @@ from websim_reward_gen.library.conditions import (
     balance,
     near_m,
     near_start,
-    posture,
     target_distance,
     within,
 )
 from websim_reward_gen.library.gaits import gait_of
+from websim_reward_gen.library.leans import posture
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import GAITS, Wish
 

@@ -7,6 +7,8 @@ from websim_reward_gen.library.legs import Legs, legs_of
 
 _VERTICAL_AXIS = 2
 
+_STANDING = ("Hopper", "Walker2d", "Humanoid")
+
 
 @dataclass(frozen=True)
 class Robot:
@@ -53,6 +55,8 @@ class Robot:
     """What its legs do; None where the fields do not tell whose the joints are."""
     cart: bool
     """On a rail along x: left is towards negative x."""
+    stands: bool
+    """Whether a pitch of 0 is upright; else it is level."""
 
     @classmethod
     def of(cls, task: TaskBody) -> "Robot":
@@ -98,6 +102,7 @@ class Robot:
             side_position=column("y_position"),
             legs=legs_of(task.id, columns),
             cart=cart,
+            stands=columns.get("angle") == 0 or task.id.startswith(_STANDING),
         )
 
 

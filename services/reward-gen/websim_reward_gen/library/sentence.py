@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from websim_reward_gen.library.clauses import read_clause
 from websim_reward_gen.library.limits import with_limits
+from websim_reward_gen.library.lists import with_lists
 from websim_reward_gen.library.parts import PartsReader
 from websim_reward_gen.library.vocabulary import find_phrase, spelt
 from websim_reward_gen.library.wishes import Wish
@@ -49,6 +50,7 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
     written = tokenise(sentence)
     tokens = [_spelt(token, known) for token in written]
     typed = _typed(written, tokens)
+    tokens = with_lists(tokens)
     wishes: list[Wish] = []
     unknown: list[str] = []
     style = False
@@ -112,10 +114,29 @@ def _of_the_object(wish: Wish) -> Wish:
     return replace(wish, kind="push") if is_goal else wish
 
 
+def _directions_to_come(wishes: list[Wish], wish: Wish) -> list[int]:
+    """Return which wishes a later one gives a direction: "run at 2 m/s, backwards"."""
+    if wish.kind not in ("move", "sideways") or wish.avoid or wish.assumed:
+        return []
+    return [at for at, each in enumerate(wishes) if each.assumed and not each.avoid]
+
+
+def _directed(wish: Wish, said: Wish) -> Wish:
+    """Return a wish to go in the direction that is said, at its own speed if it has one."""
+    of = said if wish.target is None else wish
+    return replace(
+        said, text=f"{wish.text} {said.text}", target=of.target, bound=of.bound, assumed=False
+    )
+
+
 def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish]:
     """Add wishes; of two that exclude one another the first stays and the second is reported."""
     merged = list(wishes)
     for wish in found:
+        if at := _directions_to_come(merged, wish):
+            merged = [_directed(each, wish) if i in at else each for i, each in enumerate(merged)]
+            if wish.target is None or any(merged[i].repeats(wish) for i in at):
+                continue
         rivals = [each for each in merged if each.excludes(wish)]
         if len(rivals) == 1 and rivals[0].kind == "still" and rivals[0].text.startswith("not "):
             # "don't walk, run": not to walk is no wish to stand.

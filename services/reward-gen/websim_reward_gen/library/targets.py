@@ -60,7 +60,7 @@ def take_numbers(
             changed = with_target(wish, number, limit)
             for owner in (wishes, before):
                 owner[:] = [changed if each is wish else each for each in owner]
-        elif limit and (other := _other_limit(owners, limit)):
+        elif limit and (other := _other_limit(owners, number, limit)):
             wishes.append(with_target(other, number, limit))
         elif of_body := _of_a_body(parts, number, limit):
             wishes.append(with_target(of_body, number, limit))
@@ -69,10 +69,10 @@ def take_numbers(
     return unused
 
 
-def _other_limit(owners: list[Wish], limit: Part) -> Wish | None:
+def _other_limit(owners: list[Wish], number: Part, limit: Part) -> Wish | None:
     """Return what a second limit is about: "at least 1 m/s at most 2 m/s"."""
-    bound = "least" if is_most(limit) else "most"
-    other = next((each for each in owners if each.bound == bound and not each.avoid), None)
+    limited = (each for each in owners if each.bound and not each.avoid)
+    other = next((each for each in limited if each.bound != _bound(each, number, limit)), None)
     return other and replace(other, text="", target=None, bound="")
 
 
@@ -152,12 +152,19 @@ def takes(wish: Wish, number: Part, limit: Part | None) -> bool:
 def with_target(wish: Wish, number: Part, limit: Part | None) -> Wish:
     """Return the wish with a number: its target, or with "at most" and the like its limit."""
     said = " ".join(filter(None, [wish.text, limit.text if limit else "", number.text]))
-    sign = -wish.sign if number.value < 0 else wish.sign
+    # "backwards at -2 m/s" says so twice.
+    sign = -1.0 if number.value < 0 else wish.sign
     if limit is None:
         return replace(wish, text=said, sign=sign, target=abs(number.value))
-    bound: Literal["most", "least"] = "most" if is_most(limit) else "least"
+    bound = _bound(wish, number, limit)
     if wish.kind == "height" and bound == "least":
         # "no lower than" is no wish to be low.
         sign = 1.0
     only_limit = wish.avoid and bound == "most" and wish.kind in _MERELY_LIMITED
-    return Wish(wish.kind, said, sign, abs(number.value), bound, only_limit)
+    return Wish(wish.kind, said, sign, abs(number.value), bound, only_limit, wish.assumed)
+
+
+def _bound(wish: Wish, number: Part, limit: Part) -> Literal["most", "least"]:
+    """Return what a limit is of an amount: at most -1 m/s is at least 1 m/s the other way."""
+    reverses = number.value < 0 and (wish.sign > 0 or wish.assumed)
+    return "most" if is_most(limit) != reverses else "least"

@@ -12,7 +12,8 @@ from websim_reward_gen.library.columns import (
     start_distance,
 )
 from websim_reward_gen.library.gaits import gait_terms
-from websim_reward_gen.library.postures import height_terms, jump_terms, stand_terms, tilt_terms
+from websim_reward_gen.library.leans import tilt_terms
+from websim_reward_gen.library.postures import height_terms, jump_terms, stand_terms
 from websim_reward_gen.library.robot import Robot
 from websim_reward_gen.library.wishes import GAITS, Wish
 

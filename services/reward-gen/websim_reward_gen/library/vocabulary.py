@@ -159,6 +159,21 @@ for _word in _WORDS:
                 _SPELLINGS.setdefault(_edited, set()).add(_word)
 
 
+_LIKE_NEGATIONS = frozenset(
+    typed
+    for word in ("without", "avoiding", "prevent", "minimise", "minimize")
+    for typed in _omissions(word) | _doublings(word)
+)
+
+
+def looks_like_negation(word: str) -> bool:
+    """Tell whether a word may be a negation with a letter missing or typed twice.
+
+    Nobody can tell then whether what comes after it is wanted.
+    """
+    return word in _LIKE_NEGATIONS and not stems(word) & _WORDS
+
+
 def spelt(word: str) -> str:
     """Return the word meant where there is one typing error in a long one; else the word itself.
 

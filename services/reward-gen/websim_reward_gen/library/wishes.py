@@ -1,6 +1,6 @@
 """What a person may wish for, and the parts of a clause that say so."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from websim_reward_gen.library.vocabulary import Tag
@@ -70,6 +70,9 @@ SLOW_SPEED = 0.5
 SOME_LEAN = 0.2
 """What "lean" alone means, in rad; phrases.txt has the others."""
 
+TOLD_LEAN = 0.3
+"""What "lean forward" means, in rad."""
+
 LEAN = 1.0
 """Up to here an angle is a lean, beyond it a posture such as standing on hind legs, in rad."""
 
@@ -100,6 +103,8 @@ class Wish:
     """Whether the target is a limit rather than a value to hold."""
     avoid: bool = False
     """To keep it from happening; with a limit, from going beyond it."""
+    assumed: bool = field(default=False, compare=False)
+    """Of a motion: its direction was not said, and one that is said later is its own."""
 
     def repeats(self, other: "Wish") -> bool:
         """Tell whether both say the same, in whatever words."""

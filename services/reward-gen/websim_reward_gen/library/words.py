@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from websim_reward_gen.library.feet import is_limb
 from websim_reward_gen.library.numerals import AND_A_HALF, NUMBER_WORDS, is_of_a_number, value_of
+from websim_reward_gen.library.rewordings import reworded
 
 Quantity = Literal["speed", "length", "angle", "rate", "share", "time", "none"]
 
@@ -129,7 +130,7 @@ class Token:
 
 def tokenise(sentence: str) -> list[Token]:
     """Return the tokens of a sentence; its units are merged into its numbers."""
-    text = sentence.lower()
+    text = reworded(sentence.lower())
     for pattern, replacement in _REWRITES:
         text = re.sub(pattern, replacement, text)
     return list(_with_units([_token(match) for match in _TOKEN.finditer(text)]))

@@ -198,6 +198,9 @@ CASES = [
     ("HalfCheetah-v5", "keep your back up", [], ["back up"]),
     ("HalfCheetah-v5", "run with a straight back", ["tilt + 0", "move +"], []),
     ("HalfCheetah-v5", "reduce noise", [], ["reduce noise"]),
+    ("HalfCheetah-v5", "speed between 1 and 3", ["move + >=1", "move + <=3"], []),
+    ("HalfCheetah-v5", "use only the back legs", [], ["back legs"]),
+    ("Hopper-v5", "stay in the air as long as possible", ["jump +"], []),
     # a direction that is said later; leans; falls that are wanted
     ("HalfCheetah-v5", "run at 2 m/s, backwards", ["move - 2"], []),
     ("HalfCheetah-v5", "run fast, but backwards", ["move -"], []),

@@ -16,3 +16,6 @@ WHOSE = frozenset(_WHOSE_WORDS.split())
 
 OF_A_LIMB = frozenset({"move", "height", "spin", "still", "tilt", "hop"})
 """What is done to a limb rather than to the robot: "raise its arm", "the arms still"."""
+
+WHICH = frozenset({"left", "right", "front", "back", "rear", "hind", "fore", "upper", "lower"})
+"""Before a limb they tell it from others: what is said of it is not what is said of all."""

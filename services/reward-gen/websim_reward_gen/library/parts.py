@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from websim_reward_gen.library.inflections import stems
-from websim_reward_gen.library.limbs import LIMBS, OF_A_LIMB, WHOSE
+from websim_reward_gen.library.limbs import LIMBS, OF_A_LIMB, WHICH, WHOSE
 from websim_reward_gen.library.numerals import NUMBER_WORDS
 from websim_reward_gen.library.targets import may_have
 from websim_reward_gen.library.vocabulary import (
@@ -239,7 +239,7 @@ class PartsReader:
             end += found[1]
         elif not about:
             said = [text for text in texts if text not in STOP_WORDS and text not in self._known]
-            if not said:
+            if not (said or WHICH & set(texts)):
                 return length
             texts = [text for text in texts if text not in STOP_WORDS]
         self._add(Part("unknown", " ".join(texts), self._negated), end)

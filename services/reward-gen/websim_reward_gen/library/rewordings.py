@@ -86,6 +86,11 @@ _WRITTEN = (
         r"(?:\^ ?)?(?:\(-1\)|-1|\u207b\u00b9)(?![\w.])",
         r"\1/\2",
     ),
+    # with a unit it is read where units are
+    (
+        r"\b(speed|velocity|pace) between (-?[.\d]+) and (-?[.\d]+)(?! ?[a-z.\d])",
+        r"\1 at least \2 at most \3",
+    ),
     # "2 m/s +- 0.2 m/s": how near is near enough is no speed
     (rf"(\d ?{_UNIT}) ?{_TOLERANCE}(?: ?{_UNIT})?", "\\1 \u00b1"),
     (rf"(\d) ?{_TOLERANCE}(?: ?({_UNIT}))?", "\\1 \\2 \u00b1"),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from websim.local.child import CHILD_ENVIRONMENT
 from websim.service.errors import UserError
+from websim.service.shutdown import PARENT_FD_VARIABLE
 
 LIMIT_S = 3600.0
 """A run that takes longer is given up."""
@@ -82,14 +83,21 @@ def websim(*arguments: str) -> None:
     Raises:
         UserError: it failed; with its last lines.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "websim.local", *arguments],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    # Only this process holds the end that is written to: a run stops when it ends, however.
+    read_fd, write_fd = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "websim.local", *arguments],
+            env=environment() | {PARENT_FD_VARIABLE: str(read_fd)},
+            pass_fds=(read_fd,),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
     if done.returncode != 0:
         raise UserError(f"websim {' '.join(arguments)}: {done.stderr.strip()[-600:]}")
 

@@ -81,6 +81,72 @@ def test_refusal_says_what_is_allowed_instead(returned, hint):
     assert hint in str(refusal(returned))
 
 
+DASHES = "-" * 60
+OPEN = "([{" * 20
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        f"# {DASHES}",
+        f"# it's {DASHES} {OPEN}",
+        f'"""Run.\n    {DASHES}\n    "Forward" {OPEN}"""',
+        f"r'''{DASHES} \\''' {OPEN}''' # {OPEN}",
+        f"'# {DASHES} \\' {OPEN}'",
+        f'"{DASHES} \\\n {OPEN}"',
+    ],
+)
+def test_comments_and_strings_are_of_any_form(comment):
+    assert make_program("state.x_velocity", comment).id == make_program("state.x_velocity").id
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "'a' ",
+        "'''#''' ",
+        "'\\\\' ",
+        "'\\\n' ",
+        '"it\'s" ',
+        "'",
+        "'''",
+        "''''",
+        "f'",
+        "rf'''",
+        'f"{"',
+        "1'",
+        "# '''\n    ",
+        "'''\\''' ''' ",
+    ],
+)
+def test_what_may_be_code_is_measured_before_it_is_parsed(before):
+    for chain in ("~" * 2000, "- \\\n" * 1000, "(-# -\n-(" * 200):
+        assert refusal(f"{before}{chain}1").issues[0].reason == "size"
+
+
+def test_place_of_a_chain_is_that_of_the_text():
+    error = refusal("state.x_velocity + " + "-" * 60 + "1.0", f'"""{DASHES}"""', "a = 'b'")
+    assert (error.issues[0].line, error.issues[0].column) == (4, 29)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("```python\n{}```", "; remove the ``` fence around the code"),
+        ("Here's the reward:\n```python\n{}```", "fence around the code, and any text outside"),
+        ("{}```\n", "remove the ``` fence around the code, and any text outside the function"),
+        ("{}That is it.", "write one Python function in valid syntax"),
+    ],
+)
+def test_fence_is_what_is_refused_wherever_it_stands(source, hint):
+    function = "def reward(state, action):\n    return state.x_velocity\n"
+    with pytest.raises(ProgramError) as caught:
+        compile_program(source.format(function), make_schema())
+    assert caught.value.issues[0].reason == "syntax"
+    assert hint in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("outside", "hint"),
     [

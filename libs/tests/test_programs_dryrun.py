@@ -115,6 +115,61 @@ def test_time_is_never_negative_in_a_trial():
     assert dry_run(make_program("np.sqrt(state.time_s)")).issues == ()
 
 
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "state.x_velocity + 0.01 * np.log(1.0 - np.max(np.abs(action), axis=1))",
+        "np.sum(1.0 / (1.0 - np.square(action)), axis=1)",
+        "0.5 * np.sum(np.log((1.0 + action) / (1.0 - action)), axis=1)",
+        "1.0 / (2.0 + action[:, 0] - action[:, 1])",
+        "1.0 / (1.0 + state.previous_action[:, 0])",
+    ],
+)
+def test_what_is_infinite_at_the_bound_of_the_action_is_refused(returned):
+    """A policy that is sure of itself is clipped to exactly that."""
+    schema = ProgramSchema({**SCHEMA.fields, "previous_action": 6}, 6)
+    (issue,) = dry_run(make_program(returned, schema=schema)).issues
+    assert issue.reason == "nonfinite"
+    assert "ordinary inputs" in issue.message
+    assert issue.line == 2
+
+
+def test_trial_has_actions_at_their_bounds_and_times_of_a_whole_episode():
+    inputs = make_inputs(SCHEMA, 64, seed=0)["normal"]
+    assert inputs.action[-4:, :3].tolist() == [[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, -1]]
+    assert np.abs(inputs.action[:-4]).max() < 1.0
+    time_s = np.sort(inputs.fields["time_s"])
+    # Of 64 rows the first is in the middle of the first 64th: 50 s times its cube.
+    assert time_s[0] == pytest.approx(50.0 / 128.0**3)
+    assert (int((time_s < 1.0).sum()), int((time_s > 25.0).sum())) == (17, 13)
+    assert make_inputs(SCHEMA, 1, seed=0)["normal"].fields["time_s"].tolist() == [6.25]
+
+
+@pytest.mark.parametrize("bound", [0.5, 5.0, 20.0, 45.0])
+def test_conditions_on_time_are_met_by_some_inputs(bound):
+    assert not dry_run(make_program(f"np.where(state.time_s > {bound}, 1.0, 0.0)")).constant
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (
+            "1.0 * (np.abs(state.x_velocity - 50.0) < 0.5)",
+            "the total is 0 for all 64 made-up inputs: its condition is met by none of them, "
+            "or by all; add a smooth term, as in np.exp(-np.square(x - 5.0))",
+        ),
+        ("np.where(np.isfinite(action[:, 0]), 2.0, 0.0)", "the total is 2 for all 64 made-up"),
+        ("np.maximum(state.x_velocity - 50.0, 0.0)", "its condition is met by none of them"),
+        ("0.0 * state.x_velocity", "the total is 0 whatever the state and the action are"),
+        ("state.x_velocity - state.x_velocity", "let it depend on a field"),
+    ],
+)
+def test_constant_by_its_condition_is_told_from_one_without(returned, said):
+    trial = dry_run(make_program(returned))
+    assert trial.constant
+    assert said in trial.unchanging
+
+
 def test_not_finite_names_the_likely_place():
     source = (
         "def reward(state, action):\n"

@@ -39,6 +39,9 @@ _Risk = tuple[int, str, ast.expr]
 """Rank (lower is riskier), remedy, and the operand that decides."""
 
 
+_DECIDING = frozenset(("maximum", "minimum", "clip", "floor", "ceil", "isfinite", "isnan", "isinf"))
+
+
 @dataclass
 class _Line:
     """What one statement may do to the result."""
@@ -69,6 +72,17 @@ def riskiest(source: str) -> tuple[int, int, str]:
         return 0, 0, _GENERAL
     _, row, column, remedy = min(ranked)
     return row, column, remedy
+
+
+def has_condition(source: str) -> bool:
+    """Tell whether an accepted program reads something and has a comparison or a limit for it."""
+    nodes = list(ast.walk(parse(source)))
+    reads = any(isinstance(node, ast.Name) and node.id in ("state", "action") for node in nodes)
+    return reads and any(
+        isinstance(node, ast.Compare)
+        or (isinstance(node, ast.Call) and _name_of(node) in _DECIDING)
+        for node in nodes
+    )
 
 
 class _Survey:

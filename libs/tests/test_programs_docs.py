@@ -102,6 +102,7 @@ def test_numbers_in_the_text_are_the_limits():
         f"{limits.MAX_NODES} syntax nodes",
         f"{limits.MAX_BRACKET_DEPTH} brackets, {limits.MAX_TREE_DEPTH} levels",
         f"up to {limits.MAX_LITERAL:,.0f} in magnitude",
+        f"integers in the source | up to 2**{limits.MAX_INTEGER.bit_length() - 1} in magnitude",
         f"exponents | up to {limits.MAX_EXPONENT} in magnitude",
         f"{limits.MAX_COMPONENTS}, with names of up to {limits.MAX_COMPONENT_NAME} characters",
         f"cost | {limits.MAX_COST} column operations",

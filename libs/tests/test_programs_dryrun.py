@@ -1,5 +1,7 @@
 """The trial on made-up inputs, and the guard between a program and a learner."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,61 @@ def test_time_is_never_negative_in_a_trial():
     assert dry_run(make_program("np.sqrt(state.time_s)")).issues == ()
 
 
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "state.x_velocity + 0.01 * np.log(1.0 - np.max(np.abs(action), axis=1))",
+        "np.sum(1.0 / (1.0 - np.square(action)), axis=1)",
+        "0.5 * np.sum(np.log((1.0 + action) / (1.0 - action)), axis=1)",
+        "1.0 / (2.0 + action[:, 0] - action[:, 1])",
+        "1.0 / (1.0 + state.previous_action[:, 0])",
+    ],
+)
+def test_what_is_infinite_at_the_bound_of_the_action_is_refused(returned):
+    """A policy that is sure of itself is clipped to exactly that."""
+    schema = ProgramSchema({**SCHEMA.fields, "previous_action": 6}, 6)
+    (issue,) = dry_run(make_program(returned, schema=schema)).issues
+    assert issue.reason == "nonfinite"
+    assert "ordinary inputs" in issue.message
+    assert issue.line == 2
+
+
+def test_trial_has_actions_at_their_bounds_and_times_of_a_whole_episode():
+    inputs = make_inputs(SCHEMA, 64, seed=0)["normal"]
+    assert inputs.action[-4:, :3].tolist() == [[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, -1]]
+    assert np.abs(inputs.action[:-4]).max() < 1.0
+    time_s = np.sort(inputs.fields["time_s"])
+    # Of 64 rows the first is in the middle of the first 64th: 50 s times its cube.
+    assert time_s[0] == pytest.approx(50.0 / 128.0**3)
+    assert (int((time_s < 1.0).sum()), int((time_s > 25.0).sum())) == (17, 13)
+    assert make_inputs(SCHEMA, 1, seed=0)["normal"].fields["time_s"].tolist() == [6.25]
+
+
+@pytest.mark.parametrize("bound", [0.5, 5.0, 20.0, 45.0])
+def test_conditions_on_time_are_met_by_some_inputs(bound):
+    assert not dry_run(make_program(f"np.where(state.time_s > {bound}, 1.0, 0.0)")).constant
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (
+            "1.0 * (np.abs(state.x_velocity - 50.0) < 0.5)",
+            "the total is 0 for all 64 made-up inputs: its condition is met by none of them, "
+            "or by all; add a smooth term, as in np.exp(-np.square(x - 5.0))",
+        ),
+        ("np.where(np.isfinite(action[:, 0]), 2.0, 0.0)", "the total is 2 for all 64 made-up"),
+        ("np.maximum(state.x_velocity - 50.0, 0.0)", "its condition is met by none of them"),
+        ("0.0 * state.x_velocity", "the total is 0 whatever the state and the action are"),
+        ("state.x_velocity - state.x_velocity", "let it depend on a field"),
+    ],
+)
+def test_constant_by_its_condition_is_told_from_one_without(returned, said):
+    trial = dry_run(make_program(returned))
+    assert trial.constant
+    assert said in trial.unchanging
+
+
 def test_not_finite_names_the_likely_place():
     source = (
         "def reward(state, action):\n"
@@ -161,6 +218,27 @@ def test_remedy_fits_the_operation(expression, remedy):
         "np.mod(state.x_velocity, 2.0 * np.pi)",
         "np.float_power(np.minimum(np.maximum(state.x_velocity, 0.5), 2.0), -1.5)",
         "1.0 / (3.0 - np.cos(state.x_velocity))",
+        "1.0 / np.cosh(state.x_velocity)",
+        "np.log(np.cosh(state.x_velocity))",
+        "np.log(np.sum(np.exp(state.obs), axis=1))",
+        "np.log(np.exp(state.x_velocity) / np.sum(np.exp(state.obs), axis=1))",
+        "np.sqrt(np.power(state.x_velocity, 2) + np.power(state.time_s, 2))",
+        "np.sqrt(np.add(np.square(state.x_velocity), np.multiply(state.time_s, 2.0)))",
+        "np.divide(1.0, np.add(1.0, np.square(state.x_velocity)))",
+        "np.sqrt(1.0 - np.cos(state.x_velocity) ** 2)",
+        "np.sqrt(np.subtract(1.0, np.square(np.sin(state.x_velocity))))",
+        "np.arccos(np.tanh(state.x_velocity) * np.cos(state.x_velocity))",
+        "np.sqrt(1.0 - np.cos(state.x_velocity) * np.cos(state.x_velocity))",
+        "1.0 / np.hypot(state.x_velocity, 0.1)",
+        "1.0 / np.log(2.0 + np.abs(state.x_velocity))",
+        "1.0 / (1.0 + np.vecdot(state.obs, state.obs))",
+        "np.sqrt(state.x_velocity % 2.0)",
+        "np.reciprocal(np.abs(state.x_velocity) + 1.0)",
+        "np.exp(-np.square(state.x_velocity)) ** 0.5",
+        "np.sqrt((state.x_velocity - 1.0) ** 4.0)",
+        "1.0 / (2.0 + np.arctan(state.x_velocity))",
+        "np.where(1.0 / state.x_velocity > 2.0, 1.0, 0.0)",
+        "1.0 * np.isfinite(np.log(state.x_velocity))",
     ],
 )
 def test_what_is_guarded_is_not_blamed(guarded):
@@ -178,11 +256,93 @@ def test_what_is_guarded_is_not_blamed(guarded):
         "np.log(np.abs(state.x_velocity))",
         "np.arccos(2.0 * np.cos(state.x_velocity))",
         "np.sqrt(1.0 - np.square(state.x_velocity))",
+        "np.sqrt(1.0 - np.cosh(state.x_velocity))",
+        "np.sqrt(1.0 - 2.0 * np.cos(state.x_velocity) ** 2)",
+        "np.log(np.sum(state.obs > 0.0, axis=1))",
+        "np.sqrt(np.power(state.x_velocity, 3))",
+        "np.log(np.mod(state.x_velocity, 2.0))",
+        "np.sqrt(np.minimum(np.square(state.x_velocity), 1.0) - np.tanh(state.time_s))",
     ],
 )
 def test_what_is_not_guarded_is_blamed(unguarded):
     source = f"def reward(state, action):\n    return {unguarded} + 1.0 / state.x_velocity\n"
     assert riskiest(source)[2].startswith("np.")
+
+
+@pytest.mark.parametrize(
+    ("statement", "remedy"),
+    [
+        ("r /= state.x_velocity", "guard the division"),
+        ("r %= state.x_velocity", "guard the division"),
+        ("r **= 0.5", "a fractional power"),
+        ("r **= -1.0", "guard the division"),
+    ],
+)
+def test_augmented_assignment_is_blamed_too(statement, remedy):
+    lines = ["r = state.obs[:, 0]", statement, "return r + np.exp(state.time_s)"]
+    body = "".join(f"    {line}\n" for line in lines)
+    line, column, text = riskiest(f"def reward(state, action):\n{body}")
+    assert (line, column, text.split(":")[0].split(" needs")[0]) == (3, 5, remedy)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("return np.where(np.abs(den) > 0.1, x / den, 0.0) + x ** 3", 4),
+        ("return np.where(x > 0.0, np.log(x), 0.0) + 1.0 / den", 4),
+        ("r = x / den; r = np.where(np.isfinite(r), r, 0.0)\n    return r + x ** 3", 5),
+        ("r = x / den; q = 2.0 * r\n    return np.where(den != 0.0, q, 0.0) + x ** 3", 5),
+        ("far = den > 0.1\n    return np.where(far, x / den, 0.0)\\\n        + x ** 3", 6),
+    ],
+)
+def test_what_is_chosen_where_it_is_finite_is_not_blamed_before_others(body, line):
+    """The other risk, in the last line, comes first though divisions are likelier than growth."""
+    source = "def reward(state, action):\n    x = state.x_velocity\n    den = state.obs[:, 1]\n"
+    found, column, remedy = riskiest(f"{source}    {body}\n")
+    assert found == line
+    assert remedy.startswith("bound what grows" if "x ** 3" in body else "guard the division")
+    assert column > 10
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "np.where(state.time_s > 1.0, state.x_velocity / state.obs[:, 1], 0.0)",
+        "np.where(state.obs[:, 2] > 0.1, state.x_velocity / state.obs[:, 1], 0.0)",
+        "np.where(np.abs(state.time_s) > 1.0, 1.0 / np.abs(state.obs[:, 1]), 0.0)",
+        "np.where(np.abs(state.obs[:, 1]) < 0.1, 1.0 / np.abs(state.obs[:, 1]), 0.0)",
+    ],
+)
+def test_another_condition_guards_nothing(returned):
+    """The last one's does not either, but is the only thing that can be wrong."""
+    growth = "" if "< 0.1" in returned else " + state.x_velocity ** 3"
+    text = f"def reward(state, action):\n    return {returned}{growth}\n"
+    assert riskiest(text)[2].startswith("guard the division")
+
+
+def test_what_risks_cost_grows_with_the_program():
+    """Quadratic growth would be 4 times, cubic growth 8 times."""
+
+    def calls(levels: int) -> int:
+        nested = "state.x_velocity"
+        for _ in range(levels):
+            nested = f"np.sqrt(s * s * {nested})"
+        source = f"def reward(state, action):\n    s = state.time_s\n    return {nested}\n"
+        compile_program(source, SCHEMA)
+        count = 0
+
+        def note(frame, event, argument):
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(note)
+        try:
+            riskiest(source)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(44) < 3 * calls(22)
 
 
 def test_result_that_changes_between_calls_is_refused():

@@ -55,6 +55,14 @@ def refusal(returned: str, *before: str, **overrides) -> ProgramError:
         ("np.dot(state.obs, state.obs)", "np.vecdot(x, y)"),
         ("np.zeros(5)", "np.zeros_like(x)"),
         ("np.minimum(state.x_velocity, np.inf)", "bound one side"),
+        ("np.max(state.x_velocity, 0.0)", "use np.maximum(x, 0.0)"),
+        ("np.min(state.x_velocity, 3.0)", "use np.minimum(x, 3.0)"),
+        ("np.amax(state.x_velocity, -0.5)", "use np.maximum(x, -0.5)"),
+        ("np.max(state.x_velocity, state.torso_height)", "use np.maximum(x, y)"),
+        ("np.max(state.obs, 0)", "axis=1 reduces the columns of each environment"),
+        ("np.max(state.obs, None)", "the axis of np.max is the literal 1"),
+        ("np.sum(state.obs, 1.0)", "the axis of np.sum is the literal 1"),
+        ("-(state.x_velocity < -1.0)", "or a number as in -1.0 * (x > 0.0)"),
         ("np.sum(state.obs, axis=0)", "axis=1 reduces the columns of each environment"),
         ("np.clip(state.x_velocity, 0.0)", "write np.clip(x, low, high)"),
         ("np.where(state.x_velocity > 0.0, 1.0)", "write np.where(c, x, y)"),
@@ -79,6 +87,72 @@ def refusal(returned: str, *before: str, **overrides) -> ProgramError:
 )
 def test_refusal_says_what_is_allowed_instead(returned, hint):
     assert hint in str(refusal(returned))
+
+
+DASHES = "-" * 60
+OPEN = "([{" * 20
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        f"# {DASHES}",
+        f"# it's {DASHES} {OPEN}",
+        f'"""Run.\n    {DASHES}\n    "Forward" {OPEN}"""',
+        f"r'''{DASHES} \\''' {OPEN}''' # {OPEN}",
+        f"'# {DASHES} \\' {OPEN}'",
+        f'"{DASHES} \\\n {OPEN}"',
+    ],
+)
+def test_comments_and_strings_are_of_any_form(comment):
+    assert make_program("state.x_velocity", comment).id == make_program("state.x_velocity").id
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "'a' ",
+        "'''#''' ",
+        "'\\\\' ",
+        "'\\\n' ",
+        '"it\'s" ',
+        "'",
+        "'''",
+        "''''",
+        "f'",
+        "rf'''",
+        'f"{"',
+        "1'",
+        "# '''\n    ",
+        "'''\\''' ''' ",
+    ],
+)
+def test_what_may_be_code_is_measured_before_it_is_parsed(before):
+    for chain in ("~" * 2000, "- \\\n" * 1000, "(-# -\n-(" * 200):
+        assert refusal(f"{before}{chain}1").issues[0].reason == "size"
+
+
+def test_place_of_a_chain_is_that_of_the_text():
+    error = refusal("state.x_velocity + " + "-" * 60 + "1.0", f'"""{DASHES}"""', "a = 'b'")
+    assert (error.issues[0].line, error.issues[0].column) == (4, 29)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("```python\n{}```", "; remove the ``` fence around the code"),
+        ("Here's the reward:\n```python\n{}```", "fence around the code, and any text outside"),
+        ("{}```\n", "remove the ``` fence around the code, and any text outside the function"),
+        ("{}That is it.", "write one Python function in valid syntax"),
+    ],
+)
+def test_fence_is_what_is_refused_wherever_it_stands(source, hint):
+    function = "def reward(state, action):\n    return state.x_velocity\n"
+    with pytest.raises(ProgramError) as caught:
+        compile_program(source.format(function), make_schema())
+    assert caught.value.issues[0].reason == "syntax"
+    assert hint in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +183,60 @@ def test_refusal_names_line_and_column():
     (issue,) = error.issues
     assert (issue.reason, issue.line, issue.column) == ("index", 3, 26)
     assert str(error).startswith("line 3, column 26: ")
+
+
+@pytest.mark.parametrize(
+    ("returned", "line", "reason"),
+    [
+        ("(state.x_velocity\n        + 1.0\n        + state.obs)", 5, "shape"),
+        ("(state.obs\n        + 1.0\n        + state.x_velocity)", 3, "shape"),
+        ("(state.obs\n        - action)", 4, "shape"),
+        ("np.maximum(\n        state.x_velocity,\n        state.obs)", 5, "shape"),
+        ("np.clip(\n        state.obs,\n        state.obs,\n        action)", 6, "shape"),
+        ("1.0 * (\n        state.x_velocity >\n        state.obs)", 5, "shape"),
+        ("1.0 * ((state.x_velocity > 0.0)\n        & state.torso_height)", 4, "node"),
+        ("1.0 * (state.torso_height\n        | (state.x_velocity > 0.0))", 3, "node"),
+    ],
+)
+def test_operand_that_does_not_fit_is_where_it_is_refused(returned, line, reason):
+    (issue,) = refusal(returned, "a = 1.0").issues
+    assert (issue.line, issue.reason) == (line, reason)
+
+
+def test_operand_of_an_augmented_assignment_is_refused_in_its_place():
+    (issue,) = refusal("r", "r = state.x_velocity", "r += state.obs").issues
+    assert (issue.line, issue.column, issue.reason) == (3, 10, "shape")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "hint"),
+    [
+        ("_speed = 1.0", "call it speed"),
+        ("_action = 1.0", "use another name, such as x"),
+        ("_np = 1.0", "use another name, such as x"),
+        ("_1 = 1.0", "use another name, such as x"),
+        ("_if = 1.0", "use another name, such as x"),
+        ("_ = 1.0", "use another name, such as x"),
+    ],
+)
+def test_name_that_is_proposed_is_free(assignment, hint):
+    assert hint in str(refusal("state.x_velocity", assignment))
+
+
+@pytest.mark.parametrize("name", ["1st", "_run", "a-b", "", "a" * 65])
+def test_component_names_begin_with_a_letter(name):
+    (issue,) = refusal(f"state.x_velocity, {{{name!r}: state.x_velocity}}").issues
+    assert issue.reason == "constant"
+    assert "begin with a letter, then use letters, digits and _, up to 64" in issue.message
+
+
+def test_decorator_is_refused_in_its_own_line():
+    source = "@np.vectorize\n\ndef reward(state, action):\n    return state.x_velocity"
+    with pytest.raises(ProgramError) as caught:
+        compile_program(source, make_schema())
+    (issue,) = caught.value.issues
+    assert (issue.reason, issue.line, issue.column) == ("structure", 1, 2)
+    assert "decorators are not allowed" in issue.message
 
 
 def test_all_mistakes_are_reported_but_none_twice():

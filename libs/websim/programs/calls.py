@@ -15,6 +15,9 @@ from websim.programs.functions import (
 from websim.programs.scope import Scope, Typed, refuse, suggest
 from websim.programs.values import Value
 
+_OF_TWO = {"max": "maximum", "amax": "maximum", "min": "minimum", "amin": "minimum"}
+"""Of reductions that are taken for a choice of two: what chooses."""
+
 Check = Callable[[Scope, ast.expr], Typed]
 
 _CLOSENESS = 0.75
@@ -110,6 +113,7 @@ def _arguments(node: ast.Call, function: Function) -> tuple[list[ast.expr], bool
         axes.append(keyword.value)
     if function.takes_axis_by_position and len(positional) == 2:
         axes.append(positional.pop())
+        _refuse_relu(axes[0], function)
     if len(axes) > 1:
         refuse(axes[1], "call", f"{function} takes one axis; write axis=1")
     for axis in axes:
@@ -122,12 +126,31 @@ def _arguments(node: ast.Call, function: Function) -> tuple[list[ast.expr], bool
     return positional, bool(axes)
 
 
+def _refuse_relu(second: ast.expr, function: Function) -> None:
+    """Refuse np.max(x, 0.0), whose author means the larger of two."""
+    of_two = _OF_TWO.get(function.name)
+    number = second.operand if isinstance(second, ast.UnaryOp) else second
+    is_axis = isinstance(number, ast.Constant) and not isinstance(number.value, float)
+    if of_two is not None and not is_axis:
+        shown = ast.unparse(second) if isinstance(number, ast.Constant) else "y"
+        usage = f"np.{of_two}(x, {shown})"
+        refuse(second, "batch", f"{function} takes an axis and no second value; use {usage}")
+
+
 def _check_axis(axis: ast.expr, function: Function) -> None:
+    literal = _literal_axis(axis)
+    if literal is None:
+        refuse(axis, "batch", f"the axis of {function} is the literal 1; {rules.AXIS_TEXT}")
+    if literal not in (1, -1):
+        message = f"{function} along this axis mixes environments; {rules.AXIS_TEXT}"
+        refuse(axis, "batch", message)
+
+
+def _literal_axis(axis: ast.expr) -> int | None:
+    """Return the integer that an axis is written as."""
     literal, sign = axis, 1
     if isinstance(literal, ast.UnaryOp) and isinstance(literal.op, ast.USub):
         literal, sign = literal.operand, -1
-    if not isinstance(literal, ast.Constant) or type(literal.value) is not int:
-        refuse(axis, "batch", f"the axis of {function} is the literal 1; {rules.AXIS_TEXT}")
-    if sign * literal.value not in (1, -1):
-        message = f"{function} along this axis mixes environments; {rules.AXIS_TEXT}"
-        refuse(axis, "batch", message)
+    if isinstance(literal, ast.Constant) and type(literal.value) is int:
+        return sign * literal.value
+    return None

@@ -62,7 +62,10 @@ def _summary(verdict: FileVerdict) -> str:
         return ""
     scale = verdict.trial.scales["total"]
     if verdict.trial.constant:
-        return f"constant {scale.mean:.4g}: it does not depend on state or action"
+        why = "it does not depend on state or action"
+        if verdict.trial.conditional:
+            why = "its condition is met by none of the made-up inputs, or by all"
+        return f"constant {scale.mean:.4g}: {why}"
     return f"total {scale.minimum:.4g} to {scale.maximum:.4g} on made-up inputs"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from websim.programs.errors import Issue, Reason
 from websim.programs.evaluator import Evaluator
-from websim.programs.risks import riskiest
+from websim.programs.risks import has_condition, riskiest
 from websim.programs.schema import ProgramSchema
 from websim.programs.values import Array
 
@@ -19,6 +19,12 @@ ROWS = 64
 
 STEP = 0.1
 """Spread of `previous_obs` around `obs`: one step apart, so that progress has a usual size."""
+
+EPISODE_S = 50.0
+"""Length of an episode: 1000 steps of 50 ms."""
+
+_CORNERS = ((1.0, 1.0), (-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0))
+"""Of actions at their bounds, where a policy that is sure of itself is: even and odd columns."""
 
 _INDEPENDENCE_RTOL = 1e-6
 """Rows alone and in a batch may differ by rounding on processors with other vector units."""
@@ -59,12 +65,22 @@ class DryRun:
     """True when the total does not depend on the inputs: of a reward nothing can be learned."""
     nonfinite_share: dict[str, float]
     """Share of rows that are not finite, by kind of input: normal, zero, nan, ..."""
+    num_rows: int
+    """Made-up inputs of each kind."""
+    conditional: bool
+    """True when it reads something and decides by it: elsewhere a constant total may vary."""
 
     @property
     def unchanging(self) -> str:
         """What is wrong with a total that is constant, for its author."""
+        total = f"the total is {self.scales['total'].mean:.4g}"
+        if self.conditional:
+            return (
+                f"{total} for all {self.num_rows} made-up inputs: its condition is met by none of "
+                "them, or by all; add a smooth term, as in np.exp(-np.square(x - 5.0))"
+            )
         return (
-            f"the total is {self.scales['total'].mean:.4g} whatever the state and the action are, "
+            f"{total} whatever the state and the action are, "
             "so nothing can be learned from it; let it depend on a field"
         )
 
@@ -100,6 +116,8 @@ def dry_run(program: Evaluator, *, num_rows: int = ROWS, seed: int = 0) -> DryRu
         {name: scale_of(array) for name, array in normal.items()},
         is_constant(normal["total"]),
         {name: _nonfinite_share(result) for name, result in results.items()},
+        num_rows,
+        has_condition(program.source),
     )
 
 
@@ -114,9 +132,13 @@ def make_inputs(schema: ProgramSchema, num_rows: int, seed: int) -> dict[str, In
     if {"obs", "previous_obs"} <= normal.keys():
         normal["previous_obs"] = normal["obs"] + STEP * normal["previous_obs"]
     if "time_s" in normal:
-        normal["time_s"] = np.abs(normal["time_s"])
+        normal["time_s"] = _times(normal["time_s"])
     action_shape = (num_rows, schema.action_dim)
     action = generator.uniform(-1.0, 1.0, action_shape).astype(np.float32)
+    saturated = _saturated(num_rows, schema.action_dim)
+    for array in (action, normal.get("previous_action")):
+        if array is not None and array.shape == action_shape:
+            array[num_rows - len(saturated) :] = saturated
 
     def filled(value: float) -> Inputs:
         fields = {name: np.full(shape, value) for name, shape in shapes.items()}
@@ -131,6 +153,20 @@ def make_inputs(schema: ProgramSchema, num_rows: int, seed: int) -> dict[str, In
         "huge": filled(1e30),
         "negative_huge": filled(-1e30),
     }
+
+
+def _times(order: Array) -> Array:
+    """Return times of an episode in the order of the numbers given, more of them early: (N,)."""
+    share = (np.argsort(np.argsort(order)) + 0.5) / len(order)
+    times: Array = EPISODE_S * share**3
+    return times
+
+
+def _saturated(num_rows: int, action_dim: int) -> Array:
+    """Return actions at their bounds, for the last rows of a batch: at most half of them."""
+    even = np.arange(action_dim) % 2 == 0
+    corners = [np.where(even, *corner) for corner in _CORNERS[: num_rows // 2]]
+    return np.array(corners).reshape(-1, action_dim)
 
 
 def scale_of(array: Array) -> Scale:

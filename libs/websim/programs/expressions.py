@@ -79,7 +79,7 @@ def check(scope: Scope, node: ast.expr) -> Typed:
             return _unary(scope, node)
         case ast.BinOp():
             require_operator(node, node.op)
-            return binary(scope, node, node.op, check(scope, node.left), check(scope, node.right))
+            return binary(scope, node, check(scope, node.left), check(scope, node.right))
         case ast.Compare():
             return _compare(scope, node)
     kind = type(node).__name__
@@ -189,7 +189,8 @@ def _unary(scope: Scope, node: ast.UnaryOp) -> Typed:
         function: Callable[..., Any] = operator.invert
     else:
         if value.is_bool:
-            refuse(node, "node", "a comparison has no sign; use ~ to negate it")
+            remedy = "use ~ to negate it, or a number as in -1.0 * (x > 0.0)"
+            refuse(node, "node", f"a comparison has no sign; {remedy}")
         function = operator.neg if isinstance(node.op, ast.USub) else operator.pos
     scope.spend(node, value.columns)
     result = compute(node, "node", "this operator", function, [value], (value.kind, value.columns))
@@ -202,31 +203,27 @@ def require_operator(node: ast.expr | ast.stmt, op: ast.operator) -> None:
         refuse(node, "node", _OPERATOR_REMEDIES[type(op)])
 
 
-def binary(
-    scope: Scope, node: ast.expr | ast.stmt, op: ast.operator, left: Typed, right: Typed
-) -> Typed:
-    """Return the checked `left op right`."""
+def binary(scope: Scope, node: ast.BinOp, left: Typed, right: Typed) -> Typed:
+    """Return the checked `node`, whose operands are `left` and `right`."""
     values = [left.value, right.value]
-    if isinstance(op, ast.Pow):
+    if isinstance(node.op, ast.Pow):
         exponent = rules.exponent(node, *values)
         weight = rules.OPERATOR_POWER_WEIGHTS.get(exponent, rules.SLOW_POWER_WEIGHT)
         shown, function = "**", operator.pow
     else:
-        shown, function, weight = _operator(node, op, values)
+        shown, function, weight = _operator(node, values)
     result = broadcast(values)
     if result is None:
-        rules.refuse_shapes(node, shown, values)
+        rules.refuse_shapes([node.left, node.right], shown, values)
     value = compute(node, "node", shown, function, values, result)
     scope.spend(node, weight * value.columns)
-    return Typed(ast.BinOp(left.node, op, right.node), value)
+    return Typed(ast.BinOp(left.node, node.op, right.node), value)
 
 
-def _operator(
-    node: ast.AST, op: ast.operator, values: list[Value]
-) -> tuple[str, Callable[..., Any], int]:
+def _operator(node: ast.BinOp, values: list[Value]) -> tuple[str, Callable[..., Any], int]:
     booleans = [value.is_bool for value in values]
-    if type(op) in _ARITHMETIC:
-        shown, function, weight = _ARITHMETIC[type(op)]
+    if type(node.op) in _ARITHMETIC:
+        shown, function, weight = _ARITHMETIC[type(node.op)]
         if all(booleans):
             refuse(
                 node,
@@ -234,10 +231,10 @@ def _operator(
                 f"{shown} of two comparisons; use & and |, or np.where(condition, 1.0, 0.0)",
             )
         return shown, function, weight
-    shown, function = _LOGIC[type(op)]
+    shown, function = _LOGIC[type(node.op)]
     if not all(booleans):
         refuse(
-            node,
+            node.right if booleans[0] else node.left,
             "node",
             f"{shown} combines comparisons only; put each in parentheses: "
             f"(a > 0.0) {shown} (b > 0.0)",
@@ -259,7 +256,7 @@ def _compare(scope: Scope, node: ast.Compare) -> Typed:
     values = [left.value, right.value]
     aligned = broadcast(values)
     if aligned is None:
-        rules.refuse_shapes(node, "a comparison", values)
+        rules.refuse_shapes([node.left, *node.comparators], "a comparison", values)
     value = compute(node, "node", "a comparison", function, values, aligned)
     scope.spend(node, value.columns)
     return Typed(ast.Compare(left.node, [node.ops[0]], [right.node]), value)

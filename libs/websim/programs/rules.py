@@ -72,11 +72,11 @@ def like(node: ast.AST, function: Function, values: Sequence[Value]) -> Value:
     return compute(node, "call", str(function), function.implementation, values, result)
 
 
-def elementwise(node: ast.AST, function: Function, values: Sequence[Value]) -> Value:
+def elementwise(node: ast.Call, function: Function, values: Sequence[Value]) -> Value:
     """Return the value of a function of aligned arguments."""
     result = broadcast(values)
     if result is None:
-        refuse_shapes(node, str(function), values)
+        refuse_shapes(node.args, str(function), values)
     return compute(node, "call", str(function), function.implementation, values, result)
 
 
@@ -105,10 +105,20 @@ def exponent(node: ast.AST, base: Value, by: Value) -> float:
     return power_of
 
 
-def refuse_shapes(node: ast.AST, what: str, values: Sequence[Value]) -> NoReturn:
-    """Refuse an elementwise operation whose operands do not align."""
+def refuse_shapes(operands: Sequence[ast.AST], what: str, values: Sequence[Value]) -> NoReturn:
+    """Refuse an elementwise operation whose operands do not align, at the one that does not fit.
+
+    Args:
+        operands: where each of the values is written.
+        what: the operation.
+        values: more than one that is no number.
+    """
     shapes = " with ".join(value.shape for value in values if value.kind != "number")
-    remedy = "select as many columns on both sides"
     if any(value.kind == "column" for value in values):
         remedy = "reduce the matrix first, as in np.sum(x, axis=1), or select one column x[:, 0]"
-    refuse(node, "shape", f"{what} cannot combine {shapes}; {remedy}")
+        fits = [value.kind in ("number", "column") for value in values]
+    else:
+        remedy = "select as many columns on both sides"
+        width = next(value.columns for value in values if value.columns > 1)
+        fits = [value.columns in (1, width) for value in values]
+    refuse(operands[fits.index(False)], "shape", f"{what} cannot combine {shapes}; {remedy}")

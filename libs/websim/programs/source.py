@@ -17,7 +17,18 @@ from websim.programs.limits import (
 
 # Tab, line feed, form feed, carriage return before a line feed, and printable ASCII.
 _FOREIGN = re.compile(r"[^\t\n\x0c\x20-\x7e\r]|\r(?!\n)")
-_PREFIX_RUN = re.compile(rf"(?:[-+~]\s*|\bnot\b\s*){{{MAX_PREFIX_RUN + 1},}}")
+_PREFIX_RUN = re.compile(rf"(?:[-+~][\s\\]*+|\bnot\b[\s\\]*+){{{MAX_PREFIX_RUN + 1},}}")
+_COMMENT_OR_STRING = re.compile(
+    r"""
+      \#[^\n]*
+    | (?<!\w)[rRbBuU]{0,2}(\"{3}|'{3})(?:[^\\]|\\.)*?\1
+    | (?<!\w)[rRbBuU]{0,2}(?!\"{3}|'{3})(["'])(?:[^\\\n]|\\.)*?\2
+    | (?P<doubtful>["'].*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What the parser does not look into; from a quote that it may look behind, all the rest."""
+_FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 _MAY_WARN = re.compile(r"\\|[0-9][A-Za-z_]")
 _filters_lock = threading.Lock()
 _BRACKET = re.compile(r"[()\[\]{}]")
@@ -65,13 +76,33 @@ def _check_text(source: str) -> None:
             line,
             column,
         )
-    _check_brackets(source)
-    run = _PREFIX_RUN.search(source)
+    code = _code_of(source)
+    _check_brackets(code)
+    run = _PREFIX_RUN.search(code)
     if run is not None:
         line, column = _place(source, run.start())
         raise _refusal(
             "size", f"more than {MAX_PREFIX_RUN} prefix operators in a row; use one", line, column
         )
+
+
+def _code_of(source: str) -> str:
+    """Return `source` with spaces for comments and for what is between quotes.
+
+    The parser must meet nothing that was left out here. An f-string holds expressions, and a quote
+    without its end holds nothing for certain: from there on everything counts as code.
+    """
+    return _COMMENT_OR_STRING.sub(_blank, source)
+
+
+def _blank(found: re.Match[str]) -> str:
+    text = found.group()
+    if found["doubtful"]:
+        return text
+    if text.startswith("#"):
+        return " " * len(text)
+    # A string is still an operand: no run of signs goes on behind it.
+    return f'"{" " * (len(text) - 2)}"'
 
 
 def _check_brackets(source: str) -> None:
@@ -122,8 +153,10 @@ def _syntax_refusal(source: str, error: SyntaxError) -> ProgramError:
     if error.msg.startswith("Exceeds the limit"):
         return _refusal("constant", f"a number has too many digits; {NUMBER_RANGE}", line, column)
     remedy = "write one Python function in valid syntax"
-    if source.lstrip().startswith("```"):
+    if _FENCE.search(_code_of(source)):
         remedy = "remove the ``` fence around the code"
+        if not source.lstrip().startswith("```"):
+            remedy += ", and any text outside the function"
     return _refusal("syntax", f"{error.msg}; {remedy}", line, column)
 
 

@@ -14,7 +14,13 @@ from websim.programs.limits import (
     MAX_ISSUES,
     MAX_STATEMENTS,
 )
-from websim.programs.schema import BOOLEAN_KINDS, RESERVED_NAMES, ProgramKind, ProgramSchema
+from websim.programs.schema import (
+    BOOLEAN_KINDS,
+    RESERVED_NAMES,
+    ProgramKind,
+    ProgramSchema,
+    is_plain_name,
+)
 from websim.programs.scope import Scope, Typed, refuse
 
 _COMPONENT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -147,15 +153,18 @@ def _header_issues(function: ast.FunctionDef, header: str, kind: ProgramKind) ->
     plain = [argument.arg for argument in arguments.args] == ["state", "action"]
     others = [*arguments.posonlyargs, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     annotated = any(argument.annotation for argument in arguments.args) or function.returns
+    decorators = [
+        _issue(each, "structure", f"decorators are not allowed; write {header}")
+        for each in function.decorator_list[:1]
+    ]
     problems = {
-        "decorators are not allowed": function.decorator_list,
         f"the function is named {kind}": function.name != kind,
         "the arguments are state and action": not plain or any(others),
         "default values are not allowed": arguments.defaults or any(arguments.kw_defaults),
         "annotations are not allowed": annotated,
         "type parameters are not allowed": getattr(function, "type_params", None),
     }
-    return [
+    return decorators + [
         _issue(function, "structure", f"{problem}; write {header}")
         for problem, present in problems.items()
         if present
@@ -187,8 +196,9 @@ def _assigned(scope: Scope, node: ast.Assign | ast.AugAssign, name: str) -> Type
         return check(scope, node.value)
     # r += x means r = r + x: in place it would write into the shared input arrays.
     require_operator(node, node.op)
-    before = check(scope, ast.copy_location(ast.Name(name, ast.Load()), node.target))
-    return binary(scope, node, node.op, before, check(scope, node.value))
+    before = ast.copy_location(ast.Name(name, ast.Load()), node.target)
+    operation = ast.copy_location(ast.BinOp(before, node.op, node.value), node)
+    return binary(scope, operation, check(scope, before), check(scope, node.value))
 
 
 def _forget_targets(scope: Scope, statement: ast.stmt) -> None:
@@ -207,10 +217,17 @@ def _target(scope: Scope, node: ast.expr) -> str:
         message = "only plain names are assigned to; write name = expression, inputs never change"
         refuse(node, "assign", message)
     if node.id.startswith("_"):
-        refuse(node, "name", f"names do not begin with _; call it {node.id.strip('_') or 'x'}")
-    if node.id in RESERVED_NAMES or node.id in scope.schema.constants:
+        plain = node.id.strip("_")
+        usable = is_plain_name(plain) and not _keeps_its_meaning(scope, plain)
+        remedy = f"call it {plain}" if usable else "use another name, such as x"
+        refuse(node, "name", f"names do not begin with _; {remedy}")
+    if _keeps_its_meaning(scope, node.id):
         refuse(node, "assign", f"{node.id} keeps its meaning; use another name")
     return node.id
+
+
+def _keeps_its_meaning(scope: Scope, name: str) -> bool:
+    return name in RESERVED_NAMES or name in scope.schema.constants
 
 
 def _result(scope: Scope, node: ast.Return, kind: ProgramKind) -> tuple[Typed, dict[str, Typed]]:
@@ -241,7 +258,8 @@ def _component_name(key: ast.expr | None, where: ast.Dict) -> str:
     if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
         refuse(key, "constant", "a component's name is a literal; write 'speed': value")
     if len(key.value) > MAX_COMPONENT_NAME or not _COMPONENT.fullmatch(key.value):
-        refuse(key, "constant", "this is no component name; use up to 64 letters, digits and _")
+        remedy = f"begin with a letter, then use letters, digits and _, up to {MAX_COMPONENT_NAME}"
+        refuse(key, "constant", f"this is no component name; {remedy}")
     return key.value
 
 

@@ -4,12 +4,14 @@ The trajectories are those of a robot that should get ahead: it runs, slower and
 now and then; or it does what a gamed reward pays for.
 """
 
+import math
+
 import numpy as np
 import pytest
 
 from websim.programs import ProgramSchema, compile_program
 from websim_learner.adaptation.points import Trajectory
-from websim_learner.adaptation.preference import TrajectoryBank, preference
+from websim_learner.adaptation.preference import TrajectoryBank, preference, rank
 
 FIELDS = {"x_velocity": 0, "torso_height": 0, "pitch": 0, "healthy": 0, "contacts": 4}
 HORIZON = 300
@@ -151,6 +153,20 @@ def test_pairs_that_hardly_differ_do_not_count():
 def test_what_is_no_number_is_neither_right_nor_wrong():
     told = preference(lambda fields, action: np.full(len(action), np.nan), list(RUNS), gamma=0.99)
     assert told.score == 0.0
+
+
+@pytest.mark.parametrize("paid", [(np.inf, -np.inf), (1e308, 1e308), (np.nan, 1.0)])
+def test_a_return_beyond_all_numbers_is_none(paid):
+    """1e308 + 1e308 is no float, and infinity less infinity has no value."""
+    ranked = rank(lambda fields, action: np.array(paid), [behaviour("a", 1.0, length=2)], 1.0)
+    assert math.isnan(ranked[0].discounted_return)
+
+
+def test_an_infinite_reward_that_weighs_nothing_is_no_number():
+    ranked = rank(
+        lambda fields, action: np.array([1.0, np.inf]), [behaviour("a", 1.0, length=2)], 0.0
+    )
+    assert math.isnan(ranked[0].discounted_return)
 
 
 def test_the_bank_keeps_probes_and_the_ends_of_the_range():

@@ -83,6 +83,15 @@ def test_is_accepted_with_what_it_reads_and_how_large_it_is(gate, program):
     assert 0.0 < verdict.scales["total"].std < 2.0
 
 
+def test_a_reward_that_no_made_up_state_meets_is_told_so(gate):
+    rare = "1.0 * (np.abs(state.x_velocity - 50.0) < 0.5)"
+    (issue,) = gate.judge(reward(rare), SCHEMA).issues
+
+    assert issue.reason == "unchanging"
+    assert "its condition is met by none of them" in issue.message
+    assert "add a smooth term" in issue.message
+
+
 def test_a_condition_that_is_rarely_met_may_be_a_fitness_but_not_one_that_reads_nothing(gate):
     rare = "def fitness(state, action):\n    return np.where(state.pitch > 50.0, 1.0, 0.0)\n"
     never = "def fitness(state, action):\n    return np.ones_like(state.pitch)\n"

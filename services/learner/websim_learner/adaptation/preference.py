@@ -134,9 +134,15 @@ def judge(ranked: Sequence[Ranked], min_score: float = MIN_SCORE) -> Preference:
 
 
 def _discounted(reward: NDArray[np.floating], gamma: float) -> float:
-    """Return the sum of gamma^t r_t over an episode."""
+    """Return the sum of gamma^t r_t over an episode; NaN where that is no number."""
     weights = gamma ** np.arange(len(reward))
-    return math.fsum(np.asarray(reward, dtype=np.float64) * weights)
+    with np.errstate(invalid="ignore"):
+        discounted = np.asarray(reward, dtype=np.float64) * weights
+    try:
+        return math.fsum(discounted)
+    except (OverflowError, ValueError):
+        # Finite rewards of a sum beyond all numbers; infinite ones of both signs.
+        return math.nan
 
 
 def _compare(better: float, worse: float) -> int:

@@ -57,6 +57,18 @@ VALUES = [
             ({"torso_orientation": (1, 0, 0, 0)}, 0.0),
         ],
     ),
+    # Who begins on its back stands when turned by a quarter about y: 2 w y = 1.
+    (
+        "HumanoidStandup-v5",
+        "stay upright",
+        "sum",
+        "",
+        [
+            ({"torso_orientation": (1, 0, 0, 0)}, 0.0),
+            ({"torso_orientation": (0.7071, 0, 0.7071, 0)}, 1.0),
+            ({"torso_orientation": (0.7071, 0, -0.7071, 0)}, 0.0),
+        ],
+    ),
     # Who stands lies on its back when pitched by -pi/2.
     (
         "Walker2d-v5",

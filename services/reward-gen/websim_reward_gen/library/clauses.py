@@ -3,6 +3,12 @@
 from dataclasses import replace
 
 from websim_reward_gen.library.inflections import stems
+from websim_reward_gen.library.regroup import (
+    is_of_a_goal,
+    with_later_turns,
+    with_leans,
+    without_unseen,
+)
 from websim_reward_gen.library.targets import (
     is_most,
     limits_of,
@@ -11,12 +17,10 @@ from websim_reward_gen.library.targets import (
 )
 from websim_reward_gen.library.wishes import (
     GAITS,
-    LEAN,
     MOTIONS,
     PLAIN,
     SLOW_SPEED,
     SOME_LEAN,
-    TOLD_LEAN,
     Kind,
     Part,
     Wish,
@@ -49,7 +53,8 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
         before: wishes of earlier clauses; "at 2 m/s" after a comma changes the motion among them,
             in place.
     """
-    parts = [settled(part, parts) for part in _without_unseen(_with_leans(parts))]
+    parts = [settled(part, parts) for part in without_unseen(with_leans(parts))]
+    parts, unturned = with_later_turns(parts, before)
     limits = limits_of(parts)
     wishes = _plain_wishes(parts)
     amidst = [wish for wish in wishes if _is_amidst(wish, parts, limits)]
@@ -61,6 +66,7 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
     ]
     motions, unused = _motion_wishes(parts, wishes, before, speeds, amidst)
     wishes += motions
+    unused += unturned
     unused += take_numbers(parts, limits, wishes, before)
     # "above" without a number, "at a constant speed" without one
     unused += [
@@ -71,47 +77,6 @@ def read_clause(parts: list[Part], before: list[Wish]) -> tuple[list[Wish], list
     ]
     left = [_said(part) for part in parts if part.tag in ("unknown", "style") or part in unused]
     return wishes, left
-
-
-def _with_leans(parts: list[Part]) -> list[Part]:
-    """Return the parts with the directions of leans as leans: "lean the torso back"."""
-    leans: list[Part] = []
-    last: Part | None = None
-    for part in parts:
-        if part.tag == "tilt" and 0.0 < abs(part.value) < LEAN:
-            last = part
-        elif part.tag in ("move", *GAITS):
-            last = None
-        if last and part.tag == "direction" and part.negated == last.negated:
-            text = f"{last.text} {part.text}"
-            if last.value == SOME_LEAN and last in leans:
-                leans.remove(last)
-            leans.append(replace(last, text=text, value=part.value * TOLD_LEAN))
-        elif not (last and part.tag == "fast"):
-            leans.append(part)
-    return leans
-
-
-def _without_unseen(parts: list[Part]) -> list[Part]:
-    """Return the parts with what no field tells as unknown.
-
-    That is a lean to the side, and a push that is not to the goal: "push it left".
-    """
-    elsewhere = any(part.tag in ("side", "direction") for part in parts) or any(
-        part.text in ("away", "off") for part in parts
-    )
-    pushes = not any(_is_of_a_goal(part) for part in parts) and elsewhere
-    tilts = [part for part in parts if part.tag == "tilt" and part.value == SOME_LEAN]
-    sides = [part for part in parts if part.tag == "side"]
-    leans = tilts and sides and not any(part.tag in ("move", "direction") for part in parts)
-    if any(part.tag == "body" for part in parts) and any(
-        part.tag in ("most", "least") for part in parts
-    ):
-        # "don't let the torso go below 1 m" halts nothing.
-        parts = [part for part in parts if not (part.tag == "move" and part.negated)]
-    unseen = [each for each in parts if pushes and each.tag == "push"]
-    unseen += [*tilts, *sides] if leans else []
-    return [replace(each, tag="unknown") if each in unseen else each for each in parts]
 
 
 def _said(part: Part) -> str:
@@ -150,7 +115,7 @@ def _plain_wishes(parts: list[Part]) -> list[Wish]:
 
 def _is_told(reach: Part, parts: list[Part]) -> bool:
     """Tell whether the clause's other phrases say already what a phrase of reaching says."""
-    if any(part.tag == "push" for part in parts) and _is_of_a_goal(reach):
+    if any(part.tag == "push" for part in parts) and is_of_a_goal(reach):
         # "push it away from the goal" is a push.
         return reach.negated or reach.value < 0
     # "the fingertip away from the target" reaches nothing.
@@ -167,10 +132,6 @@ def _gets_to(reach: Part, parts: list[Part]) -> bool:
         or (part.tag == "fast" and "speed" in part.text)
         for part in parts
     )
-
-
-def _is_of_a_goal(part: Part) -> bool:
-    return part.tag == "reach" and bool({"goal", "target"} & set(part.text.split()))
 
 
 def _of_a_jump(height: Part, parts: list[Part]) -> bool:
@@ -191,16 +152,19 @@ def _plain(kind: Kind, part: Part, parts: list[Part]) -> Wish:
         return Wish("height", text, -1.0)
     if kind == "push":
         for each in parts:
-            if _is_of_a_goal(each):
+            if is_of_a_goal(each):
                 # Not to the goal is away from it; not at all is another matter.
                 sign = -each.value if part.negated or each.negated else each.value
                 return Wish(kind, f"{text} {each.text}", sign)
     if kind in ("spin", "flip"):
-        for each in parts:
-            turns = ("side", "turn_side") if kind == "spin" else ("direction",)
-            if each.tag in turns:
-                sign, text = each.value, f"{text} {each.text}"
-        return Wish(kind, text, sign, avoid=part.negated)
+        sides = ("side", "turn_side") if kind == "spin" else ("direction",)
+        told = [each for each in parts if each.tag in sides]
+        if told and not (part.negated and len(told) > 1):
+            # "without turning left or right" is to either side.
+            sign = told[-1].value
+        text = " ".join([text, *(each.text for each in told)])
+        assumed = not told and part.value > 0 and not part.negated
+        return Wish(kind, text, sign, avoid=part.negated, assumed=assumed)
     if kind in ("balance", "effort", "smooth", "impact", "straight", "joints", "height", "reach"):
         # "without falling" wishes for balance, "not jerky" for smoothness.
         return Wish(kind, text, -sign if part.negated else sign)

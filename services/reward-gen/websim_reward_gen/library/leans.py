@@ -10,7 +10,10 @@ from websim_reward_gen.library.wishes import LEAN, SOME_LEAN, TOLD_LEAN, Wish
 _NEAR = 0.7
 """Cosine of the angle from a posture within which it is taken: about 45 degrees."""
 
-_MIN_WIDTH = 0.05
+_UPRIGHT = 0.95
+"""Of the angle from upright, or from level: about 18 degrees."""
+
+_MIN_WIDTH = 0.01
 """Of a lean by an angle, in rad."""
 
 
@@ -32,7 +35,8 @@ def posture(wish: Wish, robot: Robot) -> str:
     if angle == pi:
         # The pitch of what turns to the side as well is never so far.
         return f"{need(robot.upright, 'pitch')} < -{_NEAR}"
-    near = f"np.cos({pitch} - ({wish.sign * angle:.6g})) > {_NEAR}"
+    enough = _NEAR if angle else _UPRIGHT
+    near = f"np.cos({pitch} - ({wish.sign * angle:.6g})) > {enough}"
     if not 0.0 < angle < LEAN:
         return near
     if angle in (SOME_LEAN, TOLD_LEAN):

@@ -1,24 +1,43 @@
 """Lists under one negation: "without jumping, flipping or falling" denies all three.
 
 A comma or an "and" begins a clause elsewhere, with nothing denied. Between the members of such a
-list it becomes "or", which does not.
+list it becomes "or", which does not. Where nobody can tell whether a member is of the list, as in
+"no jumping, flipping", it is marked, and reported as not understood.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from websim_reward_gen.library.vocabulary import STOP_WORDS, Meaning, find_phrase
 from websim_reward_gen.library.words import Token
 
 _IS = frozenset({"is", "are", "be"})
+_MAY = frozenset({"must", "should", "shall", "may", "can", "to"})
 _JOINS = frozenset({"or", "nor", "and", ","})
+_OR = frozenset({"or", "nor"})
+_INSTEAD = frozenset({"instead", "rather"})
+"""What is denied is told from what is wanted, which follows: "instead of walking, hopping"."""
+_PLAIN_FORM = frozenset({"never", "not"})
+"""After these a word in -s is a verb: "it never falls and jumps high"."""
 
 _GOES = frozenset({"move", "roam", "direction", "side", "fast", "slow"})
-"""What "without falling, moving on" goes on with: another thing that is done meanwhile."""
-
-_DOES = frozenset(
-    {"move", "jump", "hop", "spin", "flip", "balance", "still", "stop", "tilt", "joints", "smooth"}
-)
+"""What is usually wanted: "without falling, moving on"."""
+_IS_GOOD = frozenset({"balance", "smooth", "effort", "impact", "straight", "stand", "still"})
+"""Tags whose phrases are wanted with a value above 0 and unwanted below."""
+_DOES = _GOES - {"direction", "side", "fast", "slow"} | {
+    *("jump", "hop", "spin", "flip", "balance", "still", "stop", "tilt", "joints", "smooth")
+}
 """What a member may be that is a verb in its plain form: "don't fall, jump or stop"."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One thing of a list."""
+
+    at: int
+    """Where it begins."""
+    join: str
+    """What joins it to the one before: a comma, "and", "or"; empty for the first."""
 
 
 def with_lists(tokens: list[Token]) -> list[Token]:
@@ -27,58 +46,106 @@ def with_lists(tokens: list[Token]) -> list[Token]:
     for at, token in enumerate(tokens):
         found = _phrase_at(tokens, at)
         if found and found[0].tag == "negation" and not _is_said_behind(tokens, at):
-            _join(joined, _members(tokens, at + found[1]))
+            _deny(joined, token.text, _members(tokens, at + found[1]))
         elif token.text in ("stop", "quit", "cease") and _is_noun(tokens, at + 1):
-            _join(joined, _members(tokens, at + 1))
+            _deny(joined, token.text, _members(tokens, at + 1))
         elif token.text in _IS and _is_denied(tokens, at):
-            _join(joined, _members_before(tokens, at))
+            _deny_before(joined, at)
     return joined
 
 
-def _join(tokens: list[Token], members: list[int]) -> None:
-    """Put "or" before each member but the first, in place."""
-    for at in members[1:]:
-        if tokens[at - 1].text in _JOINS:
-            tokens[at - 1] = replace(tokens[at - 1], text="or", ends_clause=False)
-
-
-def _members(tokens: list[Token], first: int) -> list[int]:
-    """Return where the members of a list begin whose first begins here, or soon."""
-    while first < len(tokens) and _is_filling(tokens, first):
-        first += 1
-    members = [first]
+def _deny(tokens: list[Token], negation: str, members: list[_Member]) -> None:
+    """Join the members that are denied, and mark those that may be, in place."""
+    first = members[0].at if members else 0
     nouns = _is_noun(tokens, first)
-    for at in range(first + 1, len(tokens)):
-        if tokens[at].ends_clause and tokens[at].text != ",":
-            break
-        if _begins_clause(tokens, at):
-            break
-        if tokens[at - 1].text in _JOINS and tokens[at].text not in _JOINS:
-            if not (_is_noun(tokens, at) if nouns else _is_verb(tokens, at)):
-                break
-            members.append(at)
-    last = members[-1]
-    if nouns:
-        # "without falling, running fast"
-        goes = tokens[last - 1].text == "," and _tag_at(tokens, last) in _GOES
-        return members[:-1] if goes else members
-    # "don't fall, run" are two things; an "or" makes a list of them
-    return members if tokens[last - 1].text in ("or", "nor") else members[:1]
+    if nouns and negation in _PLAIN_FORM and not tokens[first].text.endswith("ing"):
+        return
+    is_one = _is_noun if nouns else _is_verb
+    unfit = (at for at, each in enumerate(members) if at and not is_one(tokens, each.at))
+    members = members[: next(unfit, len(members))]
+    ends = [at for at, each in enumerate(members) if each.join in {*_OR, "and"}]
+    last = ends[-1] if ends else 0
+    closes = members[last].join if ends else ""
+    if not nouns and closes not in _OR:
+        closes, last = "", 0
+    for number, member in enumerate(members[1:], 1):
+        wanted = _wanted(tokens, member.at)
+        listed = number <= last
+        plainly = closes in _OR or (wanted == 0 and not _has_direction(tokens, member.at))
+        if wanted < 0 or (listed and plainly):
+            _join(tokens, member.at)
+        elif listed or (nouns and wanted == 0 and negation not in _INSTEAD):
+            tokens[member.at] = replace(tokens[member.at], is_doubtful=True)
+        else:
+            return
 
 
-def _members_before(tokens: list[Token], end: int) -> list[int]:
-    """Return where the members of the list begin that ends here: "jumping and falling are ..."."""
+def _deny_before(tokens: list[Token], end: int) -> None:
+    """Join the members of the list that ends here: "jumping and falling are forbidden"."""
+    while end and tokens[end - 1].text in _MAY:
+        end -= 1
     members: list[int] = []
     at = end - 1
     while at >= 0 and (_is_noun(tokens, at) or tokens[at].text in _JOINS):
         if _is_noun(tokens, at):
             members.insert(0, at)
         at -= 1
+    # "keep walking, and jumping is forbidden" is about one thing.
+    begins = at < 0 or tokens[at].ends_clause
+    if len(members) > 1 and tokens[members[-1] - 1].text != "," and begins:
+        for member in members[1:]:
+            _join(tokens, member)
+
+
+def _join(tokens: list[Token], at: int) -> None:
+    """Put "or" before a member, in place of all that joins it."""
+    while at and tokens[at - 1].text in _JOINS:
+        at -= 1
+        tokens[at] = replace(tokens[at], text="or", ends_clause=False)
+
+
+def _members(tokens: list[Token], first: int) -> list[_Member]:
+    """Return the members of a list whose first begins here, or soon."""
+    while first < len(tokens) and _is_filling(tokens, first):
+        first += 1
+    if first >= len(tokens):
+        return []
+    members = [_Member(first, "")]
+    for at in range(first + 1, len(tokens)):
+        if (tokens[at].ends_clause and tokens[at].text != ",") or _begins_clause(tokens, at):
+            break
+        if tokens[at - 1].text in _JOINS and tokens[at].text not in _JOINS:
+            members.append(_Member(at, tokens[at - 1].text))
     return members
 
 
+def _wanted(tokens: list[Token], at: int) -> int:
+    """Return 1 for what is usually wanted, -1 for what is not, as falling, and 0 for the rest."""
+    found = _phrase_at(tokens, at)
+    if found is None:
+        return 0
+    if found[0].tag in _GOES:
+        return 1
+    if found[0].tag in _IS_GOOD:
+        return 1 if found[0].value > 0 else -1
+    return -1 if found[0].tag == "limp" else 0
+
+
+def _has_direction(tokens: list[Token], at: int) -> bool:
+    """Tell "leaning forward" from "leaning": who says so much may mean it."""
+    return any(found.tag in ("direction", "side") for found in _phrases_of(tokens, at))
+
+
+def _phrases_of(tokens: list[Token], at: int) -> Iterator[Meaning]:
+    while at < len(tokens) and not tokens[at].ends_clause and tokens[at].text not in _JOINS:
+        found = _phrase_at(tokens, at)
+        if found:
+            yield found[0]
+        at += 1
+
+
 def _is_denied(tokens: list[Token], at: int) -> bool:
-    """Tell whether a denial follows a form of "to be": "are forbidden", "should be avoided"."""
+    """Tell whether a denial follows a form of "to be": "are forbidden", "be avoided"."""
     found = _phrase_at(tokens, at + 1)
     return found is not None and found[0].tag == "negation"
 
@@ -91,11 +158,14 @@ def _is_noun(tokens: list[Token], at: int) -> bool:
     """Tell a known word with an ending: "falling", "jumps"."""
     if at >= len(tokens) or not tokens[at].text.endswith(("ing", "s")):
         return False
-    return _tag_at(tokens, at) not in (None, "negation", "clause", "stop", "most", "least")
+    found = _phrase_at(tokens, at)
+    unfit = ("negation", "clause", "stop", "most", "least")
+    return found is not None and found[0].tag not in unfit
 
 
 def _is_verb(tokens: list[Token], at: int) -> bool:
-    return _tag_at(tokens, at) in _DOES
+    found = _phrase_at(tokens, at)
+    return found is not None and found[0].tag in _DOES
 
 
 def _is_filling(tokens: list[Token], at: int) -> bool:
@@ -105,11 +175,6 @@ def _is_filling(tokens: list[Token], at: int) -> bool:
 def _begins_clause(tokens: list[Token], at: int) -> bool:
     found = _phrase_at(tokens, at)
     return found is not None and found[0].tag in ("clause", "sequence") and tokens[at].text != "and"
-
-
-def _tag_at(tokens: list[Token], at: int) -> str | None:
-    found = _phrase_at(tokens, at)
-    return found[0].tag if found else None
 
 
 def _phrase_at(tokens: list[Token], at: int) -> tuple[Meaning, int] | None:

@@ -19,6 +19,9 @@ from websim_reward_gen.library.words import Quantity, Token
 _AMOUNTS = {"low": 1.0, "little": 1.0, "small": 1.0, "high": -1.0, "large": -1.0, "much": -1.0}
 """Before a word for effort: whether there is to be little or much of it."""
 
+_DEGREES = frozenset({"balance", "smooth", "impact", "effort", "joints", "straight"})
+"""Of what there may be much or little: "high stability", "low contact forces"."""
+
 _LESS = frozenset({"less", "fewer"})
 
 _NOT_LESSENED = frozenset({"negation", "clause", "most", "least", "stop"})
@@ -33,7 +36,8 @@ _AMOUNT_WORDS = """
 _NO_HEIGHTS = frozenset(_AMOUNT_WORDS.split())
 """Of what the library ignores elsewhere: "a high reward" is no height."""
 
-_BY = frozenset({"increase", "decrease", "reduce", "raise", "lower", "fast", "slow", "high", "low"})
+_BY_WORDS = "increase decrease reduce raise lower fast slow high low accelerate speed"
+_BY = frozenset(_BY_WORDS.split())
 """With "by" a number says how much they change something, not what to."""
 
 _IS = frozenset({"be", "is", "are", "was", "were", "being", "must", "should", "may", "can", "will"})
@@ -77,6 +81,9 @@ class PartsReader:
         """Read what is at a word and return how many words it takes."""
         token, words = self._clause[index], self._words[index:]
         found = None if token.number is not None else find_phrase(words)
+        if found and found[0].tag == "tilt" and words[found[1] - 1] in ("leaning", "bending"):
+            # "run backwards leaning forward" is no backward lean
+            found = find_phrase(words if found[1] == 1 or words[0] == words[-1] else words[:1])
         if token.number is not None and not self._limb_at(index):
             tag: Literal["number", "style", "unknown"] = (
                 "number" if self._is_a_target(index) else "unknown"
@@ -89,7 +96,8 @@ class PartsReader:
             self._add(Part("unknown", " ".join(words[: found[1]])), index + 1)
             return found[1]
         is_style = found is not None and found[0].tag == "style"
-        if is_style or (found and found[0].tag == "aside") or looks_like_negation(token.text):
+        is_unclear = token.is_doubtful or looks_like_negation(token.text)
+        if is_style or is_unclear or (found and found[0].tag == "aside"):
             tag = "style" if is_style else "unknown"
             self._add(Part(tag, " ".join(words), self._negated), len(self._clause))
             return len(words)
@@ -190,7 +198,13 @@ class PartsReader:
     def _read_height(self, index: int, meaning: Meaning, following: list[str]) -> int:
         """Tell "high friction" from a torso that is low or high."""
         word = self._words[index]
-        known = not following or bool(find_phrase(following)) or self._says_nothing(following)
+        found = find_phrase(following)
+        if found and found[0].tag in _DEGREES:
+            text = " ".join([word, *following[: found[1]]])
+            value = found[0].value * meaning.value
+            self._add(Part(found[0].tag, text, self._negated, value), index + 1 + found[1])
+            return 1 + found[1]
+        known = not following or found is not None or self._says_nothing(following)
         if following[:1] and (
             following[0] in _NO_HEIGHTS or (following[0].isalpha() and not known)
         ):

@@ -18,7 +18,8 @@ _MORE = rf"(?:{_INCREASE}|\b(?:greatest|largest|longest|maximum|maximal))"
 _GAP = r"(?:distance|gap|error|separation)"
 _THING = r"(object|cylinder|puck)"
 _AIM = r"(?=(?:the |its )?(?:goal|target|object|cylinder|puck))(?![^,;]*\d)"
-_PLACE = r"(?=(?:the |its )?(?:start|origin|cent[er]|middle))(?![^,;]*\d)"
+_PLACE = r"(?:the |its )?(start(?:ing point)?|origin|cent(?:er|re)|middle)\b"
+_AT = r"(?:the |its )?(goal|target|object|cylinder|puck)"
 _BETWEEN = rf"(?:(?:from|between|of) (?:[a-z]+ ){{1,3}}?)?(?:to|and|from) {_AIM}"
 _EXERTION = (
     r"\b(?<!contact )(?<!impact )(?<!reaction )"
@@ -27,6 +28,8 @@ _EXERTION = (
 )
 _SPEED = r"(?:speed|velocity|pace)"
 _POSSIBLE = r"(?: as (?:possible|it can|you can))?"
+_LARGE = rf"as (?:large|great|big|long){_POSSIBLE}"
+_SMALL = rf"as (?:small|short|little){_POSSIBLE}"
 _IS = r"(?:(?:is|are|be|should|must|kept|stays?|remains?|very) )*"
 _GO = (
     r"(?:(?:go|com|run|walk|mov|driv|swim|crawl|hop|jump|get)"
@@ -41,20 +44,36 @@ _WRITTEN = (
     ("[\u00b4`\u02bb\uff07]", "'"),
     (r"\bwith out\b|\bw/out\b", "without"),
     (r"\b(do|does|did|is|are|must|should|would|could)'nt\b", r"\1 not"),
+    (
+        r"(?<!is )(?<!are )(?<!be )\bnot (?:allowed|permitted|acceptable)\b(?! to)",
+        "is forbidden",
+    ),
     # distances
     (rf"{_LESS} {_OF_ITS}{_GAP} (?:from|between|of) {_OF_ITS}{_THING} (?:to|and) ", r"push \1 to "),
     (
         rf"{_MORE} {_OF_ITS}{_GAP} (?:from|between|of) {_OF_ITS}{_THING} (?:to|and) ",
         r"push \1 away from ",
     ),
-    (rf"{_LESS} {_OF_ITS}{_GAP} (?:to|from|of) {_PLACE}", "near "),
-    (rf"{_MORE} {_OF_ITS}{_GAP} (?:to|from|of) {_PLACE}", "away from "),
+    (rf"{_LESS} {_OF_ITS}{_GAP} (?:to|from|of) {_PLACE}(?![^,;]*\d)", r"near the \1"),
+    (rf"{_MORE} {_OF_ITS}{_GAP} (?:to|from|of) {_PLACE}(?![^,;]*\d)", r"away from the \1"),
     (rf"{_LESS} {_OF_ITS}{_GAP} {_BETWEEN}", "reach "),
     (rf"{_MORE} {_OF_ITS}{_GAP} {_BETWEEN}", "away from "),
     (rf"{_LESS} {_OF_ITS}(?:deviations?|departures?) from ", "keep "),
     (rf"{_LESS} {_OF_ITS}loss(?:es)? of ", "keep "),
     (rf"{_LESS} {_OF_ITS}(?:time|duration){_TAKEN} to ", "quickly "),
-    (rf"\b{_GO}back to {_PLACE}|\breturn(?:s|ing)? to {_PLACE}", "near "),
+    (rf"(?<!its )(?<!your )(?<!the )\b{_GO}back to {_PLACE}", r"near the \1"),
+    (rf"\breturn(?:s|ing)? to {_PLACE}", r"near the \1"),
+    (r"\b(?:go|goes|going|get|gets|getting) back to (?=\w+ing\b)", ""),
+    (
+        rf"\b(?:make|keep) {_OF_ITS}{_GAP} (?:to|from) {_AT} {_LARGE}",
+        r"away from the \1",
+    ),
+    (
+        rf"\b(?:make|keep) {_OF_ITS}{_GAP} (?:to|from) {_AT} {_SMALL}",
+        r"reach the \1",
+    ),
+    (rf"{_LESS} {_OF_ITS}(?:fingertip|tip|hand|arm)[- ]to[- ]{_AT}[- ]{_GAP}", r"reach the \1"),
+    (rf"{_LESS} {_OF_ITS}{_THING}[- ]to[- ]goal[- ]{_GAP}", r"push \1 to the goal"),
     # effort
     (
         r"\b(?:sav|conserv|spar)(?:e|es|ing) "
@@ -66,7 +85,19 @@ _WRITTEN = (
     (rf"{_EXERTION} {_IS}(?:to|at) (?:a|the) minimum\b", "low energy"),
     (rf"\b(?:high|highest|greatest|largest|maximum|most) possible {_EXERTION}", "much energy"),
     (rf"{_EXERTION} {_IS}as (?:high|large|much)\b{_POSSIBLE}", "much energy"),
+    (
+        rf"{_EXERTION} (?:must|should|may|can|shall|is|are|do|does) ?not(?: be)?(?: too| very)? "
+        r"(?:high|large|much)\b",
+        "low energy",
+    ),
+    (
+        rf"\b((?:contact|impact|ground reaction) forces?) {_IS}(?:as )?(?:low|small|minimal)\b"
+        rf"{_POSSIBLE}",
+        r"low \1",
+    ),
     # speeds
+    (rf"\b{_SPEED} {_IS}(?:as )?(high|low)\b{_POSSIBLE}", r"\1 speed"),
+    (rf"\b(high|low) ((?:forward|backward|sideward)s?|sideways) {_SPEED}\b", r"\1 speed \2"),
     (rf"\b(?:high|highest|greatest|largest|maximum|top) possible {_SPEED}\b", "high speed"),
     (rf"\b(?:low|lowest|smallest|slowest) possible {_SPEED}\b", "low speed"),
     (r"\b(?:high|higher|highest) pace\b", "high speed"),
@@ -81,6 +112,7 @@ _WRITTEN = (
     (r"(?<=\d)['\u2019](?=\d{3}(?!\d))", ""),
     (r"\b(max|min)\.(?= ?[.\d])", r"\1"),
     (r"\bup to (?=[.\d])", "at most "),
+    (r"\bas (?:high|low|fast|slow|slowly|quickly) as (?=[.\d])", "at "),
     (
         r"(?<![a-z])(m|cm|mm|km|rad|deg) ?[*.\u00b7]? ?(s|h|min) ?"
         r"(?:\^ ?)?(?:\(-1\)|-1|\u207b\u00b9)(?![\w.])",

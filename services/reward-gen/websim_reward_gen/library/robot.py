@@ -9,6 +9,9 @@ _VERTICAL_AXIS = 2
 
 _STANDING = ("Hopper", "Walker2d", "Humanoid")
 
+_LIES_AT_REST = ("HumanoidStandup",)
+"""Whose torso has no rotation where it lies on its back: its head is along -x."""
+
 
 @dataclass(frozen=True)
 class Robot:
@@ -78,7 +81,8 @@ class Robot:
         planar_rise = part("velocities", 1) if columns.get("pitch") == 0 else None
         pitch = column("pitch", "angle")
         lean = f"np.arctan2(np.sin({pitch}), np.cos({pitch}))" if pitch else None
-        if quaternion and not pitch:
+        lies = task.id.startswith(_LIES_AT_REST)
+        if quaternion and not pitch and not lies:
             pitch = lean = _pitch_of(quaternion)
         return cls(
             action_dim=task.action_dim,
@@ -92,7 +96,7 @@ class Robot:
             lean=lean,
             pitch_speed=column("pitch_velocity", "angle_velocity") or part("torso_rotation", 1),
             yaw_speed=part("torso_rotation", _VERTICAL_AXIS),
-            upright=_upright(columns, quaternion),
+            upright=_head_up(quaternion) if quaternion and lies else _upright(columns, quaternion),
             alive=column("healthy", "upright", "up"),
             joint_speeds=matrix("joint_velocities", "pole_velocities"),
             contact=matrix("contact_forces"),
@@ -118,7 +122,12 @@ def _upright(columns: dict[str, int], quaternion: str | None) -> str | None:
     return None
 
 
+def _head_up(quaternion: str) -> str:
+    """How far the body's -x axis points up, within -1 and 1: 2 (w y - z x)."""
+    w, x, y, z = (f"state.{quaternion}[:, {index}]" for index in range(4))
+    return f"np.clip(2.0 * ({w} * {y} - {z} * {x}), -1.0, 1.0)"
+
+
 def _pitch_of(quaternion: str) -> str:
     """The angle by which the body's x axis points below the horizon: asin(2 (w y - z x))."""
-    w, x, y, z = (f"state.{quaternion}[:, {index}]" for index in range(4))
-    return f"np.arcsin(np.clip(2.0 * ({w} * {y} - {z} * {x}), -1.0, 1.0))"
+    return f"np.arcsin({_head_up(quaternion)})"

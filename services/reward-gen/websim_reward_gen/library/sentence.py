@@ -118,7 +118,12 @@ def _directions_to_come(wishes: list[Wish], wish: Wish) -> list[int]:
     """Return which wishes a later one gives a direction: "run at 2 m/s, backwards"."""
     if wish.kind not in ("move", "sideways") or wish.avoid or wish.assumed:
         return []
-    return [at for at, each in enumerate(wishes) if each.assumed and not each.avoid]
+    motions = ("move", "sideways")
+    return [
+        at
+        for at, each in enumerate(wishes)
+        if each.kind in motions and each.assumed and not each.avoid
+    ]
 
 
 def _directed(wish: Wish, said: Wish) -> Wish:
@@ -133,7 +138,8 @@ def _merged(wishes: list[Wish], found: list[Wish], left: list[str]) -> list[Wish
     """Add wishes; of two that exclude one another the first stays and the second is reported."""
     merged = list(wishes)
     for wish in found:
-        if at := _directions_to_come(merged, wish):
+        # Of "walk and look left" nobody knows what goes left.
+        if not left and (at := _directions_to_come(merged, wish)):
             merged = [_directed(each, wish) if i in at else each for i, each in enumerate(merged)]
             if wish.target is None or any(merged[i].repeats(wish) for i in at):
                 continue

@@ -29,6 +29,9 @@ _MERELY_LIMITED: frozenset[Kind] = frozenset({"spin", "flip", "tilt", "jump"})
 """Not to do these beyond a limit is no wish to do them up to it, as it is with walking."""
 
 
+HEIGHT_LIMITS = frozenset({"lower", "higher"})
+"""Words in a limit that tell a height where the number is a length."""
+
 _OF_A_PLACE = frozenset({"from", "of"})
 """Before a target or a goal they make a length a distance from it."""
 
@@ -79,6 +82,9 @@ def _other_limit(owners: list[Wish], number: Part, limit: Part) -> Wish | None:
 def _of_a_body(parts: list[Part], number: Part, limit: Part | None) -> Wish | None:
     """Return what is wished of a torso, tip or pole: "the torso above 1 m", "within 5 degrees"."""
     body = next((part for part in parts if part.tag == "body"), None)
+    if body is None and limit and HEIGHT_LIMITS & set(limit.text.split()):
+        # "don't go lower than 1 m"
+        body = limit
     if body is None or any(part.tag in ("direction", "side") for part in parts):
         return None
     if number.quantity == "length" and (limit or not is_of_a_way(parts)):

@@ -73,7 +73,7 @@ SOME_LEAN = 0.2
 TOLD_LEAN = 0.3
 """What "lean forward" means, in rad."""
 
-LEAN = 1.0
+LEAN = 1.1
 """Up to here an angle is a lean, beyond it a posture such as standing on hind legs, in rad."""
 
 
@@ -104,7 +104,7 @@ class Wish:
     avoid: bool = False
     """To keep it from happening; with a limit, from going beyond it."""
     assumed: bool = field(default=False, compare=False)
-    """Of a motion: its direction was not said, and one that is said later is its own."""
+    """Of a motion or a turn: its direction was not said, and one that is said later is its own."""
 
     def repeats(self, other: "Wish") -> bool:
         """Tell whether both say the same, in whatever words."""

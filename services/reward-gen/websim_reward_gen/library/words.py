@@ -126,6 +126,8 @@ class Token:
     number: float | None = None
     """In SI units."""
     quantity: Quantity = "none"
+    is_doubtful: bool = False
+    """Whether nobody can tell if what begins here is denied."""
 
 
 def tokenise(sentence: str) -> list[Token]:

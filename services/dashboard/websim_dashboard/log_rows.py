@@ -37,8 +37,8 @@ class GoalRow(Told):
     fitness_description: str
     unit: str
     """Of a program's fitness."""
-    task: str
-    """What the run trains on from here on, where that was changed; otherwise it is left out."""
+    task: str | None = None
+    """What the run trains on from here on, where that was changed."""
 
 
 class TriggerTold(Told):

@@ -547,8 +547,8 @@ export interface GoalRow {
   fitness_description: string;
   /** Of a program's fitness. */
   unit: string;
-  /** What the run trains on from here on, where that was changed; otherwise it is left out. */
-  task: string;
+  /** What the run trains on from here on, where that was changed. */
+  task: string | null;
 }
 
 /** Why something is to be changed. */

@@ -234,7 +234,7 @@ def test_a_chart_tells_where_the_pointer_is(told):
     box = chart.locator(".u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
     # The second of three points.
-    chart.locator(".key", has_text="2,000 steps").wait_for()
+    chart.locator(".place", has_text="2,000 steps").wait_for()
     assert values_of(page, "loss")[0] == "2.00"
     page.mouse.move(5, 5)
     chart.locator(".place").wait_for(state="detached")

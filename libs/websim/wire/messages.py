@@ -65,7 +65,7 @@ class KnobInfo(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
-class FigureInfo(msgspec.Struct, frozen=True, kw_only=True):
+class FigureInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an environment is drawn: key points, and what joins them; as in a task's scene."""
 
     plane: Literal["xz", "xy", "yz"]
@@ -78,6 +78,8 @@ class FigureInfo(msgspec.Struct, frozen=True, kw_only=True):
     view_m: tuple[float, float, float, float]
     """Left, bottom, right and top of a picture in which it can move."""
     ground_z_m: float | None
+    stands_still: bool = False
+    """Whether it stays where it is: the picture holds every pose of it, and hardly more."""
 
 
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -35,6 +35,10 @@ class GoalRow(Told):
     kind: str
     """"none": a person judges."""
     fitness_description: str
+    unit: str
+    """Of a program's fitness."""
+    task: str | None = None
+    """What the run trains on from here on, where that was changed."""
 
 
 class TriggerTold(Told):
@@ -114,3 +118,5 @@ class DecisionRow(Told):
 
     settings: RoundsTold
     decision: DecisionTold
+    unit: str
+    """Of the fitness; rows of earlier versions lack it."""

@@ -323,6 +323,8 @@ class Scene(Message):
     """Left, bottom, right and top of a picture in which the figure can move."""
     ground_z_m: float | None
     """Height of the ground, or null where the task has no level plane."""
+    stands_still: bool = False
+    """Whether the figure stays where it is: the picture holds every pose, and hardly more."""
     geoms: list[Geom]
     meshes: list[Mesh] = []
     hfields: list[Hfield] = []
@@ -479,6 +481,7 @@ class FigureInfo(Message):
     scale_m: float
     view_m: list[float]
     ground_z_m: float | None
+    stands_still: bool = False
 
 
 class Clip(Message):

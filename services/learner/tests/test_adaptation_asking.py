@@ -129,6 +129,8 @@ def test_a_goal_without_an_answer_is_asked_again_until_there_is_one(make, failed
     h.go()
     goals = [path for path, _ in author.asked if path == "/v1/goals"]
     assert len(goals) == 3
+    # Only a goal that began is told as one.
+    assert (len(said(h, "goal_asked")), len(said(h, "goal"))) == (1, 1)
     assert [(e.kind, e.update) for e in h.run_dir.journal() if e.kind.startswith("goal")] == [
         ("goal_asked", 2),
         ("goal", 9),

@@ -11,6 +11,7 @@ from websim_learner import run as run_module
 from websim_learner.adaptation import contest
 from websim_learner.adaptation import examiner as examiner_module
 from websim_learner.control import (
+    AdoptReward,
     Approve,
     FitnessProgram,
     Reject,
@@ -165,6 +166,15 @@ def run_with_a_winner(adapting, monkeypatch, mode, *later):
 def test_a_winner_is_adopted_by_itself_in_auto_mode(adapting, monkeypatch):
     h = run_with_a_winner(adapting, monkeypatch, "auto")
     assert "adopted" in kinds(h)
+    [decision] = [row["values"] for row in rows(h) if row["kind"] == "decision"]
+    assert decision["unit"] == TO_THE_RIGHT.unit
+
+
+def test_an_adoption_by_hand_is_no_part_of_the_adaptation_before_it(adapting, monkeypatch):
+    by_hand = AdoptReward(kind="adopt_reward", reward=CENTRE, force=True)
+    h = run_with_a_winner(adapting, monkeypatch, "auto", by_hand)
+    told = [(row["adaptation"], row["values"]["by"]) for row in rows(h) if row["kind"] == "adopted"]
+    assert told == [(2, "trial"), (0, "person")]
 
 
 def test_a_winner_waits_for_a_yes_in_approve_mode(adapting, monkeypatch):

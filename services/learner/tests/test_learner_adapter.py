@@ -111,6 +111,29 @@ def test_decisions_are_reproduced_from_the_log_alone(adapting, capsys):
     assert "decisions reproduced" in capsys.readouterr().out
 
 
+def test_another_goal_is_judged_by_no_fitness_of_the_one_before(adapting):
+    """Evaluated after 4 updates by the one, after 8 by the other."""
+    program = "def fitness(state, action):\n    return state.x\n"
+    fitness = FitnessProgram(program=program, accumulate="last", unit="m")
+    h = adapting(total_steps=9 * STEPS)
+    told = {}
+
+    def note(h):
+        told[h.branch.updates] = h.run.status.read()
+
+    goal = SetGoal(kind="set_goal", description="go right", fitness=fitness)
+    h.at = {5: [note, sends(goal)], 6: [note], 8: [note]}
+    h.go()
+    assert told[5].evaluation.fitness_mean == told[5].goal_fitness_mean is not None
+    assert told[6].evaluation.fitness_mean is told[6].goal_fitness_mean is None
+    # What is no matter of the goal is known still.
+    assert told[6].evaluation.return_mean == told[5].evaluation.return_mean
+    assert [row["goal_fitness_mean"] for row in h.metrics() if row["update"] in (6, 7)] == [
+        None
+    ] * 2
+    assert h.run.status.read().goal_fitness_mean is not None
+
+
 def test_a_goal_of_a_persons_own_measure_opens_a_new_comparison(adapting):
     program = "def fitness(state, action):\n    return state.x\n"
     fitness = FitnessProgram(program=program, accumulate="last", unit="m")

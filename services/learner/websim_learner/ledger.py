@@ -185,6 +185,11 @@ class Ledger:
         self.judged = UNJUDGED
         self.reporter.forget()
 
+    def forget_fitness(self) -> None:
+        """Forget the fitness of the last evaluation: another measure judges from now on."""
+        self.judged = UNJUDGED
+        self.reporter.forget_fitness()
+
     def _new_evaluation_s(self) -> float:
         """Return what evaluations took since this was asked last."""
         before, self._told_evaluation_s = self._told_evaluation_s, self.clock.phases["evaluation"]

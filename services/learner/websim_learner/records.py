@@ -43,6 +43,7 @@ RunState = Literal[
 """adapting: candidates are on trial, on groups of environments of their own."""
 
 AdaptationEvent = Literal[
+    "goal_asked",
     "goal",
     "trigger",
     "candidates",
@@ -61,7 +62,8 @@ AdaptationEvent = Literal[
     "tasks",
     "ended",
 ]
-"""What may happen in an adaptation."""
+"""What may happen in an adaptation. "goal_asked": how a goal in words is measured is asked; "goal":
+a goal began, or fitness is measured otherwise from here on."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

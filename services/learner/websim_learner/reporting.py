@@ -47,11 +47,13 @@ CURVES = {
 }  # fmt: skip
 """TensorBoard's groups of curves, by attributes of MetricsRecord."""
 
-EVALUATED = (
-    "return_mean", "return_std", "length_mean", "fitness_mean", "reward_return_mean",
-    "fitness_slope_per_million", "fitness_slope_low_per_million", "fitness_slope_high_per_million",
-    "reward_fitness_correlation",
+OF_FITNESS = (
+    "fitness_mean", "fitness_slope_per_million", "fitness_slope_low_per_million",
+    "fitness_slope_high_per_million", "reward_fitness_correlation",
 )  # fmt: skip
+"""What of an EvaluationRecord rests on the goal's measure."""
+
+EVALUATED = ("return_mean", "return_std", "length_mean", "reward_return_mean", *OF_FITNESS)
 """TensorBoard's curves of evaluations, by attributes of EvaluationRecord."""
 
 GAUGES = {
@@ -124,6 +126,12 @@ class Reporter:
         if self.latest is not None:
             unknown = dict.fromkeys((*CURVES["episode"], *CURVES["judged"], *IMPROVEMENT))
             self.latest = msgspec.structs.replace(self.latest, **unknown)
+
+    def forget_fitness(self) -> None:
+        """Forget the fitness of the last evaluation, and what was made of it; the rest holds."""
+        if self.evaluation is not None:
+            unknown = dict.fromkeys(OF_FITNESS)
+            self.evaluation = msgspec.structs.replace(self.evaluation, **unknown)
 
     def publish(self, record: AnyRecord) -> None:
         """Pass a record on."""

@@ -68,6 +68,8 @@ class SceneView(BaseModel):
     """Left, bottom, right and top of a picture in which the figure can move."""
     ground_z_m: float | None
     """Height of the ground, or null where the task has no level plane."""
+    stands_still: bool = False
+    """Whether the figure stays where it is: the picture holds every pose, and hardly more."""
     geoms: list[GeomView]
     meshes: list[MeshView]
     hfields: list[HfieldView]

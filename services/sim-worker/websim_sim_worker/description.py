@@ -88,6 +88,7 @@ def _figure_info(figure: Figure, model: mujoco.MjModel) -> FigureInfo:
         scale_m=figure.scale_m,
         view_m=figure.view,
         ground_z_m=_ground(model),
+        stands_still=figure.root == 0,
     )
 
 

@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 
 import type { Worker } from "./generated/messages";
-import { percent, short, whole } from "./format";
+import { environments, percent, short, whole } from "./format";
 import { status, taskName, workers } from "./live/store";
 import { Empty } from "./ui/parts";
 
@@ -76,7 +76,7 @@ export function FleetDrawer() {
             <li key={each.session}>
               <b>{each.label || `session ${each.session}`}</b>
               <span class="muted">
-                {taskName(each.task)}, {whole(each.num_envs)} environments
+                {taskName(each.task)}, {environments(each.num_envs)}
               </span>
             </li>
           ))}

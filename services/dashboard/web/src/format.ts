@@ -79,6 +79,11 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }
 
+/** "1 environment", "64 environments". */
+export function environments(count: number): string {
+  return `${whole(count)} environment${count === 1 ? "" : "s"}`;
+}
+
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }

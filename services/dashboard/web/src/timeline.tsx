@@ -14,9 +14,9 @@ import { Button, Icon, useAction } from "./ui/parts";
 export function Timeline() {
   const { adaptations, steps } = history.value;
   const items = [
-    ...adaptations.map((each) => ({ at: each.envSteps, order: 1, adaptation: each, step: null })),
-    ...steps.map((each) => ({ at: each.envSteps, order: each.what === "goal" ? 0 : 2, adaptation: null, step: each })),
-  ].sort((a, b) => b.at - a.at || b.order - a.order);
+    ...adaptations.map((each) => ({ at: each.envSteps, order: 1, n: each.number, adaptation: each, step: null })),
+    ...steps.map((each) => ({ at: each.envSteps, order: isGoal(each) ? 0 : 2, n: each.n, adaptation: null, step: each })),
+  ].sort((a, b) => b.at - a.at || b.order - a.order || b.n - a.n);
   // Without the learner nobody knows whether there is more.
   const known = link.value !== "connecting" && status.value?.learner_error === null;
   return (
@@ -45,6 +45,9 @@ export function Timeline() {
   );
 }
 
+/** Whether the run is for something else from a step on. */
+const isGoal = ({ what }: Step) => what === "goal" || what === "task";
+
 const MODES = [
   ["auto", "adapts by itself"],
   ["approve", "asks before it adapts"],
@@ -53,8 +56,9 @@ const MODES = [
 
 function GoalCard() {
   const view = goal.value;
-  const last = history.value.steps.findLast((each) => each.what === "goal");
-  const description = status.value?.goal || String(view?.goal["description"] ?? "") || last?.title || "the task as it is";
+  const last = history.value.steps.findLast(isGoal);
+  const told = last?.what === "goal" ? last.title : "";
+  const description = status.value?.goal || String(view?.goal["description"] ?? "") || told || "the task as it is";
   const action = useAction();
   // Of another goal than the task's own purpose one expects that something is done for it.
   const idle = onlyMeasures.value && (status.value?.goal ?? "") !== "";
@@ -98,8 +102,7 @@ function GoalCard() {
 
 function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
   const look = lookOf(adaptation);
-  const unit = status.value?.fitness_unit ?? "";
-  const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${unit}`;
+  const effect = adaptation.gain === null ? "" : `${signed(adaptation.gain)} ${adaptation.unit}`.trim();
   const gained = adaptation.promoted ? `Fitness gained over the control: ${effect}` : `The best one's fitness over the control's, which was not enough: ${effect}`;
   return (
     <button
@@ -126,9 +129,28 @@ function AdaptationCard({ adaptation }: { adaptation: Adaptation }) {
         {adaptation.trigger}
         {adaptation.evidence !== "" && `: ${adaptation.evidence}`}
       </span>
-      <span class="what">{progressOf(adaptation)}</span>
-      {(adaptation.note || adaptation.decision) !== "" && <span class="decision">{adaptation.note || adaptation.decision}</span>}
+      <span class="what">
+        {adaptation.chosen !== null && (
+          <>
+            <b>{adaptation.chosen}</b> of{" "}
+          </>
+        )}
+        {progressOf(adaptation)}
+      </span>
+      <Reasons of={adaptation} />
     </button>
+  );
+}
+
+/** What was decided, and what was done then. */
+function Reasons({ of: { decision, note, outcome } }: { of: Adaptation }) {
+  // What was taken back has its reason in the note; the trial's words are in the drawer.
+  const parts = outcome === "rolled back" ? [note || decision] : [decision, note];
+  const said = [...new Set(parts.filter((each) => each !== ""))].join(" · ");
+  return said === "" ? null : (
+    <span class="decision" title={said}>
+      {said}
+    </span>
   );
 }
 
@@ -151,9 +173,9 @@ function Decider({ of: { by } }: { of: { by: Adaptation["by"] } }) {
   );
 }
 
-const STEP_GLYPHS = { goal: "◎", adopted: "▲", "rolled back": "▼", "put back": "↺", environment: "◆" } as const;
-const STEP_CLASSES = { goal: "info", adopted: "good", "rolled back": "bad", "put back": "info", environment: "info" } as const;
-const STEP_DRAWERS = { goal: "goal", adopted: "rewards", "rolled back": "rewards", "put back": "rewards", environment: "setup" } as const;
+const STEP_GLYPHS = { goal: "◎", task: "◈", adopted: "▲", "rolled back": "▼", "put back": "↺", environment: "◆" } as const;
+const STEP_CLASSES = { goal: "info", task: "info", adopted: "good", "rolled back": "bad", "put back": "info", environment: "info" } as const;
+const STEP_DRAWERS = { goal: "goal", task: "setup", adopted: "rewards", "rolled back": "rewards", "put back": "rewards", environment: "setup" } as const;
 
 function StepCard({ step }: { step: Step }) {
   return (

@@ -56,7 +56,7 @@ class Adoptions(AdapterCore):
         self._remember_by_hand(reward)
         reward.close()
         policy = replace(before, reward_source=source)
-        self._adopt(policy, baseline, preferred, "a person adopts it", "person")
+        self._adopt(policy, baseline, preferred, "a person adopts it", "person", adaptation=0)
         self._begin_probation(overruled=overruled)
         return self._branch.reward.id
 
@@ -74,6 +74,7 @@ class Adoptions(AdapterCore):
         preferred: Preference | None,
         why: str,
         by: By,
+        adaptation: int | None = None,
     ) -> None:
         state = self.state
         before = self._branch.reward.id
@@ -90,7 +91,7 @@ class Adoptions(AdapterCore):
         values = {
             "reward_id": after, "before": before, "by": by, "why": why, "fitness": fitness
         }  # fmt: skip
-        self.books.row("adopted", values)
+        self.books.row("adopted", values, adaptation)
         self.books.tell("adopted", f"reward {after} is in force: {why}", **values)
 
     def roll_back(self, reward: str) -> str:

@@ -103,11 +103,20 @@ class Books:
         proposal = self.state.proposal
         return self.state.adaptations if proposal is None else proposal.adaptation
 
-    def row(self, kind: str, values: msgspec.Struct | dict[str, Any]) -> None:
-        """Append a row to the log; it is on disk when this returns."""
+    def row(
+        self, kind: str, values: msgspec.Struct | dict[str, Any], adaptation: int | None = None
+    ) -> None:
+        """Append a row to the log; it is on disk when this returns.
+
+        Args:
+            kind: of the row.
+            values: what it tells.
+            adaptation: that it is part of, 0 for none; None: the one under way, else the newest.
+        """
         update, env_steps = self.when
         plain = as_values(values) if isinstance(values, msgspec.Struct) else values
-        self._log.append(kind, update, env_steps, self._adaptation, plain)
+        number = self._adaptation if adaptation is None else adaptation
+        self._log.append(kind, update, env_steps, number, plain)
         self.state.log_rows = self._log.position
 
     def note_prompt(self, text: str) -> str:
@@ -120,6 +129,10 @@ class Books:
         if not self._log.holds("prompt", "sha256", digest):
             self.row("prompt", {"sha256": digest, "text": text[:MAX_PROMPT]})
         return digest
+
+    def forget_fitness(self) -> None:
+        """Forget the fitness of the last evaluation: another measure judges from now on."""
+        self._ledger.forget_fitness()
 
     def journal(self, kind: str, values: dict[str, Any]) -> None:
         """Note what came from outside, before it takes effect."""

@@ -68,6 +68,8 @@ class DecisionValues(msgspec.Struct, frozen=True, kw_only=True):
     finalists: dict[str, EvalPoint | None]
     settings: TrialSettings
     decision: Decision
+    unit: str = ""
+    """Of the fitness; empty where it has none, and in the rows of earlier versions."""
 
 
 class YesValues(msgspec.Struct, frozen=True, kw_only=True):

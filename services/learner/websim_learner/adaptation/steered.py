@@ -56,7 +56,7 @@ class Steered(Unmeasured):
     def _ask_goal(self, description: str, target: float | None) -> None:
         self.questions.ask_goal(description, self._branch.client.task)
         self.state.asked_goal, self.state.goal_target = description, target
-        self.books.tell("goal", f'asking how "{description}" is measured')
+        self.books.tell("goal_asked", f'asking how "{description}" is measured')
 
     def _take_goal(self, goal: Goal) -> None:
         self.state.asked_goal = None
@@ -106,7 +106,7 @@ class Steered(Unmeasured):
         self._answered("", f"the {what} was changed before a person chose")
         self._want_no_candidates()
         state.asked_goal = None
-        self._judge_by(goal, by)
+        self._judge_by(goal, by, task=self._branch.client.task.id if what == "task" else None)
         words = goal.description or "the task as it is"
         self.books.tell("goal", f'goal: "{words}", {goal.in_words}')
         if state.mode != "off" and goal.kind != "task":

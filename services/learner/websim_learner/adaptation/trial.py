@@ -265,12 +265,21 @@ class Trials:
                 if is_lost(error):
                     raise
                 raise TrialFailed(str(error), contest.env_steps) from None
-            return self._compete(contest, names, keep_clips)
+            return self._compete(contest, names, self._unit(branch), keep_clips)
         finally:
             contest.close()
 
+    def _unit(self, branch: Branch) -> str:
+        """Return the unit of the fitness that contenders are judged by."""
+        goal = self._books.state.goal
+        return branch.client.task.fitness_unit if goal.kind == "task" else goal.unit
+
     def _compete(
-        self, contest: Contest, names: list[str], keep_clips: Callable[[Iterable[str]], None]
+        self,
+        contest: Contest,
+        names: list[str],
+        unit: str,
+        keep_clips: Callable[[Iterable[str]], None],
     ) -> Outcome:
         settings, books = self._held_for(len(names)), self._books
         standing = [CONTROL, *names]
@@ -310,9 +319,10 @@ class Trials:
         books.row(
             "decision",
             DecisionValues(
-                control=control, finalists=candidates, settings=settings, decision=decision
+                control=control, finalists=candidates, settings=settings, decision=decision,
+                unit=unit,
             ),
-        )
+        )  # fmt: skip
         books.tell("decision", decision.sentence)
         return Outcome(
             decision=decision,

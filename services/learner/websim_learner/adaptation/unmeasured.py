@@ -56,12 +56,20 @@ class Unmeasured(Tryouts):
         self._judge_by(goal, "run")
         self.books.tell("goal", f'goal: "{goal.description}", {goal.trouble}')
 
-    def _judge_by(self, goal: Goal, by: By) -> None:
-        """Forget what was seen by another measure, and what was made of it."""
+    def _judge_by(self, goal: Goal, by: By, task: str | None = None) -> None:
+        """Forget what was seen by another measure, and what was made of it.
+
+        Args:
+            goal: to judge by from now on.
+            by: who decided that.
+            task: what the run trains on from now on, where that was changed.
+        """
         state = self.state
         state.goal, state.points, state.at_difficulty = goal, [], []
         state.baseline, state.preference = None, None
         state.triggers = after_goal(state.triggers)
         self.bank.clear()
         self._probed = False
-        self.books.row("goal", as_values(goal) | {"by": by})
+        self.books.forget_fitness()
+        changed = {} if task is None else {"task": task}
+        self.books.row("goal", as_values(goal) | {"by": by} | changed)

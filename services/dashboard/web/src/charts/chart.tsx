@@ -9,8 +9,9 @@ import { events, measuredByGoal, onTrial, series, seriesVersion, status } from "
 import { dark, markers, smoothing, xAxis } from "../ui/settings";
 import { Button } from "../ui/parts";
 import { observeSize } from "../ui/resize";
+import { CLOCK_STEPS, spacing, WHOLE_STEPS } from "./axis";
 import { asCsv, breaks, chartData, untilGoal, type ChartData } from "./data";
-import { goalsOf, markersOf, type Marker } from "./markers";
+import { goalsOf, labelsOf, markersOf, type Marker } from "./markers";
 import { isEvaluation, type ChartSpec } from "./panels";
 
 /** Charts are redrawn at most so often while points stream in. */
@@ -18,6 +19,13 @@ const REDRAW_MS = 400;
 /** Of the vertical axes that need no more: the plots of a column begin at one line. */
 const Y_AXIS_PX = 44;
 const Y_GAP_PX = 4;
+/** Between labels of the horizontal axis, as wished and at least, so that none is printed over another. */
+const SPACES = { steps: [60, 50], time: [60, 50], days: [90, 76] } as const;
+/** In this share of the width there is room for what is told on the right of a place. */
+const BESIDE_RIGHT = 0.4;
+/** A marker is pointed at from so near. */
+const NEAR_PX = 6;
+const LABEL_GAP_PX = 3;
 const cursors = uPlot.sync("charts");
 
 /** What is under the cursor. */
@@ -25,6 +33,10 @@ interface Hover {
   /** Where on the horizontal axis, in words. */
   at: string;
   values: string[];
+  /** Where that is, as a share of the picture's width. */
+  x: number;
+  /** What the markers there stand for; empty where there are none. */
+  marked: string;
 }
 
 /** What part of the horizontal axis is shown, in words; empty: all of it. */
@@ -99,8 +111,11 @@ export function Chart({ spec }: { spec: ChartSpec }) {
               {spec.lines.length > 1 ? line.label : ""} <b>{(hover.value?.values ?? last.value)[i] ?? "–"}</b>
             </li>
           ))}
-          {hover.value !== null && <li class="place">{hover.value.at}</li>}
         </ul>
+      </figcaption>
+      <div class="plot-box">
+        <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
+        {hover.value !== null && <Pointed {...hover.value} />}
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, unit, plot.current)}>
             PNG
@@ -113,10 +128,22 @@ export function Chart({ spec }: { spec: ChartSpec }) {
             CSV
           </Button>
         </span>
-      </figcaption>
-      <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
+      </div>
       {empty.value && <p class="no-data">{onTrial.value ? "no points yet: candidates are on trial" : spec.ofEpisodes ? "no episode has ended yet" : "no points yet"}</p>}
     </figure>
+  );
+}
+
+/** What is told of the place under the pointer: on the axis, beside the buttons, and beneath the markers' signs. */
+function Pointed({ at, x, marked }: Hover) {
+  const beside = x < BESIDE_RIGHT ? { left: `${100 * x}%` } : { right: `max(var(--tools), ${100 * (1 - x)}%)` };
+  return (
+    <div class="pointed">
+      <span class="place" style={beside}>
+        {at}
+      </span>
+      {marked !== "" && <span class="marked">{marked}</span>}
+    </div>
   );
 }
 
@@ -178,6 +205,7 @@ function options(
   const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
   const grid = { stroke: colour("--grid"), width: 1 };
   const count = spec.lines.length;
+  const steps = byTime ? CLOCK_STEPS : WHOLE_STEPS;
   const lines: uPlot.Series[] = spec.lines.map((line) => ({
     label: line.label,
     stroke: colour(line.colour),
@@ -211,7 +239,11 @@ function options(
         grid: { show: false },
         size: 22,
         gap: 3,
-        space: (_plot, _axis, min, max) => (byTime && spansDays(min, max) ? 90 : 60),
+        incrs: [...steps],
+        space: (_plot, _axis, min, max, length) => {
+          const [wished, least] = SPACES[!byTime ? "steps" : spansDays(min, max) ? "days" : "time"];
+          return Math.max(least, spacing(min, max, length, wished, steps));
+        },
         values: (plot, places) => (byTime ? labels(places, { min: plot.scales["x"]!.min!, max: plot.scales["x"]!.max! }, true) : ticks(places)),
       },
       { ...axis, grid, size: widthOf, gap: Y_GAP_PX, space: 16, values: (_, places) => ticks(places) },
@@ -223,7 +255,11 @@ function options(
         (plot) => {
           const at = plot.cursor.idx;
           if (at === null || at === undefined) onCursor(null);
-          else onCursor({ at: placeOf(plot, at, byTime), values: spec.lines.map((_, i) => short(nearest(plot.data[i + 1]!, at))) });
+          else {
+            const x = plot.valToPos(plot.data[0][at]!, "x", true) / plot.ctx.canvas.width;
+            const values = spec.lines.map((_, i) => short(nearest(plot.data[i + 1]!, at)));
+            onCursor({ at: placeOf(plot, at, byTime), values, x, marked: markedAt(plot, shown.current) });
+          }
         },
       ],
     },
@@ -257,6 +293,13 @@ function nearest(column: ArrayLike<number | null | undefined>, at: number): numb
   return null;
 }
 
+/** What the markers under the pointer stand for. */
+function markedAt(plot: uPlot, shown: readonly Marker[]): string {
+  const pointer = plot.cursor.left ?? -NEAR_PX;
+  const near = shown.filter((each) => Math.abs(plot.valToPos(each.x, "x") - pointer) <= NEAR_PX);
+  return [...new Set(near.map((each) => `${each.glyph} ${each.words}`))].join(", ");
+}
+
 function drawMarkers(plot: uPlot, shown: readonly Marker[], styles: CSSStyleDeclaration): void {
   const { left, top, width, height } = plot.bbox;
   const context = plot.ctx;
@@ -265,18 +308,26 @@ function drawMarkers(plot: uPlot, shown: readonly Marker[], styles: CSSStyleDecl
   context.font = `${10 * ratio}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const marker of shown) {
-    const x = Math.round(plot.valToPos(marker.x, "x", true));
-    if (!(x >= left && x <= left + width)) continue;
-    context.strokeStyle = context.fillStyle = styles.getPropertyValue(marker.colour).trim();
-    context.globalAlpha = marker.strong ? 0.95 : 0.5;
-    context.lineWidth = ratio;
-    context.setLineDash([3 * ratio, 3 * ratio]);
+  const inSight = shown
+    .map((marker) => ({ marker, middle: Math.round(plot.valToPos(marker.x, "x", true)) }))
+    .filter(({ middle }) => middle >= left && middle <= left + width);
+  const paint = ({ colour, strong }: Marker) => {
+    context.strokeStyle = context.fillStyle = styles.getPropertyValue(colour).trim();
+    context.globalAlpha = strong ? 0.95 : 0.5;
+  };
+  context.lineWidth = ratio;
+  context.setLineDash([3 * ratio, 3 * ratio]);
+  for (const { marker, middle } of inSight) {
+    paint(marker);
     context.beginPath();
-    context.moveTo(x, top);
-    context.lineTo(x, top + height);
+    context.moveTo(middle, top);
+    context.lineTo(middle, top + height);
     context.stroke();
-    context.fillText(marker.glyph, x, top - 2 * ratio);
+  }
+  const widthOf = (glyph: string) => context.measureText(glyph).width;
+  for (const { marker, middle } of labelsOf(inSight, widthOf, LABEL_GAP_PX * ratio, context.canvas.width)) {
+    paint(marker);
+    context.fillText(marker.glyph, middle, top - 2 * ratio);
   }
   context.restore();
 }

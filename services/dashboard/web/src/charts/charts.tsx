@@ -7,6 +7,7 @@ import { series, seriesVersion, status } from "../live/store";
 import { markers, smoothing, xAxis } from "../ui/settings";
 import { Button, Choice } from "../ui/parts";
 import { Chart, showAll, zoomed } from "./chart";
+import { MARKER_KEY } from "./markers";
 import { CHARTS, componentChart } from "./panels";
 
 /** Metrics of the newest point, joined: charts whose lines depend on them change with the names alone. */
@@ -44,7 +45,7 @@ export function ChartsPanel() {
           options={[["steps", "by steps"], ["time", "by time"]]}
           onChange={(value) => (xAxis.value = value)}
         />
-        <label class="check">
+        <label class="check" title={MARKER_KEY}>
           <input type="checkbox" checked={markers.value} onChange={(event) => (markers.value = event.currentTarget.checked)} />
           <span>markers</span>
         </label>

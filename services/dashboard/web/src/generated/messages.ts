@@ -258,6 +258,8 @@ export interface Scene {
   view_m: number[];
   /** Height of the ground, or null where the task has no level plane. */
   ground_z_m: number | null;
+  /** Whether the figure stays where it is: the picture holds every pose, and hardly more. */
+  stands_still: boolean;
   geoms: Geom[];
   meshes: Mesh[];
   hfields: Hfield[];
@@ -384,6 +386,7 @@ export interface FigureInfo {
   scale_m: number;
   view_m: number[];
   ground_z_m: number | null;
+  stands_still: boolean;
 }
 
 /** The first seconds of an episode, as a moving figure; arrays are little-endian, in base64. */
@@ -542,6 +545,10 @@ export interface GoalRow {
   /** "none": a person judges. */
   kind: string;
   fitness_description: string;
+  /** Of a program's fitness. */
+  unit: string;
+  /** What the run trains on from here on, where that was changed. */
+  task: string | null;
 }
 
 /** Why something is to be changed. */
@@ -611,4 +618,6 @@ export interface DecisionTold {
 export interface DecisionRow {
   settings: RoundsTold;
   decision: DecisionTold;
+  /** Of the fitness; rows of earlier versions lack it. */
+  unit: string;
 }

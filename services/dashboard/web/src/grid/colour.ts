@@ -24,11 +24,16 @@ export function ramp(dark: boolean): string[] {
 /** Of the way to where the range should be, taken at each look (once a second): calm, and within an episode's growth. */
 const PACE = 0.3;
 
+/** Share of the range, or of the largest end there was, that nobody sees. */
+const NOTHING = 0.005;
+
 /** Range of values that the ramp spans; follows the data calmly. */
 export class ColourRange {
   low = 0;
   high = 1;
   private known = false;
+  /** Of the ends so far, the one farthest from 0. */
+  private size = 0;
 
   /** Moves towards the 5th and 95th percentile of `values`. */
   follow(values: Float32Array): void {
@@ -37,9 +42,22 @@ export class ColourRange {
     const low = finite[Math.floor(0.05 * (finite.length - 1))]!;
     const high = finite[Math.ceil(0.95 * (finite.length - 1))]!;
     const pace = this.known ? PACE : 1;
-    this.low += pace * (low - this.low);
-    this.high += pace * (high - this.high);
+    this.size = Math.max(this.size, Math.abs(low), Math.abs(high));
+    this.low = this.towards(this.low, low, pace);
+    this.high = this.towards(this.high, high, pace);
     this.known = true;
+  }
+
+  /** The ends as people are told of them: what is nothing beside the range is 0. */
+  get ends(): [number, number] {
+    const least = NOTHING * (this.high - this.low);
+    return [this.low, this.high].map((end) => (Math.abs(end) < least ? 0 : end)) as [number, number];
+  }
+
+  /** What is left of the way is gone at once where nobody sees it: it would never end. */
+  private towards(from: number, to: number, pace: number): number {
+    const next = from + pace * (to - from);
+    return Math.abs(to - next) < NOTHING * this.size ? to : next;
   }
 
   bucket(value: number): number {

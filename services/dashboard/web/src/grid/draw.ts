@@ -199,6 +199,11 @@ function drawMarks(context: Context, picture: BandPicture, tiles: Tiles, palette
     }
     if (numbered) {
       context.textAlign = "left";
+      // Around it as the background: a figure may be behind.
+      context.strokeStyle = palette.background.css;
+      context.lineWidth = 4;
+      context.lineJoin = "round";
+      context.strokeText(String(env), x + 4, y + 2);
       context.fillStyle = palette.text.css;
       context.fillText(String(env), x + 4, y + 2);
     }

@@ -2,8 +2,10 @@
 
 import type { Scene } from "../generated/messages";
 
-/** Figures use more of a tile than the view that would hold every pose of theirs. */
-export const FILL = 1.2;
+/** Figures that go somewhere use more of a tile than the view that would hold every pose of theirs. */
+const FILL = 1.2;
+/** Where the ground is in a tile, of its height. */
+const GROUND_AT = 0.88;
 const ASPECTS = [0.75, 1.5] as const;
 /** Bones are drawn in so many thicknesses at most: one call each per colour. */
 const MAX_THICKNESSES = 4;
@@ -24,6 +26,8 @@ export interface Figure {
   limbs: Limbs[];
   /** Left, bottom, right and top of what a tile shows, metres relative to the figure's root. */
   view: readonly [number, number, number, number];
+  /** How much larger than in a tile that holds the view it is drawn. */
+  fill: number;
   /** Height of the ground's line; null where the picture is taken from above or there is no ground. */
   groundM: number | null;
   /** Width over height of its tiles. */
@@ -31,7 +35,7 @@ export interface Figure {
 }
 
 /** What of a scene a figure is made of. */
-export type Drawn = Pick<Scene, "plane" | "bones" | "bone_radii_m" | "view_m" | "ground_z_m">;
+export type Drawn = Pick<Scene, "plane" | "bones" | "bone_radii_m" | "view_m" | "ground_z_m" | "stands_still">;
 
 export function figureOf(scene: Drawn): Figure {
   const pairs = scene.bones.flatMap(([a, b]) => [a ?? 0, b ?? a ?? 0]);
@@ -40,6 +44,8 @@ export function figureOf(scene: Drawn): Figure {
     pairs,
     limbs: byThickness(scene),
     view: [left, bottom, right, top],
+    // The view of one that stands still has no more room than its poses take.
+    fill: scene.stands_still ? 1 : FILL,
     aspect: Math.min(ASPECTS[1], Math.max(ASPECTS[0], (right - left) / (top - bottom))),
     groundM: scene.plane === "xy" ? null : scene.ground_z_m,
   };
@@ -78,12 +84,16 @@ export function isSmall(tileW: number): boolean {
 
 export function fit(figure: Figure, tileW: number, tileH: number): Fit {
   const [left, bottom, right, top] = figure.view;
-  const scale = FILL * Math.min(tileW / (right - left), tileH / (top - bottom));
-  // The ground keeps its place near the lower edge; a picture from above its middle.
+  const scale = figure.fill * Math.min(tileW / (right - left), tileH / (top - bottom));
   const middle = tileH / 2 + (scale * (bottom + top)) / 2;
   return {
     scale,
     x: tileW / 2 - (scale * (left + right)) / 2,
-    y: figure.groundM === null ? middle : 0.88 * tileH + figure.groundM * scale,
+    y: isOnGround(figure) ? GROUND_AT * tileH + figure.groundM! * scale : middle,
   };
+}
+
+/** Whether the ground keeps its place near the lower edge: below one that goes somewhere, in its view. */
+function isOnGround({ groundM, fill, view: [, bottom, , top] }: Figure): boolean {
+  return groundM !== null && fill > 1 && groundM >= bottom && groundM <= top;
 }

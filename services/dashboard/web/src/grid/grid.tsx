@@ -4,7 +4,7 @@ import { computed, signal, useComputed, useSignal, useSignalEffect } from "@prea
 import { useEffect, useRef } from "preact/hooks";
 
 import type { SessionSummary } from "../generated/messages";
-import { short, whole } from "../format";
+import { environments, short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
 import { isTrial, lastOnTrial, link, over, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
@@ -53,7 +53,7 @@ function bandLabel(session: SessionSummary): string {
     const out = contender === CONTROL || round.stay.includes(contender) ? "" : ", out";
     parts.push(fitness === null ? `failed in round ${round.round}` : `fitness ${short(fitness)}${unit} after round ${round.round}${out}`);
   }
-  return [...parts, taskName(session.task), `${whole(session.num_envs)} environments`].join("  ·  ");
+  return [...parts, taskName(session.task), environments(session.num_envs)].join("  ·  ");
 }
 
 /** Whether something else than the return of the task's own reward is wanted: a goal, another reward. */
@@ -107,7 +107,7 @@ export function GridPanel() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const height = useSignal(0);
-  const summary = useSignal<Summary>({ envs: 0, counts: [0, 0, 0, 0, 0], low: 0, high: 1 });
+  const summary = useSignal<Summary>({ envs: 0, shown: 0, counts: [0, 0, 0, 0, 0], low: 0, high: 1 });
   const glance = useSignal<(EnvGlance & { x: number; y: number }) | null>(null);
   const spoken = useSignal("");
 
@@ -199,12 +199,14 @@ export function GridPanel() {
     return "Waiting for the first figures…";
   });
 
+  const { envs, shown } = summary.value;
+  const passing = FILTERS.find(([name]) => name === filter.value)![1];
   const byReturn = wantsOther.value ? ": best and worst are told by the task's own reward" : "";
 
   return (
     <section class="panel grid" aria-label="Environments">
       <header class="toolbar">
-        <h2>{whole(summary.value.envs)} environments</h2>
+        <h2>{shown === envs ? environments(envs) : `${whole(shown)} of ${environments(envs)}`}</h2>
         <Counts counts={summary.value.counts} />
         <span class="spring" />
         <Choice label="Show" value={shownGroup.value} options={groups.value} onChange={(value) => (chosenGroup.value = value)} />
@@ -243,6 +245,13 @@ export function GridPanel() {
           <div class="veil">
             {!over.value && <div class="pulse" aria-hidden="true" />}
             <p>{waiting}</p>
+          </div>
+        )}
+        {envs > 0 && shown === 0 && (
+          <div class="veil">
+            <p>
+              None of the {environments(envs)} passes the filter “{passing}”.
+            </p>
           </div>
         )}
       </div>

@@ -35,6 +35,12 @@ export function layOut(counts: Counts, width: number, height: number, zoom: numb
   const headings = counts.length > 1 ? HEADING_PX : 0;
   let columns = Math.max(1, Math.floor(Math.sqrt((Math.max(1, total) * width) / (Math.max(1, height) * aspect))));
   while (columns < 4096 && stack(counts, width, columns, headings, aspect).height > height) columns += 1;
+  const most = Math.max(1, ...counts.map((each) => each.count));
+  if (columns > most && zoom === 1 && counts.length > 0) {
+    // So few that a row has room for more: they are as large as the height allows.
+    const rowH = height / counts.length - headings;
+    return stack(counts, Math.min(width, most * rowH * aspect), most, headings, aspect);
+  }
   columns = Math.max(1, Math.min(Math.max(1, total), Math.round(columns / Math.min(zoom, MAX_ZOOM))));
   return stack(counts, width, columns, headings, aspect);
 }

@@ -44,6 +44,8 @@ export interface EnvGlance extends EnvKey {
 
 export interface Summary {
   envs: number;
+  /** Those that the filter lets pass. */
+  shown: number;
   counts: number[];
   low: number;
   high: number;
@@ -90,6 +92,7 @@ export class Picture {
       void [sort.value, filter.value];
       for (const each of this.shown.values()) each.sort(sort.value, filter.value);
       this.relayout();
+      this.summarise();
     });
     socket.onFigures = (part) => this.hear(part);
     this.summaries = window.setInterval(() => this.summarise(), SUMMARY_MS);
@@ -316,11 +319,13 @@ export class Picture {
   private summarise(): void {
     const bands = this.bands();
     const frames = bands.map((each) => each.frame);
+    const [low, high] = this.range.ends;
     this.onSummary({
       envs: frames.reduce((sum, frame) => sum + frame.n, 0),
+      shown: bands.reduce((sum, each) => sum + each.order.length, 0),
       counts: countOutcomes(frames),
-      low: this.range.low,
-      high: this.range.high,
+      low,
+      high,
     });
   }
 }

@@ -2,11 +2,15 @@
 
 import { computed } from "@preact/signals";
 
-import { goal, logRows, status } from "../live/store";
+import { goal, logRows, rewards, status } from "../live/store";
 import { historyOf } from "./log";
 
 /** What waits for a person's yes. */
 export const pending = computed(() => status.value?.pending ?? goal.value?.pending[0] ?? null);
 const pendingNumber = computed(() => pending.value?.adaptation ?? null);
 
-export const history = computed(() => historyOf(logRows.value, pendingNumber.value));
+/** The learner's name of rewards that a person wrote: it does not tell them from what a person does. */
+const BY_HAND = "by hand";
+const names = computed(() => new Map(rewards.value?.rewards.map(({ id, name }) => [id, name === BY_HAND ? "a reward written by hand" : name || id])));
+
+export const history = computed(() => historyOf(logRows.value, pendingNumber.value, names.value));

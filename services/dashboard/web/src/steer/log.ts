@@ -43,11 +43,15 @@ export interface Adaptation {
   /** Fitness gained over the control, and its lower confidence bound. */
   gain: number | null;
   gainLow: number | null;
+  /** Of that fitness, as it was measured then; empty where it is not known or has none. */
+  unit: string;
   /** Steps of env_steps that each round's contenders had trained by then. */
   roundSteps: number[];
   outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "answered" | "failed";
   /** Of the reward it brought into force. */
   rewardId: string | null;
+  /** The candidate whose reward that is. */
+  chosen: string | null;
   note: string;
   /** Who decided last; empty where the rows do not tell. */
   by: By | "";
@@ -73,7 +77,7 @@ export type By = keyof typeof DECIDERS;
 export interface Step {
   n: number;
   envSteps: number;
-  what: "goal" | "adopted" | "rolled back" | "put back" | "environment";
+  what: "goal" | "task" | "adopted" | "rolled back" | "put back" | "environment";
   title: string;
   detail: string;
   rewardId: string | null;
@@ -88,22 +92,30 @@ export interface History {
 
 export const CONTROL = "control";
 
+/** What people call rewards, by id. */
+export type Names = ReadonlyMap<string, string>;
+
 /**
  * What the rows tell; rows that a later life of the run went back behind are left out. What another
  * goal made void leaves no row: what does not wait any more, as the learner's status has it, was answered.
+ * `names` are of rewards that no row of a candidate names.
  */
-export function historyOf(rows: readonly LogRow[], pending: number | null): History {
+export function historyOf(rows: readonly LogRow[], pending: number | null, names: Names): History {
   const found = new Map<number, Adaptation>();
   const steps: Step[] = [];
   let trigger: TriggerTold | null = null;
   let measure: Measure = "task";
+  let goalUnit = "";
   for (const row of standing(rows)) {
-    if (row.kind === "goal") measure = (valuesOf<GoalRow>(row).kind ?? "task") as Measure;
+    if (row.kind === "goal") {
+      measure = (valuesOf<GoalRow>(row).kind ?? "task") as Measure;
+      goalUnit = valuesOf<GoalRow>(row).unit ?? "";
+    }
     if (row.kind === "trigger") {
       trigger = valuesOf<TriggerRow>(row).trigger ?? null;
       continue;
     }
-    const step = stepOf(row, found.get(row.adaptation));
+    const step = stepOf(row, found, names);
     if (step !== null) {
       steps.push(step);
       if (step.what === "rolled back") takeBack(found, row);
@@ -116,7 +128,7 @@ export function historyOf(rows: readonly LogRow[], pending: number | null): Hist
       trigger = null;
       found.set(row.adaptation, adaptation);
     }
-    fill(adaptation, row, measure === "none");
+    fill(adaptation, row, measure === "none", goalUnit);
   }
   for (const adaptation of found.values()) {
     if (adaptation.outcome === "waiting" && adaptation.number !== pending) adaptation.outcome = "answered";
@@ -146,17 +158,19 @@ function standing(rows: readonly LogRow[]): LogRow[] {
   return found.reverse();
 }
 
-function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
+function stepOf(row: LogRow, found: ReadonlyMap<number, Adaptation>, names: Names): Step | null {
   const { n, env_steps: envSteps, values } = row;
   const rewardId = text(values["reward_id"]);
   const by = deciderOf(row);
   if (row.kind === "goal") {
-    const { description, fitness_description: detail = "" } = valuesOf<GoalRow>(row);
-    return { n, envSteps, what: "goal", title: description || "The task as it is", detail, rewardId: null, by };
+    const { description, fitness_description: detail = "", task } = valuesOf<GoalRow>(row);
+    // A goal has words; without them, the run goes on for the own purpose of another task.
+    if (!description) return { n, envSteps, what: "task", title: task ?? "Another task", detail, rewardId: null, by };
+    return { n, envSteps, what: "goal", title: description, detail, rewardId: null, by };
   }
   const why = text(values["why"]) ?? "";
   if (row.kind === "rolled_back" || row.kind === "failed") {
-    const title = `${text(values["undone"]) ?? ""} ${row.kind === "failed" ? "failed" : "is taken back"}`;
+    const title = `${nameOf(text(values["undone"]), found, names)} ${row.kind === "failed" ? "failed" : "is taken back"}`;
     return { n, envSteps, what: "rolled back", title, detail: why, rewardId, by };
   }
   if (row.kind === "restored") {
@@ -166,11 +180,29 @@ function stepOf(row: LogRow, adaptation: Adaptation | undefined): Step | null {
   if (row.kind === "knobs" || row.kind === "tasks") {
     return { n, envSteps, what: "environment", title: environmentIn(values), detail: why, rewardId: null, by };
   }
-  const ofTheLoop = adaptation !== undefined && (adaptation.promoted || adaptation.outcome === "waiting");
-  if (row.kind === "adopted" && (!ofTheLoop || adaptation.outcome === "adopted")) {
-    return { n, envSteps, what: "adopted", title: `${rewardId ?? ""} is adopted`, detail: why, rewardId, by };
+  if (row.kind === "adopted" && !isOutcome(row, found.get(row.adaptation))) {
+    return { n, envSteps, what: "adopted", title: `${nameOf(rewardId, found, names)} is adopted`, detail: why, rewardId, by };
   }
   return null;
+}
+
+/** Whether an adoption is what came of a turn of the loop: a person may adopt beside it, under its number. */
+function isOutcome(row: LogRow, adaptation: Adaptation | undefined): boolean {
+  if (adaptation === undefined) return false;
+  const { outcome, promoted, candidates } = adaptation;
+  const known = candidates.filter((each) => each.programId !== null);
+  const ofIt = known.length === 0 || known.some((each) => each.programId === row.values["reward_id"]);
+  return ofIt && (outcome === "waiting" || (outcome === "kept" && promoted));
+}
+
+/** What people call a reward: the candidate it was, else as it is known otherwise. */
+function nameOf(rewardId: string | null, found: ReadonlyMap<number, Adaptation>, names: Names): string {
+  if (rewardId === null) return "";
+  for (const { number, candidates } of found.values()) {
+    const candidate = candidates.find((each) => each.programId === rewardId);
+    if (candidate !== undefined) return `${candidate.name} (#${number})`;
+  }
+  return names.get(rewardId) ?? rewardId;
 }
 
 /** What the environments are from a row on: their difficulty, ranges of their physics, or their tasks. */
@@ -214,9 +246,11 @@ function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure): Adap
     promoted: false,
     gain: null,
     gainLow: null,
+    unit: "",
     roundSteps: [],
     outcome: "running",
     rewardId: null,
+    chosen: null,
     note: "",
     by: "",
     measure,
@@ -229,7 +263,7 @@ function roundSteps(settings: RoundsTold | undefined): number[] {
   return (settings?.round_env_steps ?? []).map((each) => (steps += each));
 }
 
-function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
+function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean, goalUnit: string): void {
   const values = row.values;
   switch (row.kind) {
     case "answer": {
@@ -277,12 +311,13 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
       break;
     }
     case "decision": {
-      const { decision, settings } = valuesOf<DecisionRow>(row);
+      const { decision, settings, unit } = valuesOf<DecisionRow>(row);
       adaptation.decision = decision?.sentence ?? "";
       adaptation.winner = decision?.winner ?? null;
       adaptation.promoted = decision?.promote === true;
       adaptation.gain = numberOf(decision?.gain_mean);
       adaptation.gainLow = numberOf(decision?.gain_low);
+      adaptation.unit = unit ?? goalUnit;
       adaptation.outcome = "kept";
       adaptation.roundSteps = roundSteps(settings);
       break;
@@ -303,6 +338,7 @@ function fill(adaptation: Adaptation, row: LogRow, byPerson: boolean): void {
     case "adopted":
       adaptation.outcome = "adopted";
       adaptation.rewardId = text(values["reward_id"]);
+      adaptation.chosen = adaptation.candidates.find((each) => each.programId === adaptation.rewardId)?.name ?? adaptation.winner;
       adaptation.note = text(values["why"]) ?? "";
       adaptation.by = deciderOf(row);
       break;

@@ -3,7 +3,7 @@
 import type { Clip, Clips } from "../generated/messages";
 import { ColourRange } from "../grid/colour";
 import { drawGround, type BandPicture, type Palette, type Sheet } from "../grid/draw";
-import { figureOf, FILL, type Figure } from "../grid/figure";
+import { figureOf, type Figure } from "../grid/figure";
 import { drawFigures } from "../grid/limbs";
 import { rootOf, type Moment } from "../grid/playback";
 import { inkOf, Raster } from "../grid/raster";
@@ -53,8 +53,9 @@ export function reelsOf({ figure, clips }: Clips): Reel[] {
 /** A figure that no pose of it leaves its tile: what is at the edge of one would be bent there. */
 function whole(figure: Figure): Figure {
   const [left, bottom, right, top] = figure.view;
-  const beside = ((FILL - 1) * (right - left)) / 2;
-  return { ...figure, view: [left - beside, bottom, right + beside, top + (FILL - 1) * (top - bottom)] };
+  const more = figure.fill - 1;
+  const beside = (more * (right - left)) / 2;
+  return { ...figure, view: [left - beside, bottom, right + beside, top + more * (top - bottom)] };
 }
 
 function framesOf(clip: Clip, k: number, scaleM: number): FiguresFrame[] {

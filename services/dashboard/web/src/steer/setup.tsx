@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import type { Knob, TaskSummary } from "../generated/messages";
-import { short, whole } from "../format";
+import { environments, short, whole } from "../format";
 import { ApiError, command, get } from "../live/api";
 import { adaptationChanged, goal, status } from "../live/store";
 import { figuresHz, flashes, letterKeys, theme } from "../ui/settings";
@@ -43,7 +43,7 @@ function NumEnvs() {
     void action.run(async () => {
       const applied = await command("set_num_envs", { num_envs: Number(value) });
       wanted.value = null;
-      return `${whole(Number(value))} environments at update ${applied.update}`;
+      return `${environments(Number(value))} at update ${applied.update}`;
     });
   return (
     <section class="block">

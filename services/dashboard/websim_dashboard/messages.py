@@ -76,6 +76,13 @@ class Waiting(Message):
     """Candidates to choose from."""
 
 
+class Question(Waiting):
+    """What waits for a yes, with all that is agreed to."""
+
+    goal: dict[str, Any] | None = None
+    """Of a goal: its measure, with its program and target."""
+
+
 class OtherTask(Message):
     """A task that some of a run's environments have instead of its own."""
 
@@ -428,7 +435,7 @@ class Goal(Message):
     goal: dict[str, Any]
     mode: str
     reached: bool
-    pending: list[Waiting]
+    pending: list[Question]
     adapting: str
     banner: str
     difficulty: float = 0.0

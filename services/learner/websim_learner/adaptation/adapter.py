@@ -259,7 +259,8 @@ class Adapter(Steered):
                 if forced:
                     # Older journals do not say so: there, what was overruled spoke once more.
                     preferred = None
-                self._adopt_source(source, preferred, overruled=forced)
+                name = values.get("name", "")
+                self._adopt_source(source, preferred, overruled=forced, name=name)
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":

@@ -47,6 +47,17 @@ export interface Waiting {
   names: string[];
 }
 
+/** What waits for a yes, with all that is agreed to. */
+export interface Question {
+  adaptation: number;
+  what: "goal" | "reward" | "environment";
+  sentence: string;
+  /** Candidates to choose from. */
+  names: string[];
+  /** Of a goal: its measure, with its program and target. */
+  goal: Record<string, unknown> | null;
+}
+
 /** A task that some of a run's environments have instead of its own. */
 export interface OtherTask {
   task: string;
@@ -344,7 +355,7 @@ export interface Goal {
   goal: Record<string, unknown>;
   mode: string;
   reached: boolean;
-  pending: Waiting[];
+  pending: Question[];
   adapting: string;
   banner: string;
   /** Of the environments: 0 nominal, 1 the task's hard ranges. */

@@ -19,11 +19,13 @@ RunState = Literal[
     "evaluating",
     "trial",
     "finished",
+    "stopped",
     "failed",
     "disconnected",
 ]
 """waiting: for a learner or for the fleet; trial: candidates are compared on groups of
-environments; disconnected: neither learner nor orchestrator answers."""
+environments; stopped: told to, before its steps were over, and it can go on; disconnected: neither
+learner nor orchestrator answers."""
 
 EventKind = Literal["state", "checkpoint", "evaluation", "command", "warning", "adaptation"]
 

@@ -274,6 +274,6 @@ class Adapter(Steered):
                 self._reject(number, what, values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
-                self._turn(ranges, values["difficulty"], "a person turns them", "person")
+                self._turn(ranges, values["difficulty"], "a person has set it so", "person")
             case "adapt_mode":
                 self._set_mode(values["mode"], values.get("trying", False))

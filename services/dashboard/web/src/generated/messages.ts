@@ -7,7 +7,7 @@ export const KIND_POSE = 2;
 export const HEADER_BYTES = 40;
 export const MAX_HZ = 30;
 
-export type RunState = "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";
+export type RunState = "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "stopped" | "failed" | "disconnected";
 
 export type EventKind = "state" | "checkpoint" | "evaluation" | "command" | "warning" | "adaptation";
 
@@ -75,7 +75,7 @@ export interface Status {
   task: string;
   algo: string;
   seed: number | null;
-  state: "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";
+  state: "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "stopped" | "failed" | "disconnected";
   /** Why it is in this state, where there is something to say. */
   reason: string;
   update: number;

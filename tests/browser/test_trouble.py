@@ -12,6 +12,7 @@ from live_page import (
     drawn,
     get,
     kill_dashboard,
+    send,
     serve_dashboard,
     soonest,
     start_stack,
@@ -78,14 +79,17 @@ def test_of_a_trial_too_what_was_seen_last_stays(open_page, stack):
 @pytest.mark.parametrize("end", ["finished", "stopped"])
 def test_of_a_run_that_comes_to_its_end_the_last_picture_stays(open_alone, tmp_path, end):
     options = ("--task", "Hopper-v5", "--num-envs", "16", "--adapt", "off")
-    steps = "30000" if end == "finished" else "50000000"
-    running = start_stack(tmp_path / "run", *options, "--total-steps", steps)
+    short = ("--total-steps", "50000000", "--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2")
+    running = start_stack(tmp_path / "run", *options, *short)
     try:
         page = open_alone()
         page.goto(running.url)
         drawn(page, 16)
         if end == "stopped":
             stop_stack(running)
+        else:
+            # As if its steps were over.
+            send(running, "stop")
         # Nothing is waited for, and no connection is missed: the service ends with the run.
         running.process.wait(120)
         page.locator(".banner.calm").wait_for()

@@ -319,9 +319,11 @@ function State({ envKey }: { envKey: EnvKey }) {
             const field = task.value?.fields.find((each) => each.name === name);
             return (
               <tr key={name} title={field?.description}>
-                <th scope="row">{name}</th>
+                <th scope="row">
+                  {name} {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                </th>
                 <td>
-                  <FieldValue value={value} /> {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                  <FieldValue value={value} />
                 </td>
               </tr>
             );
@@ -378,7 +380,7 @@ function FieldValue({ value }: { value: number | (number | null)[] | null }) {
   return (
     <>
       {values.slice(0, MAX_FIELD_COLUMNS).map((each, i) => (
-        <span key={i} class="value">{short(each)} </span>
+        <span key={i} class="value">{short(each)}</span>
       ))}
       {values.length > MAX_FIELD_COLUMNS && `… (${values.length})`}
     </>

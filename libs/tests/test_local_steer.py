@@ -192,6 +192,7 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     for argv in (
         ["try", str(path)],
         ["adopt", "p_1", "--force"],
+        ["adopt", str(path)],
         ["rollback"],
         ["rollback", "p_1"],
     ):
@@ -199,6 +200,7 @@ def test_rewards_are_listed_shown_tried_adopted_and_taken_back(learner, tmp_path
     assert posted == [
         {"kind": "try_reward", "source": REWARD["source"], "name": "mine"},
         {"kind": "adopt_reward", "reward": "p_1", "force": True},
+        {"kind": "adopt_reward", "reward": REWARD["source"], "name": "mine", "force": False},
         {"kind": "rollback"},
         {"kind": "rollback", "reward": "p_1"},
     ]

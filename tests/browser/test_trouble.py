@@ -12,9 +12,12 @@ from live_page import (
     drawn,
     get,
     kill_dashboard,
+    send,
     serve_dashboard,
     soonest,
+    start_stack,
     stats,
+    stop_stack,
     tell_status,
     until,
 )
@@ -71,6 +74,34 @@ def test_of_a_trial_too_what_was_seen_last_stays(open_page, stack):
     seen = Image.open(io.BytesIO(page.locator(".grid canvas").screenshot()))
     assert len(seen.convert("RGB").getcolors(1 << 24)) > 40, "there is nothing to be seen"
     page.locator(".banner").wait_for(state="detached", timeout=60_000)
+
+
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_of_a_run_that_comes_to_its_end_the_last_picture_stays(open_alone, tmp_path, end):
+    options = ("--task", "Hopper-v5", "--num-envs", "16", "--adapt", "off")
+    short = ("--total-steps", "50000000", "--set", "ppo.rollout_length=32", "--set", "ppo.epochs=2")
+    running = start_stack(tmp_path / "run", *options, *short)
+    try:
+        page = open_alone()
+        page.goto(running.url)
+        drawn(page, 16)
+        if end == "stopped":
+            stop_stack(running)
+        else:
+            # As if its steps were over.
+            send(running, "stop")
+        # Nothing is waited for, and no connection is missed: the service ends with the run.
+        running.process.wait(120)
+        page.locator(".banner.calm").wait_for()
+        assert end in page.locator(".chip.state").inner_text()
+        assert page.locator(".banner:not(.calm)").count() == 0
+        assert page.get_by_role("heading", name="16 environments").is_visible()
+        seen = Image.open(io.BytesIO(page.locator(".grid canvas").screenshot()))
+        assert len(seen.convert("RGB").getcolors(1 << 24)) > 40, "there is nothing to be seen"
+        assert stats(page)["jsErrors"] == 0
+    finally:
+        if running.process.poll() is None:
+            stop_stack(running)
 
 
 @pytest.mark.parametrize("asked", ["goal", "rewards"])

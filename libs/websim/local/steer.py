@@ -119,8 +119,11 @@ class Steer:
                 return self.command("try_reward", source=source, name=path.stem)
             case "adopt":
                 path = Path(str(what))
-                reward = _program(path) if path.is_file() else str(what)
-                return self.command("adopt_reward", reward=reward, force=force)
+                if path.is_file():
+                    adopt = {"reward": _program(path), "name": path.stem}
+                else:
+                    adopt = {"reward": str(what)}
+                return self.command("adopt_reward", **adopt, force=force)
             case _:
                 raise UserError(
                     f"there is no action {action}", "Choose list, show, try, adopt or rollback."

@@ -21,7 +21,7 @@ def describe(busy=None, workers=2, **shares):
         ({"physics": 0.2, "update": 0.8}, 0.9, ("Learning takes 80%", "would not help")),
         ({"inference": 0.6, "update": 0.4}, 0.9, ("Choosing actions takes 60%",)),
         ({"evaluation": 0.9, "update": 0.1}, 0.9, ("Evaluation takes 90%", "EVAL_EVERY_STEPS")),
-        ({"physics": 0.4, "update": 0.35, "inference": 0.25}, 0.9, ("physics 40%", "update 35%")),
+        ({"physics": 0.4, "update": 0.35, "inference": 0.25}, 0.9, ("learning 35%", "policy 25%")),
     ],
 )
 def test_the_sentence_names_what_takes_the_time(shares, busy, said):

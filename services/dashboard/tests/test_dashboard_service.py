@@ -64,7 +64,7 @@ def test_the_status_is_made_of_what_learner_and_orchestrator_say(services, clien
 
 @pytest.mark.parametrize(
     ("state", "shown"),
-    [("starting", "waiting"), ("adapting", "trial"), ("stopped", "finished"), ("failed", "failed")],
+    [("starting", "waiting"), ("adapting", "trial"), ("stopped", "stopped"), ("failed", "failed")],
 )
 def test_states_have_the_pages_names(services, client, state, shown):
     services.run = make_run(state=state)

@@ -7,6 +7,9 @@ from websim_dashboard.messages import TimeSplit, Worker
 MOST = 0.5
 """From this share on, one thing is what training waits for."""
 
+CALLED = {"inference": "policy", "update": "learning"}
+"""Parts of the time whose names on the page are others."""
+
 BUSY = 0.8
 """A fleet whose workers step for this part of the waiting time has no more to give."""
 
@@ -26,7 +29,9 @@ def describe_bottleneck(split: TimeSplit, workers: Sequence[Worker], busy: float
         return ""
     percent = f"{share:.0%}"
     if share < MOST:
-        parts = ", ".join(f"{name} {part:.0%}" for name, part in shares.items() if part >= 0.01)
+        parts = ", ".join(
+            f"{CALLED.get(name, name)} {part:.0%}" for name, part in shares.items() if part >= 0.01
+        )
         return f"Nothing stands out: the time goes to {parts}."
     match largest:
         case "physics":

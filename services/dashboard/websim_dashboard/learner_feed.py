@@ -35,7 +35,7 @@ GOAL_EVERY = 10
 """Goal, rewards and log are asked for when an adaptation or the run's end is told, and every so
 many turns."""
 
-FINAL = {"finished": "finished", "stopped": "finished", "failed": "failed"}
+FINAL = frozenset({"finished", "stopped", "failed"})
 """States of the learner that its end does not change."""
 
 
@@ -47,7 +47,7 @@ class LearnerFeed(Feed):
         super().__init__("learner", watched, WATCHED_S, UNWATCHED_S)
         self.goal: Goal | None = None
         self.final: str | None = None
-        """`finished` or `failed`, once the run said so."""
+        """`finished`, `stopped` or `failed`, once the run said so."""
         self.arrived: Callable[[Sequence[MetricPoint], Sequence[TimelineEvent]], None] = (
             lambda points, events: None
         )
@@ -160,4 +160,4 @@ class LearnerFeed(Feed):
     def _note_states(self, events: Sequence[TimelineEvent]) -> None:
         for event in events:
             if event.kind == "state":
-                self.final = FINAL.get(event.title)
+                self.final = event.title if event.title in FINAL else None

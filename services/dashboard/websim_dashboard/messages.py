@@ -19,11 +19,13 @@ RunState = Literal[
     "evaluating",
     "trial",
     "finished",
+    "stopped",
     "failed",
     "disconnected",
 ]
 """waiting: for a learner or for the fleet; trial: candidates are compared on groups of
-environments; disconnected: neither learner nor orchestrator answers."""
+environments; stopped: told to, before its steps were over, and it can go on; disconnected: neither
+learner nor orchestrator answers."""
 
 EventKind = Literal["state", "checkpoint", "evaluation", "command", "warning", "adaptation"]
 
@@ -74,6 +76,13 @@ class Waiting(Message):
     sentence: str
     names: list[str]
     """Candidates to choose from."""
+
+
+class Question(Waiting):
+    """What waits for a yes, with all that is agreed to."""
+
+    goal: dict[str, Any] | None = None
+    """Of a goal: its measure, with its program and target."""
 
 
 class OtherTask(Message):
@@ -430,7 +439,7 @@ class Goal(Message):
     goal: dict[str, Any]
     mode: str
     reached: bool
-    pending: list[Waiting]
+    pending: list[Question]
     adapting: str
     banner: str
     difficulty: float = 0.0

@@ -25,7 +25,7 @@ STATES: Mapping[str, RunState] = {
     "paused": "paused",
     "evaluating": "evaluating",
     "finished": "finished",
-    "stopped": "finished",
+    "stopped": "stopped",
     "failed": "failed",
 }
 """States of the learner, as the page names them."""

@@ -43,6 +43,32 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
     assert decided == [("adopted", "person"), ("rolled_back", "person")]
 
 
+def test_a_reward_is_known_by_the_name_it_was_adopted_under(adapting, tmp_path):
+    def names(h):
+        return [entry.name for entry in h.run.adaptation.rewards if entry.origin == "person"]
+
+    def run(directory, command, later=None):
+        h = adapting(directory, total_steps=8 * STEPS)
+        h.at = {4: [sends(command)]}
+        if later is not None:
+            h.at[4] = [lambda h: h.run._adapter.replay("adopt", later)]
+        h.go()
+        return h
+
+    adopt = {"kind": "adopt_reward", "reward": CENTRE, "force": True}
+    named = run(tmp_path / "named", AdoptReward(**adopt, name="to the centre"))
+    assert names(named) == ["to the centre"]
+    (journaled,) = [entry.values for entry in named.run_dir.journal() if entry.kind == "adopt"]
+    assert journaled["name"] == "to the centre"
+    # A later life calls it so, too; in an older journal there is no name.
+    again = run(tmp_path / "again", AdoptReward(**adopt), later=journaled)
+    assert names(again) == ["to the centre"]
+    del journaled["name"]
+    older = run(tmp_path / "older", AdoptReward(**adopt), later=journaled)
+    assert names(older) == ["by hand"]
+    assert names(run(tmp_path / "unnamed", AdoptReward(**adopt))) == ["by hand"]
+
+
 def test_who_takes_back_what_is_taken_back_already_is_told_so(adapting):
     h = adapting(total_steps=12 * STEPS)
     back = sends(Rollback(kind="rollback"))

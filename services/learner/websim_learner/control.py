@@ -146,6 +146,8 @@ class AdoptReward(_Command):
     """Id of a known reward ("task" is the task's own), or a program's text."""
     force: bool = False
     """Adopt it although it prefers worse behaviour."""
+    name: str = Field(default="", max_length=100)
+    """What people call a program that is not known yet; empty: "by hand"."""
 
 
 class Rollback(_Command):

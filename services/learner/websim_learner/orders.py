@@ -283,7 +283,7 @@ class Orders:
 
 
 def _trial_is_held(what: str) -> UserError:
-    remedy = "Send it again when the trial has ended; `websim goal` tells."
+    remedy = "Send it again when the trial has ended: the page and `websim goal` tell."
     return UserError(f"a trial is under way ({what})", remedy)
 
 

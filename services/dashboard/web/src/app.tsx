@@ -8,6 +8,7 @@ import { TopBar } from "./topbar";
 import { Banner, Login, Trial } from "./ui/banner";
 import { Drawer } from "./ui/drawer";
 import { Keys } from "./ui/keys";
+import { Notices } from "./ui/notices";
 import { Popup } from "./viewer/popup";
 
 export function App() {
@@ -23,6 +24,7 @@ export function App() {
         <Timeline />
       </main>
       <Drawer />
+      <Notices />
       <Popup />
       <Keys />
     </>

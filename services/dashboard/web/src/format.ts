@@ -111,6 +111,12 @@ export function numberOf(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
+/** The number that somebody has typed; NaN where it is none, or beyond all that can be reckoned with. */
+export function numberIn(text: string): number {
+  const value = Number(text.trim().replace(MINUS, "-"));
+  return text.trim() !== "" && Number.isFinite(value) ? value : NaN;
+}
+
 export function mean(values: readonly unknown[]): number | null {
   let sum = 0;
   let count = 0;

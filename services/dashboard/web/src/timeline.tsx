@@ -1,14 +1,15 @@
 // The strip at the bottom: the goal, and every adaptation with trigger, evidence, decision and effect.
 
 import { short, signed } from "./format";
-import { goal, link, over, status } from "./live/store";
-import { chosenAdaptation, lookOf, PendingAnswer } from "./steer/candidates";
+import { goal, link, over, overText, status } from "./live/store";
+import { PendingAnswer } from "./steer/answer";
+import { chosenAdaptation, lookOf } from "./steer/candidates";
 import { AdaptChoice, onlyMeasures } from "./steer/goal";
 import { history } from "./steer/history";
 import { checkDecisions } from "./steer/replay";
 import { DECIDERS, type Adaptation, type Step } from "./steer/log";
 import { rewardsTab } from "./steer/rewards";
-import { drawer } from "./ui/drawer";
+import { drawer, lookAt } from "./ui/drawer";
 import { Button, Icon, useAction } from "./ui/parts";
 
 export function Timeline() {
@@ -25,7 +26,7 @@ export function Timeline() {
       <div class="cards" tabIndex={0} role="group" aria-label="What was changed, newest first">
         {status.value?.pending && (
           <article class="card pending-card">
-            <PendingAnswer />
+            <PendingAnswer onLook={lookAt} />
           </article>
         )}
         {items.map((item) =>
@@ -65,7 +66,7 @@ function GoalCard() {
   const { phase, text } = action.state.value;
   const mode = MODES.find(([name]) => name === (status.value?.adapt_mode ?? "off"))?.[1];
   const now = over.value
-    ? "the run is over"
+    ? overText.value.toLowerCase().replace(".", "")
     : status.value?.adapting || (idle ? "only measured: nothing is tried for it" : status.value?.banner || mode);
   const said = phase === "idle" ? now : text;
   return (

@@ -1,7 +1,7 @@
 // The first thing seen: which run, how it stands, and the wheel.
 
 import { middle, percent, short, whole } from "./format";
-import { link, measuredByGoal, onTrial, status } from "./live/store";
+import { link, measuredByGoal, onTrial, over, status } from "./live/store";
 import { Speed } from "./steer/speed";
 import { drawer, toggleDrawer, type DrawerName } from "./ui/drawer";
 import { keysOpen } from "./ui/keys";
@@ -18,6 +18,7 @@ const STATES: Record<string, { glyph?: string; icon?: IconName; class: string; t
   evaluating: { glyph: "◇", class: "info", text: "evaluating" },
   trial: { glyph: "⚖", class: "info", text: "trial" },
   finished: { glyph: "■", class: "good", text: "finished" },
+  stopped: { glyph: "■", class: "warn", text: "stopped" },
   failed: { glyph: "✕", class: "bad", text: "failed" },
   disconnected: { glyph: "⌁", class: "bad", text: "disconnected" },
   lost: { glyph: "⌁", class: "bad", text: "no connection" },
@@ -32,7 +33,8 @@ const DRAWERS: readonly (readonly [DrawerName, IconName, string, string])[] = [
 
 export function TopBar() {
   const now = status.value;
-  const state = STATES[link.value === "live" ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
+  // A run that is over has its state, whether its service is still there or not.
+  const state = STATES[link.value === "live" || over.value ? now?.state ?? "connecting" : link.value] ?? STATES["connecting"]!;
   const share = now !== null && now.total_steps > 0 ? Math.min(1, now.env_steps / now.total_steps) : 0;
   const unit = now?.fitness_unit ? ` ${now.fitness_unit}` : "";
   return (
@@ -40,7 +42,9 @@ export function TopBar() {
       <div class="brand">
         <img src="./favicon.svg" alt="" width="24" height="24" />
         <h1 title={now?.run}>{middle(now?.run || "MuJoCo WebSim", NAME_LENGTH)}</h1>
-        <span class="task">{now?.task}</span>
+        <span class="task" title={now?.task}>
+          {now?.task}
+        </span>
         <span class={`chip state ${state.class}`} title={now?.reason || undefined}>
           {state.icon === undefined ? <span aria-hidden="true">{state.glyph}</span> : <Icon name={state.icon} />} {state.text}
         </span>

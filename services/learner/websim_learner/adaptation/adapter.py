@@ -259,7 +259,8 @@ class Adapter(Steered):
                 if forced:
                     # Older journals do not say so: there, what was overruled spoke once more.
                     preferred = None
-                self._adopt_source(source, preferred, overruled=forced)
+                name = values.get("name", "")
+                self._adopt_source(source, preferred, overruled=forced, name=name)
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":
@@ -273,6 +274,6 @@ class Adapter(Steered):
                 self._reject(number, what, values["reason"])
             case "knobs":
                 ranges = msgspec.convert(values["ranges"], dict[str, tuple[float, float]])
-                self._turn(ranges, values["difficulty"], "a person turns them", "person")
+                self._turn(ranges, values["difficulty"], "a person has set it so", "person")
             case "adapt_mode":
                 self._set_mode(values["mode"], values.get("trying", False))

@@ -28,8 +28,14 @@ class Adoptions(AdapterCore):
         """
         return self.policies.undo[-1].reward_source if self.policies.undo else None
 
-    def adopt_reward(self, reward: str, force: bool) -> str:
-        """Adopt a reward without a trial; the guards watch what comes of it."""
+    def adopt_reward(self, reward: str, force: bool, name: str = "") -> str:
+        """Adopt a reward without a trial; the guards watch what comes of it.
+
+        Args:
+            reward: id of a known one, or a program.
+            force: adopt it although it prefers worse behaviour.
+            name: what people call a program that is not known yet; empty for "by hand".
+        """
         entry = self.state.entry(reward)
         source = entry.source if entry is not None else reward
         preferred, forced = None, False
@@ -43,27 +49,30 @@ class Adoptions(AdapterCore):
             # A preference that a person overrules takes nothing back; lost fitness does, and soon.
             preferred = None if forced else checked.preference
         source = None if reward == TASK_REWARD_ID else source
-        self.books.journal("adopt", {"source": source, "forced": forced})
-        return self._judged(lambda: self._adopt_source(source, preferred, overruled=forced))
+        named = {"name": name} if name else {}
+        self.books.journal("adopt", {"source": source, "forced": forced, **named})
+        return self._judged(
+            lambda: self._adopt_source(source, preferred, overruled=forced, name=name)
+        )
 
     def _adopt_source(
-        self, source: str | None, preferred: Preference | None, *, overruled: bool
+        self, source: str | None, preferred: Preference | None, *, overruled: bool, name: str
     ) -> str:
         """Go on with the present policy under another reward."""
         before = self._branch.policy_state()
         baseline = self._baseline()
         reward: Reward = self._branch.make_reward(source)
-        self._remember_by_hand(reward)
+        self._remember_by_hand(reward, name)
         reward.close()
         policy = replace(before, reward_source=source)
         self._adopt(policy, baseline, preferred, "a person adopts it", "person", adaptation=0)
         self._begin_probation(overruled=overruled)
         return self._branch.reward.id
 
-    def _remember_by_hand(self, reward: Reward) -> None:
+    def _remember_by_hand(self, reward: Reward, name: str = "") -> None:
         if self.state.entry(reward.id) is None:
             self.state.add(RewardEntry(
-                id=reward.id, name="by hand", origin="person", outcome="candidate",
+                id=reward.id, name=name or "by hand", origin="person", outcome="candidate",
                 source=reward.source, goal=self.state.goal.n,
             ))  # fmt: skip
 

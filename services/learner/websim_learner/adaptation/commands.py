@@ -41,8 +41,8 @@ def _do(adapter: Adapter, command: AdaptCommand) -> str:
             return adapter.ask(reason)
         case TryReward(source=source, name=name):
             return adapter.try_reward(source, name)
-        case AdoptReward(reward=reward, force=force):
-            return adapter.adopt_reward(reward, force)
+        case AdoptReward(reward=reward, force=force, name=name):
+            return adapter.adopt_reward(reward, force, name)
         case Rollback(reward=reward):
             return adapter.roll_back(reward)
         case Approve(adaptation=adaptation, name=name):

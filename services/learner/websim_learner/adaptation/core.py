@@ -38,6 +38,10 @@ TRAJECTORIES = 3
 """Episodes of an evaluation that are kept to see which behaviour a reward prefers."""
 
 
+OVERRULE = "Adopt it all the same with --force; on the page: “even if it prefers worse behaviour”."
+"""What a person does who knows better than a preference among trajectories."""
+
+
 class TaskShares(Protocol):
     """Who shares a run's envs out to tasks."""
 
@@ -154,7 +158,7 @@ class AdapterCore(abc.ABC):
         """
         checked = self._verdict(source, untried=untried)
         if not checked.accepted and not (force and checked.tier == "preference"):
-            remedy = "Adopt it all the same with force." if checked.tier == "preference" else ""
+            remedy = OVERRULE if checked.tier == "preference" else ""
             raise UserError(f"the reward is refused: {checked.message}", remedy)
         return checked
 

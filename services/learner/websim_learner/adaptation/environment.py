@@ -52,7 +52,7 @@ class Environments(Adoptions):
         """
         ranges = ranges_asked(self.task, wanted, difficulty)
         self.books.journal("knobs", {"ranges": ranges, "difficulty": difficulty})
-        return self._turn(ranges, difficulty, "a person turns them", "person")
+        return self._turn(ranges, difficulty, "a person has set it so", "person")
 
     def _turn(self, ranges: Ranges, difficulty: float | None, why: str, by: By) -> str:
         state = self.state

@@ -37,9 +37,9 @@ export const CHARTS: readonly ChartSpec[] = [
   {
     id: "return",
     title: "Return",
-    unit: "of the task's reward",
+    unit: "of the task's reward, band: ± std",
     lines: [
-      { metric: "return_mean", label: "last 100 episodes ± std", colour: first },
+      { metric: "return_mean", label: "last 100 episodes", colour: first },
       { metric: "eval:return_mean", label: "evaluation", colour: second },
     ],
     spread: true,

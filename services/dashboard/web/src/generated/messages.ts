@@ -7,7 +7,7 @@ export const KIND_POSE = 2;
 export const HEADER_BYTES = 40;
 export const MAX_HZ = 30;
 
-export type RunState = "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";
+export type RunState = "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "stopped" | "failed" | "disconnected";
 
 export type EventKind = "state" | "checkpoint" | "evaluation" | "command" | "warning" | "adaptation";
 
@@ -47,6 +47,17 @@ export interface Waiting {
   names: string[];
 }
 
+/** What waits for a yes, with all that is agreed to. */
+export interface Question {
+  adaptation: number;
+  what: "goal" | "reward" | "environment";
+  sentence: string;
+  /** Candidates to choose from. */
+  names: string[];
+  /** Of a goal: its measure, with its program and target. */
+  goal: Record<string, unknown> | null;
+}
+
 /** A task that some of a run's environments have instead of its own. */
 export interface OtherTask {
   task: string;
@@ -64,7 +75,7 @@ export interface Status {
   task: string;
   algo: string;
   seed: number | null;
-  state: "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "failed" | "disconnected";
+  state: "waiting" | "training" | "paused" | "evaluating" | "trial" | "finished" | "stopped" | "failed" | "disconnected";
   /** Why it is in this state, where there is something to say. */
   reason: string;
   update: number;
@@ -346,7 +357,7 @@ export interface Goal {
   goal: Record<string, unknown>;
   mode: string;
   reached: boolean;
-  pending: Waiting[];
+  pending: Question[];
   adapting: string;
   banner: string;
   /** Of the environments: 0 nominal, 1 the task's hard ranges. */

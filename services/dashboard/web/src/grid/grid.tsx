@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SessionSummary } from "../generated/messages";
 import { environments, short, whole } from "../format";
 import { OUTCOMES } from "../live/frames";
-import { isTrial, lastOnTrial, link, over, socket, status, taskName } from "../live/store";
+import { ended, isTrial, lastOnTrial, link, over, overText, socket, status, taskName } from "../live/store";
 import { history } from "../steer/history";
 import { CONTROL } from "../steer/log";
 import { figuresHz, filter, reducedMotion, sort } from "../ui/settings";
@@ -134,6 +134,8 @@ export function GridPanel() {
   useSignalEffect(() => {
     void shownKey.value;
     const bands = shownBands.peek();
+    // With a run its environments end: what was seen last stays.
+    if (bands.length === 0 && ended.peek()) return;
     const max_hz = reducedMotion.value ? Math.min(CALM_HZ, figuresHz.value) : figuresHz.value;
     grid.value?.show(bands);
     grid.value?.setRate(max_hz);
@@ -192,8 +194,8 @@ export function GridPanel() {
   const waiting = useComputed(() => {
     if (summary.value.envs > 0) return "";
     if (link.value === "connecting") return "Connecting…";
+    if (over.value) return `${overText.value} Its environments are gone with it.`;
     if (link.value !== "live") return "";
-    if (over.value) return "The run is over, and its environments with it.";
     if (status.value?.orchestrator_error) return "The fleet's orchestrator does not answer.";
     if (shownSessions.value.length === 0) return "No environments yet: the fleet is waiting for a learner or a notebook.";
     return "Waiting for the first figures…";

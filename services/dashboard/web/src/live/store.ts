@@ -41,19 +41,23 @@ export const seriesVersion = signal(0);
 export const series = new SeriesStore();
 
 export const mayControl = computed(() => status.value?.role === "control" && link.value === "live");
-/** The run has ended, and its learner with it: it can be looked at, and nobody is there to steer. */
-export const over = computed(() => {
-  const now = status.value;
-  return now !== null && now.learner_error !== null && (now.state === "finished" || now.state === "failed");
-});
+/** The run has come to an end, or was stopped; its learner may still answer. */
+export const ended = computed(() => ["finished", "stopped", "failed"].includes(status.value?.state ?? ""));
+/**
+ * The run has ended, and its learner with it, or the service too: it can be looked at, and nobody is there to
+ * steer.
+ */
+export const over = computed(() => ended.value && (status.value?.learner_error !== null || link.value === "lost"));
+/** What is said of a run that is over: one that was stopped can go on. */
+export const overText = computed(() => (status.value?.state === "stopped" ? "The run was stopped." : "The run is over."));
 export const maySteer = computed(() => mayControl.value && !over.value);
 /** Whether controls are off for who looks, whatever happens. */
 export const onlyLooks = computed(() => status.value?.role === "view");
 /** Why controls are off; empty when they are not. */
 export const whyNot = computed(() => {
+  if (over.value) return overText.value;
   if (link.value !== "live") return "There is no connection to the dashboard's service.";
   if (status.value?.role === "view") return "You can only look: your token has the role view.";
-  if (over.value) return "The run is over.";
   return "";
 });
 

@@ -1,12 +1,12 @@
-// One adaptation in full: why, candidates side by side, the trial, the decision; and a person's yes or no.
+// One adaptation in full: why, candidates side by side, the trial, the decision; and what waits for a yes.
 
 import { signal, useSignal } from "@preact/signals";
 
 import { short, signed } from "../format";
-import { command } from "../live/api";
-import { adaptationChanged, over } from "../live/store";
-import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
-import { chosenName, ClipsOf } from "./clips";
+import { over } from "../live/store";
+import { Button, Choice, Empty } from "../ui/parts";
+import { PendingAnswer } from "./answer";
+import { ClipsOf } from "./clips";
 import { Code, Diff } from "./code";
 import { incumbent } from "./editor";
 import { history, pending } from "./history";
@@ -16,9 +16,6 @@ import { colourOf, TrialChart } from "./trial";
 /** Number of the adaptation that is looked at; null: the last one. */
 export const chosenAdaptation = signal<number | null>(null);
 
-/** Characters that the learner takes of a reason. */
-const MAX_REASON = 400;
-
 const OUTCOME_LOOKS = {
   running: { glyph: "…", class: "info", text: "under way" },
   adopted: { glyph: "▲", class: "good", text: "adopted" },
@@ -26,6 +23,7 @@ const OUTCOME_LOOKS = {
   "rolled back": { glyph: "▼", class: "bad", text: "rolled back" },
   waiting: { glyph: "?", class: "warn", text: "waits for you" },
   answered: { glyph: "=", class: "", text: "answered" },
+  replaced: { glyph: "=", class: "", text: "replaced" },
   failed: { glyph: "✕", class: "", text: "ended without a trial" },
 } as const;
 
@@ -127,53 +125,5 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
         {diffed.value ? "Program" : "Difference to the reward in force"}
       </Button>
     </article>
-  );
-}
-
-/** Approve and reject, where something waits for a yes. */
-export function PendingAnswer() {
-  const asked = pending.value;
-  const action = useAction();
-  const reason = useSignal("");
-  if (asked === null) return null;
-  // What was chosen of an earlier question's candidates is no answer to this one.
-  const name = asked.names.includes(chosenName.value) ? chosenName.value : asked.names[0] ?? "";
-  if (over.value) {
-    return (
-      <p class="pending">
-        <b>Waited for a yes when the run ended:</b> {asked.sentence}
-      </p>
-    );
-  }
-  const answer = (kind: "approve" | "reject") =>
-    action.run(async () => {
-      const said = kind === "approve" ? { name } : { reason: reason.value.trim() };
-      const applied = await command(kind, { adaptation: asked.adaptation, ...said });
-      reason.value = "";
-      adaptationChanged();
-      return `${kind === "approve" ? "Approved" : "Rejected"} at update ${applied.update}`;
-    });
-  return (
-    <div class="pending" role="group" aria-label="Waits for your answer">
-      <p>
-        <b>Waits for your yes:</b> {asked.sentence}
-      </p>
-      <div class="row">
-        {asked.names.length > 1 && (
-          <Choice label="Candidate" value={name} options={asked.names.map((each) => [each, each] as const)} onChange={(value) => (chosenName.value = value)} />
-        )}
-        <Button class="primary" steers onClick={() => void answer("approve")}>
-          Approve
-        </Button>
-        <Button steers onClick={() => void answer("reject")}>
-          Reject
-        </Button>
-        <label class="field inline" title="Optional. It is told to the author of the next candidates">
-          <span>Why not</span>
-          <input value={reason.value} maxLength={MAX_REASON} onInput={(event) => (reason.value = event.currentTarget.value)} />
-        </label>
-      </div>
-      <Outcome state={action.state} />
-    </div>
   );
 }

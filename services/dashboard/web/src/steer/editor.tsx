@@ -34,12 +34,14 @@ export function Editor() {
   const force = useSignal(false);
   const area = useRef<HTMLTextAreaElement>(null);
   const shadow = useRef<HTMLPreElement>(null);
-  const action = useAction();
+  const action = useAction("Rewards");
 
   const asked = useRef(0);
   useSignalEffect(() => {
     const source = draft.value;
     const turn = ++asked.current;
+    // What went wrong with the text before says nothing of this one.
+    problem.value = "";
     if (source === null || source.trim() === "") {
       check.value = null;
       return;
@@ -50,7 +52,6 @@ export function Editor() {
         const answer = await post<RewardCheck>("rewards/check", { source, session: null });
         if (turn === asked.current) {
           check.value = { ...answer, source };
-          problem.value = "";
         }
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
@@ -69,7 +70,15 @@ export function Editor() {
   const fresh = check.value?.source === text ? check.value : null;
   const messages = fresh?.messages ?? [];
   const refused = fresh !== null && !fresh.ok;
-  const unsent = draft.value === null || refused;
+  const empty = draft.value !== null && text.trim() === "";
+  const busy = action.state.value.phase === "busy";
+  const whyUnsent =
+    draft.value === null ? "It is in force: change it first."
+    : empty ? "There is no program."
+    : refused ? "It is refused: see above."
+    : fresh === null && problem.value === "" ? "It is being checked."
+    : busy ? "The last command is under way."
+    : "";
   const lines = highlightLines(text);
   const jump = (line: number, column: number) => {
     const at = text.split("\n").slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0) + Math.max(0, column - 1);
@@ -123,6 +132,7 @@ export function Editor() {
               : "This is the reward in force. Change it, and it is checked as you type."}
           </p>
         )}
+        {empty && <p class="bad">! There is no program. It begins with “def reward(state, action):” and returns a number for each environment.</p>}
         {fresh?.ok && problem.value === "" && (
           <p class="good">
             ✓ The {fresh.judged_by} accepts it{fresh.components.length > 0 ? `: ${fresh.components.join(", ")}` : ""}.
@@ -145,10 +155,10 @@ export function Editor() {
               <span>Name</span>
               <input value={name.value} maxLength={100} onInput={(event) => (name.value = event.currentTarget.value)} />
             </label>
-            <Button class="primary" steers disabled={unsent} title="On groups of environments, beside the reward in force" onClick={() => void act("try_reward", { source: text, name: name.value || "by hand" }, "Its trial begins")}>
+            <Button class="primary" steers disabled={whyUnsent !== ""} title={whyUnsent || "On groups of environments, beside the reward in force"} onClick={() => void act("try_reward", { source: text, name: name.value.trim() || "by hand" }, "Its trial begins")}>
               Try it beside the present one
             </Button>
-            <Button steers disabled={unsent} title="Without a trial; on probation" onClick={() => void act("adopt_reward", { reward: text, force: force.value }, "In force")}>
+            <Button steers disabled={whyUnsent !== ""} title={whyUnsent || "Without a trial; on probation"} onClick={() => void act("adopt_reward", { reward: text, force: force.value, name: name.value.trim() }, "In force")}>
               Adopt now
             </Button>
             <label class="check" title="Although it prefers worse behaviour among this run's trajectories">
@@ -188,6 +198,8 @@ function onKey(event: KeyboardEvent & { currentTarget: HTMLTextAreaElement }): v
 }
 
 function insert(area: HTMLTextAreaElement, text: string): void {
+  // Old, and the one way to write as if it were typed: what else sets text ends what can be undone.
+  if (document.execCommand("insertText", false, text)) return;
   area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
   draft.value = area.value;
 }

@@ -1,12 +1,12 @@
 // The goal box: what should it learn, how is that measured, and does it adapt by itself.
 
-import { computed, signal } from "@preact/signals";
+import { computed, signal, useSignal } from "@preact/signals";
 
-import { short } from "../format";
+import { numberIn, short } from "../format";
 import { command } from "../live/api";
 import { adaptationChanged, goal, maySteer, over, status } from "../live/store";
 import { Button, Choice, Empty, Outcome, useAction } from "../ui/parts";
-import { PendingAnswer } from "./candidates";
+import { PendingAnswer } from "./answer";
 import { Code } from "./code";
 
 const MODES = [
@@ -35,12 +35,19 @@ export function GoalDrawer() {
 }
 
 function GoalForm() {
-  const action = useAction();
+  const action = useAction("Goal");
+  const wrong = useSignal("");
   const send = () => {
     const description = text.value.trim();
     if (description === "") return;
+    const goalTarget = target.value.trim() === "" ? null : numberIn(target.value);
+    // A goal without the target that somebody wished for would be another goal.
+    wrong.value = Number.isNaN(goalTarget) ? `“${target.value.trim()}” is no target: write a number like 3.5, or nothing. No goal was set.` : "";
+    if (wrong.value !== "") {
+      action.forget();
+      return;
+    }
     void action.run(async () => {
-      const goalTarget = target.value.trim() === "" ? null : Number(target.value);
       const applied = await command("set_goal", { description, target: goalTarget });
       adaptationChanged();
       text.value = target.value = "";
@@ -71,12 +78,27 @@ function GoalForm() {
       <div class="row">
         <label class="field inline">
           <span>Reached at a fitness of</span>
-          <input type="number" step="any" class="short" placeholder="never" value={target.value} onInput={(event) => (target.value = event.currentTarget.value)} />
+          <input
+            inputMode="decimal"
+            class="short"
+            placeholder="never"
+            maxLength={40}
+            aria-invalid={wrong.value !== ""}
+            aria-describedby="wrong-target"
+            value={target.value}
+            onInput={(event) => {
+              target.value = event.currentTarget.value;
+              wrong.value = "";
+            }}
+          />
         </label>
         <Button class="primary" steers disabled={text.value.trim() === ""} onClick={send}>
           Set the goal
         </Button>
       </div>
+      <p id="wrong-target" class="bad" role="status">
+        {wrong}
+      </p>
       <Outcome state={action.state} />
     </form>
   );
@@ -153,8 +175,8 @@ export function AdaptChoice({ run, modes, visibleLabel }: AdaptChoiceProps) {
 }
 
 function Mode() {
-  const action = useAction();
-  const ask = useAction();
+  const action = useAction("Adaptation");
+  const ask = useAction("Candidates");
   const mode = status.value?.adapt_mode ?? "off";
   return (
     <section class="block">

@@ -47,7 +47,7 @@ export interface Adaptation {
   unit: string;
   /** Steps of env_steps that each round's contenders had trained by then. */
   roundSteps: number[];
-  outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "answered" | "failed";
+  outcome: "running" | "adopted" | "kept" | "rolled back" | "waiting" | "answered" | "replaced" | "failed";
   /** Of the reward it brought into force. */
   rewardId: string | null;
   /** The candidate whose reward that is. */
@@ -96,9 +96,10 @@ export const CONTROL = "control";
 export type Names = ReadonlyMap<string, string>;
 
 /**
- * What the rows tell; rows that a later life of the run went back behind are left out. What another
- * goal made void leaves no row: what does not wait any more, as the learner's status has it, was answered.
- * `names` are of rewards that no row of a candidate names.
+ * What the rows tell; rows that a later life of the run went back behind are left out. A yes to an
+ * environment leaves no row of its own: what does not wait any more, as the learner's status has it, was
+ * answered. What waits beneath a later question has given way to that one. `names` are of rewards
+ * that no row of a candidate names.
  */
 export function historyOf(rows: readonly LogRow[], pending: number | null, names: Names): History {
   const found = new Map<number, Adaptation>();
@@ -110,6 +111,7 @@ export function historyOf(rows: readonly LogRow[], pending: number | null, names
     if (row.kind === "goal") {
       measure = (valuesOf<GoalRow>(row).kind ?? "task") as Measure;
       goalUnit = valuesOf<GoalRow>(row).unit ?? "";
+      settle(found.values(), valuesOf<GoalRow>(row).description ?? "");
     }
     if (row.kind === "trigger") {
       trigger = valuesOf<TriggerRow>(row).trigger ?? null;
@@ -131,9 +133,18 @@ export function historyOf(rows: readonly LogRow[], pending: number | null, names
     fill(adaptation, row, measure === "none", goalUnit);
   }
   for (const adaptation of found.values()) {
-    if (adaptation.outcome === "waiting" && adaptation.number !== pending) adaptation.outcome = "answered";
+    if (adaptation.outcome !== "waiting" || adaptation.number === pending) continue;
+    adaptation.outcome = pending !== null && adaptation.number < pending ? "replaced" : "answered";
   }
   return { adaptations: [...found.values()].sort((a, b) => a.number - b.number), steps };
+}
+
+/** A goal that is set answers the question for it; whatever else waits is void. */
+function settle(adaptations: Iterable<Adaptation>, goal: string): void {
+  for (const adaptation of adaptations) {
+    if (adaptation.outcome !== "waiting") continue;
+    adaptation.outcome = adaptation.decision.startsWith(`"${goal}" `) ? "answered" : "replaced";
+  }
 }
 
 /** A row, and those that held when it came. */

@@ -33,7 +33,7 @@ export function RewardsDrawer() {
 function AllRewards() {
   const known = rewards.value;
   const open = useSignal<string | null>(null);
-  const action = useAction();
+  const action = useAction("Rewards");
   if (known === null) return <UnknownRewards />;
   const act = (kind: string, values: Record<string, unknown>, said: string) =>
     action.run(async () => {

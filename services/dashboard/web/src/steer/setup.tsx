@@ -4,11 +4,11 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import type { Knob, TaskSummary } from "../generated/messages";
-import { environments, short, whole } from "../format";
+import { environments, numberIn, short, whole } from "../format";
 import { ApiError, command, get } from "../live/api";
-import { adaptationChanged, goal, status } from "../live/store";
+import { adaptationChanged, goal, maySteer, status } from "../live/store";
 import { figuresHz, flashes, letterKeys, theme } from "../ui/settings";
-import { Button, Choice, Outcome, useAction } from "../ui/parts";
+import { Button, Choice, onEnter, Outcome, useAction } from "../ui/parts";
 import { taskDetail } from "./task";
 
 const tasks = signal<TaskSummary[] | null>(null);
@@ -34,34 +34,61 @@ export function SetupDrawer() {
   );
 }
 
+/** Environments that a run can have. */
+const MAX_ENVS = 65_536;
+
+/** Whether somebody has typed a whole number from 1 to the most there can be. */
+function isCount(text: string, most: number): boolean {
+  const count = numberIn(text);
+  return Number.isInteger(count) && count >= 1 && count <= most;
+}
+
+/** Says what is wrong with what was typed, before it is sent. */
+function Wrong({ text }: { text: string }) {
+  return (
+    <p class="bad" role="status">
+      {text}
+    </p>
+  );
+}
+
 function NumEnvs() {
   const now = status.value?.num_envs ?? 0;
   const wanted = useSignal<string | null>(null);
-  const action = useAction();
+  const action = useAction("Environments");
   const value = wanted.value ?? String(now);
-  const send = () =>
+  const wrong = wanted.value === null || isCount(value, MAX_ENVS) ? "" : `A number of environments is a whole one, from 1 to ${whole(MAX_ENVS)}.`;
+  const may = wrong === "" && Number(value) >= 1 && Number(value) !== now;
+  const want = (count: string) => {
+    wanted.value = count;
+    action.forget();
+  };
+  const send = () => {
+    if (!may || !maySteer.value) return;
     void action.run(async () => {
       const applied = await command("set_num_envs", { num_envs: Number(value) });
       wanted.value = null;
       return `${environments(Number(value))} at update ${applied.update}`;
     });
+  };
   return (
     <section class="block">
       <h3>Environments</h3>
       <div class="row">
         <label class="field inline">
           <span>Number</span>
-          <input type="number" min="1" max="65536" step="1" class="short" value={value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
+          <input type="number" min="1" max={MAX_ENVS} step="1" class="short" value={value} onInput={(event) => want(event.currentTarget.value)} onKeyDown={onEnter(send)} />
         </label>
         {[64, 256, 1024, 4096].map((count) => (
-          <Button key={count} class="small" label={`${whole(count)} environments`} onClick={() => (wanted.value = String(count))}>
+          <Button key={count} class="small" label={`${whole(count)} environments`} onClick={() => want(String(count))}>
             {whole(count)}
           </Button>
         ))}
-        <Button class="primary" steers disabled={!(Number(value) >= 1) || Number(value) === now} onClick={send}>
+        <Button class="primary" steers disabled={!may} title={wrong} onClick={send}>
           Change
         </Button>
       </div>
+      <Wrong text={wrong} />
       <Outcome state={action.state} />
     </section>
   );
@@ -70,7 +97,7 @@ function NumEnvs() {
 function Task() {
   const wanted = useSignal<string | null>(null);
   const count = useSignal<string | null>(null);
-  const action = useAction();
+  const action = useAction("Task");
   const now = status.value?.task ?? "";
   const total = status.value?.num_envs ?? 0;
   const others = status.value?.others ?? [];
@@ -78,6 +105,11 @@ function Task() {
   const options = [...new Set([now, ...names])].filter((each) => each !== "").map((each) => [each, each] as const);
   const value = wanted.value ?? now;
   const envs = Number(count.value ?? total);
+  const known = (tasks.value ?? []).find((each) => each.name === value)?.description;
+  // A task of one's own is in no list.
+  const description = known ?? (value === now ? taskDetail.value?.description : "");
+  const wrong = count.value === null || isCount(count.value, total) ? "" : `Of ${whole(total)} environments a whole number can have the task, from 1 to all.`;
+  const may = wrong === "" && value !== now;
   // All of them: the task is the run's from then on. Fewer: its policy learns from both.
   const send = (task: string, num_envs: number) =>
     void action.run(async () => {
@@ -88,19 +120,42 @@ function Task() {
   return (
     <section class="block">
       <h3>Task</h3>
-      <p class="muted">{(tasks.value ?? []).find((each) => each.name === value)?.description ?? ""}</p>
+      <p class="muted">{description}</p>
       <div class="row">
-        <Choice label="Task" value={value} options={options} onChange={(name) => (wanted.value = name)} />
+        <Choice
+          label="Task"
+          value={value}
+          options={options}
+          onChange={(name) => {
+            wanted.value = name;
+            action.forget();
+          }}
+        />
         <label class="field inline" title="Fewer than all: the policy goes on and learns from both tasks at once, if it can act in both">
           <span>in</span>
-          <input type="number" aria-label="Environments with this task" min="1" max={total} step="1" class="short" value={count.value ?? String(total)} onInput={(event) => (count.value = event.currentTarget.value)} />
+          <input
+            type="number"
+            aria-label="Environments with this task"
+            min="1"
+            max={total}
+            step="1"
+            class="short"
+            value={count.value ?? String(total)}
+            onInput={(event) => {
+              count.value = event.currentTarget.value;
+              action.forget();
+            }}
+            onKeyDown={onEnter(() => {
+              if (may && maySteer.value) send(value, envs);
+            })}
+          />
           <span>of {whole(total)}</span>
         </label>
         <Button
           class="primary"
           steers
-          disabled={value === now || !(envs >= 1 && envs <= total)}
-          title={envs === total ? "Another body needs another policy: learning begins anew" : "The rest keeps its task"}
+          disabled={!may}
+          title={wrong !== "" ? wrong : envs === total ? "Another body needs another policy: learning begins anew" : "The rest keeps its task"}
           onClick={() => send(value, envs)}
         >
           Change
@@ -121,6 +176,7 @@ function Task() {
           ))}
         </ul>
       )}
+      <Wrong text={wrong} />
       <Outcome state={action.state} />
     </section>
   );
@@ -128,7 +184,7 @@ function Task() {
 
 function Difficulty() {
   const wanted = useSignal<number | null>(null);
-  const action = useAction();
+  const action = useAction("Difficulty");
   const now = status.value?.difficulty ?? null;
   const none = (taskDetail.value?.knobs.length ?? 0) === 0;
   const value = wanted.value ?? now ?? 0;
@@ -165,18 +221,20 @@ function Difficulty() {
 
 function Knobs() {
   const ranges = useSignal<Record<string, [string, string]>>({});
-  const action = useAction();
+  const action = useAction("Randomisation");
   const knobs = taskDetail.value?.knobs ?? [];
   if (knobs.length === 0) return null;
-  // A field that is empty, or holds no number yet, is not 0.
-  const allNumbers = Object.values(ranges.value).every((range) => range.every((end) => end.trim() !== "" && Number.isFinite(Number(end))));
+  const changed = Object.keys(ranges.value).length > 0;
+  const wrong = wrongRange(ranges.value);
   const rangeOf = (knob: Knob): [string, string] => ranges.value[knob.name] ?? rangeNow(knob);
   const set = (knob: Knob, end: 0 | 1, value: string) => {
     const range: [string, string] = [...rangeOf(knob)];
     range[end] = value;
     ranges.value = { ...ranges.value, [knob.name]: range };
+    action.forget();
   };
-  const send = () =>
+  const send = () => {
+    if (!changed || wrong !== "" || !maySteer.value) return;
     void action.run(async () => {
       const values = Object.fromEntries(Object.entries(ranges.value).map(([name, range]) => [name, range.map(Number)]));
       const applied = await command("set_knobs", { knobs: values });
@@ -184,6 +242,7 @@ function Knobs() {
       adaptationChanged();
       return `In effect at update ${applied.update}`;
     });
+  };
   return (
     <section class="block">
       <h3>Randomisation</h3>
@@ -214,6 +273,7 @@ function Knobs() {
                     max={knob.high}
                     value={rangeOf(knob)[end]}
                     onInput={(event) => set(knob, end, event.currentTarget.value)}
+                    onKeyDown={onEnter(send)}
                   />
                 </td>
               ))}
@@ -225,19 +285,23 @@ function Knobs() {
         </tbody>
       </table>
       <div class="row">
-        <Button
-          class="primary"
-          steers
-          disabled={Object.keys(ranges.value).length === 0 || !allNumbers}
-          title={allNumbers ? "" : "Both ends of a range are numbers"}
-          onClick={send}
-        >
+        <Button class="primary" steers disabled={!changed || wrong !== ""} title={wrong} onClick={send}>
           Change
         </Button>
       </div>
+      <Wrong text={wrong} />
       <Outcome state={action.state} />
     </section>
   );
+}
+
+/** Why ranges cannot be drawn from; empty where they can. A field that is empty, or holds no number yet, is not 0. */
+function wrongRange(ranges: Record<string, [string, string]>): string {
+  for (const [name, [low, high]] of Object.entries(ranges)) {
+    if (Number.isNaN(numberIn(low)) || Number.isNaN(numberIn(high))) return `${name}: both ends of a range are numbers.`;
+    if (numberIn(low) > numberIn(high)) return `${name}: its low end, ${low}, is above its high end, ${high}.`;
+  }
+  return "";
 }
 
 /** What episodes draw from now. */

@@ -114,6 +114,8 @@ function Plot({ adaptation, series, ticks, label, children }: { adaptation: Adap
           return (
             <g key={name} data-contender={name}>
               <polyline points={line.map(([x, y]) => `${px(x)},${py(y)}`).join(" ")} fill="none" stroke={colour} stroke-width="2" stroke-dasharray={name === CONTROL ? "4 3" : undefined} />
+              {/* Of a single point there is no line to be seen. */}
+              {line.length === 1 && dots.length === 0 && <circle cx={px(line[0]![0])} cy={py(line[0]![1])} r="3" fill={colour} />}
               {dots.map(([x, y]) => (
                 <circle key={x} cx={px(x)} cy={py(y)} r="3.5" fill={colour} />
               ))}

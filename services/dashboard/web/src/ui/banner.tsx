@@ -4,16 +4,22 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { link, linkProblem, onTrial, startAgain, status, tokenProblem } from "../live/store";
+import { ended, isTrial, link, linkProblem, onTrial, over, overText, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
   const text = trouble();
+  const last = link.value === "lost" && over.value ? `${overText.value} Its service is gone with it; what you see is the last of it.` : "";
   return (
     <div class="banners" role="alert">
       {text !== "" && (
         <p class="banner">
           <span aria-hidden="true">⌁</span> {text}
+        </p>
+      )}
+      {text === "" && last !== "" && (
+        <p class="banner calm">
+          <span aria-hidden="true">■</span> {last}
         </p>
       )}
     </div>
@@ -22,14 +28,15 @@ export function Banner() {
 
 function trouble(): string {
   const now = status.value;
+  if (now?.state === "failed" && (link.value === "live" || over.value)) return `The run failed: ${now.reason || "see its logs"}`;
+  // A run that is over needs none of them.
+  if (over.value) return "";
   if (link.value === "lost") {
     const problem = linkProblem.value || "The dashboard's service does not answer.";
     return `${problem} What you see is the last that was known; it goes on by itself.`;
   }
   if (link.value !== "live" || now === null) return "";
-  if (now.state === "failed") return `The run failed: ${now.reason || "see its logs"}`;
-  // A run that is over needs neither of them.
-  if (now.state === "finished") return "";
+  if (ended.value) return "";
   if (now.orchestrator_error !== null && now.learner_error !== null) {
     return "Neither the fleet's orchestrator nor the learner answers. Waiting for them.";
   }
@@ -46,6 +53,7 @@ export function Trial() {
   return (
     <p class="trial-note">
       <span aria-hidden="true">⚖</span> {now.adapting}
+      {now.sessions.filter(isTrial).length > 1 && <span class="muted"> · They take turns: while one trains, the others stand still.</span>}
     </p>
   );
 }

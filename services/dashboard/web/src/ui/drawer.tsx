@@ -5,12 +5,15 @@ import type { ComponentType } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { FleetDrawer } from "../fleet";
+import type { Waiting } from "../generated/messages";
 import { onTrial } from "../live/store";
 import { chosenAdaptation } from "../steer/candidates";
 import { GoalDrawer } from "../steer/goal";
+import { pending } from "../steer/history";
 import { RewardsDrawer, rewardsTab } from "../steer/rewards";
 import { SetupDrawer } from "../steer/setup";
 import { Button, Icon, OnlyLooks } from "./parts";
+import { observeSize } from "./resize";
 
 export type DrawerName = "goal" | "rewards" | "setup" | "fleet";
 export const drawer = signal<DrawerName | null>(null);
@@ -24,11 +27,22 @@ const DRAWERS: Record<DrawerName, { title: string; pane: ComponentType }> = {
 
 export function toggleDrawer(name: DrawerName): void {
   drawer.value = drawer.value === name ? null : name;
-  // What is going on comes first.
-  if (drawer.value === "rewards" && onTrial.peek()) {
-    rewardsTab.value = "candidates";
-    chosenAdaptation.value = null;
-  }
+  if (drawer.value !== "rewards") return;
+  // What is going on comes first, and what waits for a yes.
+  const asked = pending.peek();
+  if (asked?.what === "reward") showCandidates(asked.adaptation);
+  else if (onTrial.peek()) showCandidates(null);
+}
+
+function showCandidates(adaptation: number | null): void {
+  rewardsTab.value = "candidates";
+  chosenAdaptation.value = adaptation;
+}
+
+/** Shows all of a question: a reward's beside its candidates, others with the goal. */
+export function lookAt(asked: Waiting): void {
+  if (asked.what === "reward") showCandidates(asked.adaptation);
+  drawer.value = asked.what === "reward" ? "rewards" : "goal";
 }
 
 export function Drawer() {
@@ -50,6 +64,15 @@ function Open({ name }: { name: DrawerName }) {
       if (at !== document.body && !element.contains(at)) return;
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
+  }, []);
+  // Below the top bar, wherever that is: a line above it says at times what is wrong.
+  useLayoutEffect(() => {
+    const bar = document.querySelector<HTMLElement>(".topbar")!;
+    const banners = document.querySelector<HTMLElement>(".banners")!;
+    const lie = () => box.current?.style.setProperty("--bar", `${Math.round(bar.getBoundingClientRect().bottom)}px`);
+    lie();
+    const stops = [observeSize(bar, lie), observeSize(banners, lie)];
+    return () => stops.forEach((stop) => stop());
   }, []);
   return (
     <div

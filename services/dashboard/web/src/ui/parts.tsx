@@ -2,10 +2,11 @@
 
 import { useSignal, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { ApiError } from "../live/api";
 import { logOut, maySteer, onlyLooks, whyNot } from "../live/store";
+import { tell } from "./told";
 
 /** Icons: 16x16, drawn in the colour of the text. */
 const PATHS = {
@@ -41,26 +42,49 @@ export interface ActionState {
   text: string;
 }
 
-/** A button that acts on the live system: it says when that has taken effect, or why it did not. */
-export function useAction(): {
+export interface Action {
   state: ReadonlySignal<ActionState>;
   run: (act: () => Promise<string>, busy?: string) => Promise<void>;
-} {
-  const state = useSignal<ActionState>({ phase: "idle", text: "" });
+  /** Forgets what was refused: something else is about to be asked for. */
+  forget: () => void;
+}
+
+const IDLE: ActionState = { phase: "idle", text: "" };
+
+/**
+ * A button that acts on the live system: it says when that has taken effect, or why it did not. Who has left its
+ * place meanwhile is told at the page's edge, with what the action is called.
+ */
+export function useAction(name = ""): Action {
+  const state = useSignal(IDLE);
   const timer = useRef(0);
-  useEffect(() => () => window.clearTimeout(timer.current), []);
+  const left = useRef(false);
+  useLayoutEffect(
+    () => () => {
+      left.current = true;
+      window.clearTimeout(timer.current);
+    },
+    [],
+  );
+  const say = (phase: "done" | "failed", text: string) => {
+    if (!left.current) state.value = text === "" ? IDLE : { phase, text };
+    else if (text !== "") tell(phase, name === "" ? text : `${name}: ${text}`);
+  };
   const run = async (act: () => Promise<string>, busy = "waits for the update under way") => {
     window.clearTimeout(timer.current);
     state.value = { phase: "busy", text: busy };
     try {
-      state.value = { phase: "done", text: await act() };
-      timer.current = window.setTimeout(() => (state.value = { phase: "idle", text: "" }), 8000);
+      say("done", await act());
+      if (!left.current) timer.current = window.setTimeout(() => (state.value = IDLE), 8000);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      state.value = { phase: "failed", text: error.message };
+      say("failed", error.message);
     }
   };
-  return { state, run };
+  const forget = () => {
+    if (state.peek().phase === "failed") state.value = IDLE;
+  };
+  return { state, run, forget };
 }
 
 /** Says what became of an action, also to screen readers. */
@@ -68,7 +92,7 @@ export function Outcome({ state }: { state: ReadonlySignal<ActionState> }) {
   const { phase, text } = state.value;
   const glyph = { idle: "", busy: "…", done: "✓", failed: "!" }[phase];
   return (
-    <p class={`outcome ${phase}`} role="status">
+    <p class={`outcome ${phase}`} role="status" title={text || undefined}>
       {phase === "idle" ? "" : `${glyph} ${text}`}
     </p>
   );
@@ -130,6 +154,15 @@ export function Button({ children, onClick, steers, disabled, label, title, pres
       {children}
     </button>
   );
+}
+
+/** A field in which Enter does what the button beside it does. */
+export function onEnter(act: () => void): (event: KeyboardEvent) => void {
+  return (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    act();
+  };
 }
 
 export interface ChoiceProps<T extends string | number> {

@@ -1,0 +1,27 @@
+// What came of actions whose place on the page is gone by the time their answer comes.
+
+import { signal } from "@preact/signals";
+
+export interface Notice {
+  number: number;
+  phase: "done" | "failed";
+  text: string;
+}
+
+/** More than so many would cover the page: the oldest go. */
+const MOST = 4;
+/** What took effect needs no closing. What did not stays until somebody closes it. */
+const DONE_MS = 20_000;
+
+export const notices = signal<readonly Notice[]>([]);
+let last = 0;
+
+export function tell(phase: Notice["phase"], text: string): void {
+  const number = ++last;
+  notices.value = [...notices.value, { number, phase, text }].slice(-MOST);
+  if (phase === "done") window.setTimeout(() => dismiss(number), DONE_MS);
+}
+
+export function dismiss(number: number): void {
+  notices.value = notices.value.filter((each) => each.number !== number);
+}

@@ -320,7 +320,7 @@ function State({ envKey }: { envKey: EnvKey }) {
             return (
               <tr key={name} title={field?.description}>
                 <th scope="row">
-                  {name} {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                  <span>{name}</span> {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
                 </th>
                 <td>
                   <FieldValue value={value} />

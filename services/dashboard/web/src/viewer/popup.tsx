@@ -157,8 +157,9 @@ function View({ envKey }: { envKey: EnvKey }) {
   }, [live, fleetAnswers]);
 
   const fit = () => {
-    const box = canvas.current!.parentElement!;
-    viewer.current?.resize(box.clientWidth, box.clientHeight);
+    // A change of size may be told of once more after the view is closed.
+    const box = canvas.current?.parentElement;
+    if (box) viewer.current?.resize(box.clientWidth, box.clientHeight);
   };
 
   useEffect(() => {

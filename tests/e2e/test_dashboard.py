@@ -275,7 +275,7 @@ def test_the_end_of_a_run_is_in_the_history_and_sockets_hold_nothing_up(tmp_path
         assert pids_in(tmp_path) == []
     with serve_history(tmp_path) as url:
         status = get(f"{url}/api/v1/status")
-        assert (status["run"], status["state"]) == ("run", "finished")
+        assert (status["run"], status["state"]) == ("run", "stopped")
         assert [event["title"] for event in get(f"{url}/api/v1/events")][-1] == "stopped"
 
 

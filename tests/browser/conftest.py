@@ -22,10 +22,12 @@ from live_page import (
     Stack,
     drawn,
     send,
+    serve_dashboard,
     start_stack,
     stop_stack,
     train_on,
 )
+from told_page import NOBODY, Told, keep, make_point, tell_page
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -137,3 +139,17 @@ def shared_page(chromium: Browser, stack: Stack) -> Iterator[Page]:
     """A page for the tests of a module that leave it as they found it."""
     with opener(chromium, stack.url, Heard()) as make:
         yield make()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[str]:
+    """The address of a dashboard that has a history of three updates, and nobody to ask."""
+    keep(tmp_path, "one", *(make_point(n) for n in range(1, 4)))
+    with serve_dashboard(tmp_path, *NOBODY) as url:
+        yield url
+
+
+@pytest.fixture
+def told(open_alone: OpenPage, alone: str) -> Told:
+    """A page that is told of a run in training."""
+    return tell_page(open_alone(), alone, "one")

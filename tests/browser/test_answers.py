@@ -2,9 +2,9 @@
 
 import pytest
 from dashboard_samples import TASK, make_goal
-from live_page import serve_dashboard, wait_for
+from live_page import wait_for
 from reach import scrolls_sideways
-from test_told import NOBODY, keep, log_row, make_point, tell_log, tell_page
+from told_page import log_row, tell_log, tell_page
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,16 +32,8 @@ class Held:
 
 
 @pytest.fixture
-def url(tmp_path):
-    """The address of a dashboard that has a history of three updates, and nobody to ask."""
-    keep(tmp_path, "one", *(make_point(n) for n in range(1, 4)))
-    with serve_dashboard(tmp_path, *NOBODY) as address:
-        yield address
-
-
-@pytest.fixture
-def told(open_alone, url):
-    told = tell_page(open_alone(), url, "one")
+def told(open_alone, alone):
+    told = tell_page(open_alone(), alone, "one")
     told.change(learner_error=None, orchestrator_error=None)
     return told
 
@@ -290,14 +282,14 @@ def test_r_shows_the_candidates_that_wait_for_a_yes(told):
     assert page.get_by_role("tab", name="Candidates").get_attribute("aria-selected") == "true"
 
 
-def test_what_gave_way_to_another_goal_was_not_answered(open_alone, url):
+def test_what_gave_way_to_another_goal_was_not_answered(open_alone, alone):
     page = open_alone()
     tell_log(page, [
         log_row(1, "waiting", 1, what="goal", sentence='"jump" is measured by: height'),
         log_row(2, "waiting", 2, what="goal", sentence='"run" is measured by: way'),
         log_row(3, "goal", 0, description="run", by="person"),
     ])  # fmt: skip
-    tell_page(page, url, "one")
+    tell_page(page, alone, "one")
     cards = page.locator(".timeline .card:not(.step) .chip")
     wait_for(lambda: cards.count() == 2, "the questions are not told")
     assert [each.split()[-1] for each in cards.all_inner_texts()] == ["answered", "replaced"]
@@ -312,7 +304,7 @@ def test_a_trial_says_that_contenders_take_turns(told):
     assert "take turns" in told.page.locator(".trial-note").inner_text()
 
 
-def test_the_only_point_of_a_trials_chart_is_drawn(open_alone, url):
+def test_the_only_point_of_a_trials_chart_is_drawn(open_alone, alone):
     page = open_alone()
     tell_log(page, [
         log_row(1, "answer", candidates=[{"name": "direct", "source": "", "origin": "library"}])
@@ -320,7 +312,7 @@ def test_the_only_point_of_a_trials_chart_is_drawn(open_alone, url):
     point = {"number": 1, "adaptation": 1, "contender": "direct", "trial_env_steps": 100}
     point |= {"return_mean": 1.0, "fitness_mean": 1.0}
     page.route("**/api/v1/adaptations/1/curves", lambda route: route.fulfill(json=[point]))
-    told = tell_page(page, url, "one")
+    told = tell_page(page, alone, "one")
     told.change(learner_error=None, orchestrator_error=None)
     page.keyboard.press("r")
     page.get_by_role("tab", name="Candidates").click()
@@ -328,9 +320,9 @@ def test_the_only_point_of_a_trials_chart_is_drawn(open_alone, url):
 
 
 @pytest.mark.parametrize(("width", "role"), [(390, "control"), (1024, "view"), (1440, "control")])
-def test_the_task_and_all_words_are_whole_on_every_screen(open_alone, url, width, role):
+def test_the_task_and_all_words_are_whole_on_every_screen(open_alone, alone, width, role):
     task = "InvertedDoublePendulum-v5" if width != 1024 else "HalfCheetah-v5"
-    told = tell_page(open_alone(width=width, height=844), url, "one")
+    told = tell_page(open_alone(width=width, height=844), alone, "one")
     told.change(task=task, role=role, fitness_mean=0.3, fitness_unit="m/s", env_steps=221_000)
     page = told.page
     named = page.locator(".brand .task")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from live_page import serve_dashboard, wait_for
 from PIL import Image
-from test_told import NOBODY, keep, make_point, tell_page
+from told_page import NOBODY, keep, make_point, tell_page
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 from live_page import RECORD_TEXTS, serve_dashboard, until, wait_for
-from test_told import NOBODY, keep, make_change, make_evaluation, make_point, tell_page
+from told_page import NOBODY, keep, make_change, make_evaluation, make_point, tell_page
 
 pytestmark = pytest.mark.timeout(300)
 

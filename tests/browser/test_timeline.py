@@ -3,7 +3,7 @@
 import pytest
 from dashboard_samples import make_goal
 from live_page import serve_dashboard, wait_for
-from test_told import NOBODY, keep, log_row, make_point, tell_log, tell_page
+from told_page import NOBODY, keep, log_row, make_point, tell_log, tell_page
 
 pytestmark = pytest.mark.timeout(300)
 

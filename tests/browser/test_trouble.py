@@ -188,7 +188,7 @@ def ended(request, tmp_path):
 
 def test_of_a_run_that_is_over_all_is_told_and_nothing_is_waited_for(open_page, ended):
     page = open_page(ended, live=False)
-    page.locator(".timeline .card.step.good", has_text="p_1 is adopted").wait_for()
+    page.locator(".timeline .card.step.good", has_text="direct is adopted").wait_for()
     assert page.locator(".goal-text").inner_text() == "run backwards"
     assert "finished" in page.locator(".chip.state").inner_text()
     assert page.locator(".banner, .timeline .empty").count() == 0

@@ -1,5 +1,6 @@
 """Shutdown, exit codes, ready files, logs: much of it in real processes, which signals need."""
 
+import faulthandler
 import json
 import logging
 import os
@@ -108,6 +109,36 @@ def test_waiting_ends_when_another_thread_asks():
     assert shutdown.reason == "tea is ready"
 
 
+NEVER_ENDS = """
+import threading
+import websim.service.main
+websim.service.main.END_S = 0.5
+def wait_for_godot():
+    threading.Event().wait()
+def main(argv):
+    threading.Thread(target=wait_for_godot).start()
+    return 0
+websim.service.main.run_service(main)
+"""
+
+
+def test_a_thread_that_keeps_a_process_from_ending_is_told_and_ended():
+    answer = subprocess.run(
+        [sys.executable, "-c", NEVER_ENDS], capture_output=True, text=True, timeout=30
+    )
+
+    assert answer.returncode == 1
+    assert "wait_for_godot" in answer.stderr
+
+
+@pytest.fixture
+def outlives():
+    """For programs that are run within this process, which does not end with them."""
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.usefixtures("outlives")
 def test_user_errors_are_one_line_and_exit_code_two(capsys):
     def main(argv):
         raise UserError("no kettle.", "Buy one.")
@@ -119,6 +150,7 @@ def test_user_errors_are_one_line_and_exit_code_two(capsys):
     assert capsys.readouterr().err == "error: no kettle. Buy one.\n"
 
 
+@pytest.mark.usefixtures("outlives")
 def test_exit_codes_pass_and_interrupts_are_quiet(capsys):
     def interrupted(argv):
         raise KeyboardInterrupt

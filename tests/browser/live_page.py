@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Page, WebSocketRoute
 
 START_S = 120.0
+STOP_S = 20.0
 NUM_ENVS = 64
 """Of the stack that tests share: few, so that an update takes a second while a page is drawn."""
 
@@ -283,22 +284,30 @@ def child_pids(pid: int) -> dict[int, str]:
 @contextlib.contextmanager
 def serve_dashboard(place: Path, *options: str) -> Iterator[str]:
     """Start a dashboard by itself, whose history is in a directory, and yield its address."""
-    ready, log = place / "ready", place / "dashboard.jsonl"
-    process = subprocess.Popen([
-        sys.executable, "-m", "websim_dashboard", "--http-port", "0", *options,
-        "--history", str(place / "history.sqlite"),
-        "--ready-file", str(ready), "--log-file", str(log),
-    ], stderr=subprocess.DEVNULL)  # fmt: skip
+    ready, log, stderr = (place / name for name in ("ready", "dashboard.jsonl", "stderr"))
+    with stderr.open("w") as said:
+        process = subprocess.Popen([
+            sys.executable, "-X", "faulthandler", "-m", "websim_dashboard", "--http-port", "0",
+            *options,
+            "--history", str(place / "history.sqlite"),
+            "--ready-file", str(ready), "--log-file", str(log),
+        ], stderr=said)  # fmt: skip
     try:
         give_up_s = time.monotonic() + START_S
         while not ready.exists():
-            assert process.poll() is None
+            assert process.poll() is None, stderr.read_text()
             assert time.monotonic() < give_up_s
             time.sleep(0.1)
         yield str(json.loads(ready.read_text())["http_url"])
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says what each thread is at
+            process.wait()
+            told = f"{log.read_text()}\n{stderr.read_text()}"
+            raise AssertionError(f"the dashboard does not stop\n{told}") from None
 
 
 def kill_dashboard(stack: Stack) -> None:

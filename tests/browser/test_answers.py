@@ -127,8 +127,8 @@ def test_before_a_yes_to_a_goal_its_program_and_target_are_shown(told):
     page = told.page
     asked = waits_for_a_yes()
     measure = {"program": PROGRAM, "target": 2.5, "unit": "m/s"}
-    question = asked | {"goal": measure}
-    page.route("**/api/v1/goal", lambda route: route.fulfill(json=make_goal(pending=[question])))
+    goal = make_goal(pending=[asked | {"goal": measure}])
+    page.route("**/api/v1/goal", lambda route: route.fulfill(json=goal))
     told.change(pending=asked)
     told.tell(type="event", run_key="one", event=NEWS)
     page.locator(".pending-card").get_by_role("button", name="Details").click()

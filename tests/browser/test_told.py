@@ -450,7 +450,8 @@ def test_who_is_not_let_in_is_told_why_and_knocks_ever_more_seldom(
     open_alone, alone, opens, reason, said
 ):
     page = open_alone()
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
     page.add_init_script(KNOCKS % (opens, json.dumps(reason)))
     page.goto(alone)
     wait_for(lambda: page.evaluate("window.knocks.length") == 1, "it does not knock")

@@ -1,5 +1,6 @@
 """The outermost frame of every service and command: exit codes, and no traceback for users."""
 
+import faulthandler
 import os
 import select
 import sys
@@ -18,12 +19,16 @@ EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 """128 + SIGTERM: what was under way is not finished."""
 
+END_S = 10.0
+"""How long threads may take to end once the program itself has."""
+
 
 def run_service(main: Callable[[list[str]], int]) -> NoReturn:
     """Run a program's `main` and exit with its code.
 
     A `UserError` becomes one line on stderr and its exit code (2), Ctrl-C exit code 130. Any
-    other exception is a defect and keeps its traceback.
+    other exception is a defect and keeps its traceback. So does what keeps the process from ending
+    afterwards: where each thread stands is then told on stderr, and the exit code is 1.
 
     Args:
         main: Takes the command line without the program's name; returns the exit code.
@@ -41,6 +46,7 @@ def run_service(main: Callable[[list[str]], int]) -> NoReturn:
         if not _stdout_is_broken():
             raise
         code = EXIT_BROKEN_PIPE
+    faulthandler.dump_traceback_later(END_S, exit=True, file=2)
     sys.exit(code)
 
 

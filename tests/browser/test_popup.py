@@ -12,6 +12,7 @@ from live_page import (
     NUM_ENVS,
     ROBOT,
     drawn,
+    get,
     picture,
     reaction_ms,
     robot,
@@ -81,6 +82,89 @@ def test_without_a_connection_nothing_is_shown_as_live(open_page, stack):
     sockets[-1].close()
     dialog.locator(".view-box", has_text="No connection").wait_for()
     dialog.locator(".state-pane", has_text="No connection").wait_for()
+
+
+def test_what_was_opened_while_the_service_was_away_is_there_when_it_is_back(open_page, stack):
+    page = open_page("about:blank", live=False)
+    sockets = []
+    is_away = False
+
+    def pass_on(socket):
+        if is_away:
+            socket.close()
+            return
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    def fail(route):
+        if is_away:
+            route.abort()
+        else:
+            route.fallback()
+
+    page.route("**/api/v1/**", fail)
+    page.route_web_socket("**/api/v1/live", pass_on)
+    page.goto(stack.url)
+    drawn(page, 1)
+    is_away = True
+    sockets[-1].close()
+    page.locator(".banner").wait_for()
+    click_a_robot(page)
+    veils = page.locator(".popup .view-box .veil")
+    veils.wait_for()
+    # One reason at a time, and it is the one that everything else follows from.
+    assert [each.split(":")[0] for each in veils.all_inner_texts()] == ["No connection"]
+    is_away = False
+    wait_for_robot(page)
+    speed = page.locator(".popup .fields tr", has=page.get_by_text("x_velocity", exact=True))
+    speed.get_by_text("m/s").wait_for()
+
+
+PLACES = """() => [...document.querySelectorAll('.state-pane h3, .state-pane li, .state-pane tr')]
+    .map(each => each.offsetTop)"""
+
+
+def test_its_numbers_change_in_their_places(open_page):
+    """What is read is not moved by the numbers above it, whether the environment moves or not."""
+    page = open_page()
+    click_a_robot(page)
+    page.locator(".components li").first.wait_for()
+    page.locator(".popup .fields .unit").first.wait_for()
+    places = page.evaluate(PLACES)
+    values = set()
+    for _ in range(20):
+        page.wait_for_timeout(100)
+        values.add(page.locator(".components").inner_text())
+        assert page.evaluate(PLACES) == places
+    assert len(values) > 5, "nothing has changed"
+    line = "each => each.getClientRects().length === 1 && each.scrollWidth <= each.clientWidth"
+    for number in page.locator(".components .numbers").all():
+        assert number.evaluate(line)
+    page.keyboard.press("Escape")
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="paused").wait_for()
+    try:
+        click_a_robot(page)
+        page.locator(".popup .fields .unit").first.wait_for()
+        wait_for(lambda: page.evaluate(PLACES) == places, "while paused all is elsewhere")
+    finally:
+        page.keyboard.press("Escape")
+        page.keyboard.press(" ")
+        page.locator(".chip.state", has_text="training").wait_for()
+
+
+def test_on_trial_no_episode_can_be_ended_and_it_says_why(open_page, stack):
+    status = get(stack, "status")
+    group = next(s for s in status["sessions"] if s["session"] == status["session"])
+    page = open_page(live=False)
+    label = f"trial of {status['run']}: control"
+    tell_status(page, state="trial", session=0, sessions=[group | {"label": label}])
+    page.reload()
+    drawn(page, 1)
+    click_a_robot(page)
+    reset = page.get_by_role("dialog").get_by_role("button", name="Reset")
+    assert reset.get_attribute("aria-disabled") == "true"
+    assert "On trial" in reset.get_attribute("title")
 
 
 def test_of_an_environment_that_is_gone_no_pose_is_asked_for(open_page, stack):
@@ -165,6 +249,25 @@ def test_dragging_turns_the_camera(open_page):
     page.keyboard.press("Escape")
     page.keyboard.press(" ")
     page.locator(".chip.state", has_text="training").wait_for()
+
+
+def test_keys_turn_the_camera_and_zoom(open_page):
+    page = open_page()
+    page.keyboard.press(" ")
+    page.locator(".chip.state", has_text="paused").wait_for()
+    try:
+        page.locator(".grid canvas").click(position={"x": 200, "y": 200})
+        wait_for_robot(page)
+        page.locator(".popup canvas").focus()
+        stand_still(page)
+        for key in ("ArrowLeft", "ArrowUp", "+", "-"):
+            before = robot(page).tobytes()
+            page.keyboard.press(key)
+            wait_for(lambda before=before: robot(page).tobytes() != before, f"{key} does nothing")
+    finally:
+        page.keyboard.press("Escape")
+        page.keyboard.press(" ")
+        page.locator(".chip.state", has_text="training").wait_for()
 
 
 def test_many_openings_leave_no_graphics_context(open_page, heard):

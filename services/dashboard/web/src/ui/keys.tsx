@@ -17,6 +17,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["+  −  0", "zoom the environments; all of them"],
   ["← ↑ → ↓", "choose an environment (when the picture has the focus)"],
   ["Enter", "open the chosen environment in 3D"],
+  ["← ↑ → ↓ + −", "in 3D: turn and zoom (when the view has the focus)"],
   ["E", "to the environments"],
   ["G", "goal"],
   ["R", "rewards"],

@@ -3,12 +3,12 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { Env, Scene, TaskDetail, TaskField } from "../generated/messages";
+import type { Env, Scene, TaskDetail } from "../generated/messages";
 import { short, whole } from "../format";
 import { contenderOf, grid, opened } from "../grid/grid";
 import type { EnvKey } from "../grid/picture";
 import { ApiError, get, post } from "../live/api";
-import { isTrial, link, mayControl, over, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
+import { isTrial, link, mayControl, over, overText, socket, status, taskName, watchedEnv, watchedEnvError, whyNot } from "../live/store";
 import { dark } from "../ui/settings";
 import { Button, Icon, OnlyLooks, Outcome, useAction } from "../ui/parts";
 import { observeSize } from "../ui/resize";
@@ -18,8 +18,21 @@ import type { Viewer } from "./viewer";
 const loadViewer = () => import("./viewer");
 export const prefetchViewer = (): void => {
   // What fails here is tried again, and told, when a pop-up opens.
-  window.setTimeout(() => void loadViewer().catch(() => undefined), 1500);
+  window.setTimeout(() => {
+    const session = status.value?.session ?? null;
+    void Promise.all([loadViewer(), session === null ? null : sceneOf(session)]).catch(() => undefined);
+  }, 1500);
 };
+
+/** The scene that was shown last: the next robot of its session is there without asking. */
+let lastScene: { of: string; scene: Scene } | null = null;
+
+async function sceneOf(session: number): Promise<Scene> {
+  const task = status.value?.sessions.find((each) => each.session === session)?.task;
+  const of = [status.value?.run_key, session, task].join(" ");
+  if (lastScene?.of !== of) lastScene = { of, scene: await get<Scene>(`sessions/${session}/scene`) };
+  return lastScene.scene;
+}
 
 const MAX_FIELD_COLUMNS = 12;
 
@@ -103,7 +116,7 @@ function Ended() {
       <p>
         <b>This environment is gone.</b>
       </p>
-      <p>{over.value ? "The run is over." : "Its group has ended: a trial is over, or the run goes on with other environments."}</p>
+      <p>{over.value ? overText.value : "Its group has ended: a trial is over, or the run goes on with other environments."}</p>
       {others && (
         <Button
           onClick={() => {
@@ -130,25 +143,41 @@ function View({ envKey }: { envKey: EnvKey }) {
   const problem = useSignal("");
   const loading = useSignal(true);
 
+  const live = link.value === "live";
+  const fleetAnswers = status.value?.orchestrator_error === null;
+  // What was not answered while something was away is asked for again when it is back.
   useEffect(() => {
-    let closed = false;
-    let animation = 0;
-    const element = canvas.current!;
-    const box = element.parentElement!;
-    let stop = () => {};
+    if (!live || viewer.current !== null) return;
+    let outdated = false;
+    problem.value = "";
     const begin = async () => {
       try {
-        const [{ Viewer }, scene] = await Promise.all([loadViewer(), get<Scene>(`sessions/${envKey.session}/scene`)]);
-        if (closed) return;
-        viewer.current = new Viewer(element, scene, colours());
-        stop = observeSize(box, () => viewer.current?.resize(box.clientWidth, box.clientHeight));
+        const [{ Viewer }, scene] = await Promise.all([loadViewer(), sceneOf(envKey.session)]);
+        if (outdated) return;
+        viewer.current = new Viewer(canvas.current!, scene, colours());
+        fit();
       } catch (error) {
+        if (outdated) return;
         if (error instanceof ApiError) problem.value = error.message;
         else if (error instanceof TypeError) problem.value = "The 3D view could not be loaded.";
         else problem.value = "This browser draws no 3D: it gives no WebGL.";
-        loading.value = false;
       }
     };
+    void begin();
+    return () => {
+      outdated = true;
+    };
+  }, [live, fleetAnswers]);
+
+  const fit = () => {
+    // A change of size may be told of once more after the view is closed.
+    const box = canvas.current?.parentElement;
+    if (box) viewer.current?.resize(box.clientWidth, box.clientHeight);
+  };
+
+  useEffect(() => {
+    let animation = 0;
+    const stop = observeSize(canvas.current!.parentElement!, fit);
     const tick = () => {
       animation = requestAnimationFrame(tick);
       const frame = socket.pose;
@@ -160,10 +189,8 @@ function View({ envKey }: { envKey: EnvKey }) {
       socket.acknowledge();
       loading.value = false;
     };
-    void begin();
     animation = requestAnimationFrame(tick);
     return () => {
-      closed = true;
       cancelAnimationFrame(animation);
       stop();
       viewer.current?.dispose();
@@ -187,10 +214,20 @@ function View({ envKey }: { envKey: EnvKey }) {
   return (
     <div class="view">
       <div class="view-box">
-        <canvas ref={canvas} tabIndex={0} role="img" aria-label="The robot in 3D. Drag turns the camera, the wheel zooms." />
-        {loading.value && link.value === "live" && <p class="veil">Loading…</p>}
-        {link.value !== "live" && <p class="veil bad">No connection: this is the last that was seen.</p>}
-        {problem.value !== "" && <p class="veil bad">{problem}</p>}
+        <canvas
+          ref={canvas}
+          tabIndex={0}
+          role="application"
+          aria-label="The robot in 3D. Dragging or the arrow keys turn the camera; the wheel, + and − zoom."
+          onKeyDown={(event) => {
+            if (event.ctrlKey || event.metaKey || event.altKey || viewer.current === null) return;
+            const act = CAMERA_KEYS[event.key];
+            if (act === undefined) return;
+            event.preventDefault();
+            act(viewer.current);
+          }}
+        />
+        <Veil problem={problem.value} loading={loading.value} />
       </div>
       <div class="row">
         <label class="check">
@@ -209,6 +246,28 @@ function View({ envKey }: { envKey: EnvKey }) {
   );
 }
 
+/** One thing at a time: without a connection nothing else is known to be wrong. */
+function Veil({ problem, loading }: { problem: string; loading: boolean }) {
+  if (link.value !== "live") {
+    return <p class="veil bad">{loading ? "No connection: it is shown once there is one." : "No connection: this is the last that was seen."}</p>;
+  }
+  if (problem !== "") return <p class="veil bad">{problem}</p>;
+  return loading ? <p class="veil">Loading…</p> : null;
+}
+
+/** Radians that the camera goes around the robot, and the factor it comes nearer by, for each press of a key. */
+const TURN = Math.PI / 24;
+const NEARER = 0.9;
+const CAMERA_KEYS: Record<string, (viewer: Viewer) => void> = {
+  ArrowLeft: (viewer) => viewer.turn(-TURN, 0),
+  ArrowRight: (viewer) => viewer.turn(TURN, 0),
+  ArrowUp: (viewer) => viewer.turn(0, TURN),
+  ArrowDown: (viewer) => viewer.turn(0, -TURN),
+  "+": (viewer) => viewer.comeNearer(NEARER),
+  "=": (viewer) => viewer.comeNearer(NEARER),
+  "-": (viewer) => viewer.comeNearer(1 / NEARER),
+};
+
 function colours() {
   const styles = getComputedStyle(document.documentElement);
   const of = (name: string) => styles.getPropertyValue(name).trim();
@@ -217,12 +276,15 @@ function colours() {
 
 function Reset({ envKey }: { envKey: EnvKey }) {
   const action = useAction("Reset");
+  const session = status.value?.sessions.find((each) => each.session === envKey.session);
+  const tried = session !== undefined && isTrial(session);
+  const why = whyNot.value || (tried ? "On trial nothing is reset: contenders are compared by all of their episodes." : "");
   return (
     <>
       <Outcome state={action.state} />
       <Button
-        disabled={!mayControl.value}
-        title={whyNot.value || "Its episode ends with the next step"}
+        disabled={!mayControl.value || tried}
+        title={why || "Its episode ends with the next step"}
         onClick={() =>
           void action.run(async () => {
             await post(`sessions/${envKey.session}/envs/${envKey.envId}/reset`);
@@ -237,17 +299,18 @@ function Reset({ envKey }: { envKey: EnvKey }) {
 }
 
 function State({ envKey }: { envKey: EnvKey }) {
-  const fields = useSignal<readonly TaskField[]>([]);
+  const task = useSignal<TaskDetail | null>(null);
+  const away = link.value !== "live";
   useEffect(() => {
+    if (away || task.value !== null) return;
     // Without it the values are told all the same, only not in what.
     get<TaskDetail>(`sessions/${envKey.session}/task`).then(
-      (task) => (fields.value = task.fields),
+      (detail) => (task.value = detail),
       () => undefined,
     );
-  }, []);
+  }, [away, status.value?.orchestrator_error === null]);
   const env = watchedEnv.value;
   const known = env !== null && env.env_id === envKey.envId ? env : null;
-  const away = link.value !== "live";
   if (known === null) {
     return <div class="state-pane" tabIndex={0} role="group" aria-label="State">{away ? "No connection." : watchedEnvError.value || "Waiting for its state…"}</div>;
   }
@@ -262,17 +325,19 @@ function State({ envKey }: { envKey: EnvKey }) {
         <Fact name="last return" value={short(known.last_return)} />
         <Fact name="last length" value={known.last_length === null ? "–" : whole(known.last_length)} />
       </dl>
-      <Components env={known} />
+      <Components env={known} names={task.value?.reward_components ?? []} />
       <h3>State</h3>
       <table class="fields">
         <tbody>
           {Object.entries(known.fields).map(([name, value]) => {
-            const field = fields.value.find((each) => each.name === name);
+            const field = task.value?.fields.find((each) => each.name === name);
             return (
               <tr key={name} title={field?.description}>
-                <th scope="row">{name}</th>
+                <th scope="row">
+                  <span>{name}</span> {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                </th>
                 <td>
-                  {fieldText(value)} {field !== undefined && field.unit !== "" && <span class="unit">{field.unit}</span>}
+                  <FieldValue value={value} />
                 </td>
               </tr>
             );
@@ -293,13 +358,16 @@ function Fact({ name, value }: { name: string; value: string }) {
 }
 
 /** Reward of the last step, as the task's own reward gives it, and what it is made of. */
-function Components({ env }: { env: Env }) {
+function Components({ env, names }: { env: Env; names: readonly string[] }) {
   const now = status.value;
   const tried = now?.sessions.find((each) => each.session === env.session);
   const own = now?.reward_id === TASKS_OWN && (tried === undefined || !isTrial(tried));
-  const components = Object.entries(env.reward_components);
-  if (env.reward === null && components.length === 0) return null;
-  const largest = Math.max(1e-9, ...components.map(([, value]) => Math.abs(value)));
+  const last = useRef(names);
+  const told = Object.keys(env.reward_components);
+  if (told.length > 0) last.current = told;
+  // While nothing is stepped there is no reward, and its place stays: what is below does not jump.
+  const components = (last.current.length > 0 ? last.current : names).map((name) => [name, env.reward_components[name] ?? null] as const);
+  const largest = Math.max(1e-9, ...components.map(([, value]) => Math.abs(value ?? 0)));
   return (
     <>
       <h3>
@@ -310,7 +378,7 @@ function Components({ env }: { env: Env }) {
           <li key={name}>
             <span>{name}</span>
             <span class="signed-bar" aria-hidden="true">
-              <span class={value < 0 ? "negative" : "positive"} style={{ width: `${(50 * Math.abs(value)) / largest}%` }} />
+              <span class={(value ?? 0) < 0 ? "negative" : "positive"} style={{ width: `${(50 * Math.abs(value ?? 0)) / largest}%` }} />
             </span>
             <span class="numbers">{short(value)}</span>
           </li>
@@ -320,8 +388,15 @@ function Components({ env }: { env: Env }) {
   );
 }
 
-function fieldText(value: number | (number | null)[] | null): string {
-  if (!Array.isArray(value)) return short(value);
-  const shown = value.slice(0, MAX_FIELD_COLUMNS).map((each) => short(each)).join("  ");
-  return value.length > MAX_FIELD_COLUMNS ? `${shown}  … (${value.length})` : shown;
+/** Numbers in columns as wide as the longest can be: none of them moves another. */
+function FieldValue({ value }: { value: number | (number | null)[] | null }) {
+  const values = Array.isArray(value) ? value : [value];
+  return (
+    <>
+      {values.slice(0, MAX_FIELD_COLUMNS).map((each, i) => (
+        <span key={i} class="value">{short(each)}</span>
+      ))}
+      {values.length > MAX_FIELD_COLUMNS && `… (${values.length})`}
+    </>
+  );
 }

@@ -20,6 +20,7 @@ import {
   Quaternion,
   Scene as World,
   SphereGeometry,
+  Spherical,
   Vector3,
   WebGLRenderer,
 } from "three";
@@ -36,6 +37,8 @@ const GROUND_M = 60;
 const RISE_MS = 400;
 const MAX_PIXEL_RATIO = 2;
 const SUN = new Vector3(2, -2.5, 8);
+/** Spherical coordinates have y upwards, the world has z. */
+const UPRIGHT = new Quaternion().setFromUnitVectors(new Vector3(0, 0, 1), new Vector3(0, 1, 0));
 
 export interface Colours {
   background: string;
@@ -132,6 +135,28 @@ export class Viewer {
     }
     this.showContacts(frame.contacts);
     this.goAlong(frame.timeMs);
+    this.dirty = true;
+  }
+
+  /** Takes the camera around the robot: to the right and upwards, radians. */
+  turn(right: number, up: number): void {
+    const place = new Spherical().setFromVector3(this.camera.position.clone().sub(this.controls.target).applyQuaternion(UPRIGHT));
+    place.theta += right;
+    place.phi -= up;
+    this.stand(place);
+  }
+
+  /** Brings the camera to this part of its distance from the robot. */
+  comeNearer(part: number): void {
+    const place = new Spherical().setFromVector3(this.camera.position.clone().sub(this.controls.target).applyQuaternion(UPRIGHT));
+    place.radius = Math.min(this.controls.maxDistance, Math.max(this.controls.minDistance, place.radius * part));
+    this.stand(place);
+  }
+
+  private stand(place: Spherical): void {
+    const from = new Vector3().setFromSpherical(place.makeSafe()).applyQuaternion(UPRIGHT.clone().invert());
+    this.camera.position.copy(this.controls.target).add(from);
+    this.controls.update();
     this.dirty = true;
   }
 

@@ -36,6 +36,9 @@ async function sceneOf(session: number): Promise<Scene> {
 
 const MAX_FIELD_COLUMNS = 12;
 
+/** Part of its width and height in which a robot is drawn first: without a graphics card a whole picture takes long. */
+const FIRST_PICTURE = 0.25;
+
 /** What the learner calls the task's own reward. */
 const TASKS_OWN = "task";
 
@@ -153,9 +156,9 @@ function View({ envKey }: { envKey: EnvKey }) {
     const begin = async () => {
       try {
         const [{ Viewer }, scene] = await Promise.all([loadViewer(), sceneOf(envKey.session)]);
-        if (outdated) return;
-        viewer.current = new Viewer(canvas.current!, scene, colours());
-        fit();
+        if (outdated || canvas.current === null) return;
+        viewer.current = new Viewer(canvas.current, scene, colours());
+        fit(FIRST_PICTURE);
       } catch (error) {
         if (outdated) return;
         if (error instanceof ApiError) problem.value = error.message;
@@ -169,24 +172,25 @@ function View({ envKey }: { envKey: EnvKey }) {
     };
   }, [live, fleetAnswers]);
 
-  const fit = () => {
-    // A change of size may be told of once more after the view is closed.
+  const fit = (part: number) => {
+    // Effects of what is closed end a little later: its canvas may be gone.
     const box = canvas.current?.parentElement;
-    if (box) viewer.current?.resize(box.clientWidth, box.clientHeight);
+    if (box) viewer.current?.resize(part * box.clientWidth, part * box.clientHeight);
   };
 
   useEffect(() => {
     let animation = 0;
-    const stop = observeSize(canvas.current!.parentElement!, fit);
+    let stop = () => {};
     const tick = () => {
       animation = requestAnimationFrame(tick);
       const frame = socket.pose;
-      if (frame === null || viewer.current === null) return;
+      if (frame === null || viewer.current === null || canvas.current === null) return;
       socket.pose = null;
       viewer.current.follow = follow.peek();
       viewer.current.contacts = contacts.peek();
       viewer.current.pose(frame);
       socket.acknowledge();
+      if (loading.peek()) stop = observeSize(canvas.current.parentElement!, () => fit(1));
       loading.value = false;
     };
     animation = requestAnimationFrame(tick);

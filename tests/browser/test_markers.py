@@ -28,6 +28,17 @@ def open_run(open_alone, tmp_path):
         yield make
 
 
+def test_on_a_phone_downloads_stand_beside_the_title_and_cover_no_point(open_alone, alone):
+    page = tell_page(open_alone(width=390, height=844), alone, "one").page
+    chart = page.locator('[data-chart="loss"]')
+    chart.scroll_into_view_if_needed()
+    title, tools, plot = (chart.locator(each).bounding_box() for each in ("h3", ".tools", ".plot"))
+    assert tools["height"] < 40
+    assert abs(tools["y"] + tools["height"] / 2 - title["y"] - title["height"] / 2) < 10
+    assert tools["y"] + tools["height"] <= plot["y"] + 1
+    assert tools["x"] + tools["width"] <= 390
+
+
 def values_of(page, chart):
     return page.locator(f'[data-chart="{chart}"] .key b').all_inner_texts()
 

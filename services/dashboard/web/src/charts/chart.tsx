@@ -112,10 +112,6 @@ export function Chart({ spec }: { spec: ChartSpec }) {
             </li>
           ))}
         </ul>
-      </figcaption>
-      <div class="plot-box">
-        <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
-        {hover.value !== null && <Pointed {...hover.value} />}
         <span class="tools">
           <Button class="small" label={`${spec.title}: download picture`} onClick={() => savePng(spec, unit, plot.current)}>
             PNG
@@ -128,6 +124,10 @@ export function Chart({ spec }: { spec: ChartSpec }) {
             CSV
           </Button>
         </span>
+      </figcaption>
+      <div class="plot-box">
+        <div class="plot" ref={box} role="img" aria-label={`${spec.title}: ${last.value.map((each, i) => `${spec.lines[i]?.label} ${each}`).join(", ")}`} />
+        {hover.value !== null && <Pointed {...hover.value} />}
       </div>
       {empty.value && <p class="no-data">{onTrial.value ? "no points yet: candidates are on trial" : spec.ofEpisodes ? "no episode has ended yet" : "no points yet"}</p>}
     </figure>

@@ -5,7 +5,7 @@ import { goal, link, over, overText, status } from "./live/store";
 import { PendingAnswer } from "./steer/answer";
 import { chosenAdaptation, lookOf } from "./steer/candidates";
 import { AdaptChoice, onlyMeasures } from "./steer/goal";
-import { history } from "./steer/history";
+import { history, warnings } from "./steer/history";
 import { checkDecisions } from "./steer/replay";
 import { DECIDERS, type Adaptation, type Step } from "./steer/log";
 import { rewardsTab } from "./steer/rewards";
@@ -16,7 +16,7 @@ export function Timeline() {
   const { adaptations, steps } = history.value;
   const items = [
     ...adaptations.map((each) => ({ at: each.envSteps, order: 1, n: each.number, adaptation: each, step: null })),
-    ...steps.map((each) => ({ at: each.envSteps, order: isGoal(each) ? 0 : 2, n: each.n, adaptation: null, step: each })),
+    ...[...steps, ...warnings.value].map((each) => ({ at: each.envSteps, order: isGoal(each) ? 0 : 2, n: each.n, adaptation: null, step: each })),
   ].sort((a, b) => b.at - a.at || b.order - a.order || b.n - a.n);
   // Without the learner nobody knows whether there is more.
   const known = link.value !== "connecting" && status.value?.learner_error === null;
@@ -33,7 +33,8 @@ export function Timeline() {
           item.adaptation !== null ? (
             <AdaptationCard key={`a${item.adaptation.number}`} adaptation={item.adaptation} />
           ) : (
-            <StepCard key={`s${item.step.n}`} step={item.step} />
+            // Warnings are numbered otherwise than rows of the log.
+            <StepCard key={`${item.step.what}${item.step.n}`} step={item.step} />
           ),
         )}
         {items.length === 0 && known && (
@@ -174,20 +175,37 @@ function Decider({ of: { by } }: { of: { by: Adaptation["by"] } }) {
   );
 }
 
-const STEP_GLYPHS = { goal: "◎", task: "◈", adopted: "▲", "rolled back": "▼", "put back": "↺", environment: "◆" } as const;
-const STEP_CLASSES = { goal: "info", task: "info", adopted: "good", "rolled back": "bad", "put back": "info", environment: "info" } as const;
+const STEP_GLYPHS = { warning: "!", goal: "◎", task: "◈", adopted: "▲", "rolled back": "▼", "put back": "↺", environment: "◆" } as const;
+const STEP_CLASSES = { warning: "warn", goal: "info", task: "info", adopted: "good", "rolled back": "bad", "put back": "info", environment: "info" } as const;
 const STEP_DRAWERS = { goal: "goal", task: "setup", adopted: "rewards", "rolled back": "rewards", "put back": "rewards", environment: "setup" } as const;
 
 function StepCard({ step }: { step: Step }) {
+  const { what } = step;
+  // There is no more to it than what it says.
+  if (what === "warning") {
+    return (
+      <article class="card step warn">
+        <StepText step={step} />
+      </article>
+    );
+  }
   return (
     <button
       type="button"
-      class={`card step ${STEP_CLASSES[step.what]}`}
+      class={`card step ${STEP_CLASSES[what]}`}
       onClick={() => {
-        drawer.value = STEP_DRAWERS[step.what];
+        drawer.value = STEP_DRAWERS[what];
         if (drawer.value === "rewards") rewardsTab.value = "all";
       }}
     >
+      <StepText step={step} />
+    </button>
+  );
+}
+
+function StepText({ step }: { step: Step }) {
+  return (
+    <>
       <span class="card-head">
         <span class={`chip ${STEP_CLASSES[step.what]}`}>
           <span aria-hidden="true">{STEP_GLYPHS[step.what]}</span> {step.what}
@@ -195,8 +213,10 @@ function StepCard({ step }: { step: Step }) {
         <Decider of={step} />
         <span class="at">{short(step.envSteps)}</span>
       </span>
-      <span class="why">{step.title}</span>
+      <span class="why" title={step.what === "warning" ? step.title : undefined}>
+        {step.title}
+      </span>
       <span class="what">{step.detail}</span>
-    </button>
+    </>
   );
 }

@@ -16,6 +16,7 @@ import type {
   TimelineEvent,
   Worker,
 } from "../generated/messages";
+import { tell } from "../ui/told";
 import { ApiError, get, post } from "./api";
 import { SeriesStore } from "./series";
 import { LiveSocket } from "./socket";
@@ -90,8 +91,8 @@ const NO_SOCKET =
   "The dashboard's service answers, and the live connection to it is not made: a proxy in between has to pass on WebSockets, and the Host that the browser asks for.";
 
 const MAX_EVENTS_OF_A_KIND = 2000;
-/** What charts draw of a run's events. */
-const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command"];
+/** What charts draw of a run's events, and what it warned of. */
+const KINDS: readonly TimelineEvent["kind"][] = ["evaluation", "adaptation", "command", "warning"];
 /** Changes of the adaptation come in bursts; they are asked for once. */
 const SETTLE_MS = 150;
 /** A learner that is busy may not answer in the service's time; what changed is asked for again. */
@@ -307,6 +308,7 @@ function receive(message: ServerMessage): void {
       if (message.run_key !== run) break;
       addEvents([message.event]);
       if (message.event.kind === "adaptation" || message.event.kind === "command") adaptationChanged();
+      if (message.event.kind === "warning") tell("warning", message.event.title);
       break;
     case "trial":
       if (message.run_key !== run) break;

@@ -73,11 +73,11 @@ export const DECIDERS = {
 
 export type By = keyof typeof DECIDERS;
 
-/** Something a person or a guard did beside the loop. */
+/** Something a person or a guard did beside the loop, or the run warns of. */
 export interface Step {
   n: number;
   envSteps: number;
-  what: "goal" | "task" | "adopted" | "rolled back" | "put back" | "environment";
+  what: "goal" | "task" | "adopted" | "rolled back" | "put back" | "environment" | "warning";
   title: string;
   detail: string;
   rewardId: string | null;

@@ -1,4 +1,4 @@
-// The page's edge: answers that came after their place was left, also for who hears the page.
+// The page's edge: answers that came after their place was left, and warnings; also for who hears the page.
 
 import { Button, Icon } from "./parts";
 import { dismiss, notices } from "./told";
@@ -12,7 +12,7 @@ export function Notices() {
   };
   // There before anything is told: a region that comes with its text is not read out.
   return (
-    <div class="notices" role="status" aria-label="What came of earlier actions">
+    <div class="notices" role="status" aria-label="What came of earlier actions, and warnings">
       {notices.value.map(({ number, phase, text }) => (
         <p key={number} class={`notice ${phase}`}>
           <span>

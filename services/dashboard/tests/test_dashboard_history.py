@@ -226,6 +226,16 @@ def test_runs_not_heard_of_for_long_are_forgotten(path):
     history.close()
 
 
+def test_the_run_that_was_heard_of_last_is_never_forgotten(path):
+    history = open_history(path, clock=lambda: 1.7e9)
+    add(history, make_metrics(1))
+    history.close()
+    history = open_history(path, keep_days=30.0, clock=lambda: 1.7e9 + 91 * DAY_S)
+    assert history.latest_run() == (RUN, "r1")
+    assert history.series(RUN, "r1", [], 0, 100).branches[0].number == [1]
+    history.close()
+
+
 def test_they_are_forgotten_once_a_day_while_it_is_open(path):
     now_s = 1.7e9
     history = open_history(path, keep_days=30.0, clock=lambda: now_s)

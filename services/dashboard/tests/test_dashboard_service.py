@@ -1,8 +1,11 @@
 """The dashboard as its page and scripts see it, with services behind whose answers are known."""
 
 import json
+import socket
 import time
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from dashboard_samples import (
     TASK,
@@ -440,6 +443,29 @@ def test_services_that_come_back_are_found_by_themselves(services, url):
             lambda m: not (m["status"]["learner_error"] or m["status"]["orchestrator_error"]),
         )
         assert back["status"]["state"] == "training"
+
+
+@dataclass
+class Hangs:
+    """Services that take a request and never answer."""
+
+    listener: socket.socket
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+
+def test_services_that_hang_do_not_silence_the_dashboard(tmp_path):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        serve_dashboard(Hangs(listener), tmp_path) as address,
+        open_socket(address) as page,
+    ):
+        heard_s = []
+        for _ in range(5):
+            hear(page, "status")
+            heard_s.append(time.monotonic())
+    assert max(np.diff(heard_s)) < 3.0
 
 
 def test_what_is_not_understood_is_said_and_changes_nothing(url):

@@ -1,6 +1,7 @@
 """What all pages hear without asking: status, metrics, events, the fleet, watched environments."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -68,7 +69,10 @@ class Broadcast:
     async def tell_status(self) -> None:
         """Tell all pages the status when it has changed, and again now and then; never returns."""
         while True:
-            await self._news.wait()
+            # A page takes silence for a lost connection, and services that hang bring no news.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_EVERY_S):
+                    await self._news.wait()
             self._news.clear()
             await self._keep_task()
             if not self._hub.viewers:

@@ -27,6 +27,7 @@ from websim_dashboard.tables import (
     COUNT_EVENTS,
     DROP_EVENTS,
     EVENTS,
+    POINTS,
     TABLES,
     TAKE_BACK,
     THIN_EVALUATIONS,
@@ -62,8 +63,9 @@ class History:
 
         Args:
             path: the file; its directory is made.
-            keep_days: runs not heard of for longer are forgotten, now and once a day.
-            keep_points: points of a run that are kept.
+            keep_days: runs not heard of for longer are forgotten, now and once a day, but for the
+                one that was heard of last.
+            keep_points: points of a run that are kept at most.
             clock: tells the time, in s since 1970.
 
         Raises:
@@ -100,12 +102,15 @@ class History:
             self._forget()
 
     def _forget(self) -> None:
-        """Forget runs not heard of for long, at most once a day."""
+        """Forget runs not heard of for long, at most once a day; never the one heard of last."""
         now_unix_s = self._clock()
         if now_unix_s < self._forget_due_unix_s:
             return
         self._forget_due_unix_s = now_unix_s + DAY_S
-        stale = "SELECT run FROM runs WHERE heard_unix_s < ?"
+        stale = (
+            "SELECT run FROM runs WHERE heard_unix_s < ? "
+            "AND heard_unix_s < (SELECT max(heard_unix_s) FROM runs)"
+        )
         before = (now_unix_s - self._keep_days * DAY_S,)
         for (run,) in self._db.execute(stale, before).fetchall():
             for table in ("points", "events", "trials", "adaptations", "answers", "runs"):
@@ -288,17 +293,12 @@ class History:
         """
         with self._lock:
             rows = self._db.execute(
-                'SELECT branch, number, update_, env_steps, time_unix_s, "values", '
-                "row_number() OVER (PARTITION BY branch ORDER BY update_ DESC) AS place, "
-                "count(*) OVER (PARTITION BY branch) AS total "
-                "FROM points WHERE run = ? AND number > ? ORDER BY branch, update_",
-                (run, after),
+                POINTS, {"run": run, "after": after, "most": max_points}
             ).fetchall()
             newest = self._db.execute(
                 'SELECT number, "values" FROM points WHERE run = ? ORDER BY number DESC LIMIT 1',
                 (run,),
             ).fetchone()
-        kept = [row for row in rows if (row[6] - 1) % -(-row[7] // max_points) == 0]
         known = {} if newest is None else json.loads(newest[1])
         wanted = tuple(names)
         return MetricSeries(
@@ -306,7 +306,7 @@ class History:
             run_key=run,
             last=0 if newest is None else newest[0],
             names=sorted(known),
-            branches=_columns(kept, wanted),
+            branches=_columns(rows, wanted),
         )
 
     def size_bytes(self) -> int:
@@ -323,7 +323,7 @@ class History:
 
 
 def _columns(
-    rows: list[tuple[int, int, int, int, float, str, int, int]], wanted: tuple[str, ...]
+    rows: list[tuple[int, int, int, int, float, str]], wanted: tuple[str, ...]
 ) -> list[BranchSeries]:
     by_branch = defaultdict(list)
     for row in rows:

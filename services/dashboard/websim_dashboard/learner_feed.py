@@ -72,7 +72,7 @@ class LearnerFeed(Feed):
         status = await self._upstream.get("/v1/run")
         check_run(status)
         if (key := key_of(status)) != self.run_key:
-            self._begin(key, status["run_id"])
+            await self._begin(key, status["run_id"])
         self.status = status
         # A pause is to be seen at once, before further questions and writes to a disk.
         self.answered()
@@ -88,9 +88,9 @@ class LearnerFeed(Feed):
                 pass
             self._goal_due = GOAL_EVERY
 
-    def _begin(self, key: str, name: str) -> None:
+    async def _begin(self, key: str, name: str) -> None:
+        self._last = await asyncio.to_thread(self._history.last_number, key)
         self.run_key, self.run_name = key, name
-        self._last = self._history.last_number(key)
         self._goal_due, self.final = 0, None
         self._kept = {}
 
@@ -116,7 +116,7 @@ class LearnerFeed(Feed):
 
     async def _read_log(self) -> int:
         """Keep the next rows of the log of adaptations; return how many there were."""
-        after = self._history.last_row(self.run_key)
+        after = await asyncio.to_thread(self._history.last_row, self.run_key)
         rows = await self._upstream.get(f"/v1/adaptations?after={after}&limit={RECORDS}")
         if not rows or not await self._keep(self._history.add_rows, self.run_key, rows):
             return 0

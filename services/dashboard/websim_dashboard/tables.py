@@ -39,6 +39,18 @@ DELETE FROM points WHERE run = ? AND (branch, update_) IN (
 """
 """Delete every other one of the oldest points."""
 
+POINTS = """
+SELECT p.branch, p.number, p.update_, p.env_steps, p.time_unix_s, p."values"
+FROM (
+    SELECT branch, update_, count(*) OVER (PARTITION BY branch) AS total,
+        row_number() OVER (PARTITION BY branch ORDER BY update_ DESC) AS place
+    FROM points WHERE run = :run AND number > :after
+) AS k JOIN points AS p ON p.run = :run AND p.branch = k.branch AND p.update_ = k.update_
+WHERE (k.place - 1) % ((k.total + :most - 1) / :most) = 0
+ORDER BY p.branch, p.update_
+"""
+"""Points beyond a number, of a branch at most so many: evenly spread ones and the newest."""
+
 TAKE_BACK = "DELETE FROM points WHERE run = ? AND branch = ? AND update_ >= ? AND number < ?"
 """Delete what came before a point and is not before it: the run went back behind that."""
 

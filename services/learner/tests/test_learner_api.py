@@ -16,7 +16,7 @@ from websim.service.errors import UserError
 from websim.service.http import add_health, make_app, serve_http
 from websim.service.metrics import METRICS, make_registry
 from websim_learner.api import add_run_routes
-from websim_learner.clock import RunClock
+from websim_learner.clock import SPLIT_UPDATES, RunClock
 from websim_learner.control import MAX_PENDING, Applied, Control, TakesEffectLater
 from websim_learner.records import (
     RECORDS_PER_LIFE,
@@ -268,6 +268,24 @@ def test_an_evaluations_time_is_kept_apart_from_training():
     assert clock.phases["evaluation"] >= 0.05
     assert clock.wall_s - before_s < clock.phases["evaluation"]
     assert clock.phases["physics"] == 0.0
+
+
+def test_the_split_of_the_time_is_that_of_the_last_updates_and_begins_anew_with_what_it_hangs_on():
+    clock = RunClock()
+    clock.phases["physics"] = 100.0
+    assert clock.recent_phases["physics"] == 100.0
+    for update in range(1, SPLIT_UPDATES + 2):
+        clock.note_steps(update)
+        clock.phases["update"] += 1.0
+    assert clock.recent_phases["physics"] == 0.0
+    assert clock.recent_phases["update"] == SPLIT_UPDATES + 1.0
+    clock.measure_anew()
+    assert clock.recent_phases["update"] == 1.0
+    clock.note_steps(99)
+    clock.phases["inference"] += 3.0
+    assert clock.recent_phases == {
+        "physics": 0.0, "inference": 3.0, "update": 1.0, "evaluation": 0.0,
+    }  # fmt: skip
 
 
 def test_the_stream_is_bounded(monkeypatch):

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 RECENT_UPDATES = 10
 """Updates over which the present speed is measured."""
 
+SPLIT_UPDATES = 50
+"""Updates over which the present split of the time is measured: evaluations are among them."""
+
 
 class RunClock:
     """Measures training time: from the first step on; evaluations and pauses left out."""
@@ -20,6 +23,7 @@ class RunClock:
         self._gathered_s = 0.0
         self._running_since_s: float | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_UPDATES + 1)
+        self._splits = deque([dict(self.phases)], maxlen=SPLIT_UPDATES + 1)
 
     @property
     def wall_s(self) -> float:
@@ -53,9 +57,10 @@ class RunClock:
                 self.run()
 
     def measure_anew(self) -> None:
-        """Measure the present speed from the last update on: what it depends on has changed."""
-        while len(self._recent) > 1:
-            self._recent.popleft()
+        """Measure speed and split from the last update on: what they depend on has changed."""
+        for measured in (self._recent, self._splits):
+            while len(measured) > 1:
+                measured.popleft()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -80,6 +85,13 @@ class RunClock:
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""
         self._recent.append((self.wall_s, env_steps))
+        self._splits.append(dict(self.phases))
+
+    @property
+    def recent_phases(self) -> dict[str, float]:
+        """Seconds of the last updates, and since, by what they went to."""
+        before = self._splits[0]
+        return {name: seconds - before[name] for name, seconds in self.phases.items()}
 
     @property
     def steps_per_s(self) -> float:

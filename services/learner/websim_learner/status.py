@@ -209,7 +209,7 @@ class StatusBoard:
         return next((b.client.waiting for b in self._branches if b.client.waiting), "")
 
     def _time_split(self) -> TimeSplit:
-        phases = dict(self._ledger.clock.phases)
+        phases = self._ledger.clock.recent_phases
         total = sum(phases.values())
         return TimeSplit(**{name: s / total for name, s in phases.items()} if total else {})
 

@@ -6,7 +6,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { fixed, short } from "../format";
 import type { Clips } from "../generated/messages";
 import { readPalette } from "../grid/draw";
-import { ApiError, get } from "../live/api";
+import { untilAnswered } from "../live/again";
+import { get } from "../live/api";
+import { link, status } from "../live/store";
 import { Button, Icon } from "../ui/parts";
 import { observeSize } from "../ui/resize";
 import { dark, reducedMotion } from "../ui/settings";
@@ -27,20 +29,18 @@ export const chosenName = signal("");
 export function ClipsOf({ adaptation }: { adaptation: Adaptation }) {
   const reels = useSignal<Reel[]>([]);
   const isDecided = adaptation.rounds.length > 0 && adaptation.outcome !== "running";
+  const isLive = link.value === "live";
+  // While the learner is away, the service answers that there are none.
+  const isAnswered = status.value?.learner_error === null;
+  const run = status.value?.run_key;
+  useEffect(() => void (reels.value = []), [adaptation.number, isDecided, run]);
   useEffect(() => {
-    let isWanted = isDecided;
-    reels.value = [];
-    const show = (clips: Clips) => {
-      if (isWanted) reels.value = reelsOf(clips);
-    };
-    if (isDecided) {
-      get<Clips>(`adaptations/${adaptation.number}/clips`).then(show, (error: unknown) => {
-        // There is nothing to see then: the numbers are there all the same.
-        if (!(error instanceof ApiError)) throw error;
-      });
-    }
-    return () => void (isWanted = false);
-  }, [adaptation.number, isDecided]);
+    if (!isDecided || !isLive || reels.peek().length > 0) return undefined;
+    return untilAnswered(
+      () => get<Clips>(`adaptations/${adaptation.number}/clips`),
+      (clips) => (reels.value = reelsOf(clips)),
+    );
+  }, [adaptation.number, isDecided, run, isLive, isAnswered]);
   return reels.value.length === 0 ? null : <Reels key={adaptation.number} adaptation={adaptation} reels={reels.value} />;
 }
 

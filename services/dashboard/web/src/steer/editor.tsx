@@ -4,7 +4,8 @@ import { computed, signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 
 import type { RewardCheck } from "../generated/messages";
-import { ApiError, command, post } from "../live/api";
+import { untilAnswered } from "../live/again";
+import { command, post } from "../live/api";
 import { adaptationChanged, over, rewards } from "../live/store";
 import { Button, Outcome, useAction } from "../ui/parts";
 import { Diff, Pieces } from "./code";
@@ -36,28 +37,29 @@ export function Editor() {
   const shadow = useRef<HTMLPreElement>(null);
   const action = useAction("Rewards");
 
-  const asked = useRef(0);
   useSignalEffect(() => {
     const source = draft.value;
-    const turn = ++asked.current;
     // What went wrong with the text before says nothing of this one.
     problem.value = "";
     if (source === null || source.trim() === "") {
       check.value = null;
-      return;
+      return undefined;
     }
-    window.setTimeout(async () => {
-      if (turn !== asked.current) return;
-      try {
-        const answer = await post<RewardCheck>("rewards/check", { source, session: null });
-        if (turn === asked.current) {
+    let stop = () => {};
+    const timer = window.setTimeout(() => {
+      stop = untilAnswered(
+        () => post<RewardCheck>("rewards/check", { source, session: null }),
+        (answer) => {
+          problem.value = "";
           check.value = { ...answer, source };
-        }
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        if (turn === asked.current) problem.value = error.message;
-      }
+        },
+        (error) => (problem.value = error.message),
+      );
     }, CHECK_AFTER_MS);
+    return () => {
+      window.clearTimeout(timer);
+      stop();
+    };
   });
 
   const act = (kind: string, values: Record<string, unknown>, said: string) =>

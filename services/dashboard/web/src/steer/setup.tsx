@@ -5,7 +5,8 @@ import { useEffect } from "preact/hooks";
 
 import type { Knob, TaskSummary } from "../generated/messages";
 import { environments, numberIn, short, whole } from "../format";
-import { ApiError, command, get } from "../live/api";
+import { untilAnswered } from "../live/again";
+import { command, get } from "../live/api";
 import { adaptationChanged, goal, maySteer, status } from "../live/store";
 import { figuresHz, flashes, letterKeys, theme } from "../ui/settings";
 import { Button, Choice, onEnter, Outcome, useAction } from "../ui/parts";
@@ -13,16 +14,15 @@ import { taskDetail } from "./task";
 
 const tasks = signal<TaskSummary[] | null>(null);
 
-async function load(): Promise<void> {
-  try {
-    tasks.value = await get<TaskSummary[]>("tasks");
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-  }
-}
-
 export function SetupDrawer() {
-  useEffect(() => void load(), []);
+  useEffect(
+    () =>
+      untilAnswered(
+        () => get<TaskSummary[]>("tasks"),
+        (answer) => (tasks.value = answer),
+      ),
+    [],
+  );
   return (
     <>
       <NumEnvs />

@@ -3,7 +3,8 @@
 import { computed, effect, signal } from "@preact/signals";
 
 import type { TaskDetail } from "../generated/messages";
-import { ApiError, get } from "../live/api";
+import { untilAnswered } from "../live/again";
+import { get } from "../live/api";
 import { link, status } from "../live/store";
 
 export const taskDetail = signal<TaskDetail | null>(null);
@@ -14,16 +15,19 @@ const trained = computed(() => {
   return link.value !== "live" || session === undefined ? "" : `${session} ${now?.task}`;
 });
 
+/** The task that the detail is of. */
+let known = "";
+
 effect(() => {
   const key = trained.value;
-  if (key !== "") void load(key);
+  if (key === "") return undefined;
+  const session = key.split(" ", 1)[0]!;
+  const task = key.slice(session.length + 1);
+  // What is known of another task is not true of this one; another session of the same task changes nothing.
+  if (task !== known) taskDetail.value = null;
+  known = task;
+  return untilAnswered(
+    () => get<TaskDetail>(`sessions/${session}/task`),
+    (detail) => (taskDetail.value = detail),
+  );
 });
-
-async function load(key: string): Promise<void> {
-  try {
-    const detail = await get<TaskDetail>(`sessions/${key.split(" ")[0]}/task`);
-    if (key === trained.peek()) taskDetail.value = detail;
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-  }
-}

@@ -252,3 +252,21 @@ class AnswerTo:
 
     def __call__(self, response):
         return self._path in response.url and response.ok
+
+
+def test_a_page_that_is_older_than_its_service_says_so_and_is_loaded_anew(told, heard):
+    page = told.page
+    newer = [0x57, 255, *[0] * 62]
+    page.evaluate("(frame) => live.onmessage({data: Uint8Array.from(frame).buffer})", newer)
+    banner = page.get_by_role("alert").locator(".banner", has_text="older than its service")
+    banner.wait_for()
+    assert not [error for error in heard.errors if "version" in error]
+    with page.expect_navigation():
+        banner.get_by_role("button", name="Reload").click()
+    page.locator(".chip.state", has_text="training").wait_for()
+    assert banner.count() == 0
+
+
+def test_what_the_service_did_not_understand_is_told(told):
+    told.tell(type="error", message="figures.max_hz: not a number")
+    told.page.locator(".notice.failed", has_text="figures.max_hz: not a number").wait_for()

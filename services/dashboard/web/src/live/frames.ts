@@ -50,13 +50,16 @@ export interface PoseFrame {
 
 export type Frame = FiguresPart | PoseFrame;
 
+/** The service speaks otherwise than this page: it was upgraded while the page was open. */
+export class OtherVersion extends Error {}
+
 /** Returns the frame; throws an Error that says what is wrong with it. */
 export function decodeFrame(buffer: ArrayBuffer): Frame {
   if (buffer.byteLength < HEADER_BYTES) throw new Error("a frame is shorter than its header");
   const header = new DataView(buffer, 0, HEADER_BYTES);
   if (header.getUint8(0) !== MAGIC) throw new Error("a frame does not begin as frames do");
   const version = header.getUint8(1);
-  if (version !== VERSION) throw new Error(`frames of version ${version} are not known here: reload the page`);
+  if (version !== VERSION) throw new OtherVersion(`frames of version ${version} are not known here`);
   const kind = header.getUint8(2);
   const seq = header.getUint32(4, true);
   const timeMs = header.getFloat64(8, true);

@@ -1,7 +1,7 @@
 // The one WebSocket: opens again by itself, says what is wanted, acknowledges what was drawn.
 
 import type { ClientMessage, FiguresWish, PoseWish, ServerMessage } from "../generated/messages";
-import { decodeFrame, type FiguresPart, type PoseFrame } from "./frames";
+import { decodeFrame, OtherVersion, type FiguresPart, type Frame, type PoseFrame } from "./frames";
 
 /** A service that restarts is back within seconds; one that refuses is not to be knocked at for ever. */
 const RETRY_MS = [250, 500, 1000, 2000, 2000, 2000, 2000, 2000, 5000, 10_000];
@@ -16,6 +16,8 @@ export interface Handlers {
   /** `failures` is how often in a row it was silent, `reason` what the service gave, if anything. */
   onClosed(retryMs: number, failures: number, reason: string): void;
   onMessage(message: ServerMessage): void;
+  /** Its frames are of another version than the page knows. */
+  onOtherVersion(): void;
 }
 
 export class LiveSocket {
@@ -101,7 +103,14 @@ export class LiveSocket {
       this.handlers.onMessage(JSON.parse(data) as ServerMessage);
       return;
     }
-    const frame = decodeFrame(data);
+    let frame: Frame;
+    try {
+      frame = decodeFrame(data);
+    } catch (error) {
+      if (!(error instanceof OtherVersion)) throw error;
+      this.handlers.onOtherVersion();
+      return;
+    }
     this.unacked.push(frame.seq);
     if (this.ackTimer === 0) this.ackTimer = window.setTimeout(() => this.acknowledge(), LAZY_ACK_MS);
     if (frame.kind === "figures") {

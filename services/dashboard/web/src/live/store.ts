@@ -27,6 +27,8 @@ export type Link = "connecting" | "live" | "lost" | "login";
 export const link = signal<Link>("connecting");
 /** Why there is no live connection, where the service answers otherwise; empty when it is not known. */
 export const linkProblem = signal("");
+/** The service was upgraded while the page was open. */
+export const outdated = signal(false);
 /** When the next attempt to connect is made, ms of performance.now(). */
 export const retryAt = signal(0);
 export const status = signal<Status | null>(null);
@@ -112,6 +114,9 @@ export const socket = new LiveSocket({
   },
   onMessage(message) {
     receive(message);
+  },
+  onOtherVersion() {
+    outdated.value = true;
   },
 });
 
@@ -324,7 +329,8 @@ function receive(message: ServerMessage): void {
       });
       break;
     case "error":
-      throw new Error(`the service did not understand the page: ${message.message}`);
+      tell("failed", `The service did not understand the page: ${message.message}`);
+      break;
   }
 }
 

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import type { Access } from "../generated/messages";
 import { ApiError, post } from "../live/api";
-import { ended, isTrial, link, linkProblem, onTrial, over, overText, startAgain, status, tokenProblem } from "../live/store";
+import { ended, isTrial, link, linkProblem, onTrial, outdated, over, overText, startAgain, status, tokenProblem } from "../live/store";
 import { Button } from "./parts";
 
 export function Banner() {
@@ -20,6 +20,15 @@ export function Banner() {
       {text === "" && last !== "" && (
         <p class="banner calm">
           <span aria-hidden="true">■</span> {last}
+        </p>
+      )}
+      {/* Without a service there is nothing to load. */}
+      {outdated.value && link.value === "live" && (
+        <p class="banner">
+          <span aria-hidden="true">⌁</span> This page is older than its service: reload it{" "}
+          <Button class="small" onClick={() => window.location.reload()}>
+            Reload
+          </Button>
         </p>
       )}
     </div>

@@ -20,9 +20,11 @@ from reward_gen_samples import (
     written,
 )
 
+from websim.programs.sandbox import SandboxError
 from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.provider import ClaudeProvider
 from websim_reward_gen.counts import Counts
+from websim_reward_gen.gate import Gate
 from websim_reward_gen.generate import Generator
 from websim_reward_gen.library.provider import LibraryProvider
 
@@ -264,6 +266,66 @@ def test_changes_of_the_environment_stay_within_what_is_allowed(api, generator):
 
     assert answer.action == "env_change"
     assert [(c.name, c.low, c.high) for c in answer.env_changes] == [("gravity", 8.0, 12.0)]
+
+
+class GoneGate(Gate):
+    """A gate whose sandbox is gone, at once or from the first trial on."""
+
+    def __init__(self, *, at_once):
+        self._at_once = at_once
+
+    def require_ready(self):
+        if self._at_once:
+            raise SandboxError("unavailable", "the sandbox is gone")
+
+    def judge(self, *_):
+        raise SandboxError("unavailable", "the sandbox is gone")
+
+
+def test_claude_is_not_asked_while_nothing_can_be_tried(api, open_ledger):
+    claude = ClaudeProvider(make_client(api, open_ledger()))
+    providers = {"claude": claude, "library": LibraryProvider()}
+
+    with pytest.raises(SandboxError, match="the sandbox is gone"):
+        rewards(Generator(GoneGate(at_once=True), providers, "claude", Counts()))
+
+    assert api.requests == []
+
+
+def test_what_was_paid_for_is_answered_though_it_cannot_be_tried(api, open_ledger):
+    api.then(message(answer_text(written("a"))))
+    claude = ClaudeProvider(make_client(api, open_ledger()))
+    providers = {"claude": claude, "library": LibraryProvider()}
+
+    answer = rewards(Generator(GoneGate(at_once=False), providers, "claude", Counts()))
+
+    # Nobody can correct what was not tried: it does not go back.
+    assert (answer.usage.attempts, len(answer.exchanges), len(api.requests)) == (1, 1, 1)
+    assert (answer.provider, [f.kind for f in answer.failures]) == ("library", ["invalid"])
+    assert "a" in names(answer, accepted=False)
+    assert {c.verdict.message for c in answer.candidates} == {
+        "untried: it could not be tried: the sandbox is gone"
+    }
+
+
+def test_what_cost_nothing_may_be_asked_again_when_it_can_be_tried():
+    generator = Generator(
+        GoneGate(at_once=False), {"library": LibraryProvider()}, "library", Counts()
+    )
+
+    with pytest.raises(SandboxError, match="the sandbox is gone"):
+        rewards(generator)
+
+
+def test_half_a_character_in_an_answer_is_shown_as_one_that_cannot_be_read(api, generator):
+    # JSON can escape a lone surrogate, but UTF-8 cannot write it.
+    text = message("what \ud83d is this", stop_reason="end_turn", id="msg_\udcff")
+    api.then(text)
+
+    answer = rewards(generator)
+
+    assert answer.exchanges[0].response == "what \ufffd is this"
+    assert "\\ud83d" not in answer.model_dump_json()
 
 
 def test_a_provider_that_is_not_there_is_named(gate):

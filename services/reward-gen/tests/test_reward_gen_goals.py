@@ -8,6 +8,7 @@ import pytest
 from fake_messages_api import error, message
 from reward_gen_samples import make_client, make_task
 
+from websim.programs.sandbox import SandboxError
 from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.claude import client as claude_client
 from websim_reward_gen.claude.provider import ClaudeProvider
@@ -30,6 +31,10 @@ def said(**overrides):
         "not_understood": [],
     }
     return message(json.dumps(body | overrides))
+
+
+def gone(*_):
+    raise SandboxError("unavailable", "the sandbox is gone")
 
 
 @pytest.fixture
@@ -124,6 +129,35 @@ def test_without_time_left_a_fitness_is_not_corrected(api, measure, monkeypatch)
     [failure] = answer.failures
     assert failure.kind == "timeout"
     assert "its fitness was refused: " in failure.message
+
+
+def test_claude_is_not_asked_while_nothing_can_be_tried(api, measure, gate, monkeypatch):
+    monkeypatch.setattr(gate, "require_ready", gone)
+
+    with pytest.raises(SandboxError, match="the sandbox is gone"):
+        measure("limbo forward")
+
+    assert api.requests == []
+
+
+def test_what_was_paid_for_is_answered_though_it_cannot_be_tried(api, measure, gate, monkeypatch):
+    api.then(said())
+    monkeypatch.setattr(gate, "judge", gone)
+
+    answer = measure("limbo backwards")
+
+    # Nobody can correct what was not tried: it does not go back.
+    assert (answer.provider, answer.kind) == ("library", "none")
+    assert (answer.usage.attempts, len(answer.exchanges), len(api.requests)) == (1, 1, 1)
+    assert [failure.kind for failure in answer.failures] == ["invalid"]
+    assert "the sandbox is gone" in answer.failures[0].message
+
+
+def test_what_cost_nothing_may_be_asked_again_when_it_can_be_tried(measure, gate, monkeypatch):
+    monkeypatch.setattr(gate, "judge", gone)
+
+    with pytest.raises(SandboxError, match="the sandbox is gone"):
+        measure("run backwards")
 
 
 def test_a_provider_that_is_not_there_is_named(measure):

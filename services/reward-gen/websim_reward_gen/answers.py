@@ -9,9 +9,10 @@ from websim_reward_gen.bodies import Action
 
 Tier = Literal["schema", "language", "dry_run"]
 
-GateReason = Reason | Literal["schema", "unchanging", "scale", "time", "repeated"]
+GateReason = Reason | Literal["schema", "unchanging", "scale", "time", "repeated", "untried"]
 """A refusal of the language, or: an answer without the parts it must have; a result that does not
-depend on the inputs; results too large; too slow; a program that was tried or is in force."""
+depend on the inputs; results too large; too slow; a program that was tried or is in force; one
+that could not be tried, for which its author can do nothing."""
 
 ProviderKind = Literal["claude", "library", "replay"]
 
@@ -74,6 +75,11 @@ class Verdict(Answer):
     scales: dict[str, ScaleView] = {}
     """Of "total" and of each "component <name>", where they are finite."""
     elapsed_ms: float = 0.0
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether it says nothing about the program, since there was no sandbox for its trial."""
+        return any(issue.reason == "untried" for issue in self.issues)
 
     @property
     def message(self) -> str:

@@ -32,10 +32,18 @@ class Gate:
     def ready(self) -> str | None:
         """Return why programs cannot be tried just now; None when they can."""
         try:
-            default_sandbox()
+            self.require_ready()
         except SandboxError as error:
             return f"programs cannot be tried: {error}"
         return None
+
+    def require_ready(self) -> None:
+        """Start the sandbox anew where it has ended.
+
+        Raises:
+            SandboxError: programs cannot be tried just now.
+        """
+        default_sandbox()
 
     def close(self) -> None:
         """End the sandbox."""
@@ -84,6 +92,12 @@ class Gate:
 def refused_by_schema(message: str) -> Verdict:
     """Return the verdict on a candidate that lacks what every candidate must have."""
     return Verdict(accepted=False, tier="schema", issues=(_issue("schema", message),))
+
+
+def untried(error: SandboxError) -> Verdict:
+    """Return the verdict on a program that was paid for before the sandbox was found to be gone."""
+    message = f"it could not be tried: {error}"
+    return Verdict(accepted=False, tier="dry_run", issues=(_issue("untried", message),))
 
 
 def program_ids(sources: Iterable[str], schema: ProgramSchema) -> frozenset[str]:

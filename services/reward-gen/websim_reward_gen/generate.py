@@ -2,6 +2,9 @@
 
 A provider that fails, or none of whose candidates passes, is followed by the library, and the
 answer says so. The gate runs in threads beside the event loop.
+
+Whoever gets no answer asks again, and a question may cost something: nobody is asked while nothing
+can be tried, and what was paid for is answered whatever becomes of the trials.
 """
 
 import functools
@@ -11,6 +14,7 @@ from dataclasses import dataclass, replace
 import anyio.to_thread
 
 from websim.programs import ProgramError
+from websim.programs.sandbox import SandboxError
 from websim_reward_gen.answers import (
     Candidate,
     Exchange,
@@ -23,7 +27,7 @@ from websim_reward_gen.answers import (
 )
 from websim_reward_gen.bodies import RewardRequest
 from websim_reward_gen.counts import Counts
-from websim_reward_gen.gate import Gate, program_ids, refused_by_schema
+from websim_reward_gen.gate import Gate, program_ids, refused_by_schema, untried
 from websim_reward_gen.proposal import Ask, Draft, Proposal, Provider, ProviderFailure, Refusal
 from websim_reward_gen.weights import read_weights, with_weights
 
@@ -66,10 +70,11 @@ class Generator:
 
         Raises:
             LookupError: the provider that is asked for is not set up here.
-            SandboxError: programs cannot be tried just now.
+            SandboxError: programs cannot be tried just now; nothing was paid for.
         """
         wanted = self._default if request.provider == "auto" else request.provider
         provider_named(self._providers, wanted)
+        await anyio.to_thread.run_sync(self._gate.require_ready)
         ask = Ask(request)
         sources = [each.program for each in request.memory if each.program]
         sources += [request.current_program] if request.current_program else []
@@ -81,7 +86,7 @@ class Generator:
         for name in dict.fromkeys([wanted, "library"]):
             provider = self._providers[name]
             try:
-                result = await self._ask(provider, ask, known)
+                result = await self._ask(provider, ask, known, paid=spent.attempts > 0)
             except ProviderFailure as failure:
                 self._counts.failures[provider.name, failure.kind] += 1
                 spent = add_usage(spent, failure.usage)
@@ -115,15 +120,18 @@ class Generator:
             exchanges=exchanges,
         )
 
-    async def _ask(self, provider: Provider, ask: Ask, known: Collection[str]) -> _Result:
+    async def _ask(
+        self, provider: Provider, ask: Ask, known: Collection[str], *, paid: bool
+    ) -> _Result:
         """Ask a provider, judge what it wrote, and let it correct what was refused, once."""
         proposal = await provider.propose(ask)
-        candidates = await self._judge(provider, ask, proposal, 0, known)
+        paid = paid or proposal.usage.attempts > 0
+        candidates = await self._judge(provider, ask, proposal, 0, known, paid=paid)
         usage, exchanges = proposal.usage, proposal.exchanges
         refusals = tuple(
             Refusal(each.name, each.program, each.verdict.message)
             for each in candidates
-            if not each.verdict.accepted
+            if not (each.verdict.accepted or each.verdict.is_untried)
         )
         if refusals and provider.corrects:
             again = replace(ask, refusals=refusals)
@@ -138,11 +146,18 @@ class Generator:
                 usage = add_usage(usage, corrected.usage)
                 exchanges += corrected.exchanges
                 taken = {*known, *_ids(candidates)}
-                candidates += await self._judge(provider, again, corrected, 1, taken)
+                candidates += await self._judge(provider, again, corrected, 1, taken, paid=paid)
         return _Result(proposal, candidates, usage, exchanges)
 
     async def _judge(
-        self, provider: Provider, ask: Ask, proposal: Proposal, round_: int, known: Collection[str]
+        self,
+        provider: Provider,
+        ask: Ask,
+        proposal: Proposal,
+        round_: int,
+        known: Collection[str],
+        *,
+        paid: bool,
     ) -> list[Candidate]:
         """Judge drafts in order until as many as wanted are accepted."""
         request = ask.request
@@ -157,7 +172,12 @@ class Generator:
                 judge = functools.partial(
                     self._gate.judge, source, request.task.schema_, "reward", taken
                 )
-                verdict = await anyio.to_thread.run_sync(judge)
+                try:
+                    verdict = await anyio.to_thread.run_sync(judge)
+                except SandboxError as error:
+                    if not paid:
+                        raise
+                    verdict = untried(error)
             taken |= {verdict.program_id} if verdict.program_id else set()
             provenance = Provenance(
                 provider=provider.name,

@@ -1,6 +1,7 @@
 """How a goal is measured: the library where it understands the words, else whoever writes here.
 
 A fitness that is refused goes back once; what is still refused gives way to the library's answer.
+As with rewards nothing is paid for while nothing can be tried, and what was paid for is answered.
 """
 
 import functools
@@ -9,10 +10,11 @@ from dataclasses import replace
 
 import anyio.to_thread
 
+from websim.programs.sandbox import SandboxError
 from websim_reward_gen.answers import Failure, GoalAnswer, Verdict, add_usage
 from websim_reward_gen.bodies import GoalRequest
 from websim_reward_gen.counts import Counts
-from websim_reward_gen.gate import Gate
+from websim_reward_gen.gate import Gate, untried
 from websim_reward_gen.generate import failure_view, provider_named
 from websim_reward_gen.proposal import (
     GoalAsk,
@@ -40,7 +42,7 @@ class Goals:
 
         Raises:
             LookupError: the provider that is asked for is not set up here.
-            SandboxError: programs cannot be tried just now.
+            SandboxError: programs cannot be tried just now; nothing was paid for.
         """
         library = self._providers["library"]
         proposal = await library.measure(GoalAsk(request))
@@ -51,6 +53,7 @@ class Goals:
         provider = provider_named(self._providers, wanted)
         failures: tuple[Failure, ...] = ()
         if provider is not library:
+            await anyio.to_thread.run_sync(self._gate.require_ready)
             try:
                 return await self._ask(provider, request)
             except ProviderFailure as failure:
@@ -67,7 +70,12 @@ class Goals:
         ask = GoalAsk(request)
         proposal = await provider.measure(ask)
         verdict = await self._judge(proposal, request)
-        if verdict is not None and not verdict.accepted and provider.corrects:
+        if (
+            verdict is not None
+            and not verdict.accepted
+            and provider.corrects
+            and not verdict.is_untried
+        ):
             first = proposal
             refusal = Refusal("fitness", proposal.program, verdict.message)
             try:
@@ -89,13 +97,22 @@ class Goals:
         return _answer(provider, proposal, verdict, ())
 
     async def _judge(self, proposal: GoalProposal, request: GoalRequest) -> Verdict | None:
-        """Return the verdict on a proposed program; None when there is none."""
+        """Return the verdict on a proposed program; None when there is none.
+
+        Raises:
+            SandboxError: it cannot be tried, and nothing was paid for.
+        """
         if proposal.kind != "program":
             return None
         judge = functools.partial(
             self._gate.judge, proposal.program, request.task.schema_, "fitness"
         )
-        return await anyio.to_thread.run_sync(judge)
+        try:
+            return await anyio.to_thread.run_sync(judge)
+        except SandboxError as error:
+            if not proposal.usage.attempts:
+                raise
+            return untried(error)
 
 
 def _answer(

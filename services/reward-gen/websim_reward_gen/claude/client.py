@@ -7,6 +7,7 @@ before its answer is read. An attempt that ended without a word about its cost k
 import asyncio
 import functools
 import json
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -43,6 +44,10 @@ _KINDS: dict[int, FailureKind] = {
     429: "rate",
     504: "timeout",
 }
+
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+"""JSON can escape them, but no text that is sent on can hold them."""
 
 
 @dataclass(frozen=True)
@@ -264,26 +269,26 @@ class ClaudeClient:
 
 def _judge(body: dict[str, Any], spent: Usage) -> Reply | _Failed:
     """Return the text of a message, or why it has none: only a turn that ended is an answer."""
-    reason, content = str(body.get("stop_reason")), body.get("content")
+    reason, content = _text(body.get("stop_reason")), body.get("content")
     # Thinking may come first: blocks are told apart by type, never by place.
     texts = [
         block.get("text", "")
         for block in (content if isinstance(content, list) else [])
         if isinstance(block, dict) and block.get("type") == "text"
     ]
-    text = "".join(each for each in texts if isinstance(each, str))
+    text = _text("".join(each for each in texts if isinstance(each, str)))
     failed = functools.partial(_Failed, billed=False, text=text, stop_reason=reason)
     if reason == "refusal":
         details = body.get("stop_details")
         category = details.get("category") if isinstance(details, dict) else None
-        return failed("refusal", f"the model declined (category {category})")
+        return failed("refusal", f"the model declined (category {_text(category)})")
     if reason in ("max_tokens", "model_context_window_exceeded"):
         return failed("truncated", f"the answer is cut off ({reason})")
     if reason != "end_turn":
         return failed("truncated", f"the answer did not end (stop reason {reason})")
     if not text:
         return failed("invalid", "the answer holds no text")
-    return Reply(text, reason, str(body.get("id", ""))[:100], spent)
+    return Reply(text, reason, _text(body.get("id", ""))[:100], spent)
 
 
 def _failure(error: anthropic.AnthropicError) -> _Failed:
@@ -314,7 +319,7 @@ def _description(body: object) -> str | None:
     inner = cast(dict[str, object], body).get("error")
     if not isinstance(inner, dict):
         return None
-    return str(inner.get("message", ""))[:200]
+    return _text(inner.get("message", ""))[:200]
 
 
 def _retry_after_s(headers: httpx2.Headers) -> float | None:
@@ -326,6 +331,10 @@ def _retry_after_s(headers: httpx2.Headers) -> float | None:
         if 0.0 <= seconds < 86_400.0:
             return seconds
     return None
+
+
+def _text(value: object) -> str:
+    return _LONE_SURROGATES.sub("\ufffd", str(value))
 
 
 def _count(usage: dict[str, Any], name: str) -> int:

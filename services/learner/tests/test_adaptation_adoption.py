@@ -1,9 +1,11 @@
 """Adoption and rollback on the toy: reward, policy and optimiser in one step."""
 
+import pytest
 from adapting_toy import CENTRE, FAR, rows
 from staging import STEPS, sends
 
 from websim.service.errors import UserError
+from websim_learner.branch import Branch
 from websim_learner.control import AdoptReward, Rollback, SetAdapt, TryReward
 
 
@@ -41,6 +43,51 @@ def test_an_adoption_is_taken_back_with_reward_policy_and_optimiser_in_one_step(
     assert h.branch.reward.id == "task"
     decided = [(row["kind"], row["values"]["by"]) for row in rows(h) if row["kind"] != "trigger"]
     assert decided == [("adopted", "person"), ("rolled_back", "person")]
+
+
+GONE = "the reward program cannot be run: the sandbox is gone"
+
+
+@pytest.fixture
+def sandbox(monkeypatch):
+    """A place to run rewards, which may be gone."""
+    make, there = Branch.make_reward, {"is": True}
+
+    def make_if_there(branch, source):
+        if source == CENTRE and not there["is"]:
+            raise UserError(GONE)
+        return make(branch, source)
+
+    monkeypatch.setattr(Branch, "make_reward", make_if_there)
+    return there
+
+
+def test_a_reward_that_cannot_be_run_is_in_no_journal(adapting, sandbox, tmp_path):
+    h = adapting(tmp_path / "run", total_steps=8 * STEPS)
+    sandbox["is"] = False
+    h.at = {3: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))]}
+    h.go()
+    assert str(h.answers[0]) == GONE
+    assert h.branch.reward.id == "task"
+    assert [entry.kind for entry in h.run_dir.journal()] == ["start"]
+
+
+def test_a_reward_that_cannot_be_gone_back_to_is_kept_for_later(adapting, sandbox):
+    h = adapting(total_steps=10 * STEPS)
+
+    def turn(is_there):
+        return lambda h: sandbox.update({"is": is_there})
+
+    h.at = {
+        3: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))],
+        4: [sends(AdoptReward(kind="adopt_reward", reward=FAR, force=True))],
+        5: [turn(False), sends(Rollback(kind="rollback"))],
+        7: [turn(True), sends(Rollback(kind="rollback"))],
+    }
+    h.go()
+    assert str(h.answers[2]) == GONE
+    assert h.branch.reward.source == CENTRE
+    assert [entry.kind for entry in h.run_dir.journal()] == ["start", "adopt", "adopt", "rollback"]
 
 
 def test_a_reward_is_known_by_the_name_it_was_adopted_under(adapting, tmp_path):

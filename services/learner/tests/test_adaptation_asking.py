@@ -91,6 +91,9 @@ class Scripted:
         self.busy = False
         return self._script.pop(0)[1]
 
+    def give_up(self):
+        pass
+
     def close(self):
         pass
 
@@ -151,6 +154,31 @@ def test_between_two_questions_there_is_a_pause(make, monkeypatch):
     h.go()
     assert len(author.asked) == 1
     assert h.run.adaptation.asked_goal == BACKWARDS.description
+
+
+FORWARD = SetGoal(kind="set_goal", description="run forwards")
+
+
+@pytest.mark.parametrize("first", [ASK, FORWARD], ids=lambda command: command.kind)
+def test_another_goal_is_asked_for_as_soon_as_the_open_question_is_out_of_the_way(make, first):
+    late = wrote(written("late", CENTRE)) if first is ASK else Answered("/v1/goals", MEASURED)
+    h, author = make((6, late), (9, Answered("/v1/goals", MEASURED)), total_steps=12 * STEPS)
+    h.at = {3: [sends(first)], 4: [sends(BACKWARDS)]}
+    h.go()
+    assert [answer.kind for answer in h.answers] == [first.kind, "set_goal"]
+    assert author.asked[1][1]["description"] == BACKWARDS.description
+    assert [(e.kind, e.update) for e in h.run_dir.journal() if e.kind == "goal"] == [("goal", 9)]
+    assert h.run.adaptation.goal.description == BACKWARDS.description
+    # What nobody waits for any more may have been paid for.
+    assert [row.get("unwanted", False) for row in logged(h, "exchange")] == [True, False]
+
+
+def test_a_goal_that_is_said_twice_is_asked_once(make):
+    h, author = make((6, Answered("/v1/goals", MEASURED)), total_steps=8 * STEPS)
+    h.at = {3: [sends(BACKWARDS)], 4: [sends(BACKWARDS)]}
+    h.go()
+    assert len([path for path, _ in author.asked if path == "/v1/goals"]) == 1
+    assert h.run.adaptation.goal.description == BACKWARDS.description
 
 
 def test_nothing_is_adapted_towards_the_goal_before_while_another_is_asked_for(make):

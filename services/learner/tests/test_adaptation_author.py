@@ -278,6 +278,20 @@ def test_the_banner_says_that_it_is_tried_again(make_author):
     )
 
 
+def test_what_nobody_wants_is_tried_no_more(make_author):
+    author = make_author("http://127.0.0.1:9")
+    author.ask("/v1/goals", {})
+    eventually = time.monotonic() + 10.0
+    while not author.banner and time.monotonic() < eventually:
+        time.sleep(0.01)
+    author.give_up()
+    began_s = time.monotonic()
+    while (outcome := author.poll()) is None and time.monotonic() < eventually:
+        time.sleep(0.01)
+    assert outcome.kind == "unreachable"
+    assert time.monotonic() - began_s < 2.0
+
+
 def test_backoff_grows_to_its_bound(make_author, monkeypatch):
     monkeypatch.setattr(author_module, "MAX_BACKOFF_S", 0.05)
     with HostileServer(BUSY) as server:

@@ -260,7 +260,8 @@ class Adapter(Steered):
                     # Older journals do not say so: there, what was overruled spoke once more.
                     preferred = None
                 name = values.get("name", "")
-                self._adopt_source(source, preferred, overruled=forced, name=name)
+                reward = self._branch.make_reward(source)
+                self._adopt_source(reward, preferred, overruled=forced, name=name)
             case "measure_failed":
                 self._lose_measure(values["why"])
             case "rollback":

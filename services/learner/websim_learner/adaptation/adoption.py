@@ -49,23 +49,24 @@ class Adoptions(AdapterCore):
             # A preference that a person overrules takes nothing back; lost fitness does, and soon.
             preferred = None if forced else checked.preference
         source = None if reward == TASK_REWARD_ID else source
+        # What cannot be run is refused before the journal has it: the next life would run it.
+        made = self._branch.make_reward(source)
         named = {"name": name} if name else {}
         self.books.journal("adopt", {"source": source, "forced": forced, **named})
         return self._judged(
-            lambda: self._adopt_source(source, preferred, overruled=forced, name=name)
+            lambda: self._adopt_source(made, preferred, overruled=forced, name=name)
         )
 
     def _adopt_source(
-        self, source: str | None, preferred: Preference | None, *, overruled: bool, name: str
+        self, reward: Reward, preferred: Preference | None, *, overruled: bool, name: str
     ) -> str:
         """Go on with the present policy under another reward."""
-        before = self._branch.policy_state()
+        policy = replace(self._branch.policy_state(), reward_source=reward.source)
         baseline = self._baseline()
-        reward: Reward = self._branch.make_reward(source)
         self._remember_by_hand(reward, name)
-        reward.close()
-        policy = replace(before, reward_source=source)
-        self._adopt(policy, baseline, preferred, "a person adopts it", "person", adaptation=0)
+        self._adopt(
+            policy, baseline, preferred, "a person adopts it", "person", reward, adaptation=0
+        )
         self._begin_probation(overruled=overruled)
         return self._branch.reward.id
 
@@ -83,11 +84,12 @@ class Adoptions(AdapterCore):
         preferred: Preference | None,
         why: str,
         by: By,
+        reward: Reward | None = None,
         adaptation: int | None = None,
     ) -> None:
         state = self.state
         before = self._branch.reward.id
-        self.policies.adopt(self._branch, policy)
+        self.policies.adopt(self._branch, policy, reward)
         after = self._branch.reward.id
         state.note(before, outcome="adopted")
         state.note(after, outcome="in_force", reason=why, update=self._ledger.updates)
@@ -124,13 +126,14 @@ class Adoptions(AdapterCore):
             raise UserError(
                 f"{reward[:60]} is not in force, {in_force} is", "See `websim rewards list`."
             )
+        made = self._branch.make_reward(self.policies.undo[-1].reward_source)
         self.books.journal("rollback", {})
-        return self._roll_back("a person takes it back", "person")
+        return self._roll_back("a person takes it back", "person", made)
 
-    def _roll_back(self, why: str, by: By) -> str:
+    def _roll_back(self, why: str, by: By, reward: Reward | None = None) -> str:
         state = self.state
         undone = self._branch.reward.id
-        self.policies.roll_back(self._branch)
+        self.policies.roll_back(self._branch, reward)
         after = self._branch.reward.id
         state.note(undone, outcome="rolled_back", reason=why)
         state.note(after, outcome="in_force", update=self._ledger.updates)

@@ -112,6 +112,7 @@ class Author:
             self._headers["Authorization"] = f"Bearer {token}"
         self._deadline_s = deadline_s
         self._closing = threading.Event()
+        self._unwanted = threading.Event()
         self._thread: threading.Thread | None = None
         self._outcome: Answered | AuthorFailed | None = None
         self.banner = ""
@@ -132,6 +133,7 @@ class Author:
             raise RuntimeError("an author takes one question at a time, until it is closed")
         # Written here, not in the thread: the body may be made of what the trainer changes.
         data = msgspec.json.encode(body)
+        self._unwanted.clear()
         # A daemon: in the resolver nothing ends it, and a learner that fails closes nothing.
         self._thread = threading.Thread(
             target=self._run, args=(path, data), name="author", daemon=True
@@ -144,6 +146,10 @@ class Author:
             return None
         outcome, self._outcome, self._thread = self._outcome, None, None
         return outcome
+
+    def give_up(self) -> None:
+        """Try no further: an answer that is under way is still waited for, it may be paid for."""
+        self._unwanted.set()
 
     def close(self) -> None:
         """Give up a question that is open and end the thread, within moments."""
@@ -175,12 +181,14 @@ class Author:
                 reason = str(error)
             problem = f"reward-gen does not answer: {reason}"
             left_s = give_up_s - time.monotonic()
-            if left_s <= backoff_s:
+            if left_s <= backoff_s or self._unwanted.is_set():
                 self.banner = problem
                 remedy = f"Is it running at {self._url}?"
                 raise _Failed("unreachable", f"{problem}; given up. {remedy}")
             self.banner = f"{problem}; trying again"
             self._pause(backoff_s)
+            if self._unwanted.is_set():
+                raise _Failed("unreachable", problem)
             backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
 
     def _try(self, path: Path, data: bytes, give_up_s: float) -> Answer:
@@ -208,6 +216,8 @@ class Author:
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0.0:
             _end_if_over(self._closing)
+            if self._unwanted.is_set():
+                return
             self._closing.wait(min(left_s, LOOK_UP_S))
         _end_if_over(self._closing)
 

@@ -5,6 +5,7 @@ from typing import Any
 from websim_learner.algorithms.state import Arrays, prefixed, unprefixed
 from websim_learner.branch import Branch
 from websim_learner.policy_state import PolicyState
+from websim_learner.rewards import Reward
 
 MAX_UNDO = 3
 """Adoptions that can be taken back, one after the other."""
@@ -24,14 +25,33 @@ class Policies:
         """When it was evaluated."""
         self.times_put_back = 0
 
-    def adopt(self, branch: Branch, policy: PolicyState) -> None:
-        """Let a branch go on as another policy under its reward; where it stood is kept."""
-        self.undo = [*self.undo, branch.policy_state()][-MAX_UNDO:]
-        branch.take_over(policy)
+    def adopt(self, branch: Branch, policy: PolicyState, reward: Reward | None = None) -> None:
+        """Let a branch go on as another policy under its reward; where it stood is kept.
 
-    def roll_back(self, branch: Branch) -> None:
-        """Put a branch where it stood before the last adoption: reward, policy and optimiser."""
-        branch.take_over(self.undo.pop())
+        Args:
+            branch: goes on.
+            policy: as which.
+            reward: the policy's, where it is made already.
+
+        Raises:
+            UserError: the reward cannot be run; nothing is changed.
+        """
+        before = branch.policy_state()
+        branch.take_over(policy, reward)
+        self.undo = [*self.undo, before][-MAX_UNDO:]
+
+    def roll_back(self, branch: Branch, reward: Reward | None = None) -> None:
+        """Put a branch where it stood before the last adoption: reward, policy and optimiser.
+
+        Args:
+            branch: goes back.
+            reward: the one from before, where it is made already.
+
+        Raises:
+            UserError: that reward cannot be run; nothing is changed.
+        """
+        branch.take_over(self.undo[-1], reward)
+        self.undo.pop()
 
     def keep_peak(self, branch: Branch, env_steps: int) -> None:
         """Keep a branch's policy as the best so far."""

@@ -9,7 +9,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
 from websim_learner.adaptation.answers import Exchange, GoalAnswer, RewardAnswer
-from websim_learner.adaptation.author import Author, AuthorFailed
+from websim_learner.adaptation.author import Answered, Author, AuthorFailed
 from websim_learner.adaptation.books import Books
 from websim_learner.adaptation.curriculum import Ranges
 from websim_learner.adaptation.feedback import make_feedback
@@ -97,18 +97,24 @@ class Questions:
     def forget(self) -> None:
         """Want no answer to the question that is open, if one is."""
         self._forgotten = self.busy
+        if self._author is not None:
+            self._author.give_up()
 
     def ask_goal(self, description: str, task: TaskInfo) -> None:
-        """Ask how a goal in words is measured.
+        """Ask how a goal in words is measured; where another question is open, after that.
 
         Raises:
             UserError: there is nobody to ask.
         """
         if self._author is None:
             raise UserError(NOBODY, "`websim up` starts one; or give the goal a fitness program.")
-        if self._author.busy:
-            raise UserError("another question is open", "Set the goal again in a moment.")
         body = goal_request(self._run, task, description)
+        if self._author.busy:
+            # `poll` asks it as soon as no other answer is to come.
+            if body != self._goal_question:
+                self.forget()
+            self._again_s = 0.0
+            return
         if body != self._goal_question:
             self._problem = ""
         self._goal_question = body
@@ -157,6 +163,8 @@ class Questions:
             return None
         outcome = self._author.poll()
         if outcome is not None and self._forgotten:
+            if isinstance(outcome, Answered):
+                self._note_exchange(outcome.body, {"unwanted": True})
             self._forgotten, outcome = False, None
         if outcome is None:
             # Another question was open when this one arose, or it got no answer.

@@ -14,6 +14,7 @@ from websim_learner.adaptation.signals import Trigger
 from websim_learner.adaptation.state import Waiting
 from websim_learner.adaptation.unmeasured import Unmeasured
 from websim_learner.adaptation.verdicts import goes_on
+from websim_learner.rewards import Reward
 
 
 class Steered(Unmeasured):
@@ -177,16 +178,18 @@ class Steered(Unmeasured):
                 f"adaptation {adaptation} has no candidate {name!r}",
                 f"Choose from: {', '.join(waiting.names)}.",
             )
+        made = self._branch.make_reward(self.policies.proposed[chosen].reward_source)
         self.books.journal("approve", {"adaptation": adaptation, "name": chosen, "compared": True})
-        return self._judged(lambda: self._approve(chosen))
+        return self._judged(lambda: self._approve(chosen, reward=made))
 
-    def _approve(self, chosen: str, *, compared: bool = True) -> str:
+    def _approve(self, chosen: str, *, compared: bool = True, reward: Reward | None = None) -> str:
         """Let a yes take effect.
 
         Args:
             chosen: name of the candidate; empty for an environment.
             compared: whether the policy of its trial has to be surely better than the one in
                 training, to take its place; journals that do not say so were written without.
+            reward: the candidate's, where it is made already.
         """
         waiting = self.state.waiting
         if waiting is not None and waiting.what == "environment":
@@ -207,7 +210,7 @@ class Steered(Unmeasured):
             why += "; the policy goes on from where it is by now"
             policy = replace(self._branch.policy_state(), reward_source=policy.reward_source)
         self._answered(chosen, "a person chose otherwise")
-        self._adopt(policy, baseline, None, why, "person")
+        self._adopt(policy, baseline, None, why, "person", reward)
         self._begin_probation()
         return self._branch.reward.id
 

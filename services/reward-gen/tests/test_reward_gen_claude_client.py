@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from fake_messages_api import USAGE, cut, drop, error, hang, html, message
+from fake_messages_api import USAGE, Step, cut, drop, error, hang, html, message
 from reward_gen_samples import KEY, MODEL, make_client
 
 from websim_reward_gen.claude import client as claude_client
@@ -275,6 +275,49 @@ def test_prices_add_up_exactly():
 
     assert sum(price.nano_usd(1, 0) for _ in range(1000)) == price.nano_usd(1000, 0) == 100_000
     assert price.nano_usd(0, 3, 7, 11) == 3 * 500 + 7 * 10 + 11 * 125
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"input_tokens": None, "output_tokens": None},
+        {"input_tokens": 1500.0, "output_tokens": 6000.0},
+        {"input_tokens": -1, "output_tokens": 900},
+        {"input_tokens": True, "output_tokens": True},
+        {"input_tokens": 10**400, "output_tokens": 900},
+        {"prompt_tokens": 1500, "completion_tokens": 6000},
+        USAGE | {"cache_read_input_tokens": "many"},
+    ],
+    ids=["none", "null", "fractions", "negative", "boolean", "endless", "other names", "cache"],
+)
+def test_an_answer_that_does_not_tell_its_cost_keeps_its_worst_case(api, open_ledger, usage):
+    api.then(message("fine", usage=usage))
+    ledger = open_ledger()
+
+    reply = ask(make_client(api, ledger))
+
+    assert reply.text == "fine"
+    # The longest answer is 2000 tokens at 0.50 USD per million; the prompt comes on top.
+    assert reply.usage.usd == pytest.approx(ledger.of_run("r1").usd)
+    assert reply.usage.usd > 2000 * 0.5e-6
+    assert ledger.of_run("r1").nano_usd == 0
+
+
+def test_a_cache_that_was_not_used_may_go_unmentioned(api, open_ledger):
+    api.then(message("fine", usage={"input_tokens": 1000, "output_tokens": 200}))
+
+    # 1000 x 0.10 + 200 x 0.50, in USD per million
+    assert ask(make_client(api, open_ledger())).usage.usd == pytest.approx(200e-6)
+
+
+def test_an_answer_nested_without_end_is_no_message_of_the_api(api, open_ledger):
+    deep = Step(200, b"[" * 100_000, {"content-type": "application/json"}, told=False)
+    api.then(deep)
+    ledger = open_ledger()
+
+    assert failure(make_client(api, ledger)).kind == "invalid"
+    assert ledger.of_run("r1").usd > 2000 * 0.5e-6
 
 
 def test_usage_is_booked_before_the_answer_is_read(api, open_ledger):

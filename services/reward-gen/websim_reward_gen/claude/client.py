@@ -35,6 +35,17 @@ MIN_ATTEMPT_S = 5.0
 OVERHEAD_TOKENS = 2000
 """More than what the API adds to a prompt of ours (roles, the schema's instructions)."""
 
+MAX_TOKENS = 10**9
+"""More than any attempt takes: a larger count is none."""
+
+_COUNTS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+"""Of the API's usage; those of the cache may be missing, and are 0 then."""
+
 _KINDS: dict[int, FailureKind] = {
     400: "bad_request",
     401: "auth",
@@ -232,25 +243,24 @@ class ClaudeClient:
     def _read(
         self, response: httpx2.Response, reservation: Reservation, spent: Usage, worst: Usage
     ) -> tuple[Reply | _Failed, Usage]:
-        """Book what a response says it cost, before anything else is made of it."""
+        """Book what a response says it cost, before anything else is made of it.
+
+        One that does not say so in the API's own words keeps its worst case.
+        """
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         usage = body.get("usage") if isinstance(body, dict) else None
         if not isinstance(body, dict) or not isinstance(usage, dict):
             kind = response.headers.get("content-type", "of no type")[:60]
             message = f"the answer is no message of the API, but {kind}"
             return _Failed("invalid", message, billed=True), add_usage(spent, worst)
-        fresh, read, written, output = (
-            _count(usage, name)
-            for name in (
-                "input_tokens",
-                "cache_read_input_tokens",
-                "cache_creation_input_tokens",
-                "output_tokens",
-            )
-        )
+        counts = [_count(usage, name) for name in _COUNTS]
+        if None in counts:
+            spent = add_usage(spent, worst)
+            return _judge(body, spent), spent
+        fresh, read, written, output = (each or 0 for each in counts)
         cost = self._price.nano_usd(fresh, output, read, written)
         self._ledger.book(reservation, fresh + read + written, output, cost)
         cost_of_it = Usage(
@@ -337,6 +347,10 @@ def _text(value: object) -> str:
     return _LONE_SURROGATES.sub("\ufffd", str(value))
 
 
-def _count(usage: dict[str, Any], name: str) -> int:
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    """Return a count of tokens; None where nobody can tell it."""
     value = usage.get(name)
-    return max(0, value) if isinstance(value, int) else 0
+    if value is None and name.startswith("cache_"):
+        return 0
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    return value if is_count else None

@@ -78,6 +78,22 @@ def test_where_every_finalist_failed_nobody_wins(failed):
     assert (decision.promote, decision.winner, decision.gain_low) == (False, None, None)
 
 
+def test_who_has_no_number_where_the_control_has_one_does_not_take_over():
+    control = point(*CONTROL, 4.0)
+    decision = decide(control, {"a": point(9.0, 10.0, 11.0, NAN)}, one_round())
+    assert (decision.promote, decision.gain_mean, decision.gain_low) == (False, 8.0, -math.inf)
+    assert decision.sentence == (
+        "a gains +8 in fitness, but in 1 of the episodes only the control has a number: "
+        "the reward in force stays."
+    )
+    assert decide(point(*CONTROL, NAN), {"a": point(9.0, 10.0, 11.5, NAN)}, one_round()).promote
+
+
+def test_a_difference_of_rounding_is_no_gain():
+    # 0.1 + 0.2 is 0.30000000000000004.
+    assert not decide(point(0.3, 0.3), {"a": point(0.1 + 0.2, 0.1 + 0.2)}, one_round()).promote
+
+
 def test_one_episode_bounds_nothing():
     decision = decide(point(1.0), {"a": point(100.0)}, one_round())
     assert (decision.promote, decision.gain_mean, decision.gain_low) == (False, 99.0, -math.inf)

@@ -270,6 +270,20 @@ def test_a_look_on_probation_is_no_peak():
     assert find([points[0], look, *points[1:]]) is None
 
 
+def test_an_adoption_that_leaves_most_episodes_without_a_fitness_is_lost():
+    baseline = make_point(fitness=3.0)
+    episodes = len(baseline.fitness)
+    half = msgspec.structs.replace(
+        baseline, fitness=(math.nan,) * (episodes // 2) + (3.0,) * (episodes - episodes // 2)
+    )
+    assert find([half], baseline=baseline) is None
+    most = msgspec.structs.replace(baseline, fitness=(math.nan,) * (episodes - 1) + (3.0,))
+    trigger = find([most], baseline=baseline)
+    assert trigger.what == "fitness_lost"
+    assert trigger.numbers == {"before": 3.0, "gone": (episodes - 1) / episodes}
+    assert "of the episodes that had a fitness have none" in trigger.sentence
+
+
 def test_fitness_lost_on_probation():
     baseline = make_point(0, 100.0)
     # Falls by 15 exactly: more than 10 %, less than 20 %.

@@ -8,10 +8,22 @@ from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
 from websim_learner.adaptation.probation import is_over
 from websim_learner.adaptation.signals import Trigger, TriggerSettings, TriggerState
-from websim_learner.adaptation.trend import Bounds, Slope, mean_of, paired_bounds, theil_sen
+from websim_learner.adaptation.trend import (
+    Bounds,
+    Slope,
+    mean_of,
+    num_gone,
+    paired_bounds,
+    theil_sen,
+)
 
 PER_MILLION = 1e6
 """Slopes are told per million env steps."""
+
+
+MOST_GONE = 0.5
+"""Share of the episodes with a fitness from which on an adoption that leaves them none is one too
+many."""
 
 
 def guards(
@@ -80,6 +92,13 @@ def _fitness_lost(
     if not points or is_over(baseline, state, settings, env_steps):
         return
     before = mean_of(baseline.fitness)
+    if (gone := _share_gone(baseline, points[-1])) > MOST_GONE:
+        yield _guard(
+            "fitness_lost",
+            f"Since the adoption {gone:.0%} of the episodes that had a fitness have none.",
+            {"before": before, "gone": gone},
+        )
+        return
     recent = points[-settings.losses_in_a_row :]
     changes = [_change(baseline, point, settings) for point in recent]
     slow, fast = -settings.loss_share * abs(before), -settings.loss_share_at_once * abs(before)
@@ -98,6 +117,12 @@ def _fitness_lost(
             f"{last.high:+.4g} at best, {how}.",
             {"before": before, "change_mean": last.mean, "change_high": last.high},
         )
+
+
+def _share_gone(baseline: EvalPoint, point: EvalPoint) -> float:
+    episodes = min(len(baseline.fitness), len(point.fitness))
+    before, after = baseline.fitness[:episodes], point.fitness[:episodes]
+    return num_gone(before, after) / max(1, sum(map(math.isfinite, before)))
 
 
 def _collapsed(

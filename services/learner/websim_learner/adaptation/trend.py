@@ -89,7 +89,8 @@ def paired_bounds(before: Sequence[float], after: Sequence[float], confidence: f
     """Return the mean of after - before over the pairs, with one-sided bounds.
 
     Each bound alone holds with `confidence` (a t interval of the differences). Pairs with a
-    number that is not finite are left out. One pair bounds nothing.
+    number that is not finite are left out; where only the later one has none, nothing is sure to
+    have been gained: it may have been any number. One pair bounds nothing.
 
     Args:
         before: one number per episode.
@@ -106,4 +107,11 @@ def paired_bounds(before: Sequence[float], after: Sequence[float], confidence: f
     mean = math.fsum(differences) / count
     variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
     margin = t_quantile(confidence, count - 1) * math.sqrt(variance / count)
-    return Bounds(mean, mean - margin, mean + margin)
+    low = -math.inf if num_gone(before, after) else mean - margin
+    return Bounds(mean, low, mean + margin)
+
+
+def num_gone(before: Sequence[float], after: Sequence[float]) -> int:
+    """Return how many episodes had a finite number before, and have none after."""
+    pairs = zip(before, after, strict=True)
+    return sum(math.isfinite(b) and not math.isfinite(a) for b, a in pairs)

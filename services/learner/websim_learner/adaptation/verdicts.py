@@ -6,7 +6,10 @@ from collections.abc import Mapping
 import msgspec
 
 from websim_learner.adaptation.points import EvalPoint
-from websim_learner.adaptation.trend import mean_of, paired_bounds
+from websim_learner.adaptation.trend import mean_of, num_gone, paired_bounds
+
+ROUNDING = 1e-9
+"""Share of a fitness that is no gain."""
 
 
 class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,12 +96,15 @@ def decide(
         return _nobody(settings)
     negative_low, negative_mean, winner = min(ranking)
     low, mean = -negative_low, -negative_mean
-    promote = low > 0.0
+    # Equal but for rounding is equal.
+    promote = low > ROUNDING * max(1.0, abs(mean_of(control.fitness)))
     surely = f"at least {low:+.4g} with {settings.confidence:.0%} confidence"
     if promote:
         sentence = f"{winner} gains {mean:+.4g} in fitness, {surely}: it takes over."
     else:
         bound = surely if math.isfinite(low) else "too few episodes to bound it"
+        if gone := num_gone(control.fitness, standing[winner].fitness):
+            bound = f"but in {gone} of the episodes only the control has a number"
         sentence = f"{winner} gains {mean:+.4g} in fitness, {bound}: the reward in force stays."
     return Decision(
         promote=promote,

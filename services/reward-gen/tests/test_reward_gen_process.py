@@ -187,6 +187,8 @@ def test_the_key_stays_and_the_books_and_a_stop_do_not_wait(api, tmp_path):
     assert not any(CANARY.encode() in child for child in children)
     assert len(texts) >= 7
     assert not any(CANARY in text for text in texts)
+    # Nor is the address of a gateway, which may hold a token, logged with every request.
+    assert not any("HTTP Request" in text for text in texts)
 
     (tmp_path / "key").write_text(CANARY + "\n")
     (tmp_path / "key").chmod(0o400)
@@ -234,6 +236,15 @@ BAD_SETTINGS = [
     (["--input-usd-per-mtok", "1"], {"ANTHROPIC_API_KEY": CANARY}, "belong together"),
     (["--base-url", "http://api.example"], {"ANTHROPIC_API_KEY": CANARY}, "key in the clear"),
     (["--base-url", "gateway"], {"ANTHROPIC_API_KEY": CANARY}, "key in the clear"),
+    (["--base-url", "https://["], {"ANTHROPIC_API_KEY": CANARY}, "is no address"),
+    *(
+        (["--base-url", url], {"ANTHROPIC_API_KEY": "sk-1"}, "no name and no password")
+        for url in (
+            f"https://user:{CANARY}@gateway.example",
+            f"http://user:{CANARY}@127.0.0.1",
+            f"user:{CANARY}@gateway.example",
+        )
+    ),
     (["--usd-per-run", "-1"], {}, "greater than or equal to 0"),
     (["--efort", "low"], {}, "did you mean --effort"),
     ([], {"WEBSIM_REWARD_GEN_PORT": "1"}, "unknown environment variable"),

@@ -1,5 +1,6 @@
 """`python -m websim_reward_gen`: reward-gen as a process."""
 
+import logging
 import sys
 from importlib.metadata import version
 from typing import NoReturn
@@ -38,6 +39,8 @@ def run(argv: list[str]) -> int:
     settings = load_settings(RewardGenSettings, argv)
     key = take_key(settings.api_key_file)
     configure_logs("reward-gen", json=settings.log_json, file=settings.log_file)
+    # It tells the address of every request, where a gateway may have its token.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     shutdown = install_shutdown()
     caps = Caps(
         settings.usd_per_run,

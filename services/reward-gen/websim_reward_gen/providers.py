@@ -55,8 +55,17 @@ def _claude(settings: RewardGenSettings, key: SecretStr, ledger: Ledger) -> Prov
 
 
 def _require_private(base_url: str) -> None:
-    """Refuse to send a key where others can read it on its way."""
-    parts = urlsplit(base_url)
+    """Refuse to send a key where others can read it on its way, or with another secret."""
+    if "@" in base_url:
+        # Nothing of it is quoted: logs are no place for a password.
+        raise UserError(
+            "--base-url must hold no name and no password, nor any other @",
+            "Name the gateway by its host alone.",
+        )
+    try:
+        parts = urlsplit(base_url)
+    except ValueError:
+        raise UserError(f"--base-url {base_url} is no address", "Use https://HOST.") from None
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):

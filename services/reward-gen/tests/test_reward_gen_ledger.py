@@ -57,7 +57,23 @@ def test_half_a_line_is_what_a_crash_leaves(open_ledger, tmp_path, torn):
     assert open_ledger().of_run("r1").usd == 1.5
 
 
-@pytest.mark.parametrize("line", ["nonsense", '{"book": 5}', "[]", '{"book": 7, "nano_usd": 1}'])
+RESERVED = '{"reserve": 1, "run": "r", "day": "2026-11-22", "nano_usd": %s, "tokens": 1}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        '{"book": 5}',
+        "[]",
+        '{"book": 7, "nano_usd": 1}',
+        RESERVED % "1e400",
+        RESERVED % "-5",
+        RESERVED % ("9" * 400),
+        "[" * 100_000,
+    ],
+    ids=["text", "half", "list", "unknown", "infinity", "negative", "endless", "deep"],
+)
 def test_a_damaged_line_is_named_and_not_skipped(open_ledger, tmp_path, line):
     (tmp_path / "ledger.jsonl").write_text(line + "\n")
 

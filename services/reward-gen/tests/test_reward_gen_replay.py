@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from fake_messages_api import error, message
@@ -113,7 +114,24 @@ def test_goals_are_recorded_and_replayed_too(api, gate, open_ledger, tmp_path):
     assert recorded[1][2] == ["auth"]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"request_sha256": 3}', '{"proposal": {}}'])
+def test_an_answer_may_hold_any_end_of_a_line_that_text_knows(tmp_path):
+    path = tmp_path / "recording.jsonl"
+    said = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\rh\ni"
+
+    class Odd(LibraryProvider):
+        async def propose(self, ask):
+            return replace(await super().propose(ask), diagnosis=said)
+
+    ask(record(Odd(), path))
+
+    assert ask(ReplayProvider(path)).diagnosis == said
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"request_sha256": 3}', '{"proposal": {}}', "[" * 100_000],
+    ids=["half", "list", "number", "proposal", "deep"],
+)
 def test_a_line_that_is_no_recording_is_named(tmp_path, line):
     path = tmp_path / "recording.jsonl"
     path.write_text('{"request_sha256": "*"}\n' + line + "\n")

@@ -26,6 +26,10 @@ from websim_reward_gen.prices import NANO_USD
 log = get_logger(__name__)
 
 
+MAX_AMOUNT = 10**18
+"""Of tokens or of 1e-9 USD: a larger one in a file is damage."""
+
+
 class OverBudget(Exception):
     """The attempt might pass a cap; the text names it."""
 
@@ -219,27 +223,35 @@ class Ledger:
         for number, text in enumerate(whole.split(b"\n") if whole else [], 1):
             try:
                 self._replay(json.loads(text), open_)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise UserError(
                     f"{path} line {number} is damaged", "Repair it, or name another --ledger."
                 ) from None
         self._started = Sums()
 
-    def _replay(self, line: dict[str, int | str], open_: dict[int, Reservation]) -> None:
+    def _replay(self, line: dict[str, object], open_: dict[int, Reservation]) -> None:
         if "reserve" in line:
             reservation = Reservation(
-                int(line["reserve"]),
+                _amount(line["reserve"]),
                 str(line["run"]),
                 str(line["day"]),
-                int(line["nano_usd"]),
-                int(line["tokens"]),
+                _amount(line["nano_usd"]),
+                _amount(line["tokens"]),
             )
             self._number = max(self._number, reservation.number)
             open_[reservation.number] = reservation
             self._add(reservation)
         else:
-            costs = int(line["input_tokens"]), int(line["output_tokens"]), int(line["nano_usd"])
-            self._settle(open_.pop(int(line["book"])), *costs)
+            names = ("input_tokens", "output_tokens", "nano_usd")
+            costs = [_amount(line[name]) for name in names]
+            self._settle(open_.pop(_amount(line["book"])), *costs)
+
+
+def _amount(value: object) -> int:
+    """Return an amount of a line; raise ValueError for what is none."""
+    if not isinstance(value, int) or not 0 <= value <= MAX_AMOUNT:
+        raise ValueError("no amount")
+    return value
 
 
 def _open(path: Path) -> int:

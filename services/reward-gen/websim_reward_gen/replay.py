@@ -144,12 +144,13 @@ class ReplayProvider:
             UserError: the file cannot be read, or a line is not one of a recording.
         """
         self._lines: dict[str, deque[Line]] = defaultdict(deque)
-        for number, text in enumerate(_read(path).splitlines(), 1):
+        # Within a line JSON may hold other ends of lines, such as U+2028, as they are.
+        for number, text in enumerate(_read(path).split("\n"), 1):
             if not text.strip():
                 continue
             try:
                 line = _LINE.validate_python(json.loads(text))
-            except (ValueError, ValidationError) as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"--replay {path} line {number} is no recorded answer: {_first(error)}",
                     "Remove it, or record again with --record.",
@@ -237,7 +238,9 @@ def _read(path: Path) -> str:
         raise UserError(f"--replay {path} is not text", "Name a recording.") from None
 
 
-def _first(error: ValueError) -> str:
+def _first(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

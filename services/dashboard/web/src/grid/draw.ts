@@ -14,6 +14,7 @@ export type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext
 
 /** Colours that the page's theme decides. */
 export interface Palette {
+  isDark: boolean;
   ramp: Ink[];
   background: Ink;
   line: Ink;
@@ -27,6 +28,7 @@ export function readPalette(isDark: boolean): Palette {
   const styles = getComputedStyle(document.documentElement);
   const of = (name: string) => inkOf(styles.getPropertyValue(name).trim());
   return {
+    isDark,
     ramp: ramp(isDark).map(inkOf),
     background: of("--canvas"),
     line: of("--raised"),
@@ -215,7 +217,7 @@ function drawHeading(context: Context, picture: BandPicture, tiles: Tiles, width
   const top = tiles.layout.bands[band]!.top - tiles.offset;
   context.fillStyle = palette.line.css;
   context.fillRect(0, top - HEADING_PX, width, HEADING_PX - 2);
-  context.fillStyle = BAND_COLOURS[band % BAND_COLOURS.length]!;
+  context.fillStyle = bandColour(band, palette.isDark);
   context.fillRect(0, top - HEADING_PX, 4, HEADING_PX - 2);
   context.font = "600 12px system-ui, sans-serif";
   context.textAlign = "left";
@@ -224,8 +226,15 @@ function drawHeading(context: Context, picture: BandPicture, tiles: Tiles, width
   context.fillText(picture.label, 12, top - HEADING_PX / 2 - 1);
 }
 
+/** The same hues on both grounds, darker on the light one: lines and dots need a contrast of 3. */
+const DARK_BANDS = ["#8b97a8", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a900"];
+const LIGHT_BANDS = ["#66738a", "#b87a00", "#2b8cc9", "#00805d", "#b3568a", "#b84a00", "#005a94", "#6e6700"];
+
 /** Of branches, here and in the charts of trials. */
-export const BAND_COLOURS = ["#8b97a8", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a900"];
+export function bandColour(band: number, isDark: boolean): string {
+  const colours = isDark ? DARK_BANDS : LIGHT_BANDS;
+  return colours[band % colours.length]!;
+}
 
 /** A frame around a tile: the one pointed at, the one chosen. */
 export function drawMark(

@@ -5,9 +5,10 @@ import { useEffect } from "preact/hooks";
 
 import type { TrialPoint } from "../generated/messages";
 import { short } from "../format";
-import { BAND_COLOURS } from "../grid/draw";
+import { bandColour } from "../grid/draw";
 import { link, status } from "../live/store";
 import { loadTrial, trialCurves } from "../live/trials";
+import { dark } from "../ui/settings";
 import { CONTROL, type Adaptation } from "./log";
 
 const WIDTH = 300;
@@ -24,7 +25,7 @@ export function contenders(adaptation: Adaptation): string[] {
 
 export function colourOf(adaptation: Adaptation, name: string): string {
   const index = contenders(adaptation).indexOf(name);
-  return BAND_COLOURS[Math.max(0, index) % BAND_COLOURS.length]!;
+  return bandColour(Math.max(0, index), dark.value);
 }
 
 type Place = readonly [x: number, y: number];

@@ -5,6 +5,7 @@ On the toy, with an author whose answers come at the updates that a test names.
 
 import hashlib
 import json
+import shutil
 
 import pytest
 from staging import CENTRE, RIGHT, STEPS, Killed, die, kinds, logged, sends, unless_done
@@ -171,6 +172,21 @@ def test_another_goal_is_asked_for_as_soon_as_the_open_question_is_out_of_the_wa
     assert h.run.adaptation.goal.description == BACKWARDS.description
     # What nobody waits for any more may have been paid for.
     assert [row.get("unwanted", False) for row in logged(h, "exchange")] == [True, False]
+
+
+def test_runs_that_have_a_directory_one_after_the_other_have_budgets_of_their_own(make, tmp_path):
+    def charged():
+        directory = tmp_path / "first"
+        h, author = make(directory=directory, total_steps=4 * STEPS)
+        h.at = {2: [sends(BACKWARDS)]}
+        h.go()
+        shutil.rmtree(directory)
+        return author.asked[0][1]["run"]
+
+    one, other = charged(), charged()
+    assert one.startswith("first-")
+    assert other.startswith("first-")
+    assert one != other
 
 
 def test_a_goal_that_is_said_twice_is_asked_once(make):

@@ -133,7 +133,9 @@ class Run:
         self._log = LazyLog(run_dir.path / LOG_NAME)
         books = Books(self._log, self._ledger, self.adaptation)
         shelf = Shelf(run_dir.path / SHELF_NAME, self._ledger.warn)
-        questions = Questions(run_dir.path.name, author, books)
+        # The budget is one run's, and a directory may be another's tomorrow.
+        known_as = "-".join(filter(None, (run_dir.path.name, run_dir.run_uuid[:8])))
+        questions = Questions(known_as, author, books)
         trials = Trials(
             config,
             examiner,

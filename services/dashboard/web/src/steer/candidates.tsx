@@ -3,14 +3,15 @@
 import { signal, useSignal } from "@preact/signals";
 
 import { short, signed } from "../format";
-import { over } from "../live/store";
+import { over, rewards } from "../live/store";
 import { Button, Choice, Empty } from "../ui/parts";
 import { PendingAnswer } from "./answer";
 import { ClipsOf } from "./clips";
 import { Code, Diff } from "./code";
 import { incumbent } from "./editor";
 import { history, pending } from "./history";
-import { CONTROL, type Adaptation, type Candidate } from "./log";
+import { CONTROL, TASKS_OWN, type Adaptation, type Candidate } from "./log";
+import { taskDetail } from "./task";
 import { colourOf, TrialChart } from "./trial";
 
 /** Number of the adaptation that is looked at; null: the last one. */
@@ -92,6 +93,20 @@ export function CandidatesPane() {
   );
 }
 
+/** The program of a reward; empty where it is not known any more. */
+function sourceOf(id: string): string {
+  const candidates = history.value.adaptations.flatMap((each) => each.candidates);
+  const known = candidates.find((each) => each.programId === id) ?? rewards.value?.rewards.find((each) => each.id === id);
+  return known?.source ?? (id === TASKS_OWN ? taskDetail.value?.reward_source : "") ?? "";
+}
+
+/** What candidates are compared with: once it is decided, with what they were tried beside, whatever came after. */
+function comparedWith({ outcome, rewardBefore }: Adaptation): { source: string; words: string } {
+  const isOpen = outcome === "running" || outcome === "waiting";
+  if (isOpen || rewardBefore === null) return { source: incumbent.value, words: "the reward in force" };
+  return { source: sourceOf(rewardBefore), words: "the reward then in force" };
+}
+
 function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; candidate: Candidate }) {
   const diffed = useSignal(false);
   const verdict =
@@ -99,6 +114,7 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
   const fitness = adaptation.rounds.map((round) => round.fitness[candidate.name]);
   const control = adaptation.rounds.map((round) => round.fitness[CONTROL]);
   const won = adaptation.winner === candidate.name;
+  const before = comparedWith(adaptation);
   return (
     <article class={`candidate ${won && adaptation.promoted ? "won" : ""}`} aria-label={`Candidate ${candidate.name}`}>
       <header>
@@ -117,12 +133,18 @@ function CandidateCard({ adaptation, candidate }: { adaptation: Adaptation; cand
         </p>
       )}
       {diffed.value ? (
-        <Diff before={incumbent.value} after={candidate.source} label={`Difference of ${candidate.name} to the reward in force`} />
+        <Diff before={before.source} after={candidate.source} label={`Difference of ${candidate.name} to ${before.words}`} to={before.words} />
       ) : (
         <Code source={candidate.source} label={`Program of ${candidate.name}`} />
       )}
-      <Button class="small" pressed={diffed.value} onClick={() => (diffed.value = !diffed.value)}>
-        {diffed.value ? "Program" : "Difference to the reward in force"}
+      <Button
+        class="small"
+        disabled={before.source === ""}
+        title={before.source === "" ? "Its program is not known here" : ""}
+        pressed={diffed.value}
+        onClick={() => (diffed.value = !diffed.value)}
+      >
+        {diffed.value ? "Program" : `Difference to ${before.words}`}
       </Button>
     </article>
   );

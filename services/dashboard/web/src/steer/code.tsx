@@ -36,9 +36,10 @@ export function Code({ source, label }: { source: string; label: string }) {
 const SIGNS = { same: " ", added: "+", removed: "−" } as const;
 const WORDS = { same: "", added: "added: ", removed: "removed: " } as const;
 
-export function Diff({ before, after, label }: { before: string; after: string; label: string }) {
+/** What is different from another program; `to` says which that is. */
+export function Diff({ before, after, label, to = "the reward in force" }: { before: string; after: string; label: string; to?: string }) {
   const lines = diffLines(before, after);
-  if (lines.every((line) => line.kind === "same")) return <p class="empty">No difference to the reward in force.</p>;
+  if (lines.every((line) => line.kind === "same")) return <p class="empty">No difference to {to}.</p>;
   return (
     <pre class="code diff" tabIndex={0} role="region" aria-label={label}>
       {lines.map((line, i) => {

@@ -57,6 +57,11 @@ export interface Adaptation {
   by: By | "";
   /** How the goal at its time is measured: by the task's fitness, a program of its own, or not at all. */
   measure: Measure;
+  /**
+   * Id of the reward in force when it began. Null where no row tells: as long as none was adopted, it is today's;
+   * empty where it was the own one of a task that is trained no more.
+   */
+  rewardBefore: string | null;
 }
 
 export type Measure = "task" | "program" | "none";
@@ -92,6 +97,9 @@ export interface History {
 
 export const CONTROL = "control";
 
+/** The learner's id of the task's own reward. */
+export const TASKS_OWN = "task";
+
 /** What people call rewards, by id. */
 export type Names = ReadonlyMap<string, string>;
 
@@ -107,10 +115,21 @@ export function historyOf(rows: readonly LogRow[], pending: number | null, names
   let trigger: TriggerTold | null = null;
   let measure: Measure = "task";
   let goalUnit = "";
+  let inForce: string | null = null;
   for (const row of standing(rows)) {
+    const change = changeOf(row);
+    if (change !== null) {
+      // What was in force until now is told by its end.
+      if (inForce === null) for (const each of found.values()) each.rewardBefore ??= change.before;
+      inForce = change.after;
+    }
     if (row.kind === "goal") {
       measure = (valuesOf<GoalRow>(row).kind ?? "task") as Measure;
       goalUnit = valuesOf<GoalRow>(row).unit ?? "";
+      if (valuesOf<GoalRow>(row).task) {
+        inForce = null;
+        for (const each of found.values()) if ((each.rewardBefore ?? TASKS_OWN) === TASKS_OWN) each.rewardBefore = "";
+      }
       settle(found.values(), valuesOf<GoalRow>(row).description ?? "");
     }
     if (row.kind === "trigger") {
@@ -126,7 +145,7 @@ export function historyOf(rows: readonly LogRow[], pending: number | null, names
     if (row.adaptation === 0) continue;
     let adaptation = found.get(row.adaptation);
     if (adaptation === undefined) {
-      adaptation = begin(row, trigger, measure);
+      adaptation = begin(row, trigger, measure, inForce);
       trigger = null;
       found.set(row.adaptation, adaptation);
     }
@@ -197,6 +216,12 @@ function stepOf(row: LogRow, found: ReadonlyMap<number, Adaptation>, names: Name
   return null;
 }
 
+/** Which reward a row puts into force, and which was until then. */
+function changeOf({ kind, values }: LogRow): { before: string | null; after: string | null } | null {
+  if (kind !== "adopted" && kind !== "rolled_back" && kind !== "failed") return null;
+  return { before: text(values[kind === "adopted" ? "before" : "undone"]), after: text(values["reward_id"]) };
+}
+
 /** Whether an adoption is what came of a turn of the loop: a person may adopt beside it, under its number. */
 function isOutcome(row: LogRow, adaptation: Adaptation | undefined): boolean {
   if (adaptation === undefined) return false;
@@ -240,7 +265,7 @@ function takeBack(found: Map<number, Adaptation>, row: LogRow): void {
   }
 }
 
-function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure): Adaptation {
+function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure, rewardBefore: string | null): Adaptation {
   const feedback = row.kind === "question" ? (row.values["feedback"] as Record<string, unknown>) : {};
   // A change of the environment that success asks for has no trigger of its own.
   const otherwise = row.values["what"] === "environment" ? "environment" : "manual";
@@ -265,6 +290,7 @@ function begin(row: LogRow, trigger: TriggerTold | null, measure: Measure): Adap
     note: "",
     by: "",
     measure,
+    rewardBefore,
   };
 }
 

@@ -44,6 +44,21 @@ VALUES = [
             ({"x_velocity": 2.0, "torso_rotation": (0, 0, 1)}, 0.625),
         ],
     ),
+    # A speed of nothing is a standstill: |v| / 0.5 from it, whichever way.
+    (
+        "HalfCheetah-v5",
+        "hold 0 m/s",
+        "sum",
+        "",
+        [({}, 1.0), ({"x_velocity": 0.25}, 0.5), ({"x_velocity": -0.5}, 0.0)],
+    ),
+    (
+        "Ant-v5",
+        "spin at 0 rad/s",
+        "sum",
+        "",
+        [({}, 1.0), ({"torso_rotation": (0, 0, 0.05)}, 0.5), ({"torso_rotation": (0, 0, 1)}, 0.0)],
+    ),
     # Postures: pi from upright about whatever axis, which the pitch of a quaternion does not reach.
     (
         "Ant-v5",
@@ -281,6 +296,18 @@ def test_of_what_the_tasks_own_fitness_says_nothing_is_left_out(name, words):
     goal = measure(name, words)
 
     assert (goal.kind, goal.description) == ("task", task.fitness_description)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("HalfCheetah-v5", "hold 0 m/s", "closeness to a standstill (0 from 0.5 on)"),
+        ("HalfCheetah-v5", "hold 2 m/s", "2 m/s forward (1 at it, 0 at a standstill)"),
+        ("Ant-v5", "spin at 0 rad/s", "closeness to 0 rad/s (1 at it, 0 from 0.1 rad/s on)"),
+    ],
+)
+def test_what_is_said_of_a_closeness_is_what_it_is(name, words, said):
+    assert said in measure(name, words).description
 
 
 def test_wishes_that_nothing_measures_are_named():

@@ -371,6 +371,53 @@ CASES = [
     ("HalfCheetah-v5", "speed higher than 2 m/s", ["move + >=2"], []),
     ("HalfCheetah-v5", "run at a speed as high as 3 m/s", ["move + 3"], []),
     ("Hopper-v5", "jump as high as 0.5 m", ["jump + 0.5"], []),
+    # changes: no program knows how fast the robot was
+    ("HalfCheetah-v5", "run 2 m/s faster", ["move +"], ["2 m/s faster"]),
+    ("HalfCheetah-v5", "run faster 2 m/s", ["move +"], ["faster 2 m/s"]),
+    ("HalfCheetah-v5", "run 2 m/s slower", ["move + 0.5"], ["2 m/s slower"]),
+    ("HalfCheetah-v5", "run 1 m/s more slowly", ["move + 0.5"], ["1 m/s more slowly"]),
+    ("HalfCheetah-v5", "run backwards 1 m/s faster", ["move -"], ["1 m/s faster"]),
+    ("HalfCheetah-v5", "2 m/s faster than now", ["move +"], ["2 m/s faster than now"]),
+    (
+        "HalfCheetah-v5",
+        "run 2 m/s faster than you do now",
+        ["move +"],
+        ["2 m/s faster than you do now"],
+    ),
+    ("HalfCheetah-v5", "2 m/s slower than before", ["move + 0.5"], ["2 m/s slower than before"]),
+    ("HalfCheetah-v5", "run 2 m/s more than now", ["move +"], ["2 m/s more than now"]),
+    (
+        "HalfCheetah-v5",
+        "run between 1 and 2 m/s faster",
+        ["move +"],
+        ["at least 1 m/s at most 2 m/s faster"],
+    ),
+    (
+        "HalfCheetah-v5",
+        "run at 2 m/s and then 1 m/s faster",
+        ["move + 2"],
+        ["and then", "1 m/s faster"],
+    ),
+    ("Ant-v5", "spin 2 rad/s faster", ["spin +"], ["2 rad/s faster"]),
+    ("Hopper-v5", "jump 10 cm higher than before", ["jump +"], ["10 cm higher than before"]),
+    ("Hopper-v5", "keep the torso 10 cm lower", ["height -"], ["10 cm lower"]),
+    # but these are no changes
+    ("HalfCheetah-v5", "run faster at 2 m/s", ["move + 2"], []),
+    ("HalfCheetah-v5", "run at 2 m/s, not faster", ["move + 2"], []),
+    ("HalfCheetah-v5", "run at 2 m/s more smoothly", ["smooth +", "move + 2"], []),
+    ("HalfCheetah-v5", "run slower than 2 m/s", ["move + <=2"], []),
+    ("Hopper-v5", "jump higher than 0.5 m", ["jump + >=0.5"], []),
+    # a height or a distance has no sign
+    ("HalfCheetah-v5", "keep the torso at -3 m", [], ["-3 m"]),
+    ("Hopper-v5", "keep the torso above -1 m", [], ["-1 m"]),
+    ("Hopper-v5", "torso height -1 m", ["height +"], ["-1 m"]),
+    ("Ant-v5", "stay within -2 m of the start", ["center +"], ["-2 m"]),
+    # below 0.1 m/s nothing moves
+    ("HalfCheetah-v5", "hold 0 m/s", ["still +"], []),
+    ("HalfCheetah-v5", "run at 0.0001 m/s", ["still +"], []),
+    ("HalfCheetah-v5", "run backwards at -0.05 m/s", ["still +"], []),
+    ("HalfCheetah-v5", "run at 0.1 m/s", ["move + 0.1"], []),
+    ("HalfCheetah-v5", "run at 0 m/s at most", ["move + <=0"], []),
 ]
 
 

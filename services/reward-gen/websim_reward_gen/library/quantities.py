@@ -16,6 +16,7 @@ from websim_reward_gen.library.conditions import (
 from websim_reward_gen.library.gaits import gait_of
 from websim_reward_gen.library.leans import posture
 from websim_reward_gen.library.robot import Robot
+from websim_reward_gen.library.targets import LEAST_SPEED
 from websim_reward_gen.library.wishes import GAITS, Wish
 
 
@@ -143,7 +144,9 @@ def _rate(wish: Wish, rate: str, unit: str, what: str, near: str) -> Measure:
         text = f"{what} made at {target} {unit} or less, over a full episode"
         return Measure(counted, "sum", unit, text)
     # 1 at the target, 0 at a standstill and at twice the target
-    width = f"{max(wish.target, 0.1):.6g}"
+    width = f"{max(wish.target, LEAST_SPEED):.6g}"
+    if wish.target < LEAST_SPEED:
+        near = f" (1 at it, 0 from {wish.target + LEAST_SPEED:.6g} {unit} on)"
     closeness = f"np.maximum(1.0 - np.abs({rate} - {target}) / {width}, 0.0)"
     text = f"closeness to {target} {unit}{near}, mean of a full episode"
     return Measure(closeness, "sum", "", text)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from websim_reward_gen.library.changes import without_changes
 from websim_reward_gen.library.clauses import read_clause
 from websim_reward_gen.library.limits import with_limits
 from websim_reward_gen.library.lists import with_lists
@@ -50,7 +51,7 @@ def understand(sentence: str, familiar: str = "", *, goal_of_object: bool = Fals
     written = tokenise(sentence)
     tokens = [_spelt(token, known) for token in written]
     typed = _typed(written, tokens)
-    tokens = with_lists(tokens)
+    tokens = with_lists(without_changes(tokens))
     wishes: list[Wish] = []
     unknown: list[str] = []
     style = False

@@ -32,6 +32,9 @@ _MERELY_LIMITED: frozenset[Kind] = frozenset({"spin", "flip", "tilt", "jump"})
 HEIGHT_LIMITS = frozenset({"lower", "higher"})
 """Words in a limit that tell a height where the number is a length."""
 
+LEAST_SPEED = 0.1
+"""Slower than this, in m/s, is a standstill; in rad/s of a turn, none."""
+
 _OF_A_PLACE = frozenset({"from", "of"})
 """Before a target or a goal they make a length a distance from it."""
 
@@ -50,7 +53,9 @@ def take_numbers(
         if number.tag != "number":
             continue
         limit = limits.get(at)
-        if abs(number.value) > MAX_NUMBER:
+        # A height or a distance has no sign: of "the torso at -3 m" nobody knows where that is.
+        is_below = number.quantity == "length" and number.value < 0.0
+        if is_below or abs(number.value) > MAX_NUMBER:
             unused.append(number)
             continue
         owners = [each for each in wishes if is_about(each, number)] or [
@@ -160,6 +165,8 @@ def with_target(wish: Wish, number: Part, limit: Part | None) -> Wish:
     said = " ".join(filter(None, [wish.text, limit.text if limit else "", number.text]))
     # "backwards at -2 m/s" says so twice.
     sign = -1.0 if number.value < 0 else wish.sign
+    if limit is None and wish.kind in MOTIONS and abs(number.value) < LEAST_SPEED:
+        return Wish("still", said)
     if limit is None:
         return replace(wish, text=said, sign=sign, target=abs(number.value))
     bound = _bound(wish, number, limit)

@@ -1,6 +1,7 @@
 """Commands to a running learner, against a loopback server that answers as one does."""
 
 import json
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from websim.local.cli import run
+from websim.local.learner_api import LearnerApi
 from websim.local.options import RunOptions
 from websim.local.steer import in_a_line
 from websim.service.errors import UserError
@@ -308,6 +310,96 @@ def test_a_page_of_something_else_is_no_learner(learner):
     [flag, url], _ = learner
     with pytest.raises(UserError, match=r"/page is not a learner's address"):
         run(["goal", flag, f"{url}/page"])
+
+
+HOSTILE = "ok\x1b]0;owned\x07\x1b[2J\nerror: forged"
+"""It would rename the terminal's window, clear its screen and add a line of its own."""
+SPELLED_OUT = "ok\\x1b]0;owned\\x07\\x1b[2J\\nerror: forged"
+
+
+@pytest.mark.parametrize(
+    "argv", [["goal"], ["rewards"], ["rewards", "show", "p_1"], ["adaptations"]]
+)
+def test_what_others_wrote_cannot_act_on_the_terminal(learner, capsys, monkeypatch, argv):
+    monkeypatch.setitem(GOAL, "goal", {**GOAL["goal"], "description": HOSTILE})
+    monkeypatch.setitem(ROWS[0], "values", GOAL["goal"])
+    monkeypatch.setitem(REWARD, "name", HOSTILE)
+    source = "def reward(state, action):\n\treturn state.x  # \x1b[2J\n"
+    monkeypatch.setitem(REWARD, "source", source)
+    assert run([*argv, *learner[0]]) == 0
+    out = capsys.readouterr().out
+    assert SPELLED_OUT in out
+    assert not set("\x1b\x07") & set(out)
+    if "show" in argv:
+        assert "\ndef reward(state, action):\n\treturn state.x  # \\x1b[2J\n" in out
+
+
+def test_what_came_of_a_command_cannot_act_on_the_terminal(capsys, monkeypatch):
+    applied = {"update": 7, "detail": HOSTILE}
+    monkeypatch.setattr(LearnerApi, "command", lambda *_, **__: applied)
+    assert run(["approve", "2"]) == 0
+    assert capsys.readouterr().out == f"approve took effect at update 7: {SPELLED_OUT}\n"
+
+
+def a_run(folder, *lines):
+    (folder / "config.json").write_text("{}")
+    (folder / "adaptations.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    return str(folder)
+
+
+ROW = json.dumps(ROWS[0]).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"1", "row 2 is not a row. Restore the file"),
+        (b'{"n":1}', "row 2 is not a row. Restore the file"),
+        (b"[" * 100_000, "row 2 is not JSON. Restore the file"),
+        (b"{broken", "row 2 is not JSON. Restore the file"),
+        (ROW.replace(b"description", b"words"), "does not hold what .* Show the rows by --json"),
+    ],
+    ids=["number", "short", "nested", "broken", "without values"],
+)
+def test_a_damaged_log_is_told_in_a_line(tmp_path, line, says):
+    with pytest.raises(UserError, match=f"adaptations.jsonl: .*{says}"):
+        run(["adaptations", a_run(tmp_path, ROW, line)])
+
+
+def test_a_log_that_is_no_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert run(["adaptations", str(tmp_path)]) == 0
+    (tmp_path / "adaptations.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"adaptations\.jsonl is not a file\. Restore the file"):
+        run(["adaptations", str(tmp_path)])
+
+
+@pytest.mark.parametrize("command", [["rewards", "try"], ["goal", "run", "--fitness"]])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("/dev/zero", "cannot read /dev/zero: this is not a regular file. Name a text file."),
+        ("pipe", "cannot read pipe: this is not a regular file. Name a text file."),
+        ("absent", "cannot read absent: No such file or directory. Name a text file."),
+        ("long", "long is larger than 65536 bytes; no program is"),
+        ("noise", "cannot read noise: it is not UTF-8. Name a text file."),
+    ],
+)
+def test_a_file_that_is_no_program_is_told(learner, tmp_path, monkeypatch, command, name, says):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    (tmp_path / "long").write_bytes(b"#" * 65537)
+    (tmp_path / "noise").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError) as caught:
+        run([*command, name, *learner[0]])
+    assert str(caught.value) == says
+    assert learner[1] == []
+
+
+def test_a_program_in_the_place_of_an_id_is_for_the_learner_to_judge(learner):
+    text = "x" * 5000
+    assert run(["rewards", "adopt", text, *learner[0]]) == 0
+    assert learner[1] == [{"kind": "adopt_reward", "reward": text, "force": False}]
 
 
 def test_a_directory_that_is_no_run_is_named(tmp_path):

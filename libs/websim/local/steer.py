@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from websim.client.knobs import read_knobs, refuse_both
 from websim.local.flags import LEARNER_URL
 from websim.local.learner_api import LearnerApi, LearnerUnreachableError
 from websim.local.next_steps import to_type
+from websim.programs.command import printable
+from websim.programs.files import FileRefusedError, read_regular
 from websim.service.errors import UserError
 from websim.service.tokens import load_token
 
@@ -16,6 +19,11 @@ Row = dict[str, Any]
 
 MAX_PROGRAM_BYTES = 65536
 """Of a file that is read as a program."""
+
+LOG_NAME = "adaptations.jsonl"
+SHAPE = {"n": int, "kind": str, "env_steps": int, "adaptation": int, "values": dict}
+"""What a row of any kind has, of those that are shown."""
+RESTORE = "Restore the file as the run wrote it."
 
 
 class Steer:
@@ -38,33 +46,33 @@ class Steer:
         except LearnerUnreachableError as error:
             raise self._unreachable(error) from None
         detail = f": {applied['detail']}" if applied.get("detail") else ""
-        print(f"{kind} took effect at update {applied['update']}{detail}")
+        _say(f"{kind} took effect at update {applied['update']}{detail}")
         return 0
 
     def show_goal(self) -> int:
         """Print what the run is for and what waits for a yes."""
         view = self._get("/v1/goal")
         goal = view["goal"]
-        print(f"goal      {goal['description'] or 'the task as it is'}")
+        _say(f"goal      {goal['description'] or 'the task as it is'}")
         own = "the task's own"
-        print(f"fitness   {goal['fitness_description'] or own}")
+        _say(f"fitness   {goal['fitness_description'] or own}")
         if goal.get("not_understood"):
-            print(f"left out  {_quoted(goal['not_understood'])}: not understood")
+            _say(f"left out  {_quoted(goal['not_understood'])}: not understood")
         for failure in goal.get("failures", ()):
-            print(f"note      {failure}")
+            _say(f"note      {failure}")
         if goal["target"] is not None:
-            print(f"target    {goal['target']:g} {goal['unit']}".rstrip())
-        print(f"adapt     {view['mode']}")
+            _say(f"target    {goal['target']:g} {goal['unit']}".rstrip())
+        _say(f"adapt     {view['mode']}")
         for label, text in (("now", view["adapting"]), ("problem", view["banner"])):
             if text:
-                print(f"{label:<9} {text}")
+                _say(f"{label:<9} {text}")
         for waiting in view["pending"]:
             number = waiting["adaptation"]
-            print(f"waits     {waiting['sentence']}")
+            _say(f"waits     {waiting['sentence']}")
             for answer in ("approve", "reject"):
-                print(f"          {to_type('websim', answer, number, *self._flags)}")
+                _say(f"          {to_type('websim', answer, number, *self._flags)}")
             for name in waiting["names"]:
-                print(f"          candidate {name!r}")
+                _say(f"          candidate {name!r}")
         return 0
 
     def set_goal(
@@ -85,7 +93,7 @@ class Steer:
             }
         code = self.command("set_goal", description=text, fitness=measure, target=target)
         if self._mode == "off":
-            print("the run only measures it, and changes nothing, until `websim adapt auto`")
+            _say("the run only measures it, and changes nothing, until `websim adapt auto`")
         return code
 
     def ask(self, reason: str) -> int:
@@ -95,7 +103,7 @@ class Steer:
 
     def show_mode(self) -> int:
         """Print whether the run adapts its own training."""
-        print(self._mode)
+        _say(self._mode)
         return 0
 
     def rewards(self, action: str, what: str | None, *, force: bool) -> int:
@@ -119,7 +127,8 @@ class Steer:
                 return self.command("try_reward", source=source, name=path.stem)
             case "adopt":
                 path = Path(str(what))
-                if path.is_file():
+                # A program's text, typed in the place of an id, is too long for pathlib.
+                if os.path.isfile(path):
                     adopt = {"reward": _program(path), "name": path.stem}
                 else:
                     adopt = {"reward": str(what)}
@@ -137,16 +146,16 @@ class Steer:
         if pairs:
             return self.command("set_knobs", knobs=read_knobs(pairs))
         view = self._get("/v1/goal")
-        print(f"difficulty {view['difficulty']:g}")
+        _say(f"difficulty {view['difficulty']:g}")
         for name, (low, high) in view["knobs"].items():
-            print(f"{name:<20} {low:g} to {high:g}")
+            _say(f"{name:<20} {low:g} to {high:g}")
         if not view["knobs"]:
-            print("no knob was turned")
+            _say("no knob was turned")
         return 0
 
     def show_envs(self) -> int:
         """Print how many environments are trained on."""
-        print(f"{self._get('/v1/run')['num_envs']:,} environments")
+        _say(f"{self._get('/v1/run')['num_envs']:,} environments")
         return 0
 
     def show_task(self) -> int:
@@ -154,16 +163,16 @@ class Steer:
         run = self._get("/v1/run")
         others = run.get("others", [])
         own = run["num_envs"] - sum(each["num_envs"] for each in others)
-        print(run["task"] + (f"  {own:,} environments" if others else ""))
+        _say(run["task"] + (f"  {own:,} environments" if others else ""))
         for each in others:
-            print(f"{each['task']}  {each['num_envs']:,} environments")
+            _say(f"{each['task']}  {each['num_envs']:,} environments")
         return 0
 
     def show_speed(self) -> int:
         """Print the speed that was set and the one that is reached."""
         run = self._get("/v1/run")
         asked = "max" if run["speed"] is None else f"{run['speed']:g}"
-        print(f"{asked}, reached {run['real_time_factor']:.3g} times real time")
+        _say(f"{asked}, reached {run['real_time_factor']:.3g} times real time")
         return 0
 
     def set_speed(self, text: str) -> int:
@@ -187,22 +196,25 @@ class Steer:
 
     @staticmethod
     def show_rows(rows: list[Row], *, as_json: bool) -> int:
-        """Print rows of the log, one line each."""
+        """Print rows of the log, one line each.
+
+        Raises:
+            UserError: a row does not hold what its kind tells.
+        """
         for row in rows:
-            text = json.dumps(row) if as_json else in_a_line(row)
-            if text:
-                print(text)
+            if text := json.dumps(row) if as_json else _told(row):
+                _say(text)
         if not rows and not as_json:
-            print("nothing was adapted so far")
+            _say("nothing was adapted so far")
         return 0
 
     def _list(self) -> int:
         view = self._get("/v1/rewards")
-        print(f"{'id':<20} {'outcome':<12} {'by':<8} {'gain':>9}  name")
+        _say(f"{'id':<20} {'outcome':<12} {'by':<8} {'gain':>9}  name")
         for each in view["rewards"]:
             gain = each["fitness_gain"]
             shown = "" if gain is None else f"{float(gain):+.3g}"
-            print(
+            _say(
                 f"{each['id']:<20.20} {each['outcome']:<12} {each['origin']:<8} {shown:>9}  "
                 f"{each['name']}"
             )
@@ -211,11 +223,13 @@ class Steer:
     def _show(self, reward_id: str) -> int:
         for each in self._get("/v1/rewards")["rewards"]:
             if each["id"] == reward_id:
-                print(f"{each['id']}  {each['name']}  {each['outcome']}  by {each['origin']}")
+                _say(f"{each['id']}  {each['name']}  {each['outcome']}  by {each['origin']}")
                 for label in ("hypothesis", "reason"):
                     if each[label]:
-                        print(f"{label}: {each[label]}")
-                print("", each["source"] or "the task's own reward", sep="\n")
+                        _say(f"{label}: {each[label]}")
+                _say()
+                source = (each["source"] or "the task's own reward").replace("\r\n", "\n")
+                print(printable(source, keep="\n\t"))
                 return 0
         raise UserError(f"there is no reward {reward_id}", "`websim rewards list` lists them.")
 
@@ -251,16 +265,42 @@ def rows_of(run: Path) -> list[Row]:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    path = run / "adaptations.jsonl"
+    path = run / LOG_NAME
     if not (run / "config.json").is_file():
         raise UserError(f"{run} is not a run directory: it has no config.json")
-    if not path.is_file():
+    if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")[:-1]
+    if not path.is_file():
+        raise UserError(f"{path} is not a file", RESTORE)
     try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", RESTORE) from None
+    return [_row(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _row(path: Path, number: int, line: bytes) -> Row:
+    """Return the row of a line, with all that a row of any kind has."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: row {number} is not JSON", RESTORE) from None
+    if not isinstance(row, dict) or any(
+        not isinstance(row.get(name), kind) for name, kind in SHAPE.items()
+    ):
+        raise UserError(f"{path}: row {number} is not a row", RESTORE)
+    return row
+
+
+def _told(row: Row) -> str:
+    """Return what a row says to a person; empty for what is for machines."""
+    try:
+        return in_a_line(row)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        raise UserError(
+            f"{LOG_NAME}: row {row['n']} does not hold what a row of its kind tells",
+            "Show the rows by --json, or by the version of MuJoCo WebSim that wrote them.",
+        ) from None
 
 
 def in_a_line(row: Row) -> str:
@@ -334,8 +374,17 @@ def _quoted(words: list[str]) -> str:
 def _program(path: Path) -> str:
     """Return the text of a program's file."""
     try:
-        if path.stat().st_size > MAX_PROGRAM_BYTES:
-            raise UserError(f"{path} is larger than {MAX_PROGRAM_BYTES} bytes; no program is")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        content = read_regular(path, MAX_PROGRAM_BYTES)
+    except FileRefusedError as error:
+        raise UserError(f"cannot read {path}: {error}", "Name a text file.") from None
+    if len(content) > MAX_PROGRAM_BYTES:
+        raise UserError(f"{path} is larger than {MAX_PROGRAM_BYTES} bytes; no program is")
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise UserError(f"cannot read {path}: it is not UTF-8", "Name a text file.") from None
+
+
+def _say(text: str = "") -> None:
+    """Print a line; what a model or a person wrote in it cannot act on the terminal."""
+    print(printable(text))

@@ -48,7 +48,7 @@ def _json(verdict: FileVerdict) -> str:
 
 
 def _text(verdict: FileVerdict) -> str:
-    file = _printable(verdict.file)
+    file = printable(verdict.file)
     if verdict.ok:
         return f"{file}: ok, {verdict.id}, {_summary(verdict)}"
     first, *more = verdict.issues
@@ -69,8 +69,14 @@ def _summary(verdict: FileVerdict) -> str:
     return f"total {scale.minimum:.4g} to {scale.maximum:.4g} on made-up inputs"
 
 
-def _printable(text: str) -> str:
-    """Return `text` with what a terminal would act on, or cannot show, spelled out."""
+def printable(text: str, keep: str = "") -> str:
+    """Return `text` with what a terminal would act on, or cannot show, spelled out.
+
+    Args:
+        text: whatever a model, a person or a file says.
+        keep: characters that stay as they are: the line breaks of a program.
+    """
     return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
+        character if character.isprintable() or character in keep else ascii(character)[1:-1]
+        for character in text
     )

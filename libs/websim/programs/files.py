@@ -20,6 +20,10 @@ ROWS = 64
 """Environments of the trial."""
 
 
+class FileRefusedError(Exception):
+    """A file that is not read: name another. The text says why."""
+
+
 @dataclass(frozen=True)
 class FileVerdict:
     """What is said about one file."""
@@ -75,21 +79,33 @@ def _check_source(file: str, source: str, schema: ProgramSchema, sandbox: Sandbo
     return FileVerdict(file, not trial.issues, trial.issues, program.id, trial)
 
 
-def _read(path: Path) -> str:
-    """Return the text of a regular file, one character more than allowed at most."""
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Return what a regular file holds, one byte more than allowed at most.
+
+    Raises:
+        FileRefusedError: it is none, or cannot be read; the text says why.
+    """
     try:
         # Not blocking: opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise _refused("source", f"cannot be opened: {_cause(error)}; name a text file") from None
+        raise FileRefusedError(_cause(error)) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _refused("source", "this is not a regular file; name a text file")
-        content = os.read(descriptor, MAX_SOURCE_BYTES + 1)
+            raise FileRefusedError("this is not a regular file")
+        return os.read(descriptor, max_bytes + 1)
     except OSError as error:
-        raise _refused("source", f"cannot be read: {_cause(error)}") from None
+        raise FileRefusedError(_cause(error)) from None
     finally:
         os.close(descriptor)
+
+
+def _read(path: Path) -> str:
+    """Return the text of a regular file, one character more than allowed at most."""
+    try:
+        content = read_regular(path, MAX_SOURCE_BYTES)
+    except FileRefusedError as error:
+        raise _refused("source", f"cannot be read: {error}; name a text file") from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

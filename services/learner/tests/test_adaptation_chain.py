@@ -145,3 +145,36 @@ def test_rows_are_read_in_pages(written):
     assert [row["n"] for row in log.rows(2, 2)] == [3, 4]
     assert log.rows(5) == []
     log.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"1", "row 1 is not a row"),
+        (b'{"n":1,"kind":"round","values":{}}', "row 1 is not a row"),
+        (b"[" * 100_000, "row 1 is not JSON"),
+    ],
+    ids=["number", "without steps", "nested"],
+)
+def test_a_line_of_another_shape_is_no_row(path, line, says):
+    rewrite(path, [line])
+    with pytest.raises(UserError, match=f"{LOG_NAME}: {says}. Restore the file"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"1e999", b'"\\ud800"'])
+def test_a_value_that_no_log_has_was_changed(written, value):
+    """Such a row has no digest: what is given as one cannot be its own."""
+    rows = lines(written)
+    changed = rows[1].replace(b'"gain":1.0', b'"gain":' + value)
+    digest = json.dumps(json.loads(rows[1])["sha256"]).encode()
+    for given in (digest, b"null"):
+        rewrite(written, [rows[0], changed.replace(digest, given), *rows[2:]])
+        with pytest.raises(UserError, match="row 2 was changed after it was written"):
+            verify(read_rows(written))
+
+
+def test_a_log_that_is_no_file_is_named(path):
+    path.mkdir()
+    with pytest.raises(UserError, match=f"{LOG_NAME} is not a file. Restore the file"):
+        read_rows(path)

@@ -20,6 +20,9 @@ LOG_NAME = "adaptations.jsonl"
 RESUMED = "resumed"
 FIRST = "0" * 64
 """prev_sha256 of the first row."""
+SHAPE = {"n": int, "kind": str, "env_steps": int, "adaptation": int, "values": dict}
+"""What a row of any kind has, besides its place in the chain."""
+RESTORE = "restore the file as the run wrote it"
 
 Row = dict[str, Any]
 
@@ -152,7 +155,8 @@ def verify(rows: Iterable[Row]) -> None:
         unsigned = {name: value for name, value in row.items() if name != "sha256"}
         if row.get("n") != number or row.get("prev_sha256") != previous:
             raise _broken(number, "does not follow the row before it")
-        if row.get("sha256") != _digest(unsigned):
+        digest = _digest_of(unsigned)
+        if digest is None or row.get("sha256") != digest:
             raise _broken(number, "was changed after it was written")
         position = row["values"].get("position") if row["kind"] == RESUMED else 0
         if not isinstance(position, int) or not 0 <= position < number:
@@ -162,26 +166,42 @@ def verify(rows: Iterable[Row]) -> None:
 
 def _read(path: Path) -> tuple[list[Row], int]:
     """Return the rows, and the bytes up to the end of the last whole line."""
-    data = path.read_bytes()
+    try:
+        # A pipe would be waited for, and a device has no end.
+        data = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", RESTORE) from None
+    if data is None:
+        raise UserError(f"{path} is not a file", RESTORE)
     whole = data[: data.rfind(b"\n") + 1]
     rows: list[Row] = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _broken(number, "is not JSON") from None
-        if not isinstance(row, dict) or not isinstance(row.get("values"), dict):
+        if not isinstance(row, dict) or any(
+            not isinstance(row.get(name), kind) for name, kind in SHAPE.items()
+        ):
             raise _broken(number, "is not a row")
         rows.append(row)
     return rows, len(whole)
 
 
 def _broken(number: int, problem: str) -> UserError:
-    return UserError(f"{LOG_NAME}: row {number} {problem}", "restore the file as the run wrote it")
+    return UserError(f"{LOG_NAME}: row {number} {problem}", RESTORE)
 
 
 def _digest(row: Row) -> str:
     return hashlib.sha256(_canonical(row)).hexdigest()
+
+
+def _digest_of(row: Row) -> str | None:
+    """Return the digest of a row that was read; None where no log has such values."""
+    try:
+        return _digest(row)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _canonical(row: Row) -> bytes:

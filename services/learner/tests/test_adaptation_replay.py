@@ -224,6 +224,66 @@ def test_a_decision_that_does_not_follow_is_told(write, capsys, row):
     assert f"row 2 differs first: {row[0]} comes out as" in out
 
 
+WON = [verdict_row(source=SOURCE, program_id=PROGRAM_ID, accepted=True, refused_by="")]
+WON.append(decision_row())
+"""A candidate that passes the gate, and takes over by its trial."""
+LOST = [WON[0], decision_row(
+    finalists={"a": CONTROL}, decision=decide(CONTROL, {"a": CONTROL}, TrialSettings())
+)]  # fmt: skip
+"""One whose trial leaves the reward in force where it is."""
+
+
+def adopted(reward_id=PROGRAM_ID, by="trial"):
+    return "adopted", {"reward_id": reward_id, "by": by, "why": "a gains"}
+
+
+def test_a_trials_adoption_follows_from_its_decision(write, capsys):
+    """After a life that was cut short the trial is held once more, and its winner adopted."""
+    run = write(*WON, adopted(), ("resumed", {"position": 0}), *WON, adopted())
+    assert replay_decisions(run) == 0
+    assert "4 of 4 decisions reproduced" in capsys.readouterr().out
+
+
+def test_a_persons_adoption_follows_from_no_trial(write):
+    assert replay_decisions(write(*LOST, adopted(by="person"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "again"),
+    [
+        ([*LOST, adopted()], "no trial lets a reward take over here"),
+        ([WON[0], adopted()], "no trial lets a reward take over here"),
+        ([*WON, adopted("p_other")], f"a, {PROGRAM_ID}, takes over"),
+        ([WON[1], adopted()], "a, whose program no row tells, takes over"),
+        ([*WON, adopted(), adopted()], "no trial lets a reward take over here"),
+        (
+            [*WON, ("resumed", {"position": 0}), adopted()],
+            "no trial lets a reward take over here",
+        ),
+    ],
+    ids=["it lost", "undecided", "another", "not at the gate", "twice", "another life's"],
+)
+def test_a_trials_adoption_without_its_decision_is_told(write, capsys, rows, again):
+    """The chain of such a log is whole: what was done is not what was decided."""
+    assert replay_decisions(write(*rows)) == 1
+    told = f"row {len(rows)} differs first: adopted comes out as {again}"
+    assert told in capsys.readouterr().out
+
+
+def test_names_cannot_act_on_the_terminal(write, capsys):
+    name = "a\x1b[2J\nforged"
+    replay_decisions(write(verdict_row(name=name)))
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "a\\x1b[2J\\nforged: refused by language" in out
+
+
+def test_a_round_without_its_control_is_told(write):
+    row = judged_round(control="nobody")
+    with pytest.raises(UserError, match="row 1 does not hold a round"):
+        replay_decisions(write(row))
+
+
 def test_what_a_person_asked_for_follows_from_nothing(write, capsys):
     manual = Trigger(kind="manual", what="ask", sentence="a person asks")
     assert replay_decisions(write(trigger_row(trigger=manual))) == 0

@@ -1,7 +1,7 @@
 """`replay-decisions`: make every decision of a run again from its log, and compare.
 
-A log that passes holds what was decided and why, unchanged, and no decision that its own numbers
-do not lead to.
+A log that passes holds what was decided and why, unchanged, no decision that its own numbers do
+not lead to, and no adoption by a trial that did not decide for it.
 """
 
 import math
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from websim.programs import Program, ProgramError, ProgramSchema, compile_program
+from websim.programs.command import printable
 from websim.service.errors import UserError
-from websim_learner.adaptation.chain import LOG_NAME, Row, read_rows, verify
+from websim_learner.adaptation.chain import LOG_NAME, RESUMED, Row, read_rows, verify
 from websim_learner.adaptation.curriculum import advice, followed
 from websim_learner.adaptation.preference import judge
 from websim_learner.adaptation.rows import (
@@ -35,6 +36,9 @@ from websim_learner.adaptation.verdicts import TrialSettings, decide, goes_on, h
 
 TOLERANCE = 1e-9
 """Relative: the last digits of atan and sqrt differ between machines."""
+
+BROKEN = (ValueError, LookupError, ArithmeticError, RecursionError)
+"""What comes of numbers and names that no decision is made of."""
 
 
 class Replayed(NamedTuple):
@@ -63,15 +67,14 @@ def replay_decisions(run_dir: Path) -> int:
     for item in replayed:
         print(
             f"{item.row['n']:>5}  {item.row['adaptation'] or '-':>10}  {item.row['kind']:<9} "
-            f"{'yes' if item.same else 'NO':<4} {item.decided}"
+            f"{'yes' if item.same else 'NO':<4} {printable(item.decided)}"
         )
     same = sum(item.same for item in replayed)
     print(f"{same} of {len(replayed)} decisions reproduced; the chain of {len(rows)} rows holds")
     for item in replayed:
         if not item.same:
-            print(
-                f"row {item.row['n']} differs first: {item.row['kind']} comes out as {item.again}"
-            )
+            again = printable(item.again)
+            print(f"row {item.row['n']} differs first: {item.row['kind']} comes out as {again}")
             return 1
     return 0
 
@@ -88,25 +91,64 @@ def decide_again(rows: Sequence[Row], until_s: float = math.inf) -> list[Replaye
     """
     verify(rows)
     replayed = []
+    trials = _Trials()
     for row in rows:
         if time.monotonic() > until_s:
             raise UserError(
                 f"there was time for {row['n'] - 1:,} of {len(rows):,} rows",
                 "`websim replay-decisions RUN` takes its time.",
             )
-        if (again := _replay(row)) is not None:
+        if (again := _replay(row, trials)) is not None:
             replayed.append(again)
     return replayed
 
 
-def _replay(row: Row) -> Replayed | None:
+class _Trials:
+    """What the trials of a log decided, against which their adoptions are held."""
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple[int, str], str | None] = {}
+        """Ids of candidates, by adaptation and name."""
+        self._won: dict[int, str] = {}
+        """Names of those that take over, by adaptation, until they have."""
+
+    def follow(self, row: Row) -> Replayed | None:
+        """Take note of a row; return an adoption that follows from no decision before it."""
+        if row["kind"] == RESUMED:
+            # A trial's decision takes effect at once: no life begins between the two.
+            self._won.clear()
+        match row["kind"]:
+            case "verdict":
+                verdict = from_values(row["values"], VerdictValues)
+                self._programs[row["adaptation"], verdict.name] = verdict.program_id
+            case "decision":
+                decision = from_values(row["values"], DecisionValues).decision
+                self._won.pop(row["adaptation"], None)
+                if decision.promote and decision.winner is not None:
+                    self._won[row["adaptation"]] = decision.winner
+            case "adopted" if row["values"].get("by") == "trial":
+                return self._adopted(row)
+        return None
+
+    def _adopted(self, row: Row) -> Replayed | None:
+        winner = self._won.pop(row["adaptation"], None)
+        due = None if winner is None else self._programs.get((row["adaptation"], winner))
+        adopted = row["values"].get("reward_id")
+        if due is not None and adopted == due:
+            return None
+        again = "no trial lets a reward take over here"
+        if winner is not None:
+            again = f"{winner}, {due or 'whose program no row tells'}, takes over"
+        return Replayed(row, f"{adopted} takes over", again, same=False)
+
+
+def _replay(row: Row, trials: _Trials) -> Replayed | None:
     """Return a row's decision made again; None for a row that holds none."""
     make = _KINDS.get(row["kind"])
-    if make is None:
-        return None
     try:
-        return make(row)
-    except (msgspec.ValidationError, ValueError) as error:
+        unfounded = trials.follow(row)
+        return unfounded if make is None else make(row)
+    except (msgspec.ValidationError, *BROKEN) as error:
         raise UserError(
             f"{LOG_NAME}: row {row['n']} does not hold a {row['kind']}: {error}",
             "replay it with the version of MuJoCo WebSim that wrote it",

@@ -17,7 +17,7 @@ from websim_reward_gen.library.words import tokenise
 from websim_reward_gen.proposal import Ask, Draft, GoalAsk, GoalProposal, Proposal
 from websim_reward_gen.weights import read_weights
 
-MODEL = "library-7"
+MODEL = "library-8"
 """Changes with what the library answers."""
 
 _PURPOSES = (

@@ -90,6 +90,9 @@ class AskedAuthor:
         self.busy = self.busy and outcome is None
         return outcome
 
+    def give_up(self):
+        pass
+
     def close(self):
         pass
 

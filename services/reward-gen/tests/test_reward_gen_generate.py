@@ -372,7 +372,7 @@ def test_with_a_fifth_of_faults_every_request_ends_in_candidates(api, make_gener
     # 12 of these are asked again; a page and what is cut off, refused or broken, 8 times, are not.
     api.then(*with_faults(message(answer_text(written("a"))), 100))
     ledger = open_ledger()
-    generator = make_generator(ledger, attempt_timeout_s=0.3)
+    generator = make_generator(ledger, attempt_timeout_s=2.0)
 
     answers = [rewards(generator, num_candidates=1) for _ in range(88)]
 

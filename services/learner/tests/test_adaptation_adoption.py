@@ -2,9 +2,10 @@
 
 import pytest
 from adapting_toy import CENTRE, FAR, rows
-from staging import STEPS, sends
+from staging import STEPS, Killed, die, sends
 
 from websim.service.errors import UserError
+from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog, read_rows
 from websim_learner.branch import Branch
 from websim_learner.control import AdoptReward, Rollback, SetAdapt, TryReward
 
@@ -88,6 +89,42 @@ def test_a_reward_that_cannot_be_gone_back_to_is_kept_for_later(adapting, sandbo
     assert str(h.answers[2]) == GONE
     assert h.branch.reward.source == CENTRE
     assert [entry.kind for entry in h.run_dir.journal()] == ["start", "adopt", "adopt", "rollback"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda log: log.unlink(), "has 0 rows, the checkpoint counts 1"),
+        (lambda log: AdaptationLog(log).append("adopted", 1, 1, 1, {}), None),
+        (lambda log: write_anew(log), "not those that the checkpoint counts"),
+    ],
+    ids=["gone", "longer", "written anew"],
+)
+def test_a_life_goes_on_with_the_log_that_its_checkpoint_counts_alone(
+    adapting, harm, says, tmp_path
+):
+    directory = tmp_path / "run"
+    h = adapting(directory, total_steps=12 * STEPS)
+    h.at = {3: [sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))], 9: [die]}
+    with pytest.raises(Killed):
+        h.go()
+    harm(directory / LOG_NAME)
+    later = adapting(directory, total_steps=12 * STEPS)
+    if says is None:
+        later.go()
+    else:
+        with pytest.raises(UserError, match=says):
+            later.go()
+
+
+def write_anew(path):
+    rows = read_rows(path)
+    path.unlink()
+    log = AdaptationLog(path)
+    for row in rows:
+        values = row["values"] | {"why": "it pleased me"}
+        log.append(row["kind"], row["update"], row["env_steps"], row["adaptation"], values)
+    log.close()
 
 
 def test_a_reward_is_known_by_the_name_it_was_adopted_under(adapting, tmp_path):

@@ -131,6 +131,23 @@ def test_a_life_that_begins_earlier_forks_what_stands(path):
     verify(read_rows(path))
 
 
+def test_a_chain_that_was_written_anew_is_not_the_one_that_a_checkpoint_counts(path, tmp_path):
+    def write(path, gain):
+        log = AdaptationLog(path)
+        log.append("decision", 1, 10, 1, {"gain": gain})
+        log.append("adopted", 1, 10, 1, {})
+        return log
+
+    genuine = write(path, 0.5)
+    genuine.go_back(2, 1, 10, genuine.head_sha256)
+    forged = write(tmp_path / "forged.jsonl", 9.5)
+    verify(forged.rows())
+    with pytest.raises(UserError, match="first 2 rows are not those that the checkpoint counts"):
+        forged.go_back(2, 1, 10, genuine.head_sha256)
+    genuine.close()
+    forged.close()
+
+
 def test_numbers_of_numpy_and_those_that_json_lacks_are_written(path):
     log = AdaptationLog(path)
     values = {"a": np.float64(0.5), "b": np.arange(2), "c": float("nan"), "d": -np.inf}

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from fastapi import Body
@@ -39,6 +40,8 @@ class FakeRun:
         self.update = 0
         self.state = "running"
         self.records = []
+        self.read = None
+        """Records that somebody has been told of; None before anybody asks."""
 
     def status(self):
         return {
@@ -104,7 +107,9 @@ def main(argv):
 
     @app.get("/v1/events")
     def events(after: int = 0) -> list:
-        return run.records[after:]
+        told = run.records[after:]
+        run.read = after + len(told)
+        return told
 
     @app.post("/v1/run/commands")
     def command(body: dict = Body()) -> dict:  # noqa: B008
@@ -131,6 +136,10 @@ def main(argv):
             **{"weights_sha256": "f1ck1e" if run.fickle else "0dd", "skipped_steps": 0},
         }
         (options.run_dir / "result.json").write_text(json.dumps(result))
+    # Like a learner, it waits a little for who reads its records.
+    give_up_s = time.monotonic() + 5.0
+    while run.read is not None and run.read < len(run.records) and time.monotonic() < give_up_s:
+        time.sleep(0.02)
     server.stop()
     return 0
 

@@ -47,7 +47,7 @@ class Adapter(Steered):
         """
         state = self.state
         self.examiner.set_goal(state.goal, self._branch.client.task)
-        self.books.go_back(state.log_rows)
+        self.books.go_back(state.log_rows, state.log_sha256)
         if not state.rewards:
             self._remember_first()
             if state.ranges:

@@ -41,6 +41,11 @@ class LazyLog:
         """Number of rows."""
         return self._log.position if self._log is not None else 0
 
+    @property
+    def head_sha256(self) -> str:
+        """Digest of the newest row, and so of all; empty without one."""
+        return self._log.head_sha256 if self._log is not None else ""
+
     def append(
         self, kind: str, update: int, env_steps: int, adaptation: int, values: dict[str, Any]
     ) -> None:
@@ -58,10 +63,16 @@ class LazyLog:
         """Return rows with n > `after`, at most `limit`."""
         return self._log.rows(after, limit) if self._log is not None else []
 
-    def go_back(self, position: int, update: int, env_steps: int) -> None:
-        """Tell that a life of the run begins where there were `position` rows."""
+    def go_back(self, position: int, update: int, env_steps: int, head_sha256: str) -> None:
+        """Tell that a life of the run begins where there were `position` rows.
+
+        Raises:
+            UserError: there are fewer rows, or others.
+        """
+        if self._log is None and position:
+            self._log = AdaptationLog(self.path)
         if self._log is not None:
-            self._log.go_back(position, update, env_steps)
+            self._log.go_back(position, update, env_steps, head_sha256)
 
     def close(self) -> None:
         """Close the file."""
@@ -117,7 +128,7 @@ class Books:
         plain = as_values(values) if isinstance(values, msgspec.Struct) else values
         number = self._adaptation if adaptation is None else adaptation
         self._log.append(kind, update, env_steps, number, plain)
-        self.state.log_rows = self._log.position
+        self._note_head()
 
     def note_prompt(self, text: str) -> str:
         """Keep what an author is told with every question in a row "prompt", once a run.
@@ -187,7 +198,15 @@ class Books:
             )
         )
 
-    def go_back(self, position: int) -> None:
-        """Say that rows beyond this position are about to be written once more."""
-        self._log.go_back(position, *self.when)
+    def go_back(self, position: int, head_sha256: str) -> None:
+        """Say that rows beyond this position are about to be written once more.
+
+        Raises:
+            UserError: the rows before it are not those that there were.
+        """
+        self._log.go_back(position, *self.when, head_sha256)
+        self._note_head()
+
+    def _note_head(self) -> None:
         self.state.log_rows = self._log.position
+        self.state.log_sha256 = self._log.head_sha256

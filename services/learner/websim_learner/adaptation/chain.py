@@ -81,20 +81,33 @@ class AdaptationLog:
         """Return rows with n > `after`, at most `limit`, in order."""
         return self._rows[max(after, 0) : max(after, 0) + limit]
 
-    def go_back(self, position: int, update: int = 0, env_steps: int = 0) -> None:
+    @property
+    def head_sha256(self) -> str:
+        """Digest of the newest row, and so of all; empty without one."""
+        return str(self._rows[-1]["sha256"]) if self._rows else ""
+
+    def go_back(
+        self, position: int, update: int = 0, env_steps: int = 0, head_sha256: str = ""
+    ) -> None:
         """Tell that a life of the run begins where there were `position` rows.
 
         Args:
             position: as a checkpoint kept it.
             update: updates done at the checkpoint.
             env_steps: training env steps done at the checkpoint.
+            head_sha256: digest of the newest of those rows; older checkpoints do not tell it.
 
         Raises:
-            UserError: there are fewer rows.
+            UserError: there are fewer rows, or others: a chain that was written anew holds, too.
         """
         if position > len(self._rows):
             raise UserError(
                 f"{self._path} has {len(self._rows)} rows, the checkpoint counts {position}",
+                "restore the file, or resume from an earlier checkpoint",
+            )
+        if position and head_sha256 not in ("", self._rows[position - 1]["sha256"]):
+            raise UserError(
+                f"{self._path}: the first {position} rows are not those that the checkpoint counts",
                 "restore the file, or resume from an earlier checkpoint",
             )
         if position < len(self._rows):

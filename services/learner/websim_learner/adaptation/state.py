@@ -139,6 +139,8 @@ class AdaptState(msgspec.Struct, kw_only=True):
     """Of the last update: value_loss and so on."""
     log_rows: int = 0
     """Rows of adaptations.jsonl."""
+    log_sha256: str = ""
+    """Digest of the newest of them."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, for a checkpoint."""

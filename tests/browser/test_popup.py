@@ -132,11 +132,13 @@ def test_its_numbers_change_in_their_places(open_page):
     page.locator(".popup .fields .unit").first.wait_for()
     places = page.evaluate(PLACES)
     values = set()
-    for _ in range(20):
-        page.wait_for_timeout(100)
+
+    def has_changed():
         values.add(page.locator(".components").inner_text())
         assert page.evaluate(PLACES) == places
-    assert len(values) > 5, "nothing has changed"
+        return len(values) > 5
+
+    wait_for(has_changed, "nothing has changed")
     line = "each => each.getClientRects().length === 1 && each.scrollWidth <= each.clientWidth"
     for number in page.locator(".components .numbers").all():
         assert number.evaluate(line)

@@ -81,7 +81,13 @@ def test_curves_are_there_after_a_reload_in_the_middle_of_training(page_with_poi
     again = [row for row in after if row[0] in known]
     assert again == [known[row[0]] for row in again]
     assert len(again) > len(before) / 3
-    wait_for(lambda: int(download(chart)[-1][0]) > int(after[-1][0]), "no new points come")
+
+    def has_more():
+        # A browser does not take many files at once from one page.
+        page.wait_for_timeout(1000)
+        return int(download(chart)[-1][0]) > int(after[-1][0])
+
+    wait_for(has_more, "no new points come")
 
 
 def test_by_time_and_what_is_downloaded_is_not_smoothed(page_with_points):

@@ -18,10 +18,7 @@ import type { Viewer } from "./viewer";
 const loadViewer = () => import("./viewer");
 export const prefetchViewer = (): void => {
   // What fails here is tried again, and told, when a pop-up opens.
-  window.setTimeout(() => {
-    const session = status.value?.session ?? null;
-    void Promise.all([loadViewer(), session === null ? null : sceneOf(session)]).catch(() => undefined);
-  }, 1500);
+  window.setTimeout(() => void loadViewer().catch(() => undefined), 1500);
 };
 
 /** The scene that was shown last: the next robot of its session is there without asking. */

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 from local_run_samples import eventually, processes_in, start_websim
@@ -163,9 +164,12 @@ def test_an_interrupted_run_can_go_on(tmp_path):
 def test_up_restarts_until_interrupted(tmp_path):
     argv = ["up", "--task", "Known-v0", "--workers", "1", "--free-ports", "--run-dir", "run"]
     with start_websim(tmp_path, *argv) as process:
-        head = [process.stdout.readline() for _ in range(7)]
-        assert head[0].startswith("watch it on http://127.0.0.1:")
-        assert "orchestrator  http://127.0.0.1:" in head[6]
+        head = [process.stdout.readline() for _ in range(6)]
+        assert "orchestrator  http://127.0.0.1:" in head[5]
+        # Who clicks on the address at once finds the page.
+        told = next(line for line in process.stdout if line.startswith("watch it on "))
+        with urllib.request.urlopen(told.split()[-1], timeout=10) as page:
+            assert page.status == 200
         eventually((tmp_path / "run" / "config.json").exists)
         eventually((tmp_path / "run" / "dashboard" / "history.sqlite").exists)
         process.send_signal(signal.SIGINT)
@@ -173,7 +177,7 @@ def test_up_restarts_until_interrupted(tmp_path):
 
     assert process.returncode == 0, err
     # A goal may be set later, on the page or by `websim goal`.
-    author = head[5].split()
+    author = head[4].split()
     assert author[0] == "reward-gen"
     argv = json.loads((tmp_path / "run" / "config.json").read_text())["argv"]
     assert argv[argv.index("--reward-gen") + 1] == author[1]

@@ -36,6 +36,11 @@ CHROMIUM = next(
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what looks at the shared stack come at the very end, so that nothing trains beside it."""
+    items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Hopper: episodes are short, so that all there is to see comes soon.

@@ -72,7 +72,7 @@ def start_stack(
             command, stdout=out, stderr=out, text=True, env={**os.environ, **environment}
         )
     give_up_s = time.monotonic() + START_S
-    while not (found := re.search(r"watch it on (http://\S+)", log.read_text())):
+    while not (found := re.search(r"^watch it on (http://\S+)", log.read_text(), re.MULTILINE)):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < give_up_s, log.read_text()
         time.sleep(0.1)

@@ -55,8 +55,9 @@ def websim_up(place, *argv):
     with (place / "output").open("w") as output:
         process = subprocess.Popen(command, cwd=place, stdout=output, stderr=output)
     try:
-        first = eventually(lambda: (place / "output").read_text().partition("\n")[0])
-        yield re.fullmatch(r"watch it on (http://\S+)", first)[1], process
+        told = r"^watch it on (http://\S+)"
+        found = eventually(lambda: re.search(told, (place / "output").read_text(), re.MULTILINE))
+        yield found[1], process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

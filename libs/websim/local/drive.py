@@ -46,13 +46,10 @@ def _drive(options: RunOptions, ports: FleetPorts | None, browser: bool = False)
     with make_display() as display:
         run = Run(options, ports=ports, dashboard=stays_up, notify=display.note)
         try:
-            if run.page_url is not None:
-                display.note(f"watch it on {run.page_url}")
             display.note(_head(options, run))
             if stays_up:
                 display.note(_addresses(options, run))
-            if browser:
-                _open_page_when_ready(run, shutdown)
+                _tell_of_page(run, display, shutdown, browser)
             _follow(run, display, shutdown)
             if stays_up and options.total_steps is None and run.finished:
                 display.note(_result_lines(run.directory))
@@ -104,16 +101,18 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         run.raise_failure()
 
 
-def _open_page_when_ready(run: Run, shutdown: Shutdown) -> None:
-    """Open the page in a browser as soon as it is there, without waiting for it."""
+def _tell_of_page(run: Run, display: Display, shutdown: Shutdown, browser: bool) -> None:
+    """Say where the page is as soon as it answers, and open it; does not wait for it."""
 
-    def wait_and_open() -> None:
+    def wait_and_tell() -> None:
         while not (run.page_ready or run.ended or shutdown.requested):
             time.sleep(PAGE_POLL_S)
         if run.page_ready and run.page_url is not None:
-            open_page(run.page_url)
+            display.note(f"watch it on {run.page_url}")
+            if browser:
+                open_page(run.page_url)
 
-    threading.Thread(target=wait_and_open, name="browser", daemon=True).start()
+    threading.Thread(target=wait_and_tell, name="page", daemon=True).start()
 
 
 def _stay(run: Run, shutdown: Shutdown) -> None:

@@ -10,6 +10,7 @@ from websim.service.errors import UserError
 from websim_learner import run as run_module
 from websim_learner.adaptation import contest
 from websim_learner.adaptation import examiner as examiner_module
+from websim_learner.clock import RunClock
 from websim_learner.control import (
     AdoptReward,
     Approve,
@@ -24,7 +25,7 @@ from websim_learner.control import (
     TryReward,
 )
 from websim_learner.fleet import RunStopped
-from websim_learner.records import EvaluationRecord, TrialRecord
+from websim_learner.records import EvaluationRecord, MetricsRecord, TrialRecord
 
 
 def test_steps_that_a_trial_skipped_mark_the_run(adapting):
@@ -54,6 +55,17 @@ def test_what_a_trial_evaluates_is_no_training_time(adapting, monkeypatch):
     assert len(stood) >= len(evaluations) + 4
     assert all(stood)
     assert h.run._ledger.clock.phases["evaluation"] > 0.0
+
+
+def test_what_a_trials_training_takes_is_in_the_split_of_the_time(adapting, monkeypatch):
+    counted = []
+    monkeypatch.setattr(RunClock, "note_phases", lambda _clock, advance: counted.append(advance))
+    h = adapting()
+    h.at = {6: [sends(TryReward(kind="try_reward", source=CENTRE, name="centre"))]}
+    assert h.go() == "finished"
+    updates = [r for r in h.run.stream.after(0, 10**6) if isinstance(r, MetricsRecord)]
+    # Two rounds of two updates of each of two contenders, besides the run's own.
+    assert len(counted) == len(updates) + 8
 
 
 def test_a_trial_whose_envs_cannot_be_turned_gives_them_back(adapting):

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from websim_learner.advance import Advance
+
 RECENT_UPDATES = 10
 """Updates over which the present speed is measured."""
 
@@ -81,6 +83,12 @@ class RunClock:
                 yield
         finally:
             self._rested_s += time.perf_counter() - began_s
+
+    def note_phases(self, advance: Advance) -> None:
+        """Count what an update's time went to, a trial's too."""
+        self.phases["physics"] += advance.physics_s
+        self.phases["inference"] += advance.inference_s
+        self.phases["update"] += advance.update_s
 
     def note_steps(self, env_steps: int) -> None:
         """Note how many env steps the run has done by now."""

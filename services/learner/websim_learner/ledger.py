@@ -126,8 +126,7 @@ class Ledger:
 
     def note_advance(self, branch: Branch, advance: Advance) -> None:
         """Note what one update of a branch did."""
-        for phase in ("physics", "inference", "update"):
-            self.clock.phases[phase] += getattr(advance, f"{phase}_s")
+        self.clock.note_phases(advance)
         self.clock.note_steps(self.env_steps)
         self.reporter.counts["reward_nonfinite_rows"] += advance.nonfinite_rows
         self.reporter.counts["reward_clipped_rows"] += advance.clipped_rows

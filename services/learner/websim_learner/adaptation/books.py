@@ -10,6 +10,7 @@ import msgspec
 from websim_learner.adaptation.chain import AdaptationLog, Row
 from websim_learner.adaptation.rows import as_values
 from websim_learner.adaptation.state import AdaptState
+from websim_learner.advance import Advance
 from websim_learner.ledger import Ledger
 from websim_learner.records import AdaptationEvent, AdaptationRecord, TrialRecord
 
@@ -149,9 +150,11 @@ class Books:
         """Note what came from outside, before it takes effect."""
         self._ledger.journal(kind, values)
 
-    def mark_skipped(self, steps: int) -> None:
-        """Note that steps of a trial were not simulated."""
-        self._ledger.mark_skipped(steps, "a trial")
+    def note_fork(self, advance: Advance) -> None:
+        """Note what a trial's update took, and steps that were not simulated for it."""
+        self._ledger.clock.note_phases(advance)
+        if advance.skipped_steps:
+            self._ledger.mark_skipped(advance.skipped_steps, "a trial")
 
     def tell(
         self,

@@ -47,7 +47,7 @@ class Contest:
         open_group: Callable[[str], FleetClient],
         evaluate: Callable[[str, Branch, Advance], EvalPoint],
         between: Callable[[], None],
-        note_skipped: Callable[[int], None],
+        note_advance: Callable[[Advance], None],
         tell: Callable[[str, Branch, int], None] = lambda _name, _fork, _steps: None,
     ) -> None:
         """Make ready; nothing is opened yet.
@@ -59,14 +59,14 @@ class Contest:
             evaluate: evaluates the fork of the contender named after its last update, from the
                 same starts each time.
             between: called between two updates of any fork; may raise to abandon the contest.
-            note_skipped: called with steps that a fork had to learn without.
+            note_advance: called with each update of any fork.
             tell: called now and then with the contender named and its training steps so far.
         """
         self._make_fork = make_fork
         self._open_group = open_group
         self._evaluate = evaluate
         self._between = between
-        self._note_skipped = note_skipped
+        self._note_advance = note_advance
         self._tell = tell
         self._forks: dict[str, Branch] = {}
         self._failed: dict[str, str] = {}
@@ -114,8 +114,7 @@ class Contest:
             self._between()
             advance = fork.advance(last=done == updates - 1)
             self.env_steps += fork.steps_per_update
-            if advance.skipped_steps:
-                self._note_skipped(advance.skipped_steps)
+            self._note_advance(advance)
             if advance.reward_failure:
                 self._failed[name] = advance.reward_failure
             elif not math.isfinite(advance.stats.policy_loss + advance.stats.value_loss):

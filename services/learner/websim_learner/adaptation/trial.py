@@ -249,7 +249,7 @@ class Trials:
             lambda name: self._waiter.open(lambda s: open_group(s, name), seed),
             evaluate,
             between,
-            self._books.mark_skipped,
+            self._books.note_fork,
             tell,
         )
         names = [candidate.name for candidate in candidates]

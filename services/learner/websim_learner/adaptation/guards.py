@@ -26,6 +26,10 @@ MOST_GONE = 0.5
 many."""
 
 
+WORSE_THAN_BEFORE = ("fitness_lost", "prefers_worse")
+"""Guards that hold an adoption against what was in force before it."""
+
+
 def guards(
     points: Sequence[EvalPoint],
     baseline: EvalPoint | None,
@@ -55,6 +59,20 @@ def peak_of(points: Sequence[EvalPoint]) -> EvalPoint | None:
     """Return the first of the best whole evaluations; None: there is none."""
     whole = [p for p in points if p.whole and math.isfinite(mean_of(p.fitness))]
     return max(whole, key=lambda p: mean_of(p.fitness), default=None)
+
+
+def has_outgrown(
+    points: Sequence[EvalPoint], baseline: EvalPoint, settings: TriggerSettings
+) -> bool:
+    """Return whether the best policy since an adoption is surely well above the one before it.
+
+    What is gone back to is worse then than what is at hand, whatever was lost since.
+    """
+    peak = peak_of(points)
+    if peak is None or not settings.by_fitness:
+        return False
+    gained = settings.loss_share_at_once * abs(mean_of(baseline.fitness))
+    return _change(baseline, peak, settings).low > gained
 
 
 def in_doubt(points: Sequence[EvalPoint], baseline: EvalPoint, settings: TriggerSettings) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from websim.service.errors import UserError
 from websim_learner.adaptation.gate import check_fitness
 from websim_learner.adaptation.goal import Goal
+from websim_learner.adaptation.guards import WORSE_THAN_BEFORE, has_outgrown
 from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.rows import By, YesValues
 from websim_learner.adaptation.signals import Trigger
@@ -145,8 +146,7 @@ class Steered(Unmeasured):
 
     def _pull(self, trigger: Trigger) -> None:
         self.books.tell("trigger", f"{trigger.kind}: {trigger.sentence}")
-        # Once may be chance; a reward that leads away from the same place again is at fault.
-        if trigger.what == "collapsed" and self._restore_peak(trigger.sentence) == 1:
+        if trigger.kind == "guard" and self._puts_back(trigger):
             return
         if trigger.kind == "guard" and self.policies.undo and self.state.baseline is not None:
             self._roll_back(trigger.sentence, "guard")
@@ -156,6 +156,21 @@ class Steered(Unmeasured):
             self.state.adaptations += 1
             self.state.asked = trigger
             self.questions.ask_rewards(self.state, self._branch)
+
+    def _puts_back(self, trigger: Trigger) -> bool:
+        """Put the best policy since the last change back, where no more than that is called for."""
+        state, what = self.state, trigger.what
+        outgrown = (
+            what not in WORSE_THAN_BEFORE
+            and state.baseline is not None
+            and has_outgrown(state.points, state.baseline, self._settings)
+        )
+        if what != "collapsed" and not outgrown:
+            return False
+        times = self._restore_peak(trigger.sentence)
+        # Once may be chance; a reward that leads away from the same place again is at fault, unless
+        # the one before has led to less.
+        return outgrown or times == 1
 
     @property
     def _may_ask(self) -> bool:

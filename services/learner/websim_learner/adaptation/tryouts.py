@@ -6,6 +6,7 @@ from websim_learner.adaptation.contest import CONTROL
 from websim_learner.adaptation.environment import Environments
 from websim_learner.adaptation.gate import Checked
 from websim_learner.adaptation.goal import caveat
+from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.signals import after_adaptation
 from websim_learner.adaptation.state import Candidate, Proposal, Waiting
 from websim_learner.adaptation.trial import Outcome, TrialFailed
@@ -158,14 +159,16 @@ class Tryouts(Environments):
                 decision.sentence, "trial",
             )  # fmt: skip
         self._end(sentence, adopted)
-        if control is not None and not adopted:
-            # The incumbent is worth what its control group was.
-            update, env_steps = self.books.when
-            known = msgspec.structs.replace(
-                outcome.points[CONTROL], update=update, env_steps=env_steps
-            )
-            state.points = [known]
-            self.policies.keep_peak(self._branch, env_steps)
+        if adopted and winner is not None:
+            self._begin_with(outcome.points[winner])
+        elif control is not None:
+            self._begin_with(outcome.points[CONTROL])
+
+    def _begin_with(self, point: EvalPoint) -> None:
+        """Let the policy that goes on be worth what its trial has measured: its best so far."""
+        update, env_steps = self.books.when
+        self.state.points = [msgspec.structs.replace(point, update=update, env_steps=env_steps)]
+        self.policies.keep_peak(self._branch, env_steps)
 
     def _keep(self, why: str) -> None:
         """Write down that the reward in force stays, whatever its trial has shown."""

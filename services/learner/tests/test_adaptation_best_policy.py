@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from adapting_toy import CENTRE, kinds, rows, spend
-from staging import STEPS, Killed, die, sends
+from staging import RIGHT, STEPS, Killed, die, logged, sends
 
+from websim_learner import run as run_module
 from websim_learner.adaptation.replay import replay_decisions
-from websim_learner.control import TryReward
+from websim_learner.control import AdoptReward, FitnessProgram, SetGoal, TryReward
 
 
 def ruin(h):
@@ -98,3 +99,51 @@ def test_it_is_put_back_again_and_again_where_no_adaptation_is_left(adapting):
     told = [row["kind"] for row in rows(h) if row["kind"] in ("restored", "answer")]
     assert told[:2] == ["restored", "restored"]
     assert "answer" not in told
+
+
+def test_a_reward_that_has_outgrown_the_one_before_is_kept_whatever_is_lost_again(adapting):
+    """What would be gone back to is a ruin: nobody is helped by that."""
+    h = adapting(total_steps=40 * STEPS, eval_episodes=40)
+    good = []
+
+    def mend(h):
+        h.branch.take_over(replace(good[0], reward_source=CENTRE))
+
+    h.at = {update: [ruin] for update in (*range(2, 8), *range(13, 41))}
+    h.at |= {1: [lambda h: good.append(h.branch.policy_state()), ruin], 8: [mend]}
+    h.at[5] = [ruin, sends(AdoptReward(kind="adopt_reward", reward=CENTRE, force=True))]
+    h.go()
+    (adopted,) = logged(h, "adopted")
+    restored = logged(h, "restored")
+    assert len(restored) > 2
+    assert all(each["fitness"] > 0.8 * adopted["fitness"] for each in restored)
+    assert "rolled_back" not in kinds(h)
+    assert h.branch.reward.id == adopted["reward_id"]
+
+
+FURTHEST_RIGHT = FitnessProgram(
+    program="def fitness(state, action):\n    return state.x\n", accumulate="max", unit="m"
+)
+
+
+def test_the_winner_of_a_trial_is_the_best_policy_until_there_is_a_better_one(
+    adapting, monkeypatch
+):
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
+    h = adapting(total_steps=40 * STEPS, eval_episodes=12, ppo={"learning_rate": 1e-2})
+    goal = SetGoal(kind="set_goal", description="go right", fitness=FURTHEST_RIGHT)
+    tried = TryReward(kind="try_reward", source=RIGHT, name="right")
+    seen = []
+
+    def look(h):
+        adapter = h.run._trainer._adapter
+        seen.append((adapter.state.points, adapter.policies.peak_env_steps))
+
+    h.at = {2: [sends(goal)], 6: [sends(tried)], 7: [look]}
+    h.go()
+    (decision,), (adopted,) = logged(h, "decision"), logged(h, "adopted")
+    ((point,), peak_env_steps) = seen[0]
+    assert point.reward_id == adopted["reward_id"] != "task"
+    assert list(point.fitness) == decision["finalists"]["right"]["fitness"]
+    (row,) = [row for row in rows(h) if row["kind"] == "adopted"]
+    assert point.env_steps == peak_env_steps == row["env_steps"]

@@ -56,6 +56,27 @@ def test_signals_only_set_the_flag(number):
     assert out == f"received {number.name}\n"
 
 
+ELSEWHERE = """
+import signal, sys, threading, time
+from websim.service.shutdown import install_shutdown
+shutdown = install_shutdown()
+def work():
+    time.sleep(0.5)  # the main thread waits by then
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=work, daemon=True).start()
+print("up", flush=True)
+sys.exit(0 if shutdown.wait(30.0) and print(shutdown.reason) is None else 1)
+"""
+
+
+def test_a_signal_that_another_thread_gets_ends_the_wait_too():
+    with start(ELSEWHERE) as process:
+        out, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert out == "received SIGTERM\n"
+
+
 def start_with_parent_pipe(script):
     read_fd, write_fd = os.pipe()
     environment = {**os.environ, PARENT_FD_VARIABLE: str(read_fd)}

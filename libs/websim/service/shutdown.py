@@ -56,6 +56,13 @@ class Shutdown:
         poller.poll(max(0.0, timeout_s) * 1000.0)
         return self._requested
 
+    def wake_on_signals(self) -> None:
+        """Have every signal that has a handler end the waits, so that it is handled at once.
+
+        For a `Shutdown` that lives as long as the process.
+        """
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+
     def fileno(self) -> int:
         """Return the descriptor that is readable once the stop is requested."""
         return self._read_fd
@@ -75,6 +82,9 @@ def install_shutdown() -> Shutdown:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    # A signal that another thread gets, or that comes right before the main thread's system call,
+    # interrupts no wait; this ends it, and the handler runs then.
+    shutdown.wake_on_signals()
     _installed.append(shutdown)
     watch_parent()
     return shutdown

@@ -12,18 +12,12 @@ from websim.local.learner_api import LearnerApi, LearnerUnreachableError
 from websim.local.next_steps import to_type
 from websim.programs.command import printable
 from websim.programs.files import FileRefusedError, read_regular
+from websim.service.adaptation_log import LOG_NAME, Row, read_log
 from websim.service.errors import UserError
 from websim.service.tokens import load_token
 
-Row = dict[str, Any]
-
 MAX_PROGRAM_BYTES = 65536
 """Of a file that is read as a program."""
-
-LOG_NAME = "adaptations.jsonl"
-SHAPE = {"n": int, "kind": str, "env_steps": int, "adaptation": int, "values": dict}
-"""What a row of any kind has, of those that are shown."""
-RESTORE = "Restore the file as the run wrote it."
 
 
 class Steer:
@@ -270,26 +264,7 @@ def rows_of(run: Path) -> list[Row]:
         raise UserError(f"{run} is not a run directory: it has no config.json")
     if not path.exists():
         return []
-    if not path.is_file():
-        raise UserError(f"{path} is not a file", RESTORE)
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", RESTORE) from None
-    return [_row(path, number, line) for number, line in enumerate(lines, 1)]
-
-
-def _row(path: Path, number: int, line: bytes) -> Row:
-    """Return the row of a line, with all that a row of any kind has."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UserError(f"{path}: row {number} is not JSON", RESTORE) from None
-    if not isinstance(row, dict) or any(
-        not isinstance(row.get(name), kind) for name, kind in SHAPE.items()
-    ):
-        raise UserError(f"{path}: row {number} is not a row", RESTORE)
-    return row
+    return read_log(path)[0]
 
 
 def _told(row: Row) -> str:

@@ -6,8 +6,9 @@ import pytest
 from adapting_toy import CENTRE, FAR, rows
 from staging import STEPS, Killed, die, sends
 
+from websim.service.adaptation_log import LOG_NAME
 from websim.service.errors import UserError
-from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog, read_rows
+from websim_learner.adaptation.chain import AdaptationLog, read_rows
 from websim_learner.branch import Branch
 from websim_learner.control import AdoptReward, Rollback, SetAdapt, TryReward
 

@@ -5,15 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from websim.service.adaptation_log import LOG_NAME
 from websim.service.errors import UserError
-from websim_learner.adaptation.chain import (
-    FIRST,
-    LOG_NAME,
-    AdaptationLog,
-    read_rows,
-    standing,
-    verify,
-)
+from websim_learner.adaptation.chain import FIRST, AdaptationLog, read_rows, standing, verify
 
 
 @pytest.fixture

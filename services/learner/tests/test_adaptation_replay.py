@@ -7,11 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from websim.programs import ProgramSchema, compile_program
+from websim.service.adaptation_log import LOG_NAME
 from websim.service.errors import UserError
 from websim.service.http import make_app
 from websim_learner.adaptation import view as view_module
 from websim_learner.adaptation.books import LazyLog
-from websim_learner.adaptation.chain import LOG_NAME, AdaptationLog
+from websim_learner.adaptation.chain import AdaptationLog
 from websim_learner.adaptation.points import ComponentTally, EvalPoint
 from websim_learner.adaptation.preference import Preference, Ranked, judge
 from websim_learner.adaptation.replay import replay_decisions

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from websim.service.adaptation_log import LOG_NAME
 from websim.service.errors import UserError
 from websim_learner import checkpoint
-from websim_learner.adaptation.chain import LOG_NAME
 from websim_learner.checkpoint import checkpoint_paths
 from websim_learner.control import (
     Pause,

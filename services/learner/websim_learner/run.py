@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from websim.client import FleetRefused
+from websim.service.adaptation_log import LOG_NAME
 from websim.service.errors import UserError
 from websim.service.http import Pulse
 from websim_learner.adaptation.adapter import Adapter
 from websim_learner.adaptation.author import Author
 from websim_learner.adaptation.books import Books, LazyLog
-from websim_learner.adaptation.chain import LOG_NAME
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.shelf import SHELF_NAME, Shelf

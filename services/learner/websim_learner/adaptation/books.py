@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from websim_learner.adaptation.chain import AdaptationLog, Row
+from websim.service.adaptation_log import Row
+from websim_learner.adaptation.chain import AdaptationLog
 from websim_learner.adaptation.rows import as_values
 from websim_learner.adaptation.state import AdaptState
 from websim_learner.advance import Advance

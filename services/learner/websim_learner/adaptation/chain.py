@@ -12,19 +12,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from websim.service.adaptation_log import LOG_NAME, RESTORE, Row, read_log
 from websim.service.errors import UserError
 from websim_learner.adaptation.rows import plain
 from websim_learner.writing import writing
 
-LOG_NAME = "adaptations.jsonl"
 RESUMED = "resumed"
 FIRST = "0" * 64
 """prev_sha256 of the first row."""
-SHAPE = {"n": int, "kind": str, "env_steps": int, "adaptation": int, "values": dict}
-"""What a row of any kind has, besides its place in the chain."""
-RESTORE = "restore the file as the run wrote it"
-
-Row = dict[str, Any]
 
 
 class AdaptationLog:
@@ -37,7 +32,7 @@ class AdaptationLog:
             UserError: a row is broken or was changed.
         """
         self._path = path
-        self._rows, whole_bytes = _read(path) if path.exists() else ([], 0)
+        self._rows, whole_bytes = read_log(path) if path.exists() else ([], 0)
         verify(self._rows)
         self._file = path.open("ab")
         self._file.truncate(whole_bytes)
@@ -103,12 +98,12 @@ class AdaptationLog:
         if position > len(self._rows):
             raise UserError(
                 f"{self._path} has {len(self._rows)} rows, the checkpoint counts {position}",
-                "restore the file, or resume from an earlier checkpoint",
+                "Restore the file, or resume from an earlier checkpoint.",
             )
         if position and head_sha256 not in ("", self._rows[position - 1]["sha256"]):
             raise UserError(
                 f"{self._path}: the first {position} rows are not those that the checkpoint counts",
-                "restore the file, or resume from an earlier checkpoint",
+                "Restore the file, or resume from an earlier checkpoint.",
             )
         if position < len(self._rows):
             self.append(RESUMED, update, env_steps, 0, {"position": position})
@@ -131,7 +126,7 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.exists():
         raise UserError(f"there is no {path}", "name the directory of a run with --adapt")
-    return _read(path)[0]
+    return read_log(path)[0]
 
 
 def standing(rows: Iterable[Row]) -> Iterator[Row]:
@@ -175,30 +170,6 @@ def verify(rows: Iterable[Row]) -> None:
         if not isinstance(position, int) or not 0 <= position < number:
             raise _broken(number, "goes back to a row that is not before it")
         previous = row["sha256"]
-
-
-def _read(path: Path) -> tuple[list[Row], int]:
-    """Return the rows, and the bytes up to the end of the last whole line."""
-    try:
-        # A pipe would be waited for, and a device has no end.
-        data = path.read_bytes() if path.is_file() else None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", RESTORE) from None
-    if data is None:
-        raise UserError(f"{path} is not a file", RESTORE)
-    whole = data[: data.rfind(b"\n") + 1]
-    rows: list[Row] = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise _broken(number, "is not JSON") from None
-        if not isinstance(row, dict) or any(
-            not isinstance(row.get(name), kind) for name, kind in SHAPE.items()
-        ):
-            raise _broken(number, "is not a row")
-        rows.append(row)
-    return rows, len(whole)
 
 
 def _broken(number: int, problem: str) -> UserError:

@@ -14,8 +14,9 @@ import msgspec
 
 from websim.programs import Program, ProgramError, ProgramSchema, compile_program
 from websim.programs.command import printable
+from websim.service.adaptation_log import LOG_NAME, Row
 from websim.service.errors import UserError
-from websim_learner.adaptation.chain import LOG_NAME, RESUMED, Row, read_rows, verify
+from websim_learner.adaptation.chain import RESUMED, read_rows, verify
 from websim_learner.adaptation.curriculum import advice, followed
 from websim_learner.adaptation.preference import judge
 from websim_learner.adaptation.rows import (

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from websim.service.adaptation_log import Row
 from websim.service.errors import UserError
 from websim_learner.adaptation.books import Books, LazyLog
-from websim_learner.adaptation.chain import Row, read_rows
+from websim_learner.adaptation.chain import read_rows
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.replay import decide_again
 from websim_learner.adaptation.rows import as_values

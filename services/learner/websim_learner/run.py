@@ -19,7 +19,7 @@ from websim_learner.adaptation.books import Books, LazyLog
 from websim_learner.adaptation.examiner import Examiner
 from websim_learner.adaptation.questions import Questions
 from websim_learner.adaptation.shelf import SHELF_NAME, Shelf
-from websim_learner.adaptation.signals import TriggerSettings
+from websim_learner.adaptation.signals import GROWTH_CONFIDENCE, TriggerSettings
 from websim_learner.adaptation.state import AdaptState
 from websim_learner.adaptation.trial import Trials
 from websim_learner.adaptation.verdicts import TrialSettings
@@ -152,7 +152,9 @@ class Run:
         )
         self._adapter = Adapter(
             self._branches, self._ledger, self.adaptation, books, examiner, trials, questions,
-            TriggerSettings(schedule_env_steps=config.adapt_every_steps),
+            TriggerSettings(
+                schedule_env_steps=config.adapt_every_steps, growth_confidence=GROWTH_CONFIDENCE
+            ),
         )  # fmt: skip
         self.adaptation_view = AdaptationView(self.adaptation, books, questions, self._log, shelf)
         self._ledger.keep_also = self._kept

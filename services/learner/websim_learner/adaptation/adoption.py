@@ -11,7 +11,7 @@ from websim_learner.adaptation.points import EvalPoint
 from websim_learner.adaptation.preference import Preference
 from websim_learner.adaptation.rows import By
 from websim_learner.adaptation.signals import after_restored, after_rollback, without_adoption
-from websim_learner.adaptation.state import MAX_POINTS, RewardEntry
+from websim_learner.adaptation.state import RewardEntry
 from websim_learner.adaptation.trend import mean_of
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import TASK_REWARD_ID, Reward
@@ -171,9 +171,9 @@ class Adoptions(AdapterCore):
         self._branch.take_over(peak)
         self.policies.times_put_back += 1
         update, env_steps = self.books.when
-        # What learning goes on from is worth what it was.
-        again = msgspec.structs.replace(best, update=update, env_steps=env_steps)
-        state.points = [*state.points, again][-MAX_POINTS:]
+        # What learning goes on from is worth what it was, and where it led is no trend of it.
+        state.points = [msgspec.structs.replace(best, update=update, env_steps=env_steps)]
+        self.policies.peak_env_steps = env_steps
         state.triggers = after_restored(state.triggers)
         values = {
             "peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness),

@@ -86,18 +86,28 @@ def in_doubt(points: Sequence[EvalPoint], baseline: EvalPoint, settings: Trigger
     return _change(baseline, points[-1], settings).mean < lost
 
 
-def fitness_slope(points: Sequence[EvalPoint], settings: TriggerSettings) -> Slope | None:
-    """Return the slope of mean fitness over the last window; None: too few evaluations."""
-    return _slope([(p.env_steps, mean_of(p.fitness)) for p in points], settings)
+def fitness_slope(
+    points: Sequence[EvalPoint], settings: TriggerSettings, confidence: float | None = None
+) -> Slope | None:
+    """Return the slope of mean fitness over the last window; None: too few evaluations.
+
+    Args:
+        points: evaluations, in order.
+        settings: of the run.
+        confidence: of the slope's interval; None: that of trends.
+    """
+    return _slope([(p.env_steps, mean_of(p.fitness)) for p in points], settings, confidence)
 
 
-def _slope(series: list[tuple[int, float]], settings: TriggerSettings) -> Slope | None:
+def _slope(
+    series: list[tuple[int, float]], settings: TriggerSettings, confidence: float | None = None
+) -> Slope | None:
     # Of two evaluations at the same step the later one counts: a run that resumes repeats one.
     last = {x: y for x, y in series if math.isfinite(y)}
     xs = sorted(last)[-settings.window :]
     if len(xs) < settings.window:
         return None
-    return theil_sen(xs, [last[x] for x in xs], settings.trend_confidence)
+    return theil_sen(xs, [last[x] for x in xs], confidence or settings.trend_confidence)
 
 
 def _fitness_lost(

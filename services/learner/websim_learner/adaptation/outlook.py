@@ -36,6 +36,6 @@ def outlook(points: Sequence[EvalPoint], settings: TriggerSettings) -> dict[str,
 
 
 def slope_low_per_million(points: Sequence[EvalPoint]) -> float | None:
-    """Return the least that fitness grows by, as surely as a stagnation is told; None: unknown."""
+    """Return the least that fitness grows by, as surely as a trend is told; None: unknown."""
     slope = fitness_slope([point for point in points if point.whole], TriggerSettings())
     return None if slope is None else finite(slope.low * PER_MILLION)

@@ -9,6 +9,10 @@ TriggerKind = Literal["stagnation", "target_reached", "schedule", "guard", "manu
 ENTROPY_FLOOR_NATS_PER_ACTION = -2.0
 """Of a Gaussian with a standard deviation of 0.033: a policy that explores no more."""
 
+GROWTH_CONFIDENCE = 0.5
+"""Growth that is likely (75 %) goes on: six evaluations of a policy that wavers seldom prove more,
+and most of what a trial trains is thrown away."""
+
 
 class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When a run asks for a change."""
@@ -17,6 +21,9 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Evaluations a trend is made of; there is none with fewer."""
     trend_confidence: float = 0.9
     """Of a slope's two-sided interval: either end holds with 95 %."""
+    growth_confidence: float | None = None
+    """As `trend_confidence`, of the interval that has to lie above 0 for fitness to grow; None, in
+    rows of earlier versions: the same. A run's is GROWTH_CONFIDENCE."""
     schedule_env_steps: int = 0
     """Ask this long after the last adaptation ended, whatever was measured; 0: never."""
     cooldown_env_steps: int = 100_000

@@ -117,7 +117,8 @@ def _stagnation(
         what = "says_nothing"
         return Trigger(kind="stagnation", what=what, sentence=sentence, numbers={"return": paid})
     # Looks on probation follow one another too soon to show growth.
-    slope = fitness_slope([point for point in points if point.whole], settings)
+    whole = [point for point in points if point.whole]
+    slope = fitness_slope(whole, settings, settings.growth_confidence)
     # Growth is shown only by an interval wholly above 0.
     if slope is None or slope.low > 0.0:
         return None

@@ -38,7 +38,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what looks at the shared stack come at the very end, so that nothing trains beside it."""
-    items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
+    live = [item for item in items if "stack" in getattr(item, "fixturenames", ())]
+    for item in live:
+        item.add_marker("live")
+    items.sort(key=live.__contains__)
 
 
 @pytest.fixture(scope="session")

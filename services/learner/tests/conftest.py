@@ -16,6 +16,7 @@ import torch
 from websim.service.errors import UserError
 from websim.wire.messages import TaskInfo
 from websim_learner import run as run_module
+from websim_learner.adaptation import questions
 from websim_learner.control import RunOver
 from websim_learner.defaults import PPOSettings
 from websim_learner.run import Run
@@ -24,6 +25,7 @@ from websim_learner.run_dir import RunConfig, RunDir
 # Lets the tests share their helpers.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from scripted import Scripted
 from toy_fleet import TOY, ToyClient
 
 torch.set_num_threads(1)
@@ -193,6 +195,38 @@ def adapting(harness, monkeypatch):
         defaults = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
         defaults["client"] = {"shard_envs": 12}
         return harness(directory, **{**defaults, **overrides})
+
+    return build
+
+
+@pytest.fixture
+def learning(harness, monkeypatch):
+    """Return the factory of runs that adapt, and learn what little there is within a round."""
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+
+    def build(directory=None, **overrides):
+        # So large steps that the little there is to learn is learned within a round.
+        own = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
+        own |= {"eval_episodes": 12, "ppo": {"learning_rate": 1e-2}, "client": {"shard_envs": 12}}
+        return harness(directory, **{**own, **overrides})
+
+    return build
+
+
+@pytest.fixture
+def asking(harness, monkeypatch):
+    """Return the factory of runs whose author answers as scripted, each with its author."""
+    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
+    monkeypatch.setattr(questions, "ASK_AGAIN_S", 0.0)
+
+    def build(*script, directory=None, author=True, **overrides):
+        own = {"adapt": "auto", "total_steps": 20 * STEPS, "eval_every_updates": 4}
+        own |= {"client": {"shard_envs": 12}, "checkpoint_every_updates": 8}
+        asked = Scripted(*script) if author else None
+        h = harness(directory, author=asked, **{**own, **overrides})
+        if asked is not None:
+            asked.now = lambda: h.branch.updates
+        return h, asked
 
     return build
 

@@ -206,6 +206,7 @@ class Branch:
             reward_source=self.reward.source,
             scaled_for=self._scaled_for,
             swap=self.algorithm.swap.counters(),
+            step_share=self.algorithm.step_share,
         )
 
     def take_over(self, state: PolicyState, reward: Reward | None = None) -> None:
@@ -228,6 +229,7 @@ class Branch:
         self.algorithm.load(state.arrays(), self.updates)
         scale.keep_episodes(length, running if same else None)
         self.algorithm.swap = Swap(**state.swap)
+        self.algorithm.step_share = state.step_share
         self._scaled_for = state.scaled_for
         if self._ahead is not None:
             self.reward_returns.lose_track()
@@ -326,6 +328,7 @@ class Branch:
             "scaled_for": self._scaled_for,
             "struck": self._struck,
             "swap": self.algorithm.swap.counters(),
+            "step_share": self.algorithm.step_share,
             "reward_source": self.reward.source,
             "ahead": ahead
             and {"reward_source": ahead.reward.source, "timing": asdict(ahead.timing)},
@@ -370,6 +373,7 @@ class Branch:
         struck, times = counters.get("struck", ("", 0))
         self._struck = (struck, times)
         self.algorithm.swap = Swap(**counters.get("swap", {}))
+        self.algorithm.step_share = counters.get("step_share", 1.0)
         self.set_reward(self._reward_of(counters["reward_source"]))
         if (ahead := counters["ahead"]) is not None:
             rollout = self._buffer(self.updates)

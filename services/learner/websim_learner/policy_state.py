@@ -21,6 +21,8 @@ class PolicyState:
     """Id of the reward that the scale of returns belongs to."""
     swap: Mapping[str, Any]
     """Where the algorithm's treatment of another reward stands, as JSON values."""
+    step_share: float = 1.0
+    """Of the learning rate's schedule, by which it goes on learning."""
 
     def arrays(self) -> dict[str, Arrays]:
         """Return the arrays by part, for a checkpoint."""
@@ -33,6 +35,7 @@ class PolicyState:
             "reward_source": self.reward_source,
             "scaled_for": self.scaled_for,
             "swap": dict(self.swap),
+            "step_share": self.step_share,
         }
 
     @classmethod
@@ -44,4 +47,5 @@ class PolicyState:
             reward_source=counters["reward_source"],
             scaled_for=counters["scaled_for"],
             swap=counters["swap"],
+            step_share=counters.get("step_share", 1.0),
         )

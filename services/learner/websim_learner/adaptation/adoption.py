@@ -16,6 +16,11 @@ from websim_learner.adaptation.trend import mean_of
 from websim_learner.policy_state import PolicyState
 from websim_learner.rewards import TASK_REWARD_ID, Reward
 
+SMALLER = 0.5
+"""Times the steps before, by which a policy that is put back goes on learning."""
+
+LEAST_STEP_SHARE = 0.125
+
 
 class Adoptions(AdapterCore):
     """Lets the incumbent go on under another reward, and takes that back."""
@@ -161,6 +166,8 @@ class Adoptions(AdapterCore):
     def _restore_peak(self, why: str) -> int | None:
         """Put the best policy since the last change back, under the same reward, if it is kept.
 
+        It goes on by smaller steps: those that were taken have led away from it.
+
         Returns:
             How often it was put back by now; None where it is not kept.
         """
@@ -168,7 +175,8 @@ class Adoptions(AdapterCore):
         best, peak = peak_of(state.points), self.policies.peak
         if best is None or peak is None or best.env_steps != self.policies.peak_env_steps:
             return None
-        self._branch.take_over(peak)
+        share = max(LEAST_STEP_SHARE, SMALLER * self._branch.policy_state().step_share)
+        self._branch.take_over(replace(peak, step_share=share))
         self.policies.times_put_back += 1
         update, env_steps = self.books.when
         # What learning goes on from is worth what it was, and where it led is no trend of it.
@@ -177,10 +185,11 @@ class Adoptions(AdapterCore):
         state.triggers = after_restored(state.triggers)
         values = {
             "peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness),
-            "by": "guard", "why": why,
+            "by": "guard", "why": why, "step_share": share,
         }  # fmt: skip
         self.books.row("restored", values)
-        told = f"the policy of {best.env_steps:,} steps is put back: {why}"
+        told = f"the policy of {best.env_steps:,} steps is put back, to learn by {share:g} of the "
+        told += f"learning rate: {why}"
         self.books.tell("restored", told, **values)
         return self.policies.times_put_back
 

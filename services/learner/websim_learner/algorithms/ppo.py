@@ -99,6 +99,8 @@ class PPO:
         self.num_updates = 0
         """Updates done; the counter of the minibatch order."""
         self.swap = Swap()
+        self.step_share = 1.0
+        """Of the learning rate's schedule; less where larger steps have ruined the policy."""
 
     def actor(self, tile: int) -> NumpyActor:
         """Freeze the present policy for a rollout whose forwards have tile rows."""
@@ -150,6 +152,7 @@ class PPO:
         """
         s = self.settings
         rate = s.learning_rate + (s.final_learning_rate - s.learning_rate) * min(progress, 1.0)
+        rate *= self.step_share
         self.optimizer.rate = rate
         batch, explained = self._batch(rollout, reward)
         critic_alone = self.swap.warms_up(explained)

@@ -183,13 +183,13 @@ class Adoptions(AdapterCore):
         state.points = [msgspec.structs.replace(best, update=update, env_steps=env_steps)]
         self.policies.peak_env_steps = env_steps
         state.triggers = after_restored(state.triggers)
+        why = f"{why} It learns on by {share:g} of the learning rate."
         values = {
             "peak_env_steps": best.env_steps, "fitness": mean_of(best.fitness),
             "by": "guard", "why": why, "step_share": share,
         }  # fmt: skip
         self.books.row("restored", values)
-        told = f"the policy of {best.env_steps:,} steps is put back, to learn by {share:g} of the "
-        told += f"learning rate: {why}"
+        told = f"the policy of {best.env_steps:,} steps is put back: {why}"
         self.books.tell("restored", told, **values)
         return self.policies.times_put_back
 

@@ -276,7 +276,7 @@ def treatment(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _forks(address: str, seed: int) -> dict[str, list[float]]:
-    settings = defaults_of(TASK).ppo.scaled_to(TREATMENT_ENVS)
+    settings = defaults_of(TASK).ppo_for(TREATMENT_ENVS)
     config = RunConfig(
         task=TASK, algo="ppo", num_envs=TREATMENT_ENVS, seed=seed, total_steps=1_500_000,
         device="cpu", ppo=settings, eval_episodes=20, eval_every_updates=0,

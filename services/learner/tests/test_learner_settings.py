@@ -57,7 +57,7 @@ def test_a_run_evaluates_more_often_while_it_adapts_unless_told_how_often(
 @pytest.mark.parametrize("task", ["HalfCheetah-v5", "Unheard-v0", *TASKS])
 @pytest.mark.parametrize("num_envs", [1, 3, 16, 64, 256, 1000, 1024, 4096, 100_000])
 def test_defaults_make_sense_for_any_number_of_envs(task, num_envs):
-    ppo = defaults_of(task).ppo.scaled_to(num_envs)
+    ppo = defaults_of(task).ppo_for(num_envs)
     batch = num_envs * ppo.rollout_length
     assert ppo.rollout_length >= 2
     assert 1 <= ppo.minibatch_size <= batch
@@ -65,6 +65,15 @@ def test_defaults_make_sense_for_any_number_of_envs(task, num_envs):
     parts = at_reference.rollout_length * DEFAULT_NUM_ENVS / at_reference.minibatch_size
     assert batch / ppo.minibatch_size == pytest.approx(parts, rel=0.2)
     assert batch >= 256
+
+
+def test_few_hoppers_take_smaller_steps_than_many():
+    few, more = (defaults_of("Hopper-v5").ppo_for(n) for n in (256, 257))
+    assert (few.clip, few.target_kl, few.learning_rate) == (0.2, 0.05, 5e-4)
+    assert (more.clip, more.target_kl, more.learning_rate) == (0.4, 0.15, 1e-3)
+    assert (few.epochs, few.init_log_std) == (more.epochs, more.init_log_std)
+    cheetah = defaults_of("HalfCheetah-v5")
+    assert cheetah.ppo_for(64) == cheetah.ppo.scaled_to(64)
 
 
 def test_more_envs_make_larger_batches_of_shorter_rollouts():

@@ -17,7 +17,7 @@ from websim_learner.stage import MAX_ENVS, Stage, first_stage, with_envs, with_t
 
 
 def test_settings_of_other_envs_are_those_of_a_run_that_starts_with_them(make_config):
-    config = make_config(num_envs=64, ppo=vars(defaults_of("Toy-v0").ppo.scaled_to(64)))
+    config = make_config(num_envs=64, ppo=vars(defaults_of("Toy-v0").ppo_for(64)))
     more = with_envs(first_stage(config), config, 1024, 7)
     assert more.ppo == PPOSettings()
     assert (more.n, more.first_update, more.branch) == (1, 7, 0)
@@ -38,10 +38,10 @@ def test_evaluations_and_checkpoints_stay_as_far_apart_in_steps(make_config):
 
 
 def test_what_was_chosen_by_hand_holds_for_every_task(make_config):
-    ppo = {**vars(defaults_of("Toy-v0").ppo.scaled_to(24)), "learning_rate": 5e-4}
+    ppo = {**vars(defaults_of("Toy-v0").ppo_for(24)), "learning_rate": 5e-4}
     config = make_config(ppo=ppo, task_overrides={"reset_noise_scale": 0.0})
     hopper = with_task(first_stage(config), config, "Hopper-v5", 3, 600)
-    own = defaults_of("Hopper-v5").ppo.scaled_to(24)
+    own = defaults_of("Hopper-v5").ppo_for(24)
     assert (hopper.ppo.epochs, hopper.ppo.clip) == (own.epochs, own.clip)
     assert hopper.ppo.learning_rate == 5e-4
     assert (hopper.branch, hopper.task_env_steps, hopper.task_overrides) == (1, 600, {})

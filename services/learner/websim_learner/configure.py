@@ -154,7 +154,7 @@ def _asked(settings: TrainSettings) -> RunConfig:
     defaults = defaults_of(task)
     num_envs = settings.num_envs or DEFAULT_NUM_ENVS
     overrides, task_overrides = split_overrides(settings.set)
-    ppo = with_overrides(defaults.ppo.scaled_to(num_envs), overrides)
+    ppo = with_overrides(defaults.ppo_for(num_envs), overrides)
     steps_per_update = num_envs * ppo.rollout_length
     total_steps = settings.total_steps or defaults.total_steps
     adapt = settings.adapt or ("auto" if settings.goal else "off")

@@ -10,6 +10,9 @@ DEFAULT_TOTAL_STEPS = 3_000_000
 REFERENCE_NUM_ENVS = 1024
 """Envs for which the settings below are written."""
 
+FEW_ENVS = 256
+"""Up to so many envs, tasks may have settings of their own."""
+
 
 def _require(condition: bool, problem: str) -> None:
     if not condition:
@@ -90,6 +93,14 @@ class TaskDefaults:
 
     total_steps: int = DEFAULT_TOTAL_STEPS
     ppo: PPOSettings = PPOSettings()
+    """Written for REFERENCE_NUM_ENVS."""
+    few: PPOSettings | None = None
+    """With FEW_ENVS at most, written for REFERENCE_NUM_ENVS, too; None: the same."""
+
+    def ppo_for(self, num_envs: int) -> PPOSettings:
+        """Return PPO's settings as they suit so many envs of a training session."""
+        chosen = self.few if self.few is not None and num_envs <= FEW_ENVS else self.ppo
+        return chosen.scaled_to(num_envs)
 
 
 # Robots that fall learn to stand still unless the policy tries much and each batch is used well:
@@ -104,8 +115,11 @@ _LEGGED = PPOSettings(
     init_log_std=0.0,
 )
 
+# Few envs make more updates, and steps as large as those ruin what was learned again and again.
+_LEGGED_FEW = replace(_LEGGED, learning_rate=5e-4, clip=0.2, target_kl=0.05)
+
 TASKS: dict[str, TaskDefaults] = {
-    "Hopper-v5": TaskDefaults(ppo=_LEGGED),
+    "Hopper-v5": TaskDefaults(ppo=_LEGGED, few=_LEGGED_FEW),
     "InvertedPendulum-v5": TaskDefaults(400_000),
     "Walker2d-v5": TaskDefaults(ppo=_LEGGED),
 }

@@ -195,7 +195,7 @@ def _settings(config: RunConfig, task: str) -> PPOSettings:
     """
     if task == config.task:
         return config.ppo
-    usual = defaults_of(config.task).ppo.scaled_to(config.num_envs)
+    usual = defaults_of(config.task).ppo_for(config.num_envs)
     own, common = asdict(config.ppo), asdict(usual)
     chosen = {name: value for name, value in own.items() if value != common[name]}
-    return replace(defaults_of(task).ppo.scaled_to(config.num_envs), **chosen)
+    return replace(defaults_of(task).ppo_for(config.num_envs), **chosen)

@@ -137,7 +137,7 @@ def test_envs_and_task_change_live_and_the_journal_brings_it_all_back(fleet, sta
     # Updates are small for the new task too: settings that were chosen stay.
     few = list(SMALL)
     # The learning rate falls over the total, which is not known yet: here it does not fall.
-    few += ["--set", "ppo.final_learning_rate=1e-3"]
+    few += ["--set", "ppo.learning_rate=2e-3", "--set", "ppo.final_learning_rate=2e-3"]
     few += ["--eval-episodes", "2", "--checkpoint-every-steps", str(5 * 16 * 32)]
     learner = start(fleet, *TASK, *where, *few, "--total-steps", "100000000")
     wait_for(lambda: ready.exists() or learner.poll() is not None)

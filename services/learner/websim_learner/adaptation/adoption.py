@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import msgspec
-
 from websim.service.errors import UserError
 from websim_learner.adaptation.core import AdapterCore
 from websim_learner.adaptation.guards import peak_of
@@ -20,6 +18,7 @@ SMALLER = 0.5
 """Times the steps before, by which a policy that is put back goes on learning."""
 
 LEAST_STEP_SHARE = 0.125
+"""However often: it is to go on learning."""
 
 
 class Adoptions(AdapterCore):
@@ -175,13 +174,11 @@ class Adoptions(AdapterCore):
         best, peak = peak_of(state.points), self.policies.peak
         if best is None or peak is None or best.env_steps != self.policies.peak_env_steps:
             return None
-        share = max(LEAST_STEP_SHARE, SMALLER * self._branch.policy_state().step_share)
+        share = max(LEAST_STEP_SHARE, SMALLER * self._branch.algorithm.step_share)
         self._branch.take_over(replace(peak, step_share=share))
         self.policies.times_put_back += 1
-        update, env_steps = self.books.when
         # What learning goes on from is worth what it was, and where it led is no trend of it.
-        state.points = [msgspec.structs.replace(best, update=update, env_steps=env_steps)]
-        self.policies.peak_env_steps = env_steps
+        state.points = [best]
         state.triggers = after_restored(state.triggers)
         why = f"{why} It learns on by {share:g} of the learning rate."
         values = {

@@ -159,10 +159,9 @@ class Tryouts(Environments):
                 decision.sentence, "trial",
             )  # fmt: skip
         self._end(sentence, adopted)
-        if adopted and winner is not None:
-            self._begin_with(outcome.points[winner])
-        elif control is not None:
-            self._begin_with(outcome.points[CONTROL])
+        goes_on = winner if adopted and winner is not None else CONTROL
+        if goes_on in outcome.points:
+            self._begin_with(outcome.points[goes_on])
 
     def _begin_with(self, point: EvalPoint) -> None:
         """Let the policy that goes on be worth what its trial has measured: its best so far."""

@@ -82,8 +82,6 @@ def _follow(run: Run, display: Display, shutdown: Shutdown) -> None:
         run.wait_ready(cancelled=lambda: shutdown.requested)
     except KeyboardInterrupt:
         return
-    if run.page_url is not None:
-        display.note(f"training runs; watch it on {run.page_url}")
     after, fleet = 0, ""
     while not run.ended and run.failure is None and not shutdown.requested:
         status = run.status()

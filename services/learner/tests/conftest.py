@@ -1,6 +1,7 @@
 """Runs on the toy task of toy_fleet.py; toy_host.py lets them die in processes of their own."""
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -200,17 +201,10 @@ def adapting(harness, monkeypatch):
 
 
 @pytest.fixture
-def learning(harness, monkeypatch):
+def learning(adapting):
     """Return the factory of runs that adapt, and learn what little there is within a round."""
-    monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (400, 400))
-
-    def build(directory=None, **overrides):
-        # So large steps that the little there is to learn is learned within a round.
-        own = {"adapt": "auto", "total_steps": 24 * STEPS, "eval_every_updates": 4}
-        own |= {"eval_episodes": 12, "ppo": {"learning_rate": 1e-2}, "client": {"shard_envs": 12}}
-        return harness(directory, **{**own, **overrides})
-
-    return build
+    large_steps = {"learning_rate": 1e-2}
+    return functools.partial(adapting, eval_episodes=12, ppo=large_steps)
 
 
 @pytest.fixture

@@ -23,13 +23,11 @@ class AskedAuthor:
 
     def __init__(self):
         self.asked, self.busy, self.banner = [], False, ""
-        self.feedback = []
-        self._outcome = None
+        self.outcome = None
 
     def ask(self, path, body):
         assert not self.busy
-        self.asked.append((path, body["description"]))
-        self.feedback.append(body.get("feedback"))
+        self.asked.append((path, body))
         self.busy = True
 
     def answers(self, source):
@@ -47,10 +45,10 @@ class AskedAuthor:
             action="new_reward",
             candidates=(candidate,),
         )
-        self._outcome = Answered("/v1/rewards", body)
+        self.outcome = Answered("/v1/rewards", body)
 
     def poll(self):
-        outcome, self._outcome = self._outcome, None
+        outcome, self.outcome = self.outcome, None
         self.busy = self.busy and outcome is None
         return outcome
 

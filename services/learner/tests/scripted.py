@@ -1,5 +1,7 @@
 """What tests of questions to reward-gen share: an author whose answers come when a test says."""
 
+from judging import AskedAuthor
+
 from websim_learner.adaptation import answers
 from websim_learner.adaptation.answers import (
     Exchange,
@@ -51,29 +53,17 @@ def wrote(*candidates, **more):
     }))  # fmt: skip
 
 
-class Scripted:
+class Scripted(AskedAuthor):
     """Stands for the client of a reward-gen: the n-th answer comes at the n-th update named."""
 
     def __init__(self, *script):
-        self.asked, self.busy, self.banner = [], False, ""
+        super().__init__()
         self._script, self.now = list(script), lambda: 0
 
-    def ask(self, path, body):
-        assert not self.busy
-        self.asked.append((path, body))
-        self.busy = True
-
     def poll(self):
-        if not self.busy or not self._script or self.now() < self._script[0][0]:
-            return None
-        self.busy = False
-        return self._script.pop(0)[1]
-
-    def give_up(self):
-        pass
-
-    def close(self):
-        pass
+        if self.busy and self._script and self.now() >= self._script[0][0]:
+            self.outcome = self._script.pop(0)[1]
+        return super().poll()
 
 
 def said(h, event):

@@ -115,7 +115,7 @@ def test_an_answer_to_a_question_for_another_goal_is_not_tried_for_the_present_o
     h.go()
     assert logged(h, "answer") == []
     # The new goal's own question follows.
-    asked = [description for _, description in author.asked]
+    asked = [body["description"] for _, body in author.asked]
     assert (len(asked), asked[1]) == (2, "go right")
 
 

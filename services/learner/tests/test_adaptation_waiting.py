@@ -1,6 +1,8 @@
 """What waits for a yes while training goes on: what a late answer does, and what it was put before.
 On the toy."""
 
+import functools
+
 import msgspec
 import pytest
 from staging import RIGHT, STEPS, Killed, die, kinds, logged, sends, task
@@ -21,16 +23,9 @@ TRIED = TryReward(kind="try_reward", source=RIGHT, name="right")
 
 
 @pytest.fixture
-def make(harness, monkeypatch):
+def make(learning, monkeypatch):
     monkeypatch.setattr(run_module, "ROUND_ENV_STEPS", (1_000, 1_000))
-
-    def build(directory=None, **overrides):
-        # So large steps that the little there is to learn is learned within a round.
-        own = {"adapt": "approve", "total_steps": 32 * STEPS, "eval_every_updates": 4}
-        own |= {"eval_episodes": 12, "ppo": {"learning_rate": 1e-2}, "client": {"shard_envs": 12}}
-        return harness(directory, **{**own, **overrides})
-
-    return build
+    return functools.partial(learning, adapt="approve", total_steps=32 * STEPS)
 
 
 def yes(name=""):

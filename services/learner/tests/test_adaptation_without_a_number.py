@@ -91,7 +91,7 @@ def test_whoever_writes_for_a_goal_without_a_number_is_told_of_no_fitness(learni
         8: [lambda h: author.answers(CENTRE)],
     }
     h.go()
-    by_the_task, by_a_person = author.feedback[:2]
+    by_the_task, by_a_person = (body["feedback"] for _, body in author.asked[:2])
     assert [path for path, _ in author.asked[:2]] == ["/v1/rewards"] * 2
     assert "fitness" in by_the_task
     assert "fitness" in by_the_task["curves"]

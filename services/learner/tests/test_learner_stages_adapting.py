@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from judging import AskedAuthor
 from staging import CENTRE, FAST, RIGHT, STEPS, Killed, die, envs, kinds, sends, task, unless_done
 
 from websim.service.errors import UserError
@@ -130,34 +131,9 @@ def test_another_task_has_another_goal_and_old_results_stay_with_theirs(adapting
     assert [goal.get("task") for goal in goals] == [None, "Pair-v0"]
 
 
-class Author:
-    """A reward-gen that answers when it is told to."""
-
-    banner = ""
-
-    def __init__(self):
-        self.asked, self.outcome, self.busy = [], None, False
-
-    def ask(self, path, body):
-        assert not self.busy
-        self.asked.append(body)
-        self.busy = True
-
-    def poll(self):
-        outcome, self.outcome = self.outcome, None
-        self.busy = self.busy and outcome is None
-        return outcome
-
-    def give_up(self):
-        pass
-
-    def close(self):
-        pass
-
-
 def test_an_answer_for_the_task_before_comes_too_late(adapting):
     run = adapting(total_steps=20 * STEPS)
-    author = run.run._adapter.questions._author = Author()
+    author = run.run._adapter.questions._author = AskedAuthor()
 
     def answer(_harness):
         author.outcome = AuthorFailed("refused", "for the task before")
@@ -171,7 +147,7 @@ def test_an_answer_for_the_task_before_comes_too_late(adapting):
     }
     assert run.go() == "finished"
     # The second question is asked when the answer to the first has come, and gets its own.
-    assert [body["task"]["id"] for body in author.asked] == ["Toy-v0", "Heavy-v0"]
+    assert [body["task"]["id"] for _, body in author.asked] == ["Toy-v0", "Heavy-v0"]
     told = [r.message for r in run.run.stream.after(0, 10**6) if getattr(r, "event", "") == "ended"]
     assert told == ["nothing is changed: for the task before"]
     answers = [row for row in run.run.adaptation_view.rows(0, 1000) if row["kind"] == "answer"]
